@@ -1,0 +1,34 @@
+"""Write the schema files that ship with the package: ``python -m schemas.generate``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from schemas.asyncapi import asyncapi_document, json_schema
+from schemas.topics import TOPIC_OF
+from schemas.wire import message_name
+
+DIRECTORY = Path(__file__).parent
+
+
+def documents() -> dict[str, str]:
+    """Text of every generated document, by its path below this package. The same code gives the same text."""
+    contents = {f"json/{message_name(message)}.json": json_schema(message) for message in TOPIC_OF}
+    contents["asyncapi.json"] = asyncapi_document()
+    return {
+        path: json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        for path, content in contents.items()
+    }
+
+
+def main() -> None:
+    """Write the generated files into the package's directory."""
+    for path, text in documents().items():
+        (DIRECTORY / path).write_text(text, encoding="utf-8")
+        sys.stderr.write(f"wrote schemas/{path}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Messages that the service reads.
+
+`event_time_ns` is nanoseconds since the Unix epoch, UTC. `source` and `seq` identify the feed and the message's place
+in it; `seq` counts up from one for each source, zero means that the source does not count. `universe`, `instrument`,
+`book` and `asset` are names from the service's configuration.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Tick(Struct, frozen=True, kw_only=True):
+    """A quote of one instrument.
+
+    `bid` and `ask` are in units of the instrument's quote asset per unit of the instrument. `bid_size_lots` and
+    `ask_size_lots` are what can be dealt at these prices; None means unknown.
+    """
+
+    instrument: str
+    event_time_ns: int
+    bid: float
+    ask: float
+    bid_size_lots: float | None = None
+    ask_size_lots: float | None = None
+    source: str = ""
+    seq: int = 0
+
+
+class TickBatch(Struct, frozen=True, kw_only=True):
+    """Quotes of many instruments taken at one instant, in one record.
+
+    `bids` and `asks` are little-endian float64, one per entry of `instruments`, packed without gaps (base64 in JSON).
+    """
+
+    universe: str
+    event_time_ns: int
+    instruments: tuple[str, ...]
+    bids: bytes
+    asks: bytes
+    source: str = ""
+    seq: int = 0
+
+
+class Position(Struct, frozen=True, kw_only=True):
+    """The position of a book in one asset: a level, not a change, so reading it twice does no harm.
+
+    `quantity` is in units of the asset (10_000_000 for ten million EUR, 500 for 500 shares), signed, long positive.
+    Without `event_time_ns` the position takes effect at its record's timestamp.
+    """
+
+    book: str
+    asset: str
+    quantity: float
+    event_time_ns: int | None = None
+    source: str = ""
+    seq: int = 0

@@ -1,0 +1,222 @@
+"""Messages that the service publishes.
+
+Every message has a deterministic `id`: the same input gives the same id and the same bytes, so a reader can drop what
+it has already seen. `event_time_ns` is nanoseconds since the Unix epoch, UTC. `timestep` numbers the steps of the
+event-time grid from 1970 on. `model_version` is that of the model on which the figures stand. `trigger_source` names
+what caused the solve: the number of the timestep, or the position's record as topic[partition]@offset. Money is in
+units of the `numeraire`. Risk is one standard deviation over one timestep, in the numeraire, and so is the `limit` of a
+book.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class AssetExposure(Struct, frozen=True, kw_only=True):
+    """Net position in one asset (`exposure`) and its `residual` after packing, both valued in the numeraire."""
+
+    asset: str
+    exposure: float
+    residual: float
+
+
+class PackedBeta(Struct, frozen=True, kw_only=True):
+    """Whole lots of one β vector that were packed out of a book.
+
+    `beta_id` and `basis_ratio` are those of the model's β. `weights` are notional weights by asset, the leading leg
+    is +1; `multiples` counts lots of `lot_notional` on that leg. `basis_risk` is the risk that this many lots keep:
+    packed is not riskless.
+    """
+
+    beta_id: str
+    weights: dict[str, float]
+    multiples: int
+    lot_notional: float
+    basis_ratio: float
+    basis_risk: float
+
+
+class ResidualExposure(Struct, frozen=True, kw_only=True):
+    """What of a book is really unhedged, after everything that hedges itself is packed away.
+
+    `status` is `ok`; `unpriced` when a price that the book needs is missing or stale (`unpriced_assets` names them); or
+    `no-model` while the covariance has seen too little. Without `ok` every figure is None: unknown, not zero.
+
+    Risks: `standalone_risk` is the sum of each position's own risk (no offset counts); `netted_risk` takes every offset
+    of the covariance as given; `basis_risk` is that of what was packed, for packed is not riskless. `unhedged_risk` is
+    what the `limit` is held against: unhedged_risk² = residual' Σ residual + basis_risk², or netted_risk² where that is
+    more, so no offset between residual and packed counts. `limit_share` is unhedged_risk / limit.
+
+    Packing: `objective` is the value that was minimised, `objective_before` its value with nothing packed,
+    `lower_bound` a value that no packing can beat, `gap` the difference of `objective` and `lower_bound`, `proven`
+    whether the gap is closed. `objective_name` says what was minimised. `packed` is empty when nothing was packed.
+    `effort_nodes` is the effort spent, `stopped_by_clock` whether the deadline cut it short.
+
+    `trigger` is what caused the solve: the close of a timestep, or a change of the book's position.
+    """
+
+    id: str
+    book: str
+    universe: str
+    event_time_ns: int
+    timestep: int
+    model_version: int
+    trigger: Literal["timestep", "position"]
+    status: Literal["ok", "unpriced", "no-model"]
+    numeraire: str
+    limit: float
+    positions: tuple[AssetExposure, ...] = ()
+    unpriced_assets: tuple[str, ...] = ()
+    packed: tuple[PackedBeta, ...] = ()
+    standalone_risk: float | None = None
+    netted_risk: float | None = None
+    basis_risk: float | None = None
+    unhedged_risk: float | None = None
+    limit_share: float | None = None
+    objective_name: str = ""
+    objective_before: float | None = None
+    objective: float | None = None
+    lower_bound: float | None = None
+    gap: float | None = None
+    proven: bool = False
+    effort_nodes: int = 0
+    stopped_by_clock: bool = False
+    trigger_source: str = ""
+
+
+class HedgeTrade(Struct, frozen=True, kw_only=True):
+    """One whole-lot trade.
+
+    `quantity` is `lots` in units of the instrument, `limit_price` the quote that the cost assumes. `expected_cost` is
+    half the quoted spread plus fees, in the numeraire.
+    """
+
+    instrument: str
+    side: Literal["buy", "sell"]
+    lots: int
+    quantity: float
+    limit_price: float
+    expected_cost: float
+
+
+class HedgeSuggestion(Struct, frozen=True, kw_only=True):
+    """The cheapest whole-lot trades found that bring a book's unhedged risk back to its target.
+
+    `status`: `trade`; `none` when the risk is inside the limit again and an earlier suggestion no longer holds;
+    `unreachable` when no permitted trade reaches the target (`trades` then lowers the risk as far as it can).
+    `expected_cost` is half the quoted spread plus fees, in the numeraire, and `cost_lower_bound` what no hedge can
+    beat; `proven` says whether no hedge is cheaper. `target` is the risk that the trades are to reach, `risk_before`
+    and `risk_after` are the unhedged risk without and with them. `residual_exposure_id` is the id of the message that
+    this one answers.
+    """
+
+    id: str
+    book: str
+    event_time_ns: int
+    timestep: int
+    model_version: int
+    residual_exposure_id: str
+    status: Literal["trade", "none", "unreachable"]
+    numeraire: str
+    limit: float
+    target: float
+    risk_before: float
+    risk_after: float
+    expected_cost: float
+    cost_lower_bound: float
+    proven: bool
+    trades: tuple[HedgeTrade, ...] = ()
+    reason: str = ""
+    trigger_source: str = ""
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """Something a human must look at, raised once and cleared once.
+
+    `subject` is the book, asset or β that it is about; `alert_key` names the condition, the same when raised and
+    cleared. `message` is for people; `value` and `limit` are the figures that it compares, where there are any.
+    """
+
+    id: str
+    alert_key: str
+    kind: Literal["limit-breach", "price-stale", "feed-silent", "relationship-broken"]
+    state: Literal["raised", "cleared"]
+    severity: Literal["warning", "critical"]
+    subject: str
+    event_time_ns: int
+    timestep: int
+    message: str
+    value: float | None = None
+    limit: float | None = None
+
+
+class ModelBeta(Struct, frozen=True, kw_only=True):
+    """One accepted β vector with its evidence.
+
+    `weights`: notional weights by asset, leading leg +1. `basis_ratio` is Var(β'Δx) / Σ βᵢ² Var(Δxᵢ) over
+    `basis_horizon_steps` on the stretch held back from the fit: 1 for independent walks, 0 for a perfect hedge.
+    `half_life_steps` is None when the spread does not revert in the window. `statistic` and `critical_value` are those
+    of the method's test for reversion, None where it has none. `deviation` is the spread's distance from its mean in
+    units of its standard deviation in the window. `evidence` says on which grounds it was accepted. `beta_id` is its
+    `method` with its legs, or with its rank where every asset is a leg. `spread_volatility` is the standard deviation
+    of the spread in the window.
+    """
+
+    beta_id: str
+    method: Literal["johansen", "pca", "sparse"]
+    evidence: tuple[Literal["reverting", "basis"], ...]
+    weights: dict[str, float]
+    basis_ratio: float
+    basis_horizon_steps: int
+    half_life_steps: float | None = None
+    spread_volatility: float | None = None
+    deviation: float | None = None
+    statistic: float | None = None
+    critical_value: float | None = None
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """The market's model at the close of one timestep: prices, covariance and the β vectors in use.
+
+    `prices` are in the numeraire per unit of asset, None while one is missing or stale. `covariance` is of log returns
+    over one timestep, row by row in the order of `assets`; empty until enough returns were seen. An empty `betas` is a
+    normal answer: no reliable vector. `observations` counts the returns that the covariance has seen,
+    `candidates_tried` the β vectors among which the accepted ones were found. `refusals` has a line for each method that
+    could not be fitted, with the reason.
+    """
+
+    id: str
+    universe: str
+    numeraire: str
+    event_time_ns: int
+    timestep: int
+    model_version: int
+    assets: tuple[str, ...]
+    prices: tuple[float | None, ...]
+    covariance: tuple[tuple[float, ...], ...] = ()
+    observations: int = 0
+    betas: tuple[ModelBeta, ...] = ()
+    candidates_tried: int = 0
+    refusals: tuple[str, ...] = ()
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """A message that could not be used, kept whole: where it stood, why it was refused, and its raw bytes.
+
+    `topic`, `partition` and `offset` are those of the refused record, `key`, `value` and `content_type` what it held.
+    `reason` comes from a fixed set, `detail` is for people. `event_time_ns` is the refused record's timestamp.
+    """
+
+    id: str
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    event_time_ns: int
+    key: bytes | None = None
+    value: bytes | None = None
+    content_type: str = ""

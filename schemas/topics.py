@@ -1,0 +1,111 @@
+"""Which message travels on which topic, in which encoding, and how its topic is kept."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from schemas.inbound import Position, Tick, TickBatch
+from schemas.internal import Snapshot
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ResidualExposure
+from schemas.wire import JSON, MESSAGE_PACK
+
+
+class Topic(Struct, frozen=True, kw_only=True):
+    """One topic: its messages, the field its records are keyed by, the encoding we write, and its Kafka settings."""
+
+    name: str
+    direction: Literal["in", "out", "internal"]
+    messages: tuple[type[Struct], ...]
+    key: str
+    content_type: str
+    partitions: int
+    cleanup_policy: Literal["delete", "compact"]
+    summary: str
+
+
+TOPICS = (
+    Topic(
+        name="ticks",
+        direction="in",
+        messages=(Tick, TickBatch),
+        key="instrument, or universe for a batch",
+        content_type=JSON,
+        partitions=4,
+        cleanup_policy="delete",
+        summary="Quotes.",
+    ),
+    Topic(
+        name="positions",
+        direction="in",
+        messages=(Position,),
+        key="book",
+        content_type=JSON,
+        partitions=4,
+        cleanup_policy="delete",
+        summary="Positions of the books, as levels.",
+    ),
+    Topic(
+        name="models",
+        direction="out",
+        messages=(Model,),
+        key="universe",
+        content_type=JSON,
+        partitions=1,
+        cleanup_policy="compact",
+        summary="Prices, covariance and β vectors at the close of each timestep.",
+    ),
+    Topic(
+        name="residual-exposure",
+        direction="out",
+        messages=(ResidualExposure,),
+        key="book",
+        content_type=JSON,
+        partitions=4,
+        cleanup_policy="delete",
+        summary="What of each book is really unhedged.",
+    ),
+    Topic(
+        name="hedge-suggestions",
+        direction="out",
+        messages=(HedgeSuggestion,),
+        key="book",
+        content_type=JSON,
+        partitions=4,
+        cleanup_policy="delete",
+        summary="What to trade.",
+    ),
+    Topic(
+        name="alerts",
+        direction="out",
+        messages=(Alert,),
+        key="subject",
+        content_type=JSON,
+        partitions=1,
+        cleanup_policy="delete",
+        summary="When a human must look.",
+    ),
+    Topic(
+        name="dead-letters",
+        direction="out",
+        messages=(DeadLetter,),
+        key="topic of the refused record",
+        content_type=JSON,
+        partitions=1,
+        cleanup_policy="delete",
+        summary="Messages that could not be used, with the reason.",
+    ),
+    Topic(
+        name="state",
+        direction="internal",
+        messages=(Snapshot,),
+        key="universe",
+        content_type=MESSAGE_PACK,
+        partitions=1,
+        cleanup_policy="compact",
+        summary="Snapshots that a restarted worker goes on from.",
+    ),
+)
+
+TOPIC_OF: dict[type[Struct], Topic] = {message: topic for topic in TOPICS for message in topic.messages}

@@ -1,0 +1,59 @@
+"""Messages to bytes and back, in JSON or MessagePack, told apart by the `content-type` header."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+JSON = "application/json"
+MESSAGE_PACK = "application/msgpack"
+CONTENT_TYPES = (JSON, MESSAGE_PACK)
+
+Message = TypeVar("Message", bound=Struct)
+
+_json_encoder = msgspec.json.Encoder()
+_message_pack_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[tuple[type[Struct], str], msgspec.json.Decoder[Struct] | msgspec.msgpack.Decoder[Struct]] = {}
+
+
+def encode(message: Struct, content_type: str) -> bytes:
+    """Bytes of `message`. The same message gives the same bytes. Raises ValueError for another content type."""
+    if content_type == JSON:
+        return _json_encoder.encode(message)
+    if content_type == MESSAGE_PACK:
+        return _message_pack_encoder.encode(message)
+    raise ValueError(f"content type must be one of {', '.join(CONTENT_TYPES)}, got {content_type!r}")
+
+
+def decode(message_type: type[Message], payload: bytes, content_type: str) -> Message:
+    """The message in `payload`. Unknown fields are skipped, so an older reader takes newer messages.
+
+    Raises msgspec.DecodeError (of which msgspec.ValidationError is one) when the bytes are not such a message, and
+    ValueError for another content type.
+    """
+    decoder = _decoders.get((message_type, content_type))
+    if decoder is None:
+        if content_type == JSON:
+            decoder = msgspec.json.Decoder(message_type)
+        elif content_type == MESSAGE_PACK:
+            decoder = msgspec.msgpack.Decoder(message_type)
+        else:
+            raise ValueError(f"content type must be one of {', '.join(CONTENT_TYPES)}, got {content_type!r}")
+        _decoders[message_type, content_type] = decoder
+    return decoder.decode(payload)  # type: ignore[return-value]  # the cache is keyed by the type it decodes to
+
+
+@cache
+def message_name(message: type[Struct]) -> str:
+    """The message's name in files and documents: ``residual-exposure`` for ResidualExposure."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", message.__name__).lower()
+
+
+@cache
+def event_type(message: type[Struct]) -> str:
+    """The value of a message's ``ce_type`` header."""
+    return f"betapack.{message_name(message)}"

@@ -1,0 +1,381 @@
+"""What is packed and what a packing must satisfy: the problem, the result, the check between them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+
+from solver.arrays import FloatArray, IntArray
+from solver.compiled import compiled
+from solver.errors import ConstraintViolated, IllPosed
+from solver.objective import OBJECTIVE_CODES, Objective, covariance_determinant, key_kernel
+
+Mode: TypeAlias = Literal["inside", "free"]
+
+# A leg may miss its limit by this share of the asset's largest leg in one lot: sums of products of β weights and lots
+# are exact to some 1e-16 of the position, so positions of up to a million lots stay clear of it.
+LEG_TOLERANCE = 1e-9
+# Asymmetry allowed in Sigma, as a share of its largest entry: what a few floating-point operations leave.
+SYMMETRY_TOLERANCE = 1e-12
+# Negative eigenvalue allowed in Sigma, as a share of its trace: rounding in an estimate that is PSD by construction.
+PSD_TOLERANCE = 1e-10
+# A proven packing is optimal up to this share of its objective: bounds and values round differently.
+PROOF_TOLERANCE = 1e-9
+# Bounds beyond it are refused, so that multiples stay exact as float64 with room to spare.
+LARGEST_MULTIPLE = 10**9
+# Keys are compared at this many bits, 1e-12 of the value. Below that is rounding, and packings that tie in exact
+# arithmetic (β vectors that add up to zero) would be told apart by it instead of by the number of lots.
+KEY_BITS = 40
+
+
+class PackingArrays(NamedTuple):
+    """A problem in the form that kernels take, with room to work in."""
+
+    items: FloatArray  # (K, n), one item per row
+    position: FloatArray  # (n,)
+    lower: IntArray  # (K,)
+    upper: IntArray  # (K,)
+    covariance: FloatArray  # (n, n)
+    leg_tolerance: FloatArray  # (n,)
+    inside: bool
+    objective_code: int
+    epsilon: float
+    determinant_of_sigma: float
+    residual: FloatArray  # (n,), overwritten by `fits`
+    factor: FloatArray  # (n, n), overwritten by `evaluate`
+
+
+@compiled
+def fits(arrays: PackingArrays, multiples: IntArray) -> bool:
+    """Put the residual of `multiples` into `arrays.residual` and say whether it keeps the mode; bounds are not read.
+
+    Always from scratch and in the same order, so that the residual, and with it the objective's bits, depends on the
+    multiples alone and not on the moves that led there: otherwise a search could cycle on rounding.
+    """
+    q = arrays.residual
+    for i in range(q.shape[0]):
+        q[i] = 0.0
+    for k in range(multiples.shape[0]):
+        if multiples[k] != 0:
+            for i in range(q.shape[0]):
+                q[i] += multiples[k] * arrays.items[k, i]
+    kept = True
+    for i in range(q.shape[0]):
+        packed = q[i]
+        held = arrays.position[i]
+        tolerance = arrays.leg_tolerance[i]
+        if packed < min(held, 0.0) - tolerance or packed > max(held, 0.0) + tolerance:
+            kept = False
+        q[i] = held - packed
+        if abs(q[i]) <= tolerance:
+            q[i] = 0.0
+    return kept or not arrays.inside
+
+
+@compiled
+def without_rounding_noise(value: float) -> float:
+    """`value` at KEY_BITS bits of mantissa."""
+    mantissa, exponent = math.frexp(value)
+    return math.ldexp(math.floor(math.ldexp(mantissa, KEY_BITS) + 0.5), exponent - KEY_BITS)
+
+
+@compiled
+def evaluate(arrays: PackingArrays, multiples: IntArray) -> tuple[bool, float, float]:
+    """Whether `multiples` keep the mode, and if so their objective key at KEY_BITS (otherwise two zeros)."""
+    if not fits(arrays, multiples):
+        return False, 0.0, 0.0
+    value, tie = key_kernel(
+        arrays.objective_code,
+        arrays.residual,
+        arrays.covariance,
+        arrays.epsilon,
+        arrays.determinant_of_sigma,
+        arrays.factor,
+    )
+    return True, without_rounding_noise(value), without_rounding_noise(tie)
+
+
+@compiled
+def copy_multiples(source: IntArray, target: IntArray) -> None:
+    """Copy (K,) multiples. Slice assignment would cost a second of compilation for its error messages."""
+    for k in range(source.shape[0]):
+        target[k] = source[k]
+
+
+@compiled
+def precedes(
+    value: float, tie: float, multiples: IntArray, other_value: float, other_tie: float, other: IntArray
+) -> bool:
+    """The order every method prefers packings by: objective key, then fewest lots, then lexicographic multiples."""
+    if value != other_value:
+        return value < other_value
+    if tie != other_tie:
+        return tie < other_tie
+    lots = 0
+    for k in range(multiples.shape[0]):
+        lots += abs(multiples[k]) - abs(other[k])
+    if lots != 0:
+        return lots < 0
+    for k in range(multiples.shape[0]):
+        if multiples[k] != other[k]:
+            return bool(multiples[k] < other[k])
+    return False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PackingProblem:
+    """Which whole multiples of the items B leave the smallest residual ``q = Q - B @ omega``?
+
+    Mode `inside`: no leg of the packed sum ``p = B @ omega`` exceeds the held position or flips its sign, so p_i lies
+    between 0 and Q_i (up to LEG_TOLERANCE of the asset's largest leg in one lot). Mode `free`: only the bounds hold.
+    Packing nothing is always feasible.
+
+    Parameters
+    ----------
+    B : (n, K) exposure per lot of each item, numeraire; K may be 0.
+    Q : (n,) held exposure, numeraire; n >= 1.
+    lower, upper : (K,) bounds of the multiples, lower <= 0 <= upper; see `lot_bounds`.
+    Sigma : (n, n) covariance of log returns; symmetric up to SYMMETRY_TOLERANCE of its largest entry, its eigenvalues
+        not below -PSD_TOLERANCE of its trace.
+    objective : "variance", "volume" or "determinant", see `solver.objective`.
+    mode : "inside" or "free".
+    epsilon : > 0, numeraire; the materiality floor, see `solver.objective.materiality_floor`.
+
+    Raises
+    ------
+    IllPosed : naming the argument, what was expected and what came.
+    """
+
+    B: FloatArray
+    Q: FloatArray
+    lower: IntArray
+    upper: IntArray
+    Sigma: FloatArray
+    objective: Objective
+    mode: Mode
+    epsilon: float
+
+    def __post_init__(self) -> None:
+        # One dtype and layout, so that each kernel is compiled once.
+        for name in ("B", "Q", "Sigma"):
+            array = np.ascontiguousarray(getattr(self, name), dtype=np.float64)
+            if not np.isfinite(array).all():
+                raise IllPosed(f"{name} must be finite, got NaN or infinity in it")
+            object.__setattr__(self, name, array)
+        for name in ("lower", "upper"):
+            bound = np.asarray(getattr(self, name))
+            if bound.size and not np.issubdtype(bound.dtype, np.integer):
+                raise IllPosed(f"{name} must hold integers, got dtype {bound.dtype}")
+            object.__setattr__(self, name, np.ascontiguousarray(bound, dtype=np.int64))
+        self._check_shapes()
+        self._check_bounds()
+        self._check_covariance()
+        if self.objective not in OBJECTIVE_CODES:
+            raise IllPosed(f"objective must be one of {sorted(OBJECTIVE_CODES)}, got {self.objective!r}")
+        if self.mode not in get_args(Mode):
+            raise IllPosed(f"mode must be one of {get_args(Mode)}, got {self.mode!r}")
+        if not (np.isfinite(self.epsilon) and self.epsilon > 0.0):
+            raise IllPosed(f"epsilon must be a finite number > 0, got {self.epsilon}")
+        for k in range(self.B.shape[1]):
+            if not self.B[:, k].any():
+                raise IllPosed(f"B must have a non-zero leg in every item, got only zeros in column {k}")
+        unpacked = self.key(np.zeros_like(self.lower))
+        if not np.isfinite(unpacked).all():
+            raise IllPosed(f"the {self.objective} of Q must be finite, got {unpacked}; scale Q down")
+
+    def _check_shapes(self) -> None:
+        if self.Q.ndim != 1 or len(self.Q) == 0:
+            raise IllPosed(f"Q must have shape (n,) with n >= 1, got {self.Q.shape}")
+        n = len(self.Q)
+        if self.B.ndim != 2 or self.B.shape[0] != n:
+            raise IllPosed(f"B must have shape ({n}, K) for Q of {n} assets, got {self.B.shape}")
+        if self.Sigma.shape != (n, n):
+            raise IllPosed(f"Sigma must have shape {(n, n)} for Q of {n} assets, got {self.Sigma.shape}")
+        for name, bound in (("lower", self.lower), ("upper", self.upper)):
+            if bound.shape != (self.B.shape[1],):
+                raise IllPosed(f"{name} must have shape {(self.B.shape[1],)}, one per column of B, got {bound.shape}")
+
+    def _check_bounds(self) -> None:
+        for k, (low, high) in enumerate(zip(self.lower.tolist(), self.upper.tolist(), strict=True)):
+            if not -LARGEST_MULTIPLE <= low <= 0 <= high <= LARGEST_MULTIPLE:
+                raise IllPosed(
+                    f"lower <= 0 <= upper must hold within ±{LARGEST_MULTIPLE}, "
+                    f"got lower {low} and upper {high} for item {k}"
+                )
+
+    def _check_covariance(self) -> None:
+        asymmetry = float(np.max(np.abs(self.Sigma - self.Sigma.T)))
+        if asymmetry > SYMMETRY_TOLERANCE * float(np.max(np.abs(self.Sigma))):
+            raise IllPosed(f"Sigma must be symmetric, got entries that differ by {asymmetry} from their mirror image")
+        smallest = float(np.linalg.eigvalsh(self.Sigma)[0])
+        if smallest < -PSD_TOLERANCE * abs(float(np.trace(self.Sigma))):
+            raise IllPosed(f"Sigma must be positive semi-definite, got the eigenvalue {smallest}")
+
+    @cached_property
+    def leg_tolerance(self) -> FloatArray:
+        """(n,) numeraire: LEG_TOLERANCE of the largest leg that one lot of any item has in each asset."""
+        return np.asarray(LEG_TOLERANCE * np.max(np.abs(self.B), axis=1, initial=0.0), dtype=np.float64)
+
+    @cached_property
+    def arrays(self) -> PackingArrays:
+        """The problem for kernels. It holds scratch space: one problem must not be solved by two threads at once."""
+        return PackingArrays(
+            items=np.ascontiguousarray(self.B.T),
+            position=self.Q,
+            lower=self.lower,
+            upper=self.upper,
+            covariance=self.Sigma,
+            leg_tolerance=self.leg_tolerance,
+            inside=self.mode == "inside",
+            objective_code=OBJECTIVE_CODES[self.objective],
+            epsilon=float(self.epsilon),
+            determinant_of_sigma=covariance_determinant(self.Sigma),
+            residual=np.empty_like(self.Q),
+            factor=np.empty_like(self.Sigma),
+        )
+
+    def residual(self, multiples: IntArray) -> FloatArray:
+        """``Q - B @ multiples``, (n,) numeraire, with legs within `leg_tolerance` of zero set to exactly zero.
+
+        Without that, whether a leg is flat (and a determinant zero) would depend on rounding.
+        """
+        fits(self.arrays, multiples)
+        return self.arrays.residual.copy()
+
+    def key(self, multiples: IntArray) -> tuple[float, float]:
+        """The objective key of the residual of `multiples`, feasible or not; see `solver.objective.objective_key`."""
+        arrays = self.arrays
+        return key_kernel(
+            arrays.objective_code,
+            self.residual(multiples),
+            arrays.covariance,
+            arrays.epsilon,
+            arrays.determinant_of_sigma,
+            arrays.factor,
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Packing:
+    """A feasible packing and what is known about how good it is.
+
+    Attributes
+    ----------
+    multiples : (K,) whole lots of each item.
+    residual : (n,) what stays unhedged, numeraire.
+    objective, objective_before : the objective's value of the residual and with nothing packed.
+    lower_bound : a value that no feasible packing beats (by more than PROOF_TOLERANCE of the objective if `proven`).
+    gap : ``objective - lower_bound``, >= 0.
+    proven : no feasible packing is better. For `determinant` this covers its tie-break too, so a packing of determinant
+        0 has gap 0 but is proven only when no other has less variance at determinant 0.
+    effort_nodes : candidates and boxes evaluated; the same on every machine.
+    stopped_by_clock : `should_stop` ended the search, so a second run may differ.
+    """
+
+    multiples: IntArray
+    residual: FloatArray
+    objective: float
+    objective_before: float
+    lower_bound: float
+    gap: float
+    proven: bool
+    effort_nodes: int
+    stopped_by_clock: bool
+
+
+def lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode) -> tuple[IntArray, IntArray]:
+    """Generous finite bounds (lower, upper), each (K,), for the multiples of items B in a book Q.
+
+    ``± ceil(sum|Q| / largest leg)``: an item may pass on exposure that another one brings (EUR to CHF to JPY), so one
+    asset's position is no bound for its items, but the whole book is more than any chain moves. Inside the position
+    every p_i is at most |Q_i|, so with independent items little beyond can be feasible. Twice that for `free`, where
+    items of unequal volatility may hedge by more than the notional held. Never above LARGEST_MULTIPLE.
+
+    Parameters
+    ----------
+    B : (n, K) exposure per lot of each item, numeraire.
+    Q : (n,) held exposure, numeraire.
+    mode : "inside" or "free".
+
+    Raises
+    ------
+    IllPosed : an item of zeros, or anything not finite.
+    """
+    book = float(np.sum(np.abs(Q)))
+    largest_leg = np.max(np.abs(B), axis=0, initial=0.0)
+    if not (np.isfinite(book) and np.isfinite(largest_leg).all()):
+        raise IllPosed("B and Q must be finite, got NaN or infinity in them")
+    if (largest_leg == 0.0).any():
+        raise IllPosed(f"B must have a non-zero leg in every item, got only zeros in column {largest_leg.argmin()}")
+    lots = np.ceil(book / largest_leg) * (1 if mode == "inside" else 2)
+    upper = np.minimum(lots, LARGEST_MULTIPLE).astype(np.int64)
+    return -upper, upper
+
+
+def finish(
+    problem: PackingProblem,
+    multiples: IntArray,
+    *,
+    lower_bound: float,
+    proven: bool,
+    effort_nodes: int,
+    stopped_by_clock: bool = False,
+) -> Packing:
+    """Recompute everything from the multiples, check it against the problem, and make the result.
+
+    Every method returns through here, so nothing that breaks its own constraints gets out.
+
+    Parameters
+    ----------
+    multiples : (K,) whole lots.
+    lower_bound : a value of the objective that no feasible packing beats; ignored if `proven`.
+    proven : no feasible packing precedes this one by more than PROOF_TOLERANCE.
+
+    Raises
+    ------
+    ConstraintViolated : a multiple outside its bounds, a leg outside the position (`inside`), a bound above the value
+        it bounds, or a value that is not finite.
+    """
+    multiples = np.array(multiples, dtype=np.int64)
+    outside = np.flatnonzero((multiples < problem.lower) | (multiples > problem.upper))
+    if outside.size:
+        k = int(outside[0])
+        raise ConstraintViolated(
+            f"multiple of item {k} must lie within [{problem.lower[k]}, {problem.upper[k]}], got {multiples[k]}"
+        )
+    if problem.mode == "inside":
+        packed = problem.B @ multiples
+        # Twice the tolerance of the search: this product sums in another order.
+        slack = 2.0 * problem.leg_tolerance
+        broken = np.flatnonzero(
+            (packed < np.minimum(problem.Q, 0.0) - slack) | (packed > np.maximum(problem.Q, 0.0) + slack)
+        )
+        if broken.size:
+            i = int(broken[0])
+            raise ConstraintViolated(
+                f"packed exposure of asset {i} must lie between 0 and the held {problem.Q[i]}, got {packed[i]}"
+            )
+    objective = problem.key(multiples)[0]
+    before = problem.key(np.zeros_like(multiples))[0]
+    if not (np.isfinite(objective) and np.isfinite(before)):
+        raise ConstraintViolated(f"objective must be finite, got {objective} ({before} with nothing packed)")
+    if proven:
+        lower_bound = objective
+    elif lower_bound > objective * (1.0 + PROOF_TOLERANCE):
+        raise ConstraintViolated(f"lower bound {lower_bound} must not exceed the objective {objective} it bounds")
+    lower_bound = min(lower_bound, objective)
+    return Packing(
+        multiples=multiples,
+        residual=problem.residual(multiples),
+        objective=objective,
+        objective_before=before,
+        lower_bound=lower_bound,
+        gap=objective - lower_bound,
+        proven=proven,
+        effort_nodes=effort_nodes,
+        stopped_by_clock=stopped_by_clock,
+    )

@@ -1,0 +1,80 @@
+"""What a mean-reversion method hands on: one β vector with the evidence for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from solver.arrays import FloatArray
+from solver.errors import IllPosed
+
+Method: TypeAlias = Literal["johansen", "pca", "sparse"]
+Evidence: TypeAlias = Literal["reverting", "basis"]
+
+#: A vector of more than two legs leads with the first leg of at least half its largest weight: no other weight then
+#: exceeds 2, where leading with a first leg that is nearly zero would blow the others up, and leading with the largest
+#: would change the leading leg whenever two of about the same size swap places between refits.
+LEADING_SHARE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class BetaVector:
+    """A combination of log prices that mean-reverts or keeps little of its legs' variance.
+
+    Attributes
+    ----------
+    weights : (n,) notional weights, read-only; the leading leg is +1 (see `canonical_weights`), unused assets are 0.
+    method : what proposed it.
+    basis_ratio : Var(β'Δ_H x) / Σ βᵢ² Var(Δ_H xᵢ) on the stretch held back from the fit; 1 for independent walks, 0 for
+        a perfect hedge.
+    basis_horizon_steps : the H of `basis_ratio`, in timesteps.
+    half_life_steps : timesteps for half of a deviation to go, in the fit window; None when it does not revert there.
+    spread_volatility : standard deviation of the level of β'x over the whole window, in log price.
+    deviation : distance of the current β'x from its mean over the whole window, in units of `spread_volatility`; None
+        when the spread did not move.
+    statistic, critical_value : of the method's own test for reversion; None where it has none.
+    evidence : every kind that held, in the order "reverting", "basis"; never empty for a selected vector.
+    """
+
+    weights: FloatArray
+    method: Method
+    basis_ratio: float
+    basis_horizon_steps: int
+    half_life_steps: float | None
+    spread_volatility: float
+    deviation: float | None
+    statistic: float | None
+    critical_value: float | None
+    evidence: tuple[Evidence, ...]
+
+
+def canonical_weights(weights: FloatArray, leading_share: float = 0.0) -> FloatArray:
+    """Scale a vector so that its leading leg is +1.
+
+    The leading leg is the first asset whose absolute weight is above zero and at least `leading_share` times the
+    largest. The default 0 takes the first asset that the vector touches, which suits pairs.
+
+    Parameters
+    ----------
+    weights : (n,) finite, any sign and scale.
+    leading_share : in [0, 1]; `LEADING_SHARE` for vectors of more than two legs.
+
+    Returns
+    -------
+    (n,) a new read-only array.
+
+    Raises
+    ------
+    IllPosed : a weight is not finite, or all are zero.
+    """
+    sizes = np.abs(weights)
+    largest = float(sizes.max(initial=0.0))
+    if not math.isfinite(largest) or largest == 0.0:
+        raise IllPosed(f"weights must be finite with one of them not zero, got {weights}")
+    leading = int(np.argmax((sizes > 0.0) & (sizes >= leading_share * largest)))
+    canonical: FloatArray = weights / weights[leading]
+    canonical.flags.writeable = False
+    return canonical

@@ -1,0 +1,70 @@
+"""Compiles every kernel, or loads it from the cache on disk, so that none is compiled while messages wait.
+
+``python -m solver.warm`` fills the cache; an installation does it once.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+
+from solver.covariance import ExponentialCovariance, WindowCovariance
+from solver.hedge import HedgeProblem, hedge
+from solver.objective import Objective, materiality_floor
+from solver.packing.greedy import pack_greedily
+from solver.packing.incremental import pack_incrementally
+from solver.packing.problem import PackingProblem, lot_bounds
+from solver.reversion.rolling import ReversionSettings, RollingReversion
+
+SEED = 1
+
+
+def warm_kernels() -> None:
+    """Run every kernel once on a small problem, through the functions that the service calls."""
+    chance = np.random.default_rng(SEED)
+    n = 3
+    steps = chance.normal(0.0, 1e-3, (80, n))
+    window, exponential = WindowCovariance(n, 40, "ledoit-wolf"), ExponentialCovariance(n, 20.0, "ledoit-wolf")
+    settings = ReversionSettings(methods=("sparse", "pca", "johansen"), window_steps=60, holdout_steps=20)
+    reversion = RollingReversion(n, settings)
+    for log_return, log_price in zip(steps, np.cumsum(steps, axis=0), strict=True):
+        window.update(log_return)
+        exponential.update(log_return)
+        reversion.push(log_price)
+    reversion.refit()
+    window.estimate()
+    Sigma = exponential.estimate()
+    Q = np.array([10e6, -7e6, 2e6])
+    B = 1e6 * np.array([[1.0, 0.0], [-1.0, 1.0], [0.0, -0.5]])
+    for objective in get_args(Objective):
+        lower, upper = lot_bounds(B, Q, "inside")
+        problem = PackingProblem(
+            B=B,
+            Q=Q,
+            lower=lower,
+            upper=upper,
+            Sigma=Sigma,
+            objective=objective,
+            mode="inside",
+            epsilon=materiality_floor(1e6, Sigma),
+        )
+        pack_greedily(problem)
+        pack_incrementally(problem, np.array([1, 0]))
+    volatility = float(np.sqrt(Q @ Sigma @ Q))
+    hedge(
+        HedgeProblem(
+            q=Q,
+            A=1e6 * np.eye(n),
+            cost_per_lot=np.array([10.0, 20.0, 30.0]),
+            lower=np.full(n, -20),
+            upper=np.full(n, 20),
+            Sigma=Sigma,
+            basis_variance=0.0,
+            target=0.5 * volatility,
+        )
+    )
+
+
+if __name__ == "__main__":
+    warm_kernels()

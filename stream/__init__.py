@@ -1,0 +1,1 @@
+"""The shell of betapack: everything that touches Kafka, files, clocks, the environment or a terminal."""

@@ -1,0 +1,57 @@
+"""Conditions that raise an alert once and clear it once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.outbound import Alert
+
+AlertKind = Literal["limit-breach", "price-stale", "feed-silent", "relationship-broken"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What an alert is about. `holds` None leaves it as it is: between raising and clearing, or not known."""
+
+    kind: AlertKind
+    subject: str
+    severity: Literal["warning", "critical"]
+    holds: bool | None
+    message: str
+    value: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When an alert changed. `source` tells two changes within a timestep apart."""
+
+    event_time_ns: int
+    timestep: int
+    source: str
+
+
+def update_alert(active: set[str], condition: Condition, moment: Moment) -> Alert | None:
+    """Raise or clear the alert of `condition` if that changes `active`, the keys of the alerts that stand."""
+    key = f"{condition.kind}:{condition.subject}"
+    if condition.holds is None or condition.holds == (key in active):
+        return None
+    if condition.holds:
+        active.add(key)
+    else:
+        active.discard(key)
+    state: Literal["raised", "cleared"] = "raised" if condition.holds else "cleared"
+    return Alert(
+        id=f"alert/{key}/{state}/{moment.source}",
+        alert_key=key,
+        kind=condition.kind,
+        state=state,
+        severity=condition.severity,
+        subject=condition.subject,
+        event_time_ns=moment.event_time_ns,
+        timestep=moment.timestep,
+        message=condition.message,
+        value=condition.value,
+        limit=condition.limit,
+    )

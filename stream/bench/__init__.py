@@ -1,0 +1,1 @@
+"""`betapack bench`: speed as ratios, each against something that ran beside it."""

@@ -1,0 +1,243 @@
+"""Stream speed: the full path against a bare consumer, position to suggestion against a bare echo."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from kafka import KafkaConsumer, TopicPartition
+
+from schemas.inbound import Position, Tick
+from schemas.topics import TOPICS
+from stream.bench.result import Comparison, compare
+from stream.child import ChildProcess
+from stream.clock import SystemClock
+from stream.config import Config, load_config
+from stream.consume import KafkaReader
+from stream.encode import Encoder
+from stream.errors import ReadFailed
+from stream.log import KafkaSettings
+from stream.loop import Worker, topic_names
+from stream.publish import KafkaWriter
+from stream.telemetry.metrics import Metrics
+from stream.topics import create_topics
+
+SEED = 20_141_001
+EPOCH_NS = 1_400_000_000 * 1_000_000_000
+TICKS_PER_TIMESTEP = 1000
+ANSWER_TIMEOUT_S = 20.0
+
+CONFIG = """
+[universe]
+name = "bench"
+numeraire = "USD"
+assets = ["EUR", "GBP", "CHF", "JPY"]
+timestep_s = 1.0
+max_price_age_s = 3600.0
+feed_silent_after_s = 3600.0
+
+[[instruments]]
+name = "EURUSD"
+legs = { EUR = 1.0 }
+quote = "USD"
+lot = 100_000.0
+
+[[instruments]]
+name = "GBPUSD"
+legs = { GBP = 1.0 }
+quote = "USD"
+lot = 100_000.0
+
+[[instruments]]
+name = "USDCHF"
+legs = { USD = 1.0 }
+quote = "CHF"
+lot = 100_000.0
+
+[[instruments]]
+name = "USDJPY"
+legs = { USD = 1.0 }
+quote = "JPY"
+lot = 100_000.0
+
+[[books]]
+name = "bench"
+limit = 100.0
+
+[covariance]
+min_observations = 30
+
+[reversion]
+window_steps = 120
+holdout_steps = 40
+
+[solver]
+lot_notional = 100_000.0
+
+[metrics]
+port = 0
+"""
+
+START_PRICES = {"EURUSD": 1.25, "GBPUSD": 1.6, "USDCHF": 0.96, "USDJPY": 110.0}
+
+
+def full_path_against_bare_consumer(kafka: KafkaSettings, folder: Path, ticks: int, rounds: int = 3) -> Comparison:
+    """Ticks a second from the log to committed outputs, and through a consumer that does nothing with them."""
+    config = _config(folder, kafka, "bench-path.")
+    create_topics(kafka, TOPICS, config.topics.prefix)
+    with closing(KafkaWriter(kafka)) as writer:
+        encoder = Encoder(config.topics.prefix, "/betapack/bench")
+        for tick in _ticks(config, ticks):
+            encoder.send(writer, tick)
+        writer.flush()
+    ours, bare = [], []
+    for _ in range(rounds):  # in turn, so that a machine that slows down slows both
+        bare.append(_bare_rate(kafka, topic_names(config)["ticks"], ticks))
+        ours.append(_worker_rate(config, ticks))
+    return compare(
+        "ticks through the whole service on one core",
+        "full path",
+        float(np.median(ours)),
+        "bare kafka-python consumer",
+        float(np.median(bare)),
+        "ticks/s",
+        "near 1",
+        f"{ticks:,} single JSON ticks, {TICKS_PER_TIMESTEP:,} a timestep; medians of {rounds} turns",
+    )
+
+
+def position_to_suggestion_against_echo(kafka: KafkaSettings, folder: Path, positions: int) -> list[Comparison]:
+    """Time from sending a position to reading its hedge suggestion, and from a record to its echo, p50 and p99."""
+    config = _config(folder, kafka, "bench-latency.")
+    names = topic_names(config)
+    create_topics(kafka, TOPICS, config.topics.prefix)
+    with closing(KafkaWriter(kafka)) as writer:
+        encoder = Encoder(config.topics.prefix, "/betapack/bench")
+        # Enough timesteps for the models, so that every solve is a full one.
+        for tick in _ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
+            encoder.send(writer, tick)
+        writer.flush()
+        serve = [sys.executable, "-m", "stream", "serve", "--config", str(folder / "bench.toml")]
+        with _child([*serve, "--bootstrap", kafka.bootstrap], folder / "service.log"):
+            with closing(KafkaReader(kafka, [names["models"]])) as models:
+                _wait_for_models(models, config.reversion.window_steps)
+            ours_ms = _round_trips(kafka, writer, encoder, names["hedge-suggestions"], positions)
+        command = [sys.executable, "-m", "stream.bench.echo", kafka.bootstrap, names["positions"], names["alerts"]]
+        with _child(command, folder / "echo.log"):
+            echo_ms = _round_trips(kafka, writer, encoder, names["alerts"], positions)
+    return [
+        compare(
+            f"position change to hedge suggestion, p{percentile}",
+            "service",
+            float(np.percentile(ours_ms, percentile)),
+            "bare echo",
+            float(np.percentile(echo_ms, percentile)),
+            "ms",
+            "near 1",
+            f"{positions} round trips one after the other, at-least-once" if percentile == 50 else "",
+        )
+        for percentile in (50, 99)
+    ]
+
+
+def _config(folder: Path, kafka: KafkaSettings, prefix: str) -> Config:
+    path = folder / "bench.toml"
+    path.write_text(f'{CONFIG}\n[topics]\nprefix = "{prefix}"\n', encoding="utf-8")
+    config = load_config(path)
+    return msgspec.structs.replace(config, kafka=kafka)
+
+
+def _ticks(config: Config, count: int, per_timestep: int = TICKS_PER_TIMESTEP) -> Iterator[Tick]:
+    chance = np.random.default_rng(SEED)
+    names = [instrument.name for instrument in config.instruments]
+    gap_ns = config.universe.timestep_ns // per_timestep
+    log_moves = np.cumsum(chance.normal(0.0, 1e-4, (count // len(names) + 1, len(names))), axis=0)
+    for place in range(count):
+        name = names[place % len(names)]
+        mid = START_PRICES[name] * float(np.exp(log_moves[place // len(names), place % len(names)]))
+        yield Tick(instrument=name, event_time_ns=EPOCH_NS + place * gap_ns + 1, bid=mid * 0.99999, ask=mid * 1.00001)
+
+
+def _bare_rate(kafka: KafkaSettings, topic: str, records: int) -> float:
+    consumer = KafkaConsumer(
+        bootstrap_servers=kafka.bootstrap,
+        group_id=None,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        max_poll_records=5000,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    with closing(consumer):
+        consumer.assign([TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)])
+        seen, begun = 0, time.perf_counter()
+        while seen < records:
+            seen += sum(len(batch) for batch in consumer.poll(timeout_ms=500).values())
+        return seen / (time.perf_counter() - begun)
+
+
+def _worker_rate(config: Config, records: int) -> float:
+    names = topic_names(config)
+    with (
+        closing(KafkaReader(config.kafka, [names["ticks"], names["positions"]])) as inputs,
+        closing(KafkaWriter(config.kafka)) as writer,
+    ):
+        worker = Worker(config, inputs, writer, None, SystemClock(), Metrics())
+        seen, begun = 0, time.perf_counter()
+        while seen < records:
+            seen += worker.turn()
+        return seen / (time.perf_counter() - begun)
+
+
+@contextmanager
+def _child(command: list[str], log_file: Path) -> Iterator[ChildProcess]:
+    child = ChildProcess(command, log_file)
+    try:
+        yield child
+        if child.exit_code is not None:
+            raise ReadFailed(f"{command[2]} ended with exit code {child.exit_code}:\n{child.log_tail()}")
+    finally:
+        child.stop(timeout_s=10.0)
+
+
+def _wait_for_models(models: KafkaReader, timesteps: int) -> None:
+    models.seek(models.low_watermarks())
+    _until(lambda: len(models.poll(200)), timesteps, "models")
+
+
+def _until(count: Callable[[], int], wanted: int, what: str) -> None:
+    seen, give_up_s = 0, time.monotonic() + ANSWER_TIMEOUT_S * 3
+    while seen < wanted:
+        seen += count()
+        if time.monotonic() > give_up_s:
+            raise ReadFailed(f"expected {wanted} {what}, got {seen} within {ANSWER_TIMEOUT_S * 3:.0f} s")
+
+
+def _round_trips(kafka: KafkaSettings, writer: KafkaWriter, encoder: Encoder, answers: str, count: int) -> list[float]:
+    """Milliseconds from each position to the first record that answers it."""
+    trips_ms = []
+    with closing(KafkaReader(kafka, [answers])) as reader:
+        reader.seek(reader.end_offsets())
+        warm_up = 20
+        for turn in range(warm_up + count):
+            position = Position(
+                book="bench",
+                asset="EUR",
+                quantity=1e7 + 1e5 * (turn % 7),
+                event_time_ns=EPOCH_NS + 10_000 * 1_000_000_000 + turn,
+                source="bench",
+                seq=turn + 1,
+            )
+            begun = time.perf_counter()
+            encoder.send(writer, position)
+            while not reader.poll(500):
+                if time.perf_counter() - begun > ANSWER_TIMEOUT_S:
+                    raise ReadFailed(f"no answer on {answers} within {ANSWER_TIMEOUT_S:.0f} s")
+            if turn >= warm_up:
+                trips_ms.append((time.perf_counter() - begun) * 1e3)
+            writer.flush()
+    return trips_ms

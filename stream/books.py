@@ -1,0 +1,345 @@
+"""The book side of the engine: positions and a market to residual exposure and a hedge suggestion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from schemas.outbound import AssetExposure, HedgeSuggestion, HedgeTrade, PackedBeta, ResidualExposure
+from solver.arrays import FloatArray, IntArray
+from solver.hedge import Hedge, HedgeProblem, hedge
+from solver.objective import materiality_floor
+from solver.packing.incremental import pack_incrementally
+from solver.packing.problem import Packing, PackingProblem, lot_bounds
+from stream.clock import Clock
+from stream.config import BookConfig, Config
+from stream.market import Market
+
+SolveStage = Literal["pack", "hedge"]
+
+
+@dataclass
+class BookState:
+    """`quantities` (n,) in units of each asset; `multiples` of the last packing by β id; what was last suggested.
+
+    `has_positions` tells an empty book from one that no position was ever read for.
+    """
+
+    quantities: FloatArray
+    has_positions: bool = False
+    multiples: dict[str, int] = field(default_factory=dict)
+    suggested: bool = False
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Why a book is solved: the close of a timestep, or a position that changed (`source` names its record)."""
+
+    kind: Literal["timestep", "position"]
+    event_time_ns: int
+    source: str
+
+
+@dataclass(frozen=True)
+class BookResult:
+    """What one solve of a book publishes."""
+
+    residual: ResidualExposure
+    suggestion: HedgeSuggestion | None
+
+
+class BookSolver:
+    """Packs and hedges the books of one configuration. Holds nothing that changes.
+
+    `clock` stops a solve at the deadline; without one every solve runs to the end of its effort, as a replay must.
+    `timed` brackets each stage of a solve, for metrics.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock | None = None,
+        timed: Callable[[SolveStage], AbstractContextManager[object]] = lambda stage: nullcontext(),
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._timed = timed
+        names = [instrument.name for instrument in config.instruments]
+        self._permitted = {
+            book.name: np.array([not book.instruments or name in book.instruments for name in names])
+            for book in config.books
+        }
+
+    def solve(self, book: BookConfig, state: BookState, market: Market, trigger: Trigger) -> BookResult:
+        """Pack and hedge `book` against `market`, and keep in `state` what the next solve starts from."""
+        prices = market.valuation.prices
+        held = state.quantities != 0
+        unpriced = held & np.isnan(prices)
+        result_id = f"residual/{book.name}/{market.timestep}/{market.version}/{trigger.source}"
+        if unpriced.any() or market.Sigma is None:
+            # What was suggested before stands on numbers that no longer hold, but nothing better is known: it is
+            # neither repeated nor withdrawn until the book can be priced again.
+            return BookResult(self._unknown(book, market, trigger, result_id, unpriced), None)
+        Q = np.where(held, state.quantities * prices, 0.0)
+        with self._timed("pack"):
+            packing = self._pack(state, market, Q, market.Sigma)
+        residual = self._residual_exposure(book, market, trigger, result_id, Q, packing)
+        suggestion = self._suggest(book, state, market, residual, Q)
+        return BookResult(residual, suggestion)
+
+    def _unknown(
+        self, book: BookConfig, market: Market, trigger: Trigger, result_id: str, unpriced: np.ndarray
+    ) -> ResidualExposure:
+        assets = self._config.universe.assets
+        return ResidualExposure(
+            id=result_id,
+            book=book.name,
+            universe=self._config.universe.name,
+            event_time_ns=trigger.event_time_ns,
+            timestep=market.timestep,
+            model_version=market.version,
+            trigger=trigger.kind,
+            trigger_source=trigger.source,
+            status="unpriced" if unpriced.any() else "no-model",
+            numeraire=self._config.universe.numeraire,
+            limit=book.limit,
+            unpriced_assets=tuple(asset for asset, missing in zip(assets, unpriced, strict=True) if missing),
+        )
+
+    def _pack(self, state: BookState, market: Market, Q: FloatArray, Sigma: FloatArray) -> Packing:
+        settings = self._config.solver
+        B = np.zeros((len(Q), len(market.betas)))
+        for column, beta in enumerate(market.betas):
+            B[:, column] = beta.vector.weights * settings.lot_notional
+        lower, upper = lot_bounds(B, Q, settings.mode)
+        problem = PackingProblem(
+            B=B,
+            Q=Q,
+            lower=lower,
+            upper=upper,
+            Sigma=Sigma,
+            objective=settings.objective,
+            mode=settings.mode,
+            epsilon=materiality_floor(settings.lot_notional, Sigma),
+        )
+        start = np.array([state.multiples.get(beta.beta_id, 0) for beta in market.betas], dtype=np.int64)
+        packing = pack_incrementally(problem, start, settings.max_packing_nodes, self._deadline())
+        state.multiples = {
+            beta.beta_id: int(multiple)
+            for beta, multiple in zip(market.betas, packing.multiples, strict=True)
+            if multiple
+        }
+        return packing
+
+    def _residual_exposure(
+        self,
+        book: BookConfig,
+        market: Market,
+        trigger: Trigger,
+        result_id: str,
+        Q: FloatArray,
+        packing: Packing,
+    ) -> ResidualExposure:
+        assert market.Sigma is not None  # solve() answered that case
+        universe, settings, Sigma = self._config.universe, self._config.solver, market.Sigma
+        volatility = np.sqrt(np.diag(Sigma))
+        packed = Q - packing.residual
+        netted_variance = variance_of(Q, Sigma)
+        # q'Σq + p'Σp is Q'ΣQ less 2 q'Σp. Where that last term is a credit, an offset between what is packed and what is
+        # left would count that no β justifies; where it is a charge, both parts lean the same way, and it stays.
+        apart_variance = variance_of(packing.residual, Sigma) + variance_of(packed, Sigma)
+        unhedged_risk = float(np.sqrt(max(netted_variance, apart_variance)))
+        return ResidualExposure(
+            id=result_id,
+            book=book.name,
+            universe=universe.name,
+            event_time_ns=trigger.event_time_ns,
+            timestep=market.timestep,
+            model_version=market.version,
+            trigger=trigger.kind,
+            trigger_source=trigger.source,
+            status="ok",
+            numeraire=universe.numeraire,
+            limit=book.limit,
+            positions=tuple(
+                AssetExposure(asset=asset, exposure=float(exposure), residual=float(residual))
+                for asset, exposure, residual in zip(universe.assets, Q, packing.residual, strict=True)
+                if exposure or residual
+            ),
+            packed=self._packed(market, packing.multiples, Sigma),
+            standalone_risk=float(np.abs(Q) @ volatility),
+            netted_risk=float(np.sqrt(netted_variance)),
+            basis_risk=float(np.sqrt(variance_of(packed, Sigma))),
+            unhedged_risk=unhedged_risk,
+            limit_share=unhedged_risk / book.limit,
+            objective_name=settings.objective,
+            objective_before=packing.objective_before,
+            objective=packing.objective,
+            lower_bound=packing.lower_bound,
+            gap=packing.gap,
+            proven=packing.proven,
+            effort_nodes=packing.effort_nodes,
+            stopped_by_clock=packing.stopped_by_clock,
+        )
+
+    def _packed(self, market: Market, multiples: IntArray, Sigma: FloatArray) -> tuple[PackedBeta, ...]:
+        lot_notional = self._config.solver.lot_notional
+        assets = self._config.universe.assets
+        return tuple(
+            PackedBeta(
+                beta_id=beta.beta_id,
+                weights={
+                    asset: float(weight) for asset, weight in zip(assets, beta.vector.weights, strict=True) if weight
+                },
+                multiples=int(multiple),
+                lot_notional=lot_notional,
+                basis_ratio=beta.vector.basis_ratio,
+                basis_risk=float(np.sqrt(variance_of(beta.vector.weights * (lot_notional * int(multiple)), Sigma))),
+            )
+            for beta, multiple in zip(market.betas, multiples, strict=True)
+            if multiple
+        )
+
+    def _suggest(
+        self,
+        book: BookConfig,
+        state: BookState,
+        market: Market,
+        residual: ResidualExposure,
+        Q: FloatArray,
+    ) -> HedgeSuggestion | None:
+        assert market.Sigma is not None
+        assert residual.unhedged_risk is not None
+        assert residual.netted_risk is not None
+        settings, valuation = self._config.solver, market.valuation
+        if residual.unhedged_risk <= book.limit:
+            if not state.suggested:
+                return None
+            state.suggested = False
+            return self._suggestion(book, market, residual, None)
+        usable = self._permitted[book.name] & valuation.tradeable
+        m = len(usable)
+        bound = np.where(usable, book.max_lots, 0).astype(np.int64)
+        columns = np.flatnonzero(usable)
+        problem = HedgeProblem(
+            # The whole position, so that a trade may also take apart what is packed: its basis risk is risk.
+            q=Q,
+            A=valuation.exposures[:, columns],
+            cost_per_lot=valuation.cost_per_lot[columns],
+            lower=-bound[columns],
+            upper=bound[columns],
+            Sigma=market.Sigma,
+            basis_variance=max(residual.unhedged_risk**2 - residual.netted_risk**2, 0.0),
+            target=book.target_share * book.limit,
+        )
+        with self._timed("hedge"):
+            answer = hedge(problem, settings.max_hedge_nodes, self._deadline())
+        lots = np.zeros(m, dtype=np.int64)
+        lots[columns] = answer.lots
+        state.suggested = True
+        return self._suggestion(book, market, residual, (answer, lots))
+
+    def _suggestion(
+        self,
+        book: BookConfig,
+        market: Market,
+        residual: ResidualExposure,
+        answer: tuple[Hedge, IntArray] | None,
+    ) -> HedgeSuggestion:
+        """The message for `answer`, the hedge with its lots for all m instruments; None withdraws the last one."""
+        assert residual.unhedged_risk is not None
+        before, target = residual.unhedged_risk, book.target_share * book.limit
+        if answer is None:
+            trades: tuple[HedgeTrade, ...] = ()
+            status: Literal["trade", "none", "unreachable"] = "none"
+            after, cost, cost_lower_bound, proven = before, 0.0, 0.0, True
+        else:
+            solution, lots = answer
+            trades = self._trades(market, lots)
+            status = "trade" if solution.status == "reached" else "unreachable"
+            after, cost = solution.risk_after, solution.cost
+            cost_lower_bound, proven = solution.cost_lower_bound, solution.proven
+        return HedgeSuggestion(
+            id=f"hedge/{residual.id.removeprefix('residual/')}",
+            book=book.name,
+            event_time_ns=residual.event_time_ns,
+            timestep=residual.timestep,
+            model_version=residual.model_version,
+            residual_exposure_id=residual.id,
+            trigger_source=residual.trigger_source,
+            status=status,
+            numeraire=residual.numeraire,
+            limit=book.limit,
+            target=target,
+            risk_before=before,
+            risk_after=after,
+            expected_cost=cost,
+            cost_lower_bound=cost_lower_bound,
+            proven=proven,
+            trades=trades,
+            reason=_reason(status, residual, trades, target, after, cost),
+        )
+
+    def _trades(self, market: Market, lots: IntArray) -> tuple[HedgeTrade, ...]:
+        valuation = market.valuation
+        return tuple(
+            HedgeTrade(
+                instrument=instrument.name,
+                side="buy" if count > 0 else "sell",
+                lots=abs(int(count)),
+                quantity=abs(int(count)) * instrument.lot,
+                limit_price=float(valuation.asks[place] if count > 0 else valuation.bids[place]),
+                expected_cost=abs(int(count)) * float(valuation.cost_per_lot[place]),
+            )
+            for place, (instrument, count) in enumerate(zip(self._config.instruments, lots, strict=True))
+            if count
+        )
+
+    def _deadline(self) -> Callable[[], bool] | None:
+        if self._clock is None:
+            return None
+        clock = self._clock
+        stop_at_ns = clock.monotonic_ns() + round(self._config.solver.deadline_ms * 1e6)
+        return lambda: clock.monotonic_ns() >= stop_at_ns
+
+
+def variance_of(q: FloatArray, Sigma: FloatArray) -> float:
+    """q'Σq, and 0 where rounding of a perfectly offset position would make it negative."""
+    return max(float(q @ Sigma @ q), 0.0)
+
+
+def _reason(
+    status: Literal["trade", "none", "unreachable"],
+    residual: ResidualExposure,
+    trades: tuple[HedgeTrade, ...],
+    target: float,
+    after: float,
+    cost: float,
+) -> str:
+    """One sentence for the trader."""
+    assert residual.unhedged_risk is not None
+    money = residual.numeraire
+    before, limit = residual.unhedged_risk, residual.limit
+    if status == "none":
+        return f"unhedged risk {before:,.0f} {money} is inside the limit of {limit:,.0f} again: nothing to trade"
+    widest = max(residual.positions, key=lambda position: abs(position.residual))
+    side = "long" if widest.residual > 0 else "short"
+    orders = ", ".join(f"{trade.side} {trade.lots} {_lots(trade.lots)} {trade.instrument}" for trade in trades)
+    state = (
+        f"unhedged risk {before:,.0f} {money} over the limit of {limit:,.0f}, "
+        f"largest residual {side} {abs(widest.residual):,.0f} {money} of {widest.asset}"
+    )
+    if not trades:
+        return f"{state}: no permitted trade lowers it"
+    outcome = f"risk {after:,.0f} for {cost:,.0f} {money}"
+    if status == "unreachable":
+        return f"{orders}: {state}; {outcome}, the target of {target:,.0f} is out of reach"
+    return f"{orders}: {state}; {outcome}"
+
+
+def _lots(count: int) -> str:
+    return "lot" if count == 1 else "lots"

@@ -1,0 +1,63 @@
+"""Child processes that end with this process, whatever way it ends, and not by the terminal's Ctrl-C."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+# Ends its process group, which the child joins, when its standard input closes. The kernel closes it whatever way the
+# parent dies. It ignores the terminal's signals, so that the parent decides when the child stops.
+WATCHDOG = 'trap "" INT TERM HUP; read -r line; kill -KILL 0'
+
+
+class ChildProcess:
+    """A running command, and the watchdog that ends it with this process. Its output goes to `log_file`."""
+
+    def __init__(self, command: list[str], log_file: Path, folder: Path | None = None) -> None:
+        self._watchdog = subprocess.Popen(["/bin/sh", "-c", WATCHDOG], stdin=subprocess.PIPE, process_group=0)
+        self.log_file = log_file
+        with log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                process_group=self._watchdog.pid,
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self.process.poll()
+
+    def wait(self, timeout_s: float | None) -> int | None:
+        """Wait for the child to end by itself; its exit code, or None when it still runs after `timeout_s`."""
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self, timeout_s: float) -> None:
+        """SIGTERM, and SIGKILL after `timeout_s`."""
+        self.process.terminate()
+        if self.wait(timeout_s) is None:
+            self.process.kill()
+        self._reap()
+
+    def kill(self) -> None:
+        """SIGKILL, as a power failure would end it."""
+        self.process.kill()
+        self._reap()
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines of its output."""
+        if not self.log_file.exists():
+            return "(no output)"
+        return "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    def _reap(self) -> None:
+        self.process.wait()
+        assert self._watchdog.stdin is not None
+        self._watchdog.stdin.close()
+        self._watchdog.wait()

@@ -1,0 +1,227 @@
+"""The command line. Data goes to stdout, everything else to stderr; numpy, numba and Kafka load only when needed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from stream.errors import BetapackError
+
+if TYPE_CHECKING:
+    from stream.config import Config
+
+EXIT_DONE, EXIT_FINDING, EXIT_USAGE, EXIT_NO_DATA, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+app = App(
+    name="betapack",
+    help="Real-time hedging monitor: what of each book is really unhedged, what to trade, when to worry.",
+    version=lambda: f"betapack {distribution_version('betapack')}",
+    help_flags=["--help"],
+    version_flags=["--version"],
+)
+
+
+def _positive(kind: object, value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ValueError(f"must be > 0, got {value}")
+
+
+ConfigPath = Annotated[Path, Parameter(name="--config", help="TOML file that configures the service.")]
+Bootstrap = Annotated[
+    str | None, Parameter(name="--bootstrap", help="Kafka's host:port, in place of kafka.bootstrap in the file.")
+]
+
+
+@app.command
+def serve(
+    *,
+    config: ConfigPath,
+    bootstrap: Bootstrap = None,
+    rebuild: Annotated[
+        bool, Parameter(help="Ignore kept snapshots and compute the state again from the beginning of the log.")
+    ] = False,
+) -> int:
+    """Run the service until Ctrl-C or SIGTERM.
+
+    Example: ``betapack serve --config desk.toml --bootstrap kafka-1:9092``
+    """
+    from stream.service import run_service
+
+    return run_service(_load(config, bootstrap), rebuild=rebuild, stop=stop_on_signals())
+
+
+@app.command
+def check(*, config: ConfigPath) -> int:
+    """Check a configuration and say what it describes.
+
+    Example: ``betapack check --config desk.toml``
+    """
+    loaded = _load(config, None)
+    universe = loaded.universe
+    print(f"universe     {universe.name}: {len(universe.assets)} assets against {universe.numeraire}")
+    print(f"instruments  {len(loaded.instruments)}")
+    print(f"books        {', '.join(book.name for book in loaded.books)}")
+    print(f"timestep     {universe.timestep_s:g} s")
+    return EXIT_DONE
+
+
+@app.command
+def topics(*, config: ConfigPath, bootstrap: Bootstrap = None, create: bool = False) -> int:
+    """List the topics that the service needs; with --create make those that are missing.
+
+    Example: ``betapack topics --config desk.toml --create``
+    """
+    from schemas.topics import TOPICS
+    from stream.topics import check_topics, create_topics
+
+    loaded = _load(config, bootstrap)
+    if create:
+        for name in create_topics(loaded.kafka, TOPICS, loaded.topics.prefix, loaded.topics.replication):
+            print(f"created {name}", file=sys.stderr)
+    counts = check_topics(loaded.kafka, TOPICS, loaded.topics.prefix)
+    for topic in TOPICS:
+        name = loaded.topics.prefix + topic.name
+        print(f"{name:30} {topic.direction:8} {counts[name]:3} partitions  {topic.summary}")
+    return EXIT_DONE
+
+
+@app.command
+def broker(*, port: int = 9092, data: Path | None = None) -> int:
+    """Run a local Apache Kafka until Ctrl-C or SIGTERM, from pip alone: no Java, Maven or Docker needed.
+
+    Prints its address when it is ready. With --data the log is kept in that folder and found again at the next start.
+
+    Example: ``betapack broker --port 9092 --data ./kafka-data``
+    """
+    from stream.broker import LocalBroker
+    from stream.errors import LocalBrokerFailed
+
+    stop = stop_on_signals()
+    with LocalBroker(data_dir=data, port=port, say=_say) as running:
+        print(running.bootstrap, flush=True)
+        while not stop():
+            ended = running.wait(timeout_s=0.2)
+            if ended is not None:
+                raise LocalBrokerFailed(f"Kafka ended by itself with exit code {ended}; see {running.log_file}")
+    return EXIT_DONE
+
+
+@app.command
+def demo(
+    *,
+    seconds: Annotated[
+        float | None, Parameter(help="End by itself after this many seconds of live replay.", validator=_positive)
+    ] = None,
+    bootstrap: Annotated[
+        str | None, Parameter(help="A Kafka that is already there, host:port; by default one is started from pip.")
+    ] = None,
+    start: Annotated[str, Parameter(help="First day of the live replay, YYYY-MM-DD.")] = "2014-10-01",
+    days_per_second: Annotated[float, Parameter(help="Speed of the replay.", validator=_positive)] = 4.0,
+    seed: Annotated[int, Parameter(help="Seed of the simulated client flow.")] = 7,
+) -> int:
+    """Replay real daily rates through the whole service, with a simulated client flow, and show it as a live table.
+
+    Starts Apache Kafka, the service and the feeds on this machine, and ends them with Ctrl-C. Exits with 0 only if
+    hedge suggestions were published.
+
+    Example: ``betapack demo --seconds 30``
+    """
+    from datetime import date
+
+    from stream.demo.run import DemoSettings, run_demo
+    from stream.errors import ConfigError
+
+    try:
+        first = date.fromisoformat(start)
+    except ValueError as exc:
+        raise ConfigError(f"--start must be a date as 2014-10-01, got {start!r}") from exc
+    settings = DemoSettings(seconds, bootstrap, first, days_per_second, seed)
+    return EXIT_DONE if run_demo(settings, stop_on_signals()) else EXIT_FINDING
+
+
+@app.command
+def bench(
+    *,
+    output: Annotated[Path, Parameter(help="JSON file for the figures.")] = Path("bench.json"),
+    bootstrap: Annotated[
+        str | None, Parameter(help="A Kafka that is already there, host:port; by default one is started from pip.")
+    ] = None,
+    ticks: Annotated[int, Parameter(help="Ticks for the throughput figure.", validator=_positive)] = 200_000,
+    positions: Annotated[int, Parameter(help="Round trips for the latency figures.", validator=_positive)] = 500,
+) -> int:
+    """Measure speed as ratios, each against something that runs beside it, and print a Markdown table.
+
+    Example: ``betapack bench --output bench.json``
+    """
+    from stream.bench.run import run_bench
+
+    print(run_bench(output, bootstrap, ticks, positions, _say))
+    return EXIT_DONE
+
+
+@app.command
+def schema(*, write: Annotated[Path | None, Parameter(help="Folder to write the documents to.")] = None) -> int:
+    """Print the AsyncAPI document of all topics and messages, or write it and the JSON Schemas to a folder.
+
+    Example: ``betapack schema > asyncapi.json``
+    """
+    from schemas.generate import documents
+
+    texts = documents()
+    if write is None:
+        print(texts["asyncapi.json"], end="")
+        return EXIT_DONE
+    for name, text in texts.items():
+        path = write / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        _say(f"wrote {path}")
+    return EXIT_DONE
+
+
+def stop_on_signals() -> Callable[[], bool]:
+    """Note SIGINT and SIGTERM instead of dying of them; the returned function says whether one came.
+
+    A second SIGINT ends the process at once, for an operator who will not wait.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGTERM, note)
+    return lambda: bool(came)
+
+
+def _load(path: Path, bootstrap: str | None) -> Config:
+    import msgspec
+
+    from stream.config import load_config
+
+    config = load_config(path)
+    if bootstrap:
+        config = msgspec.structs.replace(config, kafka=msgspec.structs.replace(config.kafka, bootstrap=bootstrap))
+    return config
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """The `betapack` command."""
+    try:
+        sys.exit(app())
+    except BetapackError as exc:
+        _say(f"betapack: {exc}")
+        sys.exit(exc.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

@@ -1,0 +1,355 @@
+"""The configuration: one TOML file into one frozen Struct. This is the only place that holds a default.
+
+Unknown keys are refused, so a typo fails at start, and every error names the key, what was expected and what was
+found. Secrets are not in the file: `stream.log.KafkaSettings` says which environment variables hold them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from stream.errors import ConfigError
+from stream.log import KafkaSettings
+
+NANOSECONDS = 1_000_000_000
+MOST_JOHANSEN_ASSETS = 12
+"""`solver.reversion.johansen.TABULATED_SERIES`, said here because reading a configuration must not load the solver."""
+
+
+class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The assets that share one covariance, and the event-time grid on which their returns are taken.
+
+    A timestep closes when every active ticks partition has passed its end by `allowed_lateness_s`; a partition that
+    lags the others by more than `idle_after_s` of event time counts as idle and is not waited for. A quote older than
+    `max_price_age_s` of event time is stale. When the feed says nothing for `feed_silent_after_s` of wall-clock time,
+    an alert is raised.
+    """
+
+    name: str
+    numeraire: str
+    assets: tuple[str, ...]
+    timestep_s: float
+    max_price_age_s: float
+    allowed_lateness_s: float = 0.0
+    idle_after_s: float | None = None
+    feed_silent_after_s: float = 10.0
+    max_event_time_ahead_s: float = 60.0
+
+    @property
+    def timestep_ns(self) -> int:
+        return round(self.timestep_s * NANOSECONDS)
+
+
+class InstrumentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something tradeable.
+
+    Buying one unit adds `legs` (units of each asset) and costs `price` units of `quote`. EURUSD is legs {EUR = 1},
+    quote USD; USDJPY is legs {USD = 1}, quote JPY; a share is legs {SPY = 1}, quote USD. `lot` is in units of the
+    instrument.
+    """
+
+    name: str
+    legs: dict[str, float]
+    quote: str
+    lot: float
+    fee_bps: float = 0.0
+
+
+class BookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One set of positions with its limit: unhedged risk, one standard deviation over one timestep, in the numeraire.
+
+    Above `limit`, trades in `instruments` (all when empty) are suggested that bring the risk to `target_share` of it.
+    The breach alert is raised at the limit and cleared below `clear_share` of it.
+    """
+
+    name: str
+    limit: float
+    target_share: float = 0.8
+    clear_share: float = 0.95
+    instruments: tuple[str, ...] = ()
+    max_lots: int = 1000
+
+
+class CovarianceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the covariance of log returns over one timestep is estimated.
+
+    `window` weighs the last `window_steps` returns equally, `exponential` halves a return's weight every
+    `half_life_steps`. Shrinkage towards uncorrelated assets is for many assets and few returns: it hides how well two of
+    them hedge each other. Nothing is published before `min_observations` returns.
+    """
+
+    kind: Literal["window", "exponential"] = "exponential"
+    window_steps: int = 500
+    half_life_steps: float = 60.0
+    shrinkage: Literal["none", "ledoit-wolf"] = "none"
+    min_observations: int = 60
+
+
+class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How β vectors are found, and what they must show to be used (docs/models.md).
+
+    They are fitted on the last `window_steps` timesteps without the latest `holdout_steps`, on which the basis ratio
+    over `basis_horizon_steps` is then measured. Accepted is a vector whose basis ratio is at most `basis_ratio_max`,
+    or whose test of reversion rejects at `significance` with a half-life of at most `half_life_max_steps`.
+    """
+
+    methods: tuple[Literal["johansen", "pca", "sparse"], ...] = ("sparse",)
+    window_steps: int = 500
+    holdout_steps: int = 125
+    basis_horizon_steps: int = 1
+    basis_ratio_max: float = 0.3
+    significance: float = 0.05
+    half_life_max_steps: float = 60.0
+    max_legs: int = 2
+    max_vectors: int = 12
+    lags: int = 1
+    refit_every_steps: int = 1
+
+
+class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How books are packed and hedged.
+
+    β vectors are packed in lots of `lot_notional` on their leading leg. Effort is counted in nodes, so that the
+    result does not depend on the machine's speed; `deadline_ms` only stops a solve that takes too long, and its
+    result says so.
+    """
+
+    lot_notional: float
+    objective: Literal["volume", "variance", "determinant"] = "volume"
+    mode: Literal["inside", "free"] = "inside"
+    max_packing_nodes: int = 20_000
+    max_hedge_nodes: int = 2_000
+    deadline_ms: float = 50.0
+
+
+class SnapshotConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often the state is kept: at the first commit after `every_s` of wall-clock time."""
+
+    every_s: float = 5.0
+
+
+class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Prometheus finds the metrics. Port 0 takes a free one and logs it."""
+
+    host: str = "127.0.0.1"
+    port: int = 9464
+
+
+class TopicsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How topics are named and created."""
+
+    prefix: str = ""
+    replication: int = 1
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything the service is told at start."""
+
+    universe: UniverseConfig
+    instruments: tuple[InstrumentConfig, ...]
+    books: tuple[BookConfig, ...]
+    solver: SolverConfig
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicsConfig = TopicsConfig()
+    covariance: CovarianceConfig = CovarianceConfig()
+    reversion: ReversionConfig = ReversionConfig()
+    snapshot: SnapshotConfig = SnapshotConfig()
+    metrics: MetricsConfig = MetricsConfig()
+
+    def state_hash(self) -> str:
+        """Hash of what gives the numbers in a snapshot their meaning.
+
+        Books, limits and the solver's effort may change over a restart; assets, instruments and estimators may not.
+        """
+        parts = (self.universe, self.instruments, self.covariance, self.reversion)
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+
+
+def load_config(path: Path) -> Config:
+    """Read and check the file at `path`. Raises ConfigError naming the key, what was expected and what was found."""
+    try:
+        text = path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}; name it with --config") from exc
+    try:
+        config = msgspec.toml.decode(text, type=Config)
+    except msgspec.ValidationError as exc:
+        raise ConfigError(f"{path}: {_with_key(str(exc))}") from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path} is not TOML: {exc}") from exc
+    check_config(config)
+    return config
+
+
+def check_config(config: Config) -> None:
+    """What types alone cannot say. Raises ConfigError at the first key that does not hold."""
+    _check_universe(config.universe)
+    _check_instruments(config)
+    _check_books(config)
+    _check_models(config)
+    solver = config.solver
+    _positive("solver.lot_notional", solver.lot_notional)
+    _positive("solver.max_packing_nodes", solver.max_packing_nodes)
+    _positive("solver.max_hedge_nodes", solver.max_hedge_nodes)
+    _positive("solver.deadline_ms", solver.deadline_ms)
+    _positive("snapshot.every_s", config.snapshot.every_s)
+    _at_least("topics.replication", config.topics.replication, 1)
+    if not 0 <= config.metrics.port <= 65535:
+        raise _wrong("metrics.port", "a port from 0 to 65535", config.metrics.port)
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", config.topics.prefix):
+        raise _wrong("topics.prefix", "letters, digits, '.', '_' and '-' only", config.topics.prefix)
+
+
+def _check_universe(universe: UniverseConfig) -> None:
+    if not universe.name:
+        raise _wrong("universe.name", "a name", universe.name)
+    if len(universe.assets) < 2:
+        raise _wrong("universe.assets", "at least two assets, for a β to combine", list(universe.assets))
+    _no_twins("universe.assets", universe.assets)
+    if universe.numeraire in universe.assets:
+        raise _wrong("universe.assets", f"assets other than the numeraire {universe.numeraire}", universe.numeraire)
+    _positive("universe.timestep_s", universe.timestep_s)
+    _positive("universe.max_price_age_s", universe.max_price_age_s)
+    _at_least("universe.allowed_lateness_s", universe.allowed_lateness_s, 0)
+    _positive("universe.feed_silent_after_s", universe.feed_silent_after_s)
+    _at_least("universe.max_event_time_ahead_s", universe.max_event_time_ahead_s, 0)
+    if universe.idle_after_s is not None:
+        _positive("universe.idle_after_s", universe.idle_after_s)
+    if universe.timestep_ns < 1:
+        raise _wrong("universe.timestep_s", "at least one nanosecond", universe.timestep_s)
+
+
+def _check_instruments(config: Config) -> None:
+    universe = config.universe
+    known = {*universe.assets, universe.numeraire}
+    _no_twins("instruments.name", [instrument.name for instrument in config.instruments])
+    priced = set()
+    for place, instrument in enumerate(config.instruments):
+        key = f"instruments[{place}]"
+        _positive(f"{key}.lot", instrument.lot)
+        _at_least(f"{key}.fee_bps", instrument.fee_bps, 0)
+        if not instrument.legs:
+            raise _wrong(f"{key}.legs", "at least one leg", instrument.legs)
+        for asset, quantity in instrument.legs.items():
+            if asset not in known:
+                raise _wrong(f"{key}.legs", f"assets of the universe or {universe.numeraire}", asset)
+            if not math.isfinite(quantity) or quantity == 0:
+                raise _wrong(f"{key}.legs.{asset}", "a finite number other than 0", quantity)
+        if instrument.quote not in known:
+            raise _wrong(f"{key}.quote", f"an asset of the universe or {universe.numeraire}", instrument.quote)
+        if set(instrument.legs) == {instrument.quote}:
+            raise _wrong(f"{key}.quote", "another asset than the only leg", instrument.quote)
+        asset_priced = direct_asset(instrument, universe.numeraire)
+        if asset_priced and min(instrument.legs.values()) < 0:
+            # Its price would be negative, and a negative price has no logarithm.
+            raise _wrong(f"{key}.legs", f"a long leg, since it prices {asset_priced}", instrument.legs)
+        priced.add(asset_priced)
+    for asset in universe.assets:
+        if asset not in priced:
+            raise _wrong(
+                "instruments", f"one that prices {asset} against {universe.numeraire} directly", "none among them"
+            )
+
+
+def direct_asset(instrument: InstrumentConfig, numeraire: str) -> str | None:
+    """The asset that this instrument prices against the numeraire without any other price, or None."""
+    if len(instrument.legs) != 1:
+        return None
+    (leg,) = instrument.legs
+    if instrument.quote == numeraire:
+        return leg
+    return instrument.quote if leg == numeraire else None
+
+
+def _check_books(config: Config) -> None:
+    if not config.books:
+        raise _wrong("books", "at least one book", [])
+    _no_twins("books.name", [book.name for book in config.books])
+    names = {instrument.name for instrument in config.instruments}
+    for place, book in enumerate(config.books):
+        key = f"books[{place}]"
+        if not book.name:
+            raise _wrong(f"{key}.name", "a name", book.name)
+        _positive(f"{key}.limit", book.limit)
+        if not 0 < book.target_share <= 1:
+            raise _wrong(f"{key}.target_share", "a number above 0 and at most 1", book.target_share)
+        if not book.target_share <= book.clear_share <= 1:
+            raise _wrong(f"{key}.clear_share", f"a number from target_share {book.target_share} to 1", book.clear_share)
+        _at_least(f"{key}.max_lots", book.max_lots, 1)
+        _no_twins(f"{key}.instruments", book.instruments)
+        for name in book.instruments:
+            if name not in names:
+                raise _wrong(f"{key}.instruments", "names of instruments", name)
+
+
+def _check_models(config: Config) -> None:
+    covariance, reversion = config.covariance, config.reversion
+    _at_least("covariance.window_steps", covariance.window_steps, 2)
+    _positive("covariance.half_life_steps", covariance.half_life_steps)
+    _at_least("covariance.min_observations", covariance.min_observations, 2)
+    if covariance.kind == "window" and covariance.min_observations > covariance.window_steps:
+        raise _wrong(
+            "covariance.min_observations",
+            f"at most covariance.window_steps {covariance.window_steps}",
+            covariance.min_observations,
+        )
+    if not reversion.methods:
+        raise _wrong("reversion.methods", "at least one of johansen, pca, sparse", [])
+    _no_twins("reversion.methods", reversion.methods)
+    n = len(config.universe.assets)
+    if "johansen" in reversion.methods and n > MOST_JOHANSEN_ASSETS:
+        raise _wrong(
+            "reversion.methods",
+            f"without johansen above {MOST_JOHANSEN_ASSETS} assets, for which its test has no critical values",
+            list(reversion.methods),
+        )
+    _at_least("reversion.basis_horizon_steps", reversion.basis_horizon_steps, 1)
+    _at_least("reversion.holdout_steps", reversion.holdout_steps, 4 * reversion.basis_horizon_steps)
+    _at_least("reversion.lags", reversion.lags, 1)
+    # A regression of n series on (lags + 1) n + 1 others needs some observations to spare.
+    least = reversion.holdout_steps + (reversion.lags + 2) * n + 10
+    _at_least("reversion.window_steps", reversion.window_steps, least)
+    if not 0 < reversion.basis_ratio_max < 1:
+        raise _wrong("reversion.basis_ratio_max", "a number between 0 and 1", reversion.basis_ratio_max)
+    if reversion.significance not in (0.1, 0.05, 0.01):
+        raise _wrong(
+            "reversion.significance", "0.1, 0.05 or 0.01, for which critical values are tabled", reversion.significance
+        )
+    _positive("reversion.half_life_max_steps", reversion.half_life_max_steps)
+    if reversion.max_legs not in (2, 3):
+        raise _wrong("reversion.max_legs", "2 or 3", reversion.max_legs)
+    _at_least("reversion.max_vectors", reversion.max_vectors, 1)
+    _at_least("reversion.refit_every_steps", reversion.refit_every_steps, 1)
+
+
+def _wrong(key: str, expected: str, got: object) -> ConfigError:
+    return ConfigError(f"{key} must be {expected}, got {got!r}")
+
+
+def _positive(key: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise _wrong(key, "> 0", value)
+
+
+def _at_least(key: str, value: float, least: float) -> None:
+    if not (math.isfinite(value) and value >= least):
+        raise _wrong(key, f">= {least}", value)
+
+
+def _no_twins(key: str, names: tuple[str, ...] | list[str]) -> None:
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise _wrong(key, "distinct names", name)
+
+
+def _with_key(message: str) -> str:
+    """msgspec says ``Expected `float`, got `str` - at `$.books[0].limit` ``; people look for the key first."""
+    match = re.fullmatch(r"(?P<what>.*) - at `\$\.?(?P<key>[^`]*)`", message)
+    return f"{match['key']}: {match['what']}" if match else message

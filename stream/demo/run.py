@@ -1,0 +1,232 @@
+"""Starts the demo's parts, feeds them, watches their outputs, and ends them in order."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from schemas.outbound import Alert, HedgeSuggestion, Model, ResidualExposure
+from schemas.topics import TOPIC_OF, TOPICS
+from schemas.wire import decode
+from stream.broker import LocalBroker
+from stream.child import ChildProcess
+from stream.config import Config, load_config
+from stream.consume import KafkaReader
+from stream.demo.flow import ClientFlow
+from stream.demo.rates import Day, read_days, ticks_of
+from stream.demo.screen import Desk, one_line, render
+from stream.encode import Encoder
+from stream.errors import BetapackError
+from stream.log import KafkaSettings
+from stream.publish import KafkaWriter
+from stream.topics import create_topics, delete_topics
+
+HISTORY = timedelta(days=2 * 366 + 14)
+"""Two years of fixings before the first live day, for the models, and some days to spare."""
+
+SERVICE_STOP_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 120.0
+FRAMES_PER_SECOND = 5
+LINE_EVERY_S = 3.0
+
+OUTPUTS: dict[str, type[ResidualExposure] | type[HedgeSuggestion] | type[Alert] | type[Model]] = {
+    TOPIC_OF[kind].name: kind for kind in (ResidualExposure, HedgeSuggestion, Alert, Model)
+}
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """`seconds` None runs to the end of the rates; `bootstrap` None starts a Kafka of its own."""
+
+    seconds: float | None
+    bootstrap: str | None
+    start: date
+    days_per_second: float
+    seed: int
+
+
+class DemoFailed(BetapackError):
+    """A part of the demo ended by itself; the message holds the last lines of its output."""
+
+
+def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
+    """Run the demo until it ends or `stop`; whether hedge suggestions were published."""
+    console = Console(stderr=False)
+    talk = Console(stderr=True)
+    config_file = Path(str(files("stream.demo") / "demo.toml"))
+    config = load_config(config_file)
+    days = read_days(config.universe.assets, settings.start - HISTORY)
+    history = [day for day in days if day.date < settings.start]
+    live = [day for day in days if day.date >= settings.start]
+    with ExitStack() as parts:
+        folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="betapack-demo-")))
+        kafka, prefix = parts.enter_context(_kafka(settings, config, talk))
+        config = msgspec.structs.replace(
+            config, kafka=kafka, topics=msgspec.structs.replace(config.topics, prefix=prefix)
+        )
+        own_config = folder / "demo.toml"
+        own_config.write_text(
+            f'{config_file.read_text(encoding="utf-8")}\n[topics]\nprefix = "{prefix}"\n', encoding="utf-8"
+        )
+        service = _start_service(own_config, kafka.bootstrap, folder)
+        parts.callback(service.stop, SERVICE_STOP_TIMEOUT_S)
+        writer = parts.enter_context(closing(KafkaWriter(kafka)))
+        reader = parts.enter_context(closing(KafkaReader(kafka, [prefix + name for name in OUTPUTS])))
+        reader.seek(reader.low_watermarks())
+        desk = Desk([book.name for book in config.books], config.universe.numeraire)
+        show = Demo(settings, config, service, writer, reader, desk, stop)
+        talk.print(f"fitting the models on {len(history)} days from {history[0].date} to {history[-1].date}")
+        show.warm_up(history)
+        if console.is_terminal:
+            with Live(console=console, auto_refresh=False) as screen:
+
+                def draw(now_s: float) -> None:
+                    screen.update(render(desk, kafka.bootstrap, now_s), refresh=True)
+
+                show.replay(live, draw, 1 / FRAMES_PER_SECOND)
+        else:
+            show.replay(live, lambda now_s: print(one_line(desk, now_s), flush=True), LINE_EVERY_S)
+        summarise(desk, console)
+    return desk.trades_suggested > 0
+
+
+class Demo:
+    """The feeds and the reader around one running service."""
+
+    def __init__(
+        self,
+        settings: DemoSettings,
+        config: Config,
+        service: ChildProcess,
+        writer: KafkaWriter,
+        reader: KafkaReader,
+        desk: Desk,
+        stop: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._config = config
+        self._service = service
+        self._writer = writer
+        self._reader = reader
+        self._desk = desk
+        self._stop = stop
+        self._encoder = Encoder(config.topics.prefix, "/betapack/demo")
+        self._flow = ClientFlow(settings.seed)
+        self._sent_at_s: dict[tuple[str, int], float] = {}
+
+    def warm_up(self, history: list[Day]) -> None:
+        """Send the years before the first live day at once, and wait until the models are fitted on them."""
+        for day in history:
+            self._send_ticks(day)
+        for position in self._flow.opening(history[-1]):
+            self._encoder.send(self._writer, position)
+            self._desk.sent += 1
+        self._writer.flush()
+        # The last day's timestep closes with the first quote of the next day.
+        awaited_ns = history[-2].event_time_ns
+        give_up_s = time.monotonic() + START_TIMEOUT_S
+        while self._desk.model is None or self._desk.model.event_time_ns < awaited_ns:
+            self._read(0.2)
+            if self._stop():
+                return
+            if time.monotonic() > give_up_s:
+                tail = self._service.log_tail()
+                raise DemoFailed(f"the service fitted no model within {START_TIMEOUT_S:.0f} s:\n{tail}")
+
+    def replay(self, days: list[Day], show: Callable[[float], None], show_every_s: float) -> None:
+        """Send `days` at the set speed and show what comes out, until the end, the set time or a stop."""
+        begun_s = time.monotonic()
+        shown_s = 0.0
+        for count, day in enumerate(days):
+            due_s = begun_s + count / self._settings.days_per_second
+            while (now_s := time.monotonic()) < due_s or count == 0:
+                self._read(min(0.05, max(0.0, due_s - now_s)))
+                if now_s - shown_s >= show_every_s:
+                    show(now_s)
+                    shown_s = now_s
+                if count == 0:
+                    break
+            if self._stop() or (self._settings.seconds is not None and now_s - begun_s >= self._settings.seconds):
+                return
+            self._send_ticks(day)
+            self._writer.flush()
+            for position in self._flow.trades(day):
+                assert position.event_time_ns is not None
+                self._sent_at_s[position.book, position.event_time_ns] = time.monotonic()
+                self._encoder.send(self._writer, position)
+                self._desk.sent += 1
+            self._writer.flush()
+
+    def _send_ticks(self, day: Day) -> None:
+        for tick in ticks_of(day, self._config):
+            self._encoder.send(self._writer, tick)
+            self._desk.sent += 1
+
+    def _read(self, timeout_s: float) -> None:
+        if self._service.exit_code is not None:
+            raise DemoFailed(
+                f"the service ended by itself with exit code {self._service.exit_code}:\n{self._service.log_tail()}"
+            )
+        for record in self._reader.poll(round(timeout_s * 1000)):
+            topic = record.topic.removeprefix(self._config.topics.prefix)
+            assert record.value is not None
+            message = decode(OUTPUTS[topic], record.value, dict(record.headers)["content-type"].decode())
+            self._desk.take(topic, message)
+            if isinstance(message, ResidualExposure) and message.trigger == "position":
+                sent_s = self._sent_at_s.pop((message.book, message.event_time_ns), None)
+                if sent_s is not None:
+                    self._desk.latencies_s.append(time.monotonic() - sent_s)
+
+
+@contextmanager
+def _kafka(settings: DemoSettings, config: Config, talk: Console) -> Iterator[tuple[KafkaSettings, str]]:
+    """A Kafka with the demo's topics: one of its own, or topics of its own in the one that was named."""
+    if settings.bootstrap is None:
+        with LocalBroker(say=lambda text: talk.print(text, highlight=False)) as broker:
+            kafka = msgspec.structs.replace(config.kafka, bootstrap=broker.bootstrap)
+            create_topics(kafka, TOPICS)
+            yield kafka, ""
+        return
+    kafka = msgspec.structs.replace(config.kafka, bootstrap=settings.bootstrap)
+    # Somebody else's broker: names that nobody else uses, and nothing left behind.
+    prefix = f"betapack-demo-{secrets.token_hex(4)}."
+    created = create_topics(kafka, TOPICS, prefix)
+    talk.print(f"created {len(created)} topics {prefix}* on {settings.bootstrap}, to be deleted at the end")
+    try:
+        yield kafka, prefix
+    finally:
+        delete_topics(kafka, created)
+
+
+def _start_service(config_file: Path, bootstrap: str, folder: Path) -> ChildProcess:
+    command = [sys.executable, "-m", "stream", "serve", "--config", str(config_file), "--bootstrap", bootstrap]
+    return ChildProcess(command, folder / "service.log")
+
+
+def summarise(desk: Desk, console: Console) -> None:
+    """What came out, in a few lines."""
+    latency = desk.latency_ms()
+    console.print()
+    console.print(f"sent      {desk.sent:,} ticks and positions")
+    for name in OUTPUTS:
+        console.print(f"received  {desk.received.get(name, 0):,} {name}")
+    if latency:
+        console.print(f"latency   position to residual p50 {latency[0]:.1f} ms, p99 {latency[1]:.1f} ms")
+    for book in desk.books:
+        suggestion = desk.suggestions.get(book)
+        if suggestion:
+            console.print(f"{book:9} {suggestion.reason}")
+    if not desk.trades_suggested:
+        console.print("no hedge suggestion was published")

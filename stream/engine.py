@@ -1,0 +1,259 @@
+"""`engine.step(state, event)`: what one event changes and what it makes known. No I/O, and no other way to an output.
+
+A live run, a replay and the recovery after a crash all go through here, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ModelBeta, ResidualExposure
+from stream.alerts import Condition, Moment, update_alert
+from stream.books import BookSolver, BookState, SolveStage, Trigger
+from stream.clock import Clock
+from stream.config import BookConfig, Config
+from stream.events import EngineEvent, FeedSilence, PositionLevel, Refused, Timestep
+from stream.market import Market, MarketModel, MarketState
+
+Output = ResidualExposure | HedgeSuggestion | Alert | Model | DeadLetter
+
+
+@dataclass
+class EngineState:
+    """All that the next step depends on. `alerts` holds the keys of those that stand."""
+
+    market: MarketState
+    books: dict[str, BookState]
+    latest: Market | None = None
+    alerts: set[str] = field(default_factory=set)
+    silences: int = 0
+
+
+class Engine:
+    """The rules of one configuration. Holds nothing that changes between steps."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock | None = None,
+        timed: Callable[[SolveStage], AbstractContextManager[object]] = lambda stage: nullcontext(),
+    ) -> None:
+        self._config = config
+        self._market = MarketModel(config)
+        self._solver = BookSolver(config, clock, timed)
+        self._books = {book.name: book for book in config.books}
+
+    def new_state(self) -> EngineState:
+        """Nothing seen yet."""
+        n = len(self._config.universe.assets)
+        return EngineState(
+            market=self._market.new_state(),
+            books={name: BookState(quantities=np.zeros(n)) for name in self._books},
+        )
+
+    def step(self, state: EngineState, event: EngineEvent) -> tuple[EngineState, list[Output]]:
+        """The state after `event`, and the messages it causes, in the order in which they are published.
+
+        `state` is taken over: it is changed in place for speed, and the caller goes on with the one returned.
+        """
+        match event:
+            case Timestep():
+                return state, self._timestep(state, event)
+            case PositionLevel():
+                return state, self._position(state, event)
+            case Refused():
+                return state, [self._dead_letter(event)]
+            case FeedSilence():
+                return state, self._feed_silence(state, event)
+
+    def _timestep(self, state: EngineState, timestep: Timestep) -> list[Output]:
+        before = {beta.beta_id for beta in state.latest.betas} if state.latest else set[str]()
+        market = self._market.advance(state.market, timestep)
+        packed_in = {
+            beta_id: sorted(name for name, book in state.books.items() if beta_id in book.multiples)
+            for beta_id in sorted(before - {beta.beta_id for beta in market.betas})
+        }
+        newly_unpriced = self._unpriced_assets(market) - (
+            self._unpriced_assets(state.latest) if state.latest else set[str]()
+        )
+        state.latest = market
+        moment = Moment(timestep.end_ns, timestep.index, str(timestep.index))
+        outputs: list[Output] = [self._model_message(market)]
+        outputs += self._price_alerts(state, market, newly_unpriced, moment)
+        outputs += self._relationship_alerts(state, market, packed_in, moment)
+        trigger = Trigger("timestep", timestep.end_ns, str(timestep.index))
+        for book in self._config.books:
+            if state.books[book.name].has_positions:
+                outputs += self._solve(state, book, market, trigger)
+        return outputs
+
+    def _position(self, state: EngineState, position: PositionLevel) -> list[Output]:
+        book_state = state.books[position.book]
+        book_state.has_positions = True
+        if position.asset is not None:
+            book_state.quantities[position.asset] = position.quantity
+        if state.latest is None:
+            return []  # no price was ever seen: the first timestep solves the book
+        trigger = Trigger("position", position.event_time_ns, position.source)
+        return self._solve(state, self._books[position.book], state.latest, trigger)
+
+    def _solve(self, state: EngineState, book: BookConfig, market: Market, trigger: Trigger) -> list[Output]:
+        result = self._solver.solve(book, state.books[book.name], market, trigger)
+        outputs: list[Output] = [result.residual]
+        if result.suggestion is not None:
+            outputs.append(result.suggestion)
+        moment = Moment(trigger.event_time_ns, market.timestep, trigger.source)
+        alert = update_alert(state.alerts, _limit_condition(book, result.residual), moment)
+        return [*outputs, alert] if alert else outputs
+
+    def _unpriced_assets(self, market: Market) -> set[str]:
+        assets = self._config.universe.assets
+        return {asset for asset, missing in zip(assets, market.valuation.unpriced, strict=True) if missing}
+
+    def _price_alerts(
+        self, state: EngineState, market: Market, newly_unpriced: set[str], moment: Moment
+    ) -> list[Output]:
+        """One alert an asset: raised when its price goes stale, or was never there and a book holds the asset."""
+        alerts: list[Output] = []
+        unpriced = self._unpriced_assets(market)
+        max_age_s = self._config.universe.max_price_age_s
+        for place, asset in enumerate(self._config.universe.assets):
+            holders = [name for name, book in state.books.items() if book.quantities[place] != 0]
+            missing = asset in unpriced
+            holds: bool | None = missing
+            if missing and not holders and (asset not in newly_unpriced or state.market.log_prices is None):
+                holds = None  # the market is still opening, and nobody holds it
+            message = f"no price of {asset} within {max_age_s:g} s"
+            if holders:
+                message += f": not solved while it lasts: {', '.join(holders)}"
+            condition = Condition(
+                kind="price-stale",
+                subject=asset,
+                severity="critical" if holders else "warning",
+                holds=holds,
+                message=message if missing else f"{asset} has a price again",
+            )
+            alert = update_alert(state.alerts, condition, moment)
+            if alert:
+                alerts.append(alert)
+        return alerts
+
+    def _relationship_alerts(
+        self, state: EngineState, market: Market, packed_in: dict[str, list[str]], moment: Moment
+    ) -> list[Output]:
+        """A β that books rely on and the refit no longer accepts: what was packed of it is back in the residual."""
+        conditions = [
+            Condition(
+                kind="relationship-broken",
+                subject=beta_id,
+                severity="critical",
+                holds=True,
+                message=f"{beta_id} lost its evidence; its packed lots are back in the residual of {', '.join(books)}",
+            )
+            for beta_id, books in packed_in.items()
+            if books
+        ]
+        conditions += [
+            Condition(
+                kind="relationship-broken",
+                subject=beta.beta_id,
+                severity="critical",
+                holds=False,
+                message=f"{beta.beta_id} has its evidence again",
+            )
+            for beta in market.betas
+        ]
+        alerts = (update_alert(state.alerts, condition, moment) for condition in conditions)
+        return [alert for alert in alerts if alert]
+
+    def _feed_silence(self, state: EngineState, silence: FeedSilence) -> list[Output]:
+        timestep, end_ns = (state.latest.timestep, state.latest.end_ns) if state.latest else (0, 0)
+        state.silences += silence.silent
+        condition = Condition(
+            kind="feed-silent",
+            subject=self._config.universe.name,
+            severity="critical",
+            holds=silence.silent,
+            message=f"no quote for {silence.silent_for_s:.0f} s" if silence.silent else "quotes are back",
+            value=silence.silent_for_s,
+            limit=self._config.universe.feed_silent_after_s,
+        )
+        alert = update_alert(state.alerts, condition, Moment(end_ns, timestep, f"{timestep}/{state.silences}"))
+        return [alert] if alert else []
+
+    def _model_message(self, market: Market) -> Model:
+        universe, reversion = self._config.universe, self._config.reversion
+        prices = market.valuation.prices
+        return Model(
+            id=f"model/{universe.name}/{market.timestep}/{market.version}",
+            universe=universe.name,
+            numeraire=universe.numeraire,
+            event_time_ns=market.end_ns,
+            timestep=market.timestep,
+            model_version=market.version,
+            assets=universe.assets,
+            prices=tuple(None if np.isnan(price) else float(price) for price in prices),
+            covariance=() if market.Sigma is None else tuple(tuple(row) for row in market.Sigma.tolist()),
+            observations=market.observations,
+            candidates_tried=market.candidates_tried,
+            refusals=market.refusals,
+            betas=tuple(
+                ModelBeta(
+                    beta_id=beta.beta_id,
+                    method=beta.vector.method,
+                    evidence=beta.vector.evidence,
+                    weights={
+                        asset: float(weight)
+                        for asset, weight in zip(universe.assets, beta.vector.weights, strict=True)
+                        if weight
+                    },
+                    basis_ratio=beta.vector.basis_ratio,
+                    basis_horizon_steps=reversion.basis_horizon_steps,
+                    half_life_steps=beta.vector.half_life_steps,
+                    spread_volatility=beta.vector.spread_volatility,
+                    deviation=beta.vector.deviation,
+                    statistic=beta.vector.statistic,
+                    critical_value=beta.vector.critical_value,
+                )
+                for beta in market.betas
+            ),
+        )
+
+    def _dead_letter(self, refused: Refused) -> DeadLetter:
+        record = refused.record
+        return DeadLetter(
+            id=f"dead-letter/{record.topic}/{record.partition}/{record.offset}/{refused.reason}",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=refused.reason,
+            detail=refused.detail,
+            event_time_ns=max(record.timestamp_ms, 0) * 1_000_000,
+            key=record.key,
+            value=record.value,
+            content_type=refused.content_type,
+        )
+
+
+def _limit_condition(book: BookConfig, residual: ResidualExposure) -> Condition:
+    """Raised at the limit, cleared below `clear_share` of it, unchanged in between and while the risk is unknown."""
+    risk, share = residual.unhedged_risk, residual.limit_share
+    if risk is None or share is None:
+        holds = None
+        message = ""
+    else:
+        holds = True if share >= 1 else False if share < book.clear_share else None
+        message = f"unhedged risk {risk:,.0f} {residual.numeraire} is {share:.0%} of the limit {book.limit:,.0f}"
+    return Condition(
+        kind="limit-breach",
+        subject=book.name,
+        severity="critical",
+        holds=holds,
+        message=message,
+        value=risk,
+        limit=book.limit,
+    )

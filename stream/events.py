@@ -1,0 +1,83 @@
+"""What flows between decode and the engine: typed, checked, in the order of the merge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from solver.arrays import FloatArray, IntArray
+from stream.log import Record
+
+RefusalReason = Literal[
+    "undecodable",
+    "content-type",
+    "event-time",
+    "not-finite",
+    "not-positive",
+    "crossed",
+    "unknown-instrument",
+    "unknown-universe",
+    "unknown-book",
+    "unknown-asset",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """Checked quotes of one or more instruments at one instant; `instruments` are their places in the configuration."""
+
+    event_time_ns: int
+    instruments: tuple[int, ...]
+    bids: tuple[float, ...]
+    asks: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PositionLevel:
+    """The position of `book` in the asset at place `asset` (None: the numeraire, which carries no risk).
+
+    `source` is the record it came from, as ``positions[2]@17``.
+    """
+
+    event_time_ns: int
+    book: str
+    asset: int | None
+    quantity: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record, or a part of it, that cannot be used."""
+
+    record: Record
+    reason: RefusalReason
+    detail: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timestep:
+    """The close of one step of the event-time grid.
+
+    `bids`, `asks` (m,) in quote units, NaN where the instrument was never quoted; `quoted_at_ns` (m,), 0 there. Step
+    `index` covers the times in ((index - 1) ΔT, index ΔT], and `end_ns` is index ΔT.
+    """
+
+    index: int
+    end_ns: int
+    bids: FloatArray
+    asks: FloatArray
+    quoted_at_ns: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSilence:
+    """The wall clock's word that quotes stopped arriving, or came back."""
+
+    silent: bool
+    silent_for_s: float
+
+
+Decoded: TypeAlias = Quotes | PositionLevel | Refused
+EngineEvent: TypeAlias = Timestep | PositionLevel | Refused | FeedSilence

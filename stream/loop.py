@@ -1,0 +1,195 @@
+"""The stream loop: read, decode, merge, step, publish, commit.
+
+Nothing here computes a figure. The order within `Worker.commit` is what makes a crash harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from schemas.topics import TOPICS
+from stream.clock import Clock
+from stream.config import Config
+from stream.decode import Decoder
+from stream.encode import Encoder
+from stream.engine import Engine, Output
+from stream.events import EngineEvent, FeedSilence, Quotes, Refused
+from stream.log import Reader, TopicPartition, Writer
+from stream.merge import Merge, Merged
+from stream.recover import recover
+from stream.snapshot import take_snapshot
+from stream.telemetry.events import log_event
+from stream.telemetry.metrics import Metrics
+from stream.timesteps import Timesteps
+
+POLL_TIMEOUT_MS = 100
+"""How long an idle loop waits, and so how late it notices a stop or a silent feed."""
+
+MERGE_CAPACITY = 20_000
+"""Records that one partition may hold in the merge, some 10 MB, before its reading is paused."""
+
+
+def topic_names(config: Config) -> dict[str, str]:
+    """The topics' names with this configuration's prefix, by their names without it."""
+    return {topic.name: config.topics.prefix + topic.name for topic in TOPICS}
+
+
+class Worker:
+    """One universe and all its books in one process.
+
+    Parameters ---------- inputs : reader of ticks and positions. `states` : reader of snapshots, None to start from
+    the beginning of the log. clock : decides deadlines, snapshots and silence. None for a replay: every solve runs to
+    the end of its effort.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        inputs: Reader,
+        writer: Writer,
+        states: Reader | None,
+        clock: Clock,
+        metrics: Metrics,
+        deadlines: bool = True,
+    ) -> None:
+        names = topic_names(config)
+        self._config = config
+        self._inputs = inputs
+        self._writer = writer
+        self._clock = clock
+        self._metrics = metrics
+        self._decoder = Decoder(config, names["ticks"], names["positions"])
+        self._encoder = Encoder(config.topics.prefix, f"/betapack/{config.universe.name}")
+        self._timesteps = Timesteps(config.universe, len(config.instruments))
+        self._engine = Engine(config, clock if deadlines else None, metrics.time_solve)
+        self._merge = Merge(inputs.partitions(), MERGE_CAPACITY)
+        self._paused: set[TopicPartition] = set()
+        self.state = recover(config, self._engine, inputs, states)
+        self._snapshot_due_ns = clock.monotonic_ns() + self._snapshot_every_ns
+        self._last_quote_ns = clock.monotonic_ns()
+        self._silent = f"feed-silent:{config.universe.name}" in self.state.engine.alerts
+        self._unacknowledged: list[Output] = []
+        self._uncommitted = False
+        metrics.expose([book.name for book in config.books], self.state.engine.alerts)
+        log_event(
+            "recovered",
+            timestep=self.state.timesteps.last_closed,
+            **{str(partition): offset for partition, offset in self.state.offsets.items()},
+        )
+
+    @property
+    def _snapshot_every_ns(self) -> int:
+        return round(self._config.snapshot.every_s * 1e9)
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Go round until `stop`, then commit and keep the state."""
+        while not stop():
+            self.turn()
+        self.commit(final=True)
+
+    def turn(self, timeout_ms: int = POLL_TIMEOUT_MS) -> int:
+        """Read once, process all that is ready, commit. Returns how many records were processed."""
+        records = self._inputs.poll(timeout_ms)
+        arrived_ns = self._clock.monotonic_ns()
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            self._merge.push(partition, record.offset, self._decoder(record))
+        processed: dict[str, int] = {}
+        for merged in self._merge.ready(self._inputs.exhausted):
+            self._process(merged)
+            topic = merged.partition.topic
+            processed[topic] = processed.get(topic, 0) + 1
+        self._bound_buffers()
+        self._watch_feed()
+        caused = bool(self._unacknowledged)
+        self.commit()
+        for topic, count in processed.items():
+            self._metrics.observe_read(topic, count)
+        if processed:
+            self._metrics.observe_progress(
+                self._inputs.lag(),
+                self._merge.depth,
+                len(self._timesteps.idle_partitions(self.state.timesteps)),
+                self._timesteps.watermark_ns(self.state.timesteps),
+            )
+            if caused:
+                self._metrics.observe_turnaround((self._clock.monotonic_ns() - arrived_ns) / 1e9)
+        return sum(processed.values())
+
+    def finish(self) -> None:
+        """Close the open timesteps: for the end of a log that nothing will be added to."""
+        for timestep in self._timesteps.flush(self.state.timesteps):
+            self._step(timestep)
+        self.commit(final=True)
+
+    def commit(self, final: bool = False) -> None:
+        """Make what was processed count, in this order.
+
+        1. Every output of the processed records is in the log: flush, and check each acknowledgement.
+        2. When due, the state at exactly these records is in the log.
+        3. The offsets of these records are committed to the group, for operators to see the lag.
+
+        A crash before 2 processes the records since the last snapshot again: the outputs are the same, with the same
+        ids, and readers drop them by id. A crash between 2 and 3 loses nothing: offsets come from the snapshot.
+        Exactly-once will put the three into one transaction, here and nowhere else.
+        """
+        if not self._uncommitted and not final:
+            return
+        with self._metrics.time_commit():
+            # 1. outputs
+            self._writer.flush()
+            for message in self._unacknowledged:
+                self._metrics.observe_output(message)
+            self._unacknowledged.clear()
+            # 2. state
+            if final or self._clock.monotonic_ns() >= self._snapshot_due_ns:
+                snapshot = take_snapshot(self.state, self._config)
+                self._encoder.send(self._writer, snapshot)
+                self._writer.flush()
+                self._metrics.observe_snapshot(len(snapshot.state))
+                self._snapshot_due_ns = self._clock.monotonic_ns() + self._snapshot_every_ns
+            # 3. offsets
+            self._inputs.commit(self.state.offsets)
+        self._uncommitted = False
+
+    def _process(self, merged: Merged) -> None:
+        for event in merged.events:
+            if isinstance(event, Quotes):
+                self._last_quote_ns = self._clock.monotonic_ns()
+                late_before = self.state.timesteps.late_quotes
+                for timestep in self._timesteps.add(self.state.timesteps, event, merged.partition):
+                    self._step(timestep)
+                self._metrics.observe_late(self.state.timesteps.late_quotes - late_before)
+            else:
+                if isinstance(event, Refused):
+                    self._metrics.observe_refused(event.record.topic, event.reason)
+                self._step(event)
+        self.state.offsets[merged.partition] = merged.offset + 1
+        self._uncommitted = True
+
+    def _step(self, event: EngineEvent) -> None:
+        with self._metrics.time_step(type(event).__name__):
+            self.state.engine, outputs = self._engine.step(self.state.engine, event)
+        for message in outputs:
+            # Sent before the commit: a reader sees it at once, and the commit waits for the acknowledgement.
+            self._encoder.send(self._writer, message)
+        self._unacknowledged += outputs
+        self._uncommitted = True
+
+    def _bound_buffers(self) -> None:
+        full = set(self._merge.full()) - self._paused
+        if full:
+            self._inputs.pause(full)
+            self._paused |= full
+        drained = self._paused & set(self._merge.drained())
+        if drained:
+            self._inputs.resume(drained)
+            self._paused -= drained
+
+    def _watch_feed(self) -> None:
+        silent_for_s = (self._clock.monotonic_ns() - self._last_quote_ns) / 1e9
+        silent = silent_for_s >= self._config.universe.feed_silent_after_s
+        if silent != self._silent:
+            self._silent = silent
+            self._step(FeedSilence(silent, silent_for_s))
+            log_event("feed", silent=silent, for_s=silent_for_s)

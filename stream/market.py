@@ -1,0 +1,145 @@
+"""The market side of the engine: a timestep's quotes to prices, covariance and β vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from solver.arrays import FloatArray
+from solver.covariance import ExponentialCovariance, WindowCovariance
+from solver.reversion.rolling import ReversionSettings, RollingReversion
+from solver.reversion.vector import BetaVector
+from stream.config import Config, CovarianceConfig, ReversionConfig
+from stream.events import Timestep
+from stream.valuation import Valuation, Valuer
+
+
+@dataclass(frozen=True)
+class NamedBeta:
+    """An accepted β vector and the id it is known by: method and legs."""
+
+    beta_id: str
+    vector: BetaVector
+
+
+@dataclass(frozen=True)
+class Market:
+    """All that a book needs to know of the market at the close of one timestep.
+
+    `Sigma` (n, n) covariance of log returns over one timestep, None while too few were seen. `version` counts the
+    models of this universe. `betas` may be empty: no reliable vector. `refusals`: methods that could not be fitted, and why.
+    """
+
+    timestep: int
+    end_ns: int
+    version: int
+    valuation: Valuation
+    Sigma: FloatArray | None
+    observations: int
+    betas: tuple[NamedBeta, ...]
+    candidates_tried: int
+    refusals: tuple[str, ...]
+
+
+@dataclass
+class MarketState:
+    """The rolling estimators and what was last fitted with them."""
+
+    covariance: ExponentialCovariance | WindowCovariance
+    reversion: RollingReversion
+    version: int = 0
+    log_prices: FloatArray | None = None
+    pushed_since_refit: int = 0
+    betas: tuple[NamedBeta, ...] = ()
+    candidates_tried: int = 0
+    refusals: tuple[str, ...] = ()
+
+
+@dataclass
+class MarketModel:
+    """Advances a `MarketState` by one timestep. Holds nothing that changes."""
+
+    config: Config
+    valuer: Valuer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.valuer = Valuer(self.config)
+
+    def new_state(self) -> MarketState:
+        """Nothing seen yet."""
+        n = len(self.config.universe.assets)
+        return MarketState(
+            covariance=_covariance(n, self.config.covariance),
+            reversion=RollingReversion(n, _reversion_settings(self.config.reversion), self.config.universe.assets),
+        )
+
+    def advance(self, state: MarketState, timestep: Timestep) -> Market:
+        """Take the close of `timestep` into `state`.
+
+        Returns are taken between timesteps at which every asset has a price. After a gap the first return spans the
+        gap: a market that reopens somewhere else has moved, and leaving that out would be a zero by another name.
+        """
+        config = self.config
+        valuation = self.valuer.value(timestep)
+        if not valuation.unpriced.any():
+            log_prices = np.log(valuation.prices)
+            if state.log_prices is not None:
+                state.covariance.update(log_prices - state.log_prices)
+            state.log_prices = log_prices
+            state.reversion.push(log_prices)
+            state.pushed_since_refit += 1
+            if state.reversion.ready and state.pushed_since_refit >= config.reversion.refit_every_steps:
+                refit = state.reversion.refit()
+                state.betas = self._named(refit.betas)
+                state.candidates_tried = refit.candidates_tried
+                state.refusals = refit.refusals
+                state.pushed_since_refit = 0
+        state.version += 1
+        observations = state.covariance.observations
+        return Market(
+            timestep=timestep.index,
+            end_ns=timestep.end_ns,
+            version=state.version,
+            valuation=valuation,
+            Sigma=state.covariance.estimate() if observations >= config.covariance.min_observations else None,
+            observations=observations,
+            betas=state.betas,
+            candidates_tried=state.candidates_tried,
+            refusals=state.refusals,
+        )
+
+    def _named(self, vectors: tuple[BetaVector, ...]) -> tuple[NamedBeta, ...]:
+        """Sparse vectors are known by their legs, whatever place a refit gives them; dense ones by method and rank."""
+        named = []
+        rank = dict.fromkeys(self.config.reversion.methods, 0)
+        for vector in vectors:
+            if vector.method == "sparse":
+                assets = self.config.universe.assets
+                name = "/".join(asset for asset, weight in zip(assets, vector.weights, strict=True) if weight)
+            else:
+                rank[vector.method] += 1
+                name = str(rank[vector.method])
+            named.append(NamedBeta(f"{vector.method}:{name}", vector))
+        return tuple(named)
+
+
+def _covariance(n: int, config: CovarianceConfig) -> ExponentialCovariance | WindowCovariance:
+    if config.kind == "window":
+        return WindowCovariance(n, config.window_steps, config.shrinkage)
+    return ExponentialCovariance(n, config.half_life_steps, config.shrinkage)
+
+
+def _reversion_settings(config: ReversionConfig) -> ReversionSettings:
+    return ReversionSettings(
+        methods=config.methods,
+        window_steps=config.window_steps,
+        holdout_steps=config.holdout_steps,
+        basis_horizon_steps=config.basis_horizon_steps,
+        basis_ratio_max=config.basis_ratio_max,
+        significance=config.significance,
+        max_half_life_steps=config.half_life_max_steps,
+        max_legs=config.max_legs,
+        max_vectors=config.max_vectors,
+        lags=config.lags,
+    )

@@ -1,0 +1,44 @@
+"""`betapack serve`: connects the worker to Kafka and to Prometheus, and runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+from schemas.topics import TOPICS
+from solver.warm import warm_kernels
+from stream.clock import SystemClock
+from stream.config import Config
+from stream.consume import KafkaReader
+from stream.loop import Worker, topic_names
+from stream.publish import KafkaWriter
+from stream.telemetry.events import log_event, log_to_stderr
+from stream.telemetry.metrics import Metrics
+from stream.topics import check_topics
+
+
+def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> int:
+    """Run until `stop`. Raises BetapackError when it cannot start or go on; returns the exit code 0."""
+    log_to_stderr()
+    metrics = Metrics()
+    server, port = metrics.serve(config.metrics)
+    log_event("starting", universe=config.universe.name, kafka=config.kafka.bootstrap, metrics_port=port)
+    try:
+        # Before the first message: a kernel that compiles while messages wait looks like a stall.
+        warm_kernels()
+        names = topic_names(config)
+        check_topics(config.kafka, TOPICS, config.topics.prefix)
+        with (
+            closing(KafkaReader(config.kafka, [names["ticks"], names["positions"]])) as inputs,
+            closing(KafkaReader(config.kafka, [names["state"]])) as states,
+            closing(KafkaWriter(config.kafka)) as writer,
+        ):
+            worker = Worker(config, inputs, writer, None if rebuild else states, SystemClock(), metrics)
+            states.close()
+            log_event("running")
+            worker.run(stop)
+        log_event("stopped", timestep=worker.state.timesteps.last_closed)
+    finally:
+        server.shutdown()
+        server.server_close()
+    return 0

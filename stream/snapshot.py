@@ -1,0 +1,136 @@
+"""The worker's whole state to bytes and back, bit for bit: a restored worker publishes what an unbroken one would."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, get_origin
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.internal import PartitionOffset, Snapshot
+from stream.books import BookState
+from stream.config import Config
+from stream.engine import Engine, EngineState
+from stream.errors import StateMismatch
+from stream.log import TopicPartition
+from stream.market import Market, NamedBeta
+from stream.timesteps import TimestepsState
+
+FORMAT_VERSION = 1
+"""Counts up with every change of `Stored` that an older worker could not read."""
+
+
+@dataclass
+class WorkerState:
+    """What a worker needs to go on: open timesteps, engine, and the next offset to read of every input partition."""
+
+    timesteps: TimestepsState
+    engine: EngineState
+    offsets: dict[TopicPartition, int]
+
+
+@dataclass
+class Stored:
+    """`WorkerState` without its offsets, as it is laid out in a snapshot; the estimators by their arrays."""
+
+    timesteps: TimestepsState
+    covariance: dict[str, NDArray[Any]]
+    reversion: dict[str, NDArray[Any]]
+    version: int
+    log_prices: NDArray[np.float64] | None
+    pushed_since_refit: int
+    betas: tuple[NamedBeta, ...]
+    candidates_tried: int
+    refusals: tuple[str, ...]
+    books: dict[str, BookState]
+    latest: Market | None
+    alerts: tuple[str, ...]
+    silences: int
+
+
+def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
+    """The message that keeps `state`. Its id counts timesteps and input records, so the same state has the same id."""
+    engine, market = state.engine, state.engine.market
+    stored = Stored(
+        timesteps=state.timesteps,
+        covariance=market.covariance.arrays(),
+        reversion=market.reversion.arrays(),
+        version=market.version,
+        log_prices=market.log_prices,
+        pushed_since_refit=market.pushed_since_refit,
+        betas=market.betas,
+        candidates_tried=market.candidates_tried,
+        refusals=market.refusals,
+        books=engine.books,
+        latest=engine.latest,
+        # Sorted: a set's order differs from process to process, and equal states must give equal bytes.
+        alerts=tuple(sorted(engine.alerts)),
+        silences=engine.silences,
+    )
+    timestep = state.timesteps.last_closed
+    return Snapshot(
+        id=f"snapshot/{config.universe.name}/{timestep}/{sum(state.offsets.values())}",
+        universe=config.universe.name,
+        format_version=FORMAT_VERSION,
+        config_hash=config.state_hash(),
+        event_time_ns=timestep * config.universe.timestep_ns,
+        timestep=timestep,
+        offsets=tuple(
+            PartitionOffset(topic=partition.topic, partition=partition.partition, offset=offset)
+            for partition, offset in sorted(state.offsets.items())
+        ),
+        state=_encoder.encode(stored),
+    )
+
+
+def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> WorkerState:
+    """The state that `snapshot` keeps, for an engine of `config`.
+
+    Books that are new in the configuration start empty; books that left it are dropped. Raises StateMismatch when the
+    snapshot is of another format, or of a configuration in which the same numbers mean something else.
+    """
+    if snapshot.format_version != FORMAT_VERSION:
+        raise StateMismatch(
+            f"snapshot {snapshot.id} has format {snapshot.format_version}, this version reads {FORMAT_VERSION}"
+        )
+    if snapshot.config_hash != config.state_hash():
+        raise StateMismatch(
+            f"snapshot {snapshot.id} belongs to a configuration with hash {snapshot.config_hash}, "
+            f"this one has {config.state_hash()}: universe, instruments, covariance or reversion were changed"
+        )
+    stored = _decoder.decode(snapshot.state)
+    state = engine.new_state()
+    market = state.market
+    market.covariance.restore(stored.covariance)
+    market.reversion.restore(stored.reversion)
+    market.version = stored.version
+    market.log_prices = stored.log_prices
+    market.pushed_since_refit = stored.pushed_since_refit
+    market.betas = stored.betas
+    market.candidates_tried = stored.candidates_tried
+    market.refusals = stored.refusals
+    state.books.update({name: book for name, book in stored.books.items() if name in state.books})
+    state.latest = stored.latest
+    state.alerts = set(stored.alerts)
+    state.silences = stored.silences
+    offsets = {TopicPartition(place.topic, place.partition): place.offset for place in snapshot.offsets}
+    return WorkerState(stored.timesteps, state, offsets)
+
+
+def _encode_array(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    raise NotImplementedError(f"no place in a snapshot for {type(value)}")
+
+
+def _decode_array(kind: type, value: Any) -> object:
+    if (get_origin(kind) or kind) is np.ndarray:
+        dtype, shape, data = value
+        return np.frombuffer(data, dtype=dtype).reshape(shape).copy()
+    raise NotImplementedError(f"no place in a snapshot for {kind}")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_array)
+_decoder = msgspec.msgpack.Decoder(Stored, dec_hook=_decode_array)

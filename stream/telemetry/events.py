@@ -1,0 +1,28 @@
+"""Log lines as ``event key=value``, once per change of state. What happens per tick is a metric."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+logger = logging.getLogger("betapack")
+
+
+def log_event(event: str, level: int = logging.INFO, **fields: object) -> None:
+    """One line: what happened, and what is worth knowing of it."""
+    if logger.isEnabledFor(level):
+        logger.log(level, "%s", " ".join([event, *(f"{name}={_quoted(value)}" for name, value in fields.items())]))
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Show betapack's lines on stderr, and of other libraries only warnings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def _quoted(value: object) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return repr(text) if " " in text or not text else text

@@ -1,0 +1,152 @@
+"""Prometheus metrics. Names carry units, labels come from the configuration and from closed lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from schemas.outbound import Alert, HedgeSuggestion, Model, ResidualExposure
+from schemas.topics import TOPIC_OF
+from stream.books import SolveStage
+from stream.config import MetricsConfig
+from stream.engine import Output
+from stream.errors import ConfigError
+from stream.events import RefusalReason
+from stream.log import TopicPartition
+
+# From a warm solve of one small book to a step over a thousand books.
+SECONDS_BUCKETS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """The service's metrics in a registry of their own, so that two services in one process do not collide."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._in = self._counter("messages_in", "Records read.", "topic")
+        self._out = self._counter("messages_out", "Messages published and acknowledged.", "topic")
+        self._late = self._counter("quotes_late", "Quotes left out because their timestep had closed.")
+        self._bad = self._counter("messages_bad", "Messages sent to dead-letters.", "topic", "reason")
+        self._lag = self._gauge("lag_records", "Records in the log that were not read yet.", "topic", "partition")
+        self._buffered = self._gauge("merge_buffered_records", "Records read and waiting for their turn.")
+        self._idle = self._gauge("partitions_idle_count", "Partitions of ticks too far behind to be waited for.")
+        self._watermark = self._gauge("watermark_seconds", "Event time up to which timesteps have closed.")
+        self._step = self._histogram("step_seconds", "Engine time of one event.", "event")
+        self._solve = self._histogram("solve_seconds", "Time of one stage of a book's solve.", "stage")
+        self._commit = self._histogram("commit_seconds", "Time to flush outputs and commit input offsets.")
+        self._turnaround = self._histogram(
+            "turnaround_seconds", "From a record's arrival in the process to the acknowledgement of what it caused."
+        )
+        self._residual_risk = self._gauge(
+            "residual_risk_numeraire", "Unhedged risk, one standard deviation a timestep; NaN while unknown.", "book"
+        )
+        self._limit_share = self._gauge("limit_share_ratio", "Unhedged risk over the limit; NaN while unknown.", "book")
+        self._packed = self._gauge("packed_lots_count", "Lots of β packed out of a book.", "book")
+        self._solves = self._counter("packing_solves", "Packings published.", "book")
+        self._proven = self._counter("packing_solves_proven", "Packings published with a proof of optimality.", "book")
+        self._clock_stops = self._counter("solves_stopped_by_clock", "Packings that the deadline cut short.", "book")
+        self._suggested_cost = self._gauge(
+            "suggested_cost_numeraire", "Expected cost of the suggested trades, 0 when none stand.", "book"
+        )
+        self._betas = self._gauge("betas_in_use_count", "β vectors accepted by the last refit.")
+        self._candidates = self._gauge("candidates_tried_count", "β vectors tried by the last refit.")
+        self._observations = self._gauge("covariance_observations_count", "Returns that the covariance has seen.")
+        self._alerts = self._gauge("alerts_active_count", "Alerts that stand.", "kind")
+        self._snapshot_bytes = self._gauge("snapshot_bytes", "Size of the last snapshot.")
+
+    def serve(self, settings: MetricsConfig) -> tuple[WSGIServer, int]:
+        """Answer scrapes on `settings`' address until the returned server is shut down; also returns its port.
+
+        Raises
+        ------
+        ConfigError : the address cannot be listened on.
+        """
+        try:
+            server, _thread = start_http_server(settings.port, settings.host, self.registry)
+        except OSError as exc:
+            raise ConfigError(
+                f"metrics.port {settings.port} on metrics.host {settings.host} cannot be listened on: {exc.strerror}; "
+                "choose another one, or 0 for any free port"
+            ) from exc
+        return server, server.server_port
+
+    def expose(self, books: Iterable[str], alerts: Iterable[str]) -> None:
+        """Show books before their first solve (unknown, not zero), and the alerts that stood before a restart."""
+        for book in books:
+            self._residual_risk.labels(book).set(float("nan"))
+            self._limit_share.labels(book).set(float("nan"))
+            self._solves.labels(book)
+            self._proven.labels(book)
+        for alert_key in alerts:
+            self._alerts.labels(alert_key.partition(":")[0]).inc()
+
+    def time_solve(self, stage: SolveStage) -> AbstractContextManager[object]:
+        return self._solve.labels(stage).time()
+
+    def time_step(self, event: str) -> AbstractContextManager[object]:
+        return self._step.labels(event).time()
+
+    def time_commit(self) -> AbstractContextManager[object]:
+        return self._commit.time()
+
+    def observe_read(self, topic: str, records: int) -> None:
+        self._in.labels(topic).inc(records)
+
+    def observe_refused(self, topic: str, reason: RefusalReason) -> None:
+        self._bad.labels(topic, reason).inc()
+
+    def observe_late(self, quotes: int) -> None:
+        self._late.inc(quotes)
+
+    def observe_turnaround(self, seconds: float) -> None:
+        self._turnaround.observe(seconds)
+
+    def observe_progress(self, lag: dict[TopicPartition, int], buffered: int, idle: int, watermark_ns: int) -> None:
+        for partition, records in lag.items():
+            self._lag.labels(partition.topic, partition.partition).set(records)
+        self._buffered.set(buffered)
+        self._idle.set(idle)
+        self._watermark.set(watermark_ns / 1e9)
+
+    def observe_snapshot(self, size: int) -> None:
+        self._snapshot_bytes.set(size)
+
+    def observe_output(self, message: Output) -> None:
+        """Count a published message, and show what it says."""
+        self._out.labels(TOPIC_OF[type(message)].name).inc()
+        if isinstance(message, ResidualExposure):
+            self._observe_residual(message)
+        elif isinstance(message, HedgeSuggestion):
+            self._suggested_cost.labels(message.book).set(message.expected_cost)
+        elif isinstance(message, Model):
+            self._betas.set(len(message.betas))
+            self._candidates.set(message.candidates_tried)
+            self._observations.set(message.observations)
+        elif isinstance(message, Alert):
+            self._alerts.labels(message.kind).inc(1 if message.state == "raised" else -1)
+
+    def _observe_residual(self, message: ResidualExposure) -> None:
+        unknown = float("nan")
+        risk, share = message.unhedged_risk, message.limit_share
+        self._residual_risk.labels(message.book).set(unknown if risk is None else risk)
+        self._limit_share.labels(message.book).set(unknown if share is None else share)
+        if message.status != "ok":
+            return
+        self._packed.labels(message.book).set(sum(abs(packed.multiples) for packed in message.packed))
+        self._solves.labels(message.book).inc()
+        if message.proven:
+            self._proven.labels(message.book).inc()
+        if message.stopped_by_clock:
+            self._clock_stops.labels(message.book).inc()
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(f"betapack_{name}", help_text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
+        return Gauge(f"betapack_{name}", help_text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, help_text: str, *labels: str) -> Histogram:
+        return Histogram(f"betapack_{name}", help_text, labels, registry=self.registry, buckets=SECONDS_BUCKETS)

@@ -1,0 +1,1 @@
+"""What tests of betapack, and of programs around it, run against instead of Kafka."""

@@ -1,0 +1,269 @@
+"""An in-memory log with the semantics of Kafka, for simulations.
+
+`tests/integration/test_log_contract.py` runs one contract over this log and over Apache Kafka. Everything is
+deterministic: with a seeded `Random`, readers and writers vary what Kafka leaves open (how many records a poll returns,
+which partition comes first, what of an unflushed send has reached the log), the same way for the same seed.
+
+>>> log = MemoryLog({"ticks": 2})
+>>> writer = log.writer()
+>>> writer.send("ticks", b"EURUSD", b"1.1", (), 1_700_000_000_000)
+>>> writer.flush()
+>>> reader = log.reader(["ticks"], group="market")
+>>> reader.seek(reader.low_watermarks())
+>>> [record.value for record in reader.poll(timeout_ms=0)]
+[b'1.1']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+
+from kafka.partitioner.default import murmur2
+
+from stream.errors import PublishFailed, ReadFailed, TopicMissing
+from stream.log import MAX_RECORD_BYTES, Headers, Record, TopicPartition, check_offset
+
+
+class MemoryLog:
+    """Topics, their records and the groups' offsets. Readers and writers come and go, this stays, as a broker does.
+
+    Parameters
+    ----------
+    topics : number of partitions of each topic.
+    """
+
+    def __init__(self, topics: Mapping[str, int]) -> None:
+        self._partition_counts = dict(topics)
+        self._records: dict[TopicPartition, list[Record]] = {
+            TopicPartition(topic, partition): [] for topic, count in topics.items() for partition in range(count)
+        }
+        self._low: dict[TopicPartition, int] = dict.fromkeys(self._records, 0)
+        self._keyless_sent = 0
+        self._committed: dict[str, dict[TopicPartition, int]] = {}
+
+    def reader(
+        self, topics: Sequence[str], group: str, chance: Random | None = None, max_poll_records: int = 5000
+    ) -> MemoryReader:
+        """A reader of all partitions of `topics`. Without `chance`, every poll returns all there is up to the maximum.
+
+        Raises
+        ------
+        TopicMissing : the log was made without one of the topics.
+        """
+        for topic in topics:
+            if topic not in self._partition_counts:
+                raise TopicMissing(f"topic {topic} is not in this log, which has {', '.join(self._partition_counts)}")
+        return MemoryReader(self, topics, group, chance, max_poll_records)
+
+    def writer(self, chance: Random | None = None) -> MemoryWriter:
+        """A writer. Without `chance`, what it sends reaches the log at the flush and not before."""
+        return MemoryWriter(self, chance)
+
+    def records(self, topic: str) -> list[Record]:
+        """Everything `topic` holds, by partition and offset."""
+        return [
+            record
+            for partition in range(self._partition_counts[topic])
+            for record in self.since(TopicPartition(topic, partition), 0)
+        ]
+
+    def partitions(self, topic: str) -> list[TopicPartition]:
+        """The partitions of `topic`, in order; none when there is no such topic."""
+        return [TopicPartition(topic, partition) for partition in range(self._partition_counts.get(topic, 0))]
+
+    def partition_for(self, topic: str, key: bytes | None) -> TopicPartition:
+        """Kafka's default: murmur2 of the key. Records without a key take turns (in Kafka: any partition)."""
+        count = self._partition_counts[topic]
+        if key is not None:
+            return TopicPartition(topic, (murmur2(key) & 0x7FFFFFFF) % count)
+        self._keyless_sent += 1
+        return TopicPartition(topic, self._keyless_sent % count)
+
+    def append(
+        self, partition: TopicPartition, key: bytes | None, value: bytes | None, headers: Headers, timestamp_ms: int
+    ) -> int:
+        """Put one record at the end of `partition`; returns its offset."""
+        offset = self.end(partition)
+        self._records[partition].append(Record(*partition, offset, timestamp_ms, key, value, headers))
+        return offset
+
+    def since(self, partition: TopicPartition, offset: int) -> list[Record]:
+        """The records of `partition` from `offset` on (from the low watermark, when that is higher)."""
+        return self._records[partition][max(0, offset - self._low[partition]) :]
+
+    def low(self, partition: TopicPartition) -> int:
+        """The first offset `partition` still holds."""
+        return self._low[partition]
+
+    def end(self, partition: TopicPartition) -> int:
+        """The offset the next record of `partition` will get."""
+        return self._low[partition] + len(self._records[partition])
+
+    def delete_before(self, partition: TopicPartition, offset: int) -> None:
+        """Raise the low watermark to `offset`, as retention does."""
+        check_offset(partition, offset, self._low[partition], self.end(partition))
+        del self._records[partition][: offset - self._low[partition]]
+        self._low[partition] = offset
+
+    def group_offsets(self, group: str) -> dict[TopicPartition, int]:
+        """The offsets committed for `group`; the dict is live."""
+        return self._committed.setdefault(group, {})
+
+
+class MemoryReader:
+    """A `stream.log.Reader` of a `MemoryLog`. It never waits: time passes only where a test lets it pass.
+
+    With `chance`, each look at a partition may see less than there is (a fetch that is still under way), and takes a
+    random number of the records it sees, from the partitions in random order. To crash it, drop it: what it had
+    committed stays in the log.
+    """
+
+    def __init__(
+        self, log: MemoryLog, topics: Sequence[str], group: str, chance: Random | None, max_poll_records: int
+    ) -> None:
+        self._log = log
+        self._partitions = sorted(partition for topic in topics for partition in log.partitions(topic))
+        self._group = group
+        self._chance = chance
+        self._max_poll_records = max_poll_records
+        self._position: dict[TopicPartition, int] = {}
+        self._known_end: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._closed = False
+
+    def partitions(self) -> list[TopicPartition]:
+        return list(self._partitions)
+
+    def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self._check_open()
+        for partition, offset in offsets.items():
+            self._check_own(partition)
+            check_offset(partition, offset, self._log.low(partition), self._log.end(partition))
+        self._position.update(offsets)
+        self._known_end.update({partition: self._log.end(partition) for partition in offsets})
+
+    def poll(self, timeout_ms: int) -> list[Record]:
+        self._check_open()
+        unsought = [partition for partition in self._partitions if partition not in self._position]
+        if unsought:
+            raise ReadFailed(f"{unsought[0]} has no position to read from; seek every partition before the first poll")
+        readable = [partition for partition in self._partitions if partition not in self._paused]
+        if self._chance is not None:
+            self._chance.shuffle(readable)
+        polled: list[Record] = []
+        for partition in readable:
+            position, end = self._position[partition], self._visible_end(partition)
+            check_offset(partition, position, self._log.low(partition), self._log.end(partition))
+            self._known_end[partition] = end
+            limit = min(end - position, self._max_poll_records - len(polled))
+            if self._chance is not None:
+                limit = self._chance.randint(0, limit)
+            polled += self._log.since(partition, position)[:limit]
+            self._position[partition] = position + limit
+        return polled
+
+    def exhausted(self, partition: TopicPartition) -> bool:
+        self._check_own(partition)
+        end = self._known_end.get(partition)
+        return end is not None and self._position[partition] >= end
+
+    def lag(self) -> dict[TopicPartition, int]:
+        return {partition: end - self._position[partition] for partition, end in self._known_end.items()}
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self._paused.update(partitions)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self._paused.difference_update(partitions)
+
+    def low_watermarks(self) -> dict[TopicPartition, int]:
+        return {partition: self._log.low(partition) for partition in self._partitions}
+
+    def end_offsets(self) -> dict[TopicPartition, int]:
+        return {partition: self._log.end(partition) for partition in self._partitions}
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self._check_open()
+        for partition in offsets:
+            self._check_own(partition)
+        self._log.group_offsets(self._group).update(offsets)
+
+    def committed(self) -> dict[TopicPartition, int]:
+        offsets = self._log.group_offsets(self._group)
+        return {partition: offsets[partition] for partition in self._partitions if partition in offsets}
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _visible_end(self, partition: TopicPartition) -> int:
+        """The end as this poll sees it: never behind what was seen before."""
+        end, seen = self._log.end(partition), self._known_end[partition]
+        if self._chance is None or self._chance.random() < 0.5:
+            return end
+        return self._chance.randint(seen, end)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ReadFailed("the reader is closed; open another one")
+
+    def _check_own(self, partition: TopicPartition) -> None:
+        if partition not in self._partitions:
+            raise ReadFailed(f"{partition} is not among the partitions of this reader; it reads {self._partitions}")
+
+
+class MemoryWriter:
+    """A `stream.log.Writer` of a `MemoryLog`. To crash it, drop it: what it had not flushed is lost.
+
+    With `chance`, some of what was sent reaches the log before the flush, in order within a partition, as in Kafka.
+    """
+
+    def __init__(self, log: MemoryLog, chance: Random | None) -> None:
+        self._log = log
+        self._chance = chance
+        self._pending: list[tuple[TopicPartition, bytes | None, bytes | None, Headers, int]] = []
+        self._refused: list[str] = []
+        self._delivered_by_failing_flush: int | None = None
+        self._closed = False
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, timestamp_ms: int) -> None:
+        if self._closed:
+            raise PublishFailed(f"nothing can be sent to {topic}: the writer is closed; open another one")
+        if key is None and value is None:
+            raise ValueError(f"a record for {topic} needs a key or a value, got neither")
+        size = len(key or b"") + len(value or b"")
+        if not self._log.partitions(topic):
+            self._refused.append(f"{topic}: the topic does not exist")
+        elif size > MAX_RECORD_BYTES:
+            self._refused.append(f"{topic}: a record of {size} bytes is larger than {MAX_RECORD_BYTES}")
+        else:
+            self._pending.append((self._log.partition_for(topic, key), key, value, headers, timestamp_ms))
+            if self._chance is not None and self._chance.random() < 0.5:
+                arriving = self._chance.choice(self._pending)[0]
+                self._deliver([record for record in self._pending if record[0] == arriving])
+                self._pending = [record for record in self._pending if record[0] != arriving]
+
+    def fail_next_flush(self, delivered: int = 0) -> None:
+        """Make the next flush fail once, after `delivered` of the waiting records have reached the log all the same.
+
+        The others are lost. Kafka does both: a send that timed out may be in the log.
+        """
+        self._delivered_by_failing_flush = delivered
+
+    def flush(self) -> None:
+        pending, self._pending = self._pending, []
+        refused, self._refused = self._refused, []
+        delivered, self._delivered_by_failing_flush = self._delivered_by_failing_flush, None
+        self._deliver(pending[:delivered])
+        if delivered is not None:
+            refused.append("the flush was made to fail")
+        if refused:
+            raise PublishFailed(f"{len(refused)} failed, the first one on {refused[0]}")
+
+    def close(self) -> None:
+        self._closed = True
+        self._pending.clear()
+
+    def _deliver(self, records: Iterable[tuple[TopicPartition, bytes | None, bytes | None, Headers, int]]) -> None:
+        for record in records:
+            self._log.append(*record)

@@ -1,0 +1,96 @@
+"""Apache Kafka for every integration test: given, in Docker, or from pip. Never a stand-in, never a skip."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+from kafka import KafkaAdminClient
+
+from stream.broker import KAFKA_VERSION, LocalBroker
+from stream.connection import open_client
+from stream.log import KafkaSettings
+
+CreateTopics = Callable[[Mapping[str, int]], str]
+
+_used = pytest.StashKey[str]()
+
+
+def _docker_answers() -> bool:
+    """Whether a container engine answers. Asks the command line: the Python client leaks a socket if none does."""
+    try:
+        asked = subprocess.run(["docker", "version"], capture_output=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0
+
+
+def _apache_kafka_in_docker() -> Iterator[str]:
+    from testcontainers.kafka import KafkaContainer
+
+    container = KafkaContainer(f"apache/kafka:{KAFKA_VERSION}").with_kraft()
+    with container:
+        yield container.get_bootstrap_server()
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an Apache Kafka: $KAFKA_BOOTSTRAP, else one in Docker, else one started from pip."""
+    started = time.monotonic()
+
+    def note(which: str) -> None:
+        request.config.stash[_used] = f"Apache Kafka: {which}, ready after {time.monotonic() - started:.1f} s"
+
+    given = os.environ.get("KAFKA_BOOTSTRAP")
+    if given:
+        note(f"given as {given}")
+        yield given
+    elif _docker_answers():
+        for bootstrap in _apache_kafka_in_docker():
+            note(f"{KAFKA_VERSION} in Docker at {bootstrap}")
+            yield bootstrap
+    else:
+        with LocalBroker() as broker:
+            note(f"{KAFKA_VERSION} from pip at {broker.bootstrap}")
+            yield broker.bootstrap
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _used in config.stash:
+        terminalreporter.write_line(config.stash[_used])
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix no other test uses."""
+    return f"test-{uuid.uuid4().hex[:12]}-"
+
+
+@pytest.fixture
+def settings(kafka: str, prefix: str) -> KafkaSettings:
+    """How to reach the broker, with a group of the test's own."""
+    return KafkaSettings(bootstrap=kafka, group=f"{prefix}group")
+
+
+@pytest.fixture
+def create_topics(settings: KafkaSettings, prefix: str) -> Iterator[CreateTopics]:
+    """Creates topics (name without prefix to number of partitions) and deletes them after the test."""
+    created: list[str] = []
+    admin = open_client(KafkaAdminClient, settings)
+
+    def create(partitions: Mapping[str, int]) -> str:
+        asked = {
+            prefix + name: {"num_partitions": count, "replication_factor": 1} for name, count in partitions.items()
+        }
+        admin.create_topics(asked, wait_for_metadata=True)
+        created.extend(asked)
+        return prefix
+
+    yield create
+    if created:
+        admin.delete_topics(created)
+    admin.close()

@@ -1,0 +1,126 @@
+"""Streaming covariances equal batch ones, and are what a risk figure can be built on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.covariance import ledoit_wolf as batch_ledoit_wolf
+
+from solver.covariance import ExponentialCovariance, Shrinkage, WindowCovariance, half_life_to_decay
+from solver.errors import IllPosed, NotEnoughData
+
+Estimator = WindowCovariance | ExponentialCovariance
+
+
+def returns_of(seed: int, steps: int, n: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(n, n))
+    return rng.standard_t(4, size=(steps, n)) @ mixing * 1e-4
+
+
+def fed(estimator: Estimator, returns: np.ndarray) -> Estimator:
+    for row in returns:
+        estimator.update(row)
+    return estimator
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 40])
+def test_full_window_is_sklearns_ledoit_wolf(n: int) -> None:
+    """At a full window the streaming estimate is sklearn's batch one, n above the window's length included."""
+    returns = returns_of(n, 90, n)
+    estimate = fed(WindowCovariance(n, 30), returns).estimate()
+    expected, _ = batch_ledoit_wolf(returns[-30:], assume_centered=True)
+    np.testing.assert_allclose(estimate, expected, rtol=0, atol=1e-10 * np.max(np.abs(expected)))
+
+
+def test_unshrunk_window_is_the_batch_second_moment() -> None:
+    """Without shrinkage it is the mean outer product of the last returns, during warm-up of those there are."""
+    returns = returns_of(3, 50, 4)
+    estimator = WindowCovariance(4, 20, "none")
+    for t, row in enumerate(returns):
+        estimator.update(row)
+        held = returns[max(0, t - 19) : t + 1]
+        assert estimator.observations == len(held)
+        expected = held.T @ held / len(held)
+        np.testing.assert_allclose(estimator.estimate(), expected, rtol=0, atol=1e-13 * np.max(expected))
+
+
+def test_exponential_is_the_weighted_batch_from_the_first_return() -> None:
+    """The recursion with warm-up correction equals normalised weights 0.5^(age / half-life), at every step."""
+    returns = returns_of(4, 60, 3)
+    estimator = ExponentialCovariance(3, 7.5, "none")
+    for t, row in enumerate(returns):
+        estimator.update(row)
+        weights = 0.5 ** (np.arange(t, -1, -1) / 7.5)
+        expected = (returns[: t + 1] * weights[:, None]).T @ returns[: t + 1] / weights.sum()
+        np.testing.assert_allclose(estimator.estimate(), expected, rtol=1e-12, atol=1e-14 * np.max(expected))
+        assert estimator.effective_observations == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+
+
+def test_exponential_without_forgetting_is_sklearns_ledoit_wolf() -> None:
+    """With an endless half-life the effective sample size is the count and the shrinkage is the batch one."""
+    returns = returns_of(5, 200, 6)
+    estimate = fed(ExponentialCovariance(6, 1e12), returns).estimate()
+    expected, _ = batch_ledoit_wolf(returns, assume_centered=True)
+    np.testing.assert_allclose(estimate, expected, rtol=0, atol=1e-9 * np.max(expected))
+
+
+@pytest.mark.parametrize("shrinkage", ["none", "ledoit-wolf"])
+@pytest.mark.parametrize("kind", [WindowCovariance, ExponentialCovariance])
+def test_symmetric_psd_and_follows_scale_and_order(kind: type[Estimator], shrinkage: Shrinkage) -> None:
+    """The estimate is symmetric PSD, a common scale squares through, a permutation of assets permutes it."""
+    returns = returns_of(6, 25, 8)
+    estimate = fed(kind(8, 10, shrinkage), returns).estimate()
+    np.testing.assert_array_equal(estimate, estimate.T)
+    assert np.linalg.eigvalsh(estimate).min() > -1e-14 * np.max(estimate)
+    scaled = fed(kind(8, 10, shrinkage), 3.0 * returns).estimate()
+    np.testing.assert_allclose(scaled, 9.0 * estimate, rtol=1e-10, atol=1e-14 * np.max(scaled))
+    order = np.random.default_rng(0).permutation(8)
+    permuted = fed(kind(8, 10, shrinkage), returns[:, order]).estimate()
+    np.testing.assert_allclose(permuted, estimate[np.ix_(order, order)], rtol=1e-10, atol=1e-14 * np.max(estimate))
+
+
+@pytest.mark.parametrize("kind", [WindowCovariance, ExponentialCovariance])
+def test_restored_state_goes_on_bit_for_bit(kind: type[Estimator]) -> None:
+    """Export, restore, continue: the same bits as without the interruption."""
+    returns = returns_of(7, 60, 3)
+    uninterrupted = fed(kind(3, 20), returns)
+    resumed = kind(3, 20)
+    resumed.restore(fed(kind(3, 20), returns[:41]).arrays())
+    fed(resumed, returns[41:])
+    np.testing.assert_array_equal(resumed.estimate(), uninterrupted.estimate())
+    assert resumed.observations == uninterrupted.observations
+
+
+@pytest.mark.parametrize("kind", [WindowCovariance, ExponentialCovariance])
+def test_bad_input_is_refused_and_changes_nothing(kind: type[Estimator]) -> None:
+    """No return yet, a gap, a wrong shape, a foreign state or an unknown shrinkage each raise a typed error."""
+    estimator = kind(2, 10)
+    with pytest.raises(NotEnoughData):
+        estimator.estimate()
+    estimator.update(np.array([0.01, -0.02]))
+    before = estimator.estimate()
+    with pytest.raises(IllPosed, match="finite"):
+        estimator.update(np.array([np.nan, 0.0]))
+    with pytest.raises(IllPosed, match="shape"):
+        estimator.update(np.zeros(3))
+    with pytest.raises(IllPosed):
+        estimator.restore(kind(3, 10).arrays())
+    np.testing.assert_array_equal(estimator.estimate(), before)
+    with pytest.raises(IllPosed, match="shrinkage"):
+        kind(2, 10, "oas")  # type: ignore[arg-type]
+    with pytest.raises(IllPosed, match="n must be"):
+        kind(0, 10)
+
+
+def test_all_zero_returns_give_a_zero_covariance() -> None:
+    """A market that stands still is no error: no division by the zero distance to the target."""
+    np.testing.assert_array_equal(fed(WindowCovariance(3, 5), np.zeros((5, 3))).estimate(), np.zeros((3, 3)))
+
+
+def test_half_life_to_decay() -> None:
+    """A weight halves after its half-life; a half-life of zero or less is refused."""
+    assert half_life_to_decay(12.0) ** 12 == pytest.approx(0.5)
+    for bad in (0.0, -1.0, float("nan")):
+        with pytest.raises(IllPosed, match="half_life_steps"):
+            half_life_to_decay(bad)

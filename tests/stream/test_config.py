@@ -1,0 +1,392 @@
+"""The configuration: what is refused, and that the refusal says which key, what was expected and what came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from solver.reversion.johansen import TABULATED_SERIES
+from stream.config import BookConfig, Config, InstrumentConfig, ReversionConfig, check_config, load_config
+from stream.engine import Engine
+from stream.errors import ConfigError
+
+
+def test_a_valid_file_gives_its_values(desk_toml: str, config_path: Callable[[str], Path]) -> None:
+    """Every value of the file arrives, typed, under its key."""
+    config = load_config(config_path(desk_toml))
+    assert config.universe.assets == ("EUR", "CHF", "JPY")
+    assert config.universe.timestep_ns == 1_000_000_000
+    assert config.instruments[1].legs == {"USD": 1.0}
+    assert config.instruments[1].fee_bps == 0.1
+    assert [book.name for book in config.books] == ["spot", "options"]
+    assert config.books[1].instruments == ("EURUSD", "USDJPY")
+    assert config.reversion.window_steps == 60
+
+
+def test_what_is_left_out_takes_its_default(desk_toml: str, config_path: Callable[[str], Path]) -> None:
+    """A key that the file leaves out has the default of this module, and a whole section can be left out."""
+    config = load_config(config_path(desk_toml))
+    assert config.universe.allowed_lateness_s == 0.0
+    assert config.universe.idle_after_s is None
+    assert config.universe.feed_silent_after_s == 10.0
+    assert config.books[0].target_share == 0.8
+    assert config.books[0].clear_share == 0.95
+    assert config.books[0].instruments == ()
+    assert config.solver.objective == "volume"
+    assert config.solver.mode == "inside"
+    assert config.kafka.bootstrap == "127.0.0.1:9092"
+    assert config.kafka.security_protocol == "PLAINTEXT"
+    assert config.topics.prefix == ""
+    assert config.snapshot.every_s == 5.0
+    assert (config.metrics.host, config.metrics.port) == ("127.0.0.1", 9464)
+
+
+def test_a_missing_file_is_named_with_the_option_that_names_it(tmp_path: Path) -> None:
+    """A path that cannot be read gives a ConfigError with the path, the system's reason and the next step."""
+    path = tmp_path / "nowhere.toml"
+    with pytest.raises(ConfigError, match="No such file or directory") as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+    assert "--config" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_directory_is_refused_like_a_missing_file(tmp_path: Path) -> None:
+    """Whatever keeps the file from being read is a ConfigError."""
+    with pytest.raises(ConfigError, match="directory"):
+        load_config(tmp_path)
+
+
+def test_what_is_not_toml_is_said_to_be_so(config_path: Callable[[str], Path]) -> None:
+    """A file that does not parse names the file and the line."""
+    with pytest.raises(ConfigError, match=r"is not TOML: .*line 2"):
+        load_config(config_path("[universe]\nname = = 3\n"))
+
+
+def test_bytes_that_are_not_text_are_said_to_be_so(tmp_path: Path) -> None:
+    """TOML is UTF-8; another encoding is an error of the configuration, not a traceback."""
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b'[universe]\nname = "Z\xfcrich"\n')
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "words"),
+    [
+        ("timestep_s = 1.0", 'timestep_s = "1"', "universe.timestep_s", ("float", "str")),
+        ("timestep_s = 1.0", "timestep_s = 1.0\ntimestep = 2", "universe", ("unknown field", "timestep")),
+        ("max_price_age_s = 5.0", "", "universe", ("missing required field", "max_price_age_s")),
+        ("limit = 900.0", "limit = true", "books[0].limit", ("float", "bool")),
+        ("limit = 500.0", "limit = 500.0\nlimt = 3", "books[1]", ("unknown field", "limt")),
+        ("lot_notional = 1_000_000.0", 'lot_notional = 1.0\nobjective = "risk"', "solver.objective", ("'risk'",)),
+        ("half_life_steps = 20.0", 'half_life_steps = 20.0\nkind = "flat"', "covariance.kind", ("'flat'",)),
+        ("max_legs = 2", "max_legs = 2.5", "reversion.max_legs", ("int", "float")),
+        ("max_legs = 2", 'max_legs = 2\nmethods = ["ica"]', "reversion.methods[0]", ("'ica'",)),
+        ("[solver]", "[kafka]\npassword = 'x'\n[solver]", "kafka", ("unknown field", "password")),
+        ("[solver]", "[metricz]\n[solver]", "", ("unknown field", "metricz")),
+    ],
+)
+def test_a_wrong_type_or_an_unknown_key_is_refused_with_its_path(
+    desk_toml: str, config_path: Callable[[str], Path], old: str, new: str, key: str, words: tuple[str, ...]
+) -> None:
+    """Types and names are checked before anything else; the message starts with the file and the key."""
+    assert old in desk_toml
+    path = config_path(desk_toml.replace(old, new, 1))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: {key}")
+    for word in words:
+        assert word in message
+
+
+EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "fx"', 'name = ""', "universe.name must be a name, got ''"),
+        (
+            'assets = ["EUR", "CHF", "JPY"]',
+            'assets = ["EUR"]',
+            "universe.assets must be at least two assets, for a β to combine, got ['EUR']",
+        ),
+        (
+            'assets = ["EUR", "CHF", "JPY"]',
+            'assets = ["EUR", "CHF", "EUR"]',
+            "universe.assets must be distinct names, got 'EUR'",
+        ),
+        (
+            'assets = ["EUR", "CHF", "JPY"]',
+            'assets = ["EUR", "USD"]',
+            "universe.assets must be assets other than the numeraire USD, got 'USD'",
+        ),
+        ("timestep_s = 1.0", "timestep_s = 0.0", "universe.timestep_s must be > 0, got 0.0"),
+        ("timestep_s = 1.0", "timestep_s = nan", "universe.timestep_s must be > 0, got nan"),
+        ("timestep_s = 1.0", "timestep_s = inf", "universe.timestep_s must be > 0, got inf"),
+        ("timestep_s = 1.0", "timestep_s = 1e-10", "universe.timestep_s must be at least one nanosecond, got 1e-10"),
+        ("max_price_age_s = 5.0", "max_price_age_s = -5.0", "universe.max_price_age_s must be > 0, got -5.0"),
+        (
+            "max_price_age_s = 5.0",
+            "max_price_age_s = 5.0\nallowed_lateness_s = -1.0",
+            "universe.allowed_lateness_s must be >= 0, got -1.0",
+        ),
+        (
+            "max_price_age_s = 5.0",
+            "max_price_age_s = 5.0\nfeed_silent_after_s = 0.0",
+            "universe.feed_silent_after_s must be > 0, got 0.0",
+        ),
+        (
+            "max_price_age_s = 5.0",
+            "max_price_age_s = 5.0\nmax_event_time_ahead_s = -0.5",
+            "universe.max_event_time_ahead_s must be >= 0, got -0.5",
+        ),
+        (
+            "max_price_age_s = 5.0",
+            "max_price_age_s = 5.0\nidle_after_s = 0.0",
+            "universe.idle_after_s must be > 0, got 0.0",
+        ),
+        ('name = "USDJPY"', 'name = "EURUSD"', "instruments.name must be distinct names, got 'EURUSD'"),
+        (
+            'quote = "USD"\nlot = 1_000_000.0',
+            'quote = "USD"\nlot = 0.0',
+            "instruments[0].lot must be > 0, got 0.0",
+        ),
+        ("fee_bps = 0.1", "fee_bps = -0.1", "instruments[1].fee_bps must be >= 0, got -0.1"),
+        ("legs = { EUR = 1.0 }", "legs = {}", "instruments[0].legs must be at least one leg, got {}"),
+        (
+            "legs = { EUR = 1.0 }",
+            "legs = { GBP = 1.0 }",
+            "instruments[0].legs must be assets of the universe or USD, got 'GBP'",
+        ),
+        (
+            "legs = { EUR = 1.0 }",
+            "legs = { EUR = 0.0 }",
+            "instruments[0].legs.EUR must be a finite number other than 0, got 0.0",
+        ),
+        (
+            "legs = { EUR = 1.0 }",
+            "legs = { EUR = nan }",
+            "instruments[0].legs.EUR must be a finite number other than 0, got nan",
+        ),
+        (
+            "legs = { EUR = 1.0 }",
+            "legs = { EUR = -1.0 }",
+            "instruments[0].legs must be a long leg, since it prices EUR, got {'EUR': -1.0}",
+        ),
+        (
+            'quote = "USD"',
+            'quote = "GBP"',
+            "instruments[0].quote must be an asset of the universe or USD, got 'GBP'",
+        ),
+        ('quote = "USD"', 'quote = "EUR"', "instruments[0].quote must be another asset than the only leg, got 'EUR'"),
+        (
+            EURUSD_ONLY,
+            'name = "EURUSD"\nlegs = { EUR = 1.0, CHF = 1.0 }',
+            "instruments must be one that prices EUR against USD directly, got 'none among them'",
+        ),
+        ('name = "spot"', 'name = ""', "books[0].name must be a name, got ''"),
+        ('name = "options"', 'name = "spot"', "books.name must be distinct names, got 'spot'"),
+        ("limit = 900.0", "limit = 0.0", "books[0].limit must be > 0, got 0.0"),
+        (
+            "limit = 900.0",
+            "limit = 900.0\ntarget_share = 0.0",
+            "books[0].target_share must be a number above 0 and at most 1, got 0.0",
+        ),
+        (
+            "limit = 900.0",
+            "limit = 900.0\ntarget_share = 1.1",
+            "books[0].target_share must be a number above 0 and at most 1, got 1.1",
+        ),
+        (
+            "limit = 900.0",
+            "limit = 900.0\nclear_share = 0.7",
+            "books[0].clear_share must be a number from target_share 0.8 to 1, got 0.7",
+        ),
+        (
+            "limit = 900.0",
+            "limit = 900.0\nclear_share = 1.5",
+            "books[0].clear_share must be a number from target_share 0.8 to 1, got 1.5",
+        ),
+        ("max_lots = 2", "max_lots = 0", "books[1].max_lots must be >= 1, got 0"),
+        (
+            '["EURUSD", "USDJPY"]',
+            '["EURUSD", "EURUSD"]',
+            "books[1].instruments must be distinct names, got 'EURUSD'",
+        ),
+        ('["EURUSD", "USDJPY"]', '["GBPUSD"]', "books[1].instruments must be names of instruments, got 'GBPUSD'"),
+        ("half_life_steps = 20.0", "half_life_steps = 0.0", "covariance.half_life_steps must be > 0, got 0.0"),
+        ("half_life_steps = 20.0", "window_steps = 1", "covariance.window_steps must be >= 2, got 1"),
+        ("min_observations = 20", "min_observations = 1", "covariance.min_observations must be >= 2, got 1"),
+        (
+            "half_life_steps = 20.0",
+            'kind = "window"\nwindow_steps = 10',
+            "covariance.min_observations must be at most covariance.window_steps 10, got 20",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nmethods = []",
+            "reversion.methods must be at least one of johansen, pca, sparse, got []",
+        ),
+        (
+            "max_legs = 2",
+            'max_legs = 2\nmethods = ["pca", "pca"]',
+            "reversion.methods must be distinct names, got 'pca'",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nbasis_horizon_steps = 0",
+            "reversion.basis_horizon_steps must be >= 1, got 0",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nbasis_horizon_steps = 6",
+            "reversion.holdout_steps must be >= 24, got 20",
+        ),
+        ("max_legs = 2", "max_legs = 2\nlags = 0", "reversion.lags must be >= 1, got 0"),
+        ("window_steps = 60", "window_steps = 38", "reversion.window_steps must be >= 39, got 38"),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nbasis_ratio_max = 0.0",
+            "reversion.basis_ratio_max must be a number between 0 and 1, got 0.0",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nbasis_ratio_max = 1.0",
+            "reversion.basis_ratio_max must be a number between 0 and 1, got 1.0",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nhalf_life_max_steps = -1.0",
+            "reversion.half_life_max_steps must be > 0, got -1.0",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nsignificance = 0.2",
+            "reversion.significance must be 0.1, 0.05 or 0.01, for which critical values are tabled, got 0.2",
+        ),
+        ("max_legs = 2", "max_legs = 4", "reversion.max_legs must be 2 or 3, got 4"),
+        ("max_legs = 2", "max_legs = 2\nmax_vectors = 0", "reversion.max_vectors must be >= 1, got 0"),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nrefit_every_steps = 0",
+            "reversion.refit_every_steps must be >= 1, got 0",
+        ),
+        (
+            "lot_notional = 1_000_000.0",
+            "lot_notional = 0.0",
+            "solver.lot_notional must be > 0, got 0.0",
+        ),
+        (
+            "lot_notional = 1_000_000.0",
+            "lot_notional = 1.0\nmax_packing_nodes = 0",
+            "solver.max_packing_nodes must be > 0, got 0",
+        ),
+        (
+            "lot_notional = 1_000_000.0",
+            "lot_notional = 1.0\nmax_hedge_nodes = 0",
+            "solver.max_hedge_nodes must be > 0, got 0",
+        ),
+        (
+            "lot_notional = 1_000_000.0",
+            "lot_notional = 1.0\ndeadline_ms = 0.0",
+            "solver.deadline_ms must be > 0, got 0.0",
+        ),
+        ("[solver]", "[snapshot]\nevery_s = 0.0\n[solver]", "snapshot.every_s must be > 0, got 0.0"),
+        ("[solver]", "[topics]\nreplication = 0\n[solver]", "topics.replication must be >= 1, got 0"),
+        (
+            "[solver]",
+            '[topics]\nprefix = "a b"\n[solver]',
+            "topics.prefix must be letters, digits, '.', '_' and '-' only, got 'a b'",
+        ),
+        (
+            "[solver]",
+            "[metrics]\nport = 65536\n[solver]",
+            "metrics.port must be a port from 0 to 65535, got 65536",
+        ),
+        ("[solver]", "[metrics]\nport = -1\n[solver]", "metrics.port must be a port from 0 to 65535, got -1"),
+    ],
+)
+def test_what_types_cannot_say_is_refused_with_key_expected_and_got(
+    desk_toml: str, config_path: Callable[[str], Path], old: str, new: str, message: str
+) -> None:
+    """Each rule between keys and each range is held at start, and the message says what to write instead."""
+    assert old in desk_toml
+    with pytest.raises(ConfigError) as caught:
+        load_config(config_path(desk_toml.replace(old, new, 1)))
+    assert str(caught.value) == message
+    assert caught.value.exit_code == 2
+
+
+def test_no_book_is_refused(desk_toml: str, config_path: Callable[[str], Path]) -> None:
+    """A service without a book would publish nothing that anyone waits for."""
+    head, _, rest = desk_toml.partition("[[books]]")
+    text = "books = []\n" + head + "[covariance]" + rest.partition("[covariance]")[2]
+    with pytest.raises(ConfigError, match=r"books must be at least one book, got \[\]"):
+        load_config(config_path(text))
+
+
+def test_every_asset_needs_a_direct_price(desk_toml: str, config_path: Callable[[str], Path]) -> None:
+    """An asset that only a cross prices is refused: its price would need another one first."""
+    text = desk_toml.replace('legs = { USD = 1.0 }\nquote = "CHF"', 'legs = { JPY = 1.0 }\nquote = "CHF"', 1)
+    with pytest.raises(ConfigError, match="prices CHF against USD directly"):
+        load_config(config_path(text))
+
+
+def test_johansen_is_refused_where_its_test_has_no_critical_values(desk: Config) -> None:
+    """The largest universe that the configuration accepts for johansen is the largest that the solver accepts."""
+
+    def universe_of(n: int) -> Config:
+        assets = tuple(f"S{place}" for place in range(n))
+        shares = tuple(InstrumentConfig(name=asset, legs={asset: 1.0}, quote="USD", lot=1.0) for asset in assets)
+        return msgspec.structs.replace(
+            desk,
+            universe=msgspec.structs.replace(desk.universe, assets=assets),
+            instruments=shares,
+            books=(BookConfig(name="shares", limit=1.0),),
+            reversion=ReversionConfig(methods=("johansen",)),
+        )
+
+    check_config(universe_of(TABULATED_SERIES))
+    with pytest.raises(ConfigError, match="without johansen above 12 assets"):
+        check_config(universe_of(TABULATED_SERIES + 1))
+
+
+def test_what_is_accepted_can_be_run(desk: Config) -> None:
+    """The least windows that the configuration accepts are enough for every estimator that it names."""
+    reversion = ReversionConfig(
+        methods=("johansen", "pca", "sparse"), window_steps=23, holdout_steps=4, max_legs=3, significance=0.01
+    )
+    config = msgspec.structs.replace(desk, reversion=reversion)
+    check_config(config)
+    Engine(config).new_state()
+
+
+def test_the_state_hash_changes_with_what_gives_a_state_its_meaning(desk: Config) -> None:
+    """Books, limits and effort may change over a restart; universe, instruments and estimators may not."""
+
+    def replaced(**changes: object) -> str:
+        return msgspec.structs.replace(desk, **changes).state_hash()
+
+    def changed(section: str, **changes: object) -> str:
+        return replaced(**{section: msgspec.structs.replace(getattr(desk, section), **changes)})
+
+    kept = desk.state_hash()
+    assert kept == msgspec.structs.replace(desk).state_hash()
+    assert changed("solver", lot_notional=5.0) == kept
+    assert changed("snapshot", every_s=1.0) == kept
+    assert replaced(books=desk.books[:1]) == kept
+    different = {
+        changed("universe", timestep_s=2.0),
+        changed("universe", assets=("CHF", "EUR", "JPY")),
+        changed("covariance", half_life_steps=21.0),
+        changed("reversion", window_steps=61),
+        replaced(instruments=desk.instruments[::-1]),
+    }
+    assert kept not in different
+    assert len(different) == 5
