@@ -64,6 +64,8 @@ clean:
 
 .venv/demo-installed: .venv/created pyproject.toml constraints.txt
 	$(call install,betapack and its demo,demo)
+	@echo "Compiling the numeric kernels"
+	@$(BIN)/betapack warm
 	@touch $@
 
 # What the tests need includes what the demo needs.

@@ -45,6 +45,9 @@ class HedgeProblem:
     Sigma : (n, n) covariance of log returns over the horizon that `target` is for, symmetric PSD.
     basis_variance : >= 0, numeraire², the variance that no trade changes (of what was packed).
     target : > 0, numeraire, one standard deviation.
+    risk_resolution : 0 <= and < 1, only for a target out of reach: the share of the risk that is not worth paying for.
+        The search for the least risk then ends where nothing is lower by more than this share, and the cheapest lots up
+        to this share above are taken. With 0 the last fraction of a lot gets chased, at any cost.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class HedgeProblem:
     Sigma: FloatArray
     basis_variance: float
     target: float
+    risk_resolution: float = 0.0
 
     def __post_init__(self) -> None:
         n, m = np.size(self.q), np.size(self.cost_per_lot)
@@ -84,6 +88,8 @@ class HedgeProblem:
             raise IllPosed(f"basis_variance must be finite and >= 0, got {self.basis_variance}")
         if not 0 < self.target < math.inf:
             raise IllPosed(f"target must be finite and > 0, got {self.target}")
+        if not 0 <= self.risk_resolution < 1:
+            raise IllPosed(f"risk_resolution must be >= 0 and < 1, got {self.risk_resolution}")
         if (self.cost_per_lot < 0).any():
             raise IllPosed(f"cost_per_lot must be >= 0, got {self.cost_per_lot.min()}")
         if (self.lower > 0).any() or (self.lower < -_MOST_LOTS).any():
@@ -113,9 +119,11 @@ class Hedge:
     risk_before, risk_after : numeraire, one standard deviation, basis variance included.
     status : `none-needed` when `risk_before` is within the target and nothing is traded; `reached` when `risk_after`
         is; `unreachable` when no lots within their bounds get there (with `proven` False: none were found): `lots` then
-        lower the risk as far as they can, at the least cost at which it gets that low. Within: up to a relative 1e-9.
+        lower the risk as far as they can, at the least cost at which it gets that low (see `risk_resolution`). Within:
+        up to a relative 1e-9.
     cost_lower_bound : numeraire; no trade down to the target (`unreachable`: down to `risk_after`) costs less.
-    proven : `lots` are the optimum, to a relative 1e-9 in risk and cost; `cost_lower_bound` is then `cost`.
+    proven : `lots` are the optimum, to a relative 1e-9 in risk and cost (to `risk_resolution` in the least risk);
+        `cost_lower_bound` is then `cost`.
     effort_nodes : boxes of the search that were looked at.
     stopped_by_clock : `should_stop` ended the search.
     """
@@ -155,7 +163,7 @@ def minimum_variance_hedge(q: FloatArray, A: FloatArray, Sigma: FloatArray) -> F
     return np.asarray(np.linalg.lstsq(root @ A, -(root @ q), rcond=None)[0], dtype=np.float64)
 
 
-def hedge(problem: HedgeProblem, max_nodes: int = 2000, should_stop: Callable[[], bool] | None = None) -> Hedge:
+def hedge(problem: HedgeProblem, max_nodes: int = 1000, should_stop: Callable[[], bool] | None = None) -> Hedge:
     """The whole lots of least cost that bring the risk to its target.
 
     ``min cost_per_lot @ |h|  subject to  (q + A h)' Sigma (q + A h) + basis_variance <= target²``, h whole lots within
@@ -201,8 +209,8 @@ def hedge(problem: HedgeProblem, max_nodes: int = 2000, should_stop: Callable[[]
         square = _residual(terms, lots)[1]
         reached = square <= limit
         if not reached:
-            # From here on the target is the lowest risk there is.
-            limit = (square + terms.basis) * (1.0 + _TIE) ** 2 - terms.basis
+            # From here on the lowest risk found stands in for the target.
+            limit = (square + terms.basis) * (1.0 + terms.resolution) ** 2 - terms.basis
         _descend(terms, limit, lots)
 
     x = np.zeros(len(lots))
@@ -265,6 +273,7 @@ class _Terms(NamedTuple):
     lower: IntArray
     upper: IntArray
     basis: float
+    resolution: float
     money: float
 
 
@@ -287,6 +296,7 @@ def _scaled(problem: HedgeProblem) -> _Terms:
         lower=np.where(idle, 0, problem.lower),
         upper=np.where(idle, 0, problem.upper),
         basis=problem.basis_variance / problem.target**2,
+        resolution=max(_TIE, problem.risk_resolution),
         money=money,
     )
 
@@ -547,8 +557,10 @@ def _descend(terms: _Terms, limit: float, h: IntArray) -> None:
         was_first, was_second = h[first], h[second]
         h[first] = first_to
         h[second] = second_to
-        if _residual(terms, h)[1] > (limit if within else square):
-            # On the very edge the quadratic and the sum may disagree by rounding; the sum is what gets checked.
+        after = _residual(terms, h)[1]
+        if after > limit if within else after >= square:
+            # On the very edge the quadratic and the sum disagree by rounding. The sum is what gets checked, and a risk
+            # that only fell by rounding would go round in circles.
             h[first] = was_first
             h[second] = was_second
             return
@@ -580,7 +592,7 @@ def _search(
     while open_nodes > 0 and looked < nodes:
         within = limit
         if lower_risk:
-            within = (best_square + terms.basis) * (1.0 - _TIE) ** 2 - terms.basis
+            within = max((best_square + terms.basis) * (1.0 - terms.resolution) ** 2 - terms.basis, limit)
             if best_square <= limit or within < 0.0:
                 return 0, looked
         looked += 1

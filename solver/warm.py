@@ -1,7 +1,4 @@
-"""Compiles every kernel, or loads it from the cache on disk, so that none is compiled while messages wait.
-
-``python -m solver.warm`` fills the cache; an installation does it once.
-"""
+"""Compiles every kernel, or loads it from the cache on disk, so that none is compiled while messages wait."""
 
 from __future__ import annotations
 
@@ -64,7 +61,3 @@ def warm_kernels() -> None:
             target=0.5 * volatility,
         )
     )
-
-
-if __name__ == "__main__":
-    warm_kernels()

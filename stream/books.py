@@ -149,8 +149,8 @@ class BookSolver:
         volatility = np.sqrt(np.diag(Sigma))
         packed = Q - packing.residual
         netted_variance = variance_of(Q, Sigma)
-        # q'Σq + p'Σp is Q'ΣQ less 2 q'Σp. Where that last term is a credit, an offset between what is packed and what is
-        # left would count that no β justifies; where it is a charge, both parts lean the same way, and it stays.
+        # q'Σq + p'Σp is Q'ΣQ less 2 q'Σp. Where that last term is a credit, an offset between what is packed and
+        # what is left would count that no β justifies; where it is a charge, both lean the same way, and it stays.
         apart_variance = variance_of(packing.residual, Sigma) + variance_of(packed, Sigma)
         unhedged_risk = float(np.sqrt(max(netted_variance, apart_variance)))
         return ResidualExposure(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from stream.errors import BetapackError
+from stream.kernels import prepare_kernels
 
 if TYPE_CHECKING:
     from stream.config import Config
@@ -124,6 +125,7 @@ def demo(
     start: Annotated[str, Parameter(help="First day of the live replay, YYYY-MM-DD.")] = "2014-10-01",
     days_per_second: Annotated[float, Parameter(help="Speed of the replay.", validator=_positive)] = 4.0,
     seed: Annotated[int, Parameter(help="Seed of the simulated client flow.")] = 7,
+    picture: Annotated[Path | None, Parameter(help="Write the last screen to this file, as SVG.")] = None,
 ) -> int:
     """Replay real daily rates through the whole service, with a simulated client flow, and show it as a live table.
 
@@ -141,7 +143,7 @@ def demo(
         first = date.fromisoformat(start)
     except ValueError as exc:
         raise ConfigError(f"--start must be a date as 2014-10-01, got {start!r}") from exc
-    settings = DemoSettings(seconds, bootstrap, first, days_per_second, seed)
+    settings = DemoSettings(seconds, bootstrap, first, days_per_second, seed, picture)
     return EXIT_DONE if run_demo(settings, stop_on_signals()) else EXIT_FINDING
 
 
@@ -185,6 +187,18 @@ def schema(*, write: Annotated[Path | None, Parameter(help="Folder to write the 
     return EXIT_DONE
 
 
+@app.command
+def warm() -> int:
+    """Compile the numeric kernels ahead of the first start; an installation does it once.
+
+    Example: ``betapack warm``
+    """
+    from solver.warm import warm_kernels
+
+    warm_kernels()
+    return EXIT_DONE
+
+
 def stop_on_signals() -> Callable[[], bool]:
     """Note SIGINT and SIGTERM instead of dying of them; the returned function says whether one came.
 
@@ -218,6 +232,7 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """The `betapack` command."""
+    prepare_kernels()
     try:
         sys.exit(app())
     except BetapackError as exc:

@@ -81,8 +81,8 @@ class CovarianceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How the covariance of log returns over one timestep is estimated.
 
     `window` weighs the last `window_steps` returns equally, `exponential` halves a return's weight every
-    `half_life_steps`. Shrinkage towards uncorrelated assets is for many assets and few returns: it hides how well two of
-    them hedge each other. Nothing is published before `min_observations` returns.
+    `half_life_steps`. Shrinkage towards uncorrelated assets is for many assets and few returns: it hides how well two
+    of them hedge each other. Nothing is published before `min_observations` returns.
     """
 
     kind: Literal["window", "exponential"] = "exponential"

@@ -37,11 +37,9 @@ BOOTSTRAP_TIMEOUT_MS = 10_000
 # How long a call may take before it counts as failed; a new leader is elected within a few seconds.
 REQUEST_TIMEOUT_MS = 10_000
 
-# kafka-python logs every attempt to reconnect as an error, and Python prints those when nobody configured logging. What
-# an operator must know arrives as our errors and metrics; a handler on the logger "kafka" shows the rest.
-_client_logger = logging.getLogger("kafka")
-_client_logger.addHandler(logging.NullHandler())
-_client_logger.propagate = False
+# kafka-python logs every attempt to reconnect as an error, several a second and client while a broker is down. What an
+# operator must know arrives as our errors; setting a level on the logger "kafka" brings the rest back.
+logging.getLogger("kafka").setLevel(logging.CRITICAL + 1)
 
 Client = TypeVar("Client")
 

@@ -247,7 +247,9 @@ def _limit_condition(book: BookConfig, residual: ResidualExposure) -> Condition:
         message = ""
     else:
         holds = True if share >= 1 else False if share < book.clear_share else None
-        message = f"unhedged risk {risk:,.0f} {residual.numeraire} is {share:.0%} of the limit {book.limit:,.0f}"
+        message = (
+            f"{book.name}: unhedged risk {risk:,.0f} {residual.numeraire}, {share:.0%} of the limit {book.limit:,.0f}"
+        )
     return Condition(
         kind="limit-breach",
         subject=book.name,

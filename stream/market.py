@@ -28,7 +28,8 @@ class Market:
     """All that a book needs to know of the market at the close of one timestep.
 
     `Sigma` (n, n) covariance of log returns over one timestep, None while too few were seen. `version` counts the
-    models of this universe. `betas` may be empty: no reliable vector. `refusals`: methods that could not be fitted, and why.
+    models of this universe. `betas` may be empty: no reliable vector. `refusals` names methods that could not be
+    fitted, and why.
     """
 
     timestep: int

@@ -38,7 +38,7 @@ TIGHTEN_PASSES = 2
 # in a child, which starts where its parent stopped. The bound is valid after any number, and good enough to stop once
 # its shortfall is a small share of the variance.
 ROOT_SWEEPS = 200
-CHILD_SWEEPS = 8
+CHILD_SWEEPS = 3
 RELAXATION_SHORTFALL = 0.01
 # Rounding of the variance where positions cancel, as a share of the squared sum of their standalone risks: some ulp.
 VARIANCE_ROUNDING = 1e-15
@@ -240,7 +240,7 @@ def search(arrays: PackingArrays, boxes: Boxes, depth: int, best: IntArray, max_
                     copy_multiples(boxes.low[b], best)
                     value, tie = new_value, new_tie
                 continue
-            bound_box(arrays, boxes, b); boxes.value[b] *= 1.05
+            bound_box(arrays, boxes, b)
             # A part of a box is no better than the box, whatever the relaxation reached this time.
             boxes.value[b] = max(boxes.value[b], least_value)
             if is_hopeless(boxes, b, value, tie):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import sys
 import tempfile
@@ -11,10 +12,11 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.resources import files
+from io import StringIO
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from schemas.outbound import Alert, HedgeSuggestion, Model, ResidualExposure
@@ -40,6 +42,7 @@ SERVICE_STOP_TIMEOUT_S = 15.0
 START_TIMEOUT_S = 120.0
 FRAMES_PER_SECOND = 5
 LINE_EVERY_S = 3.0
+PICTURE_COLUMNS = 132
 
 OUTPUTS: dict[str, type[ResidualExposure] | type[HedgeSuggestion] | type[Alert] | type[Model]] = {
     TOPIC_OF[kind].name: kind for kind in (ResidualExposure, HedgeSuggestion, Alert, Model)
@@ -55,6 +58,7 @@ class DemoSettings:
     start: date
     days_per_second: float
     seed: int
+    picture: Path | None = None
 
 
 class DemoFailed(BetapackError):
@@ -98,6 +102,8 @@ def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
                 show.replay(live, draw, 1 / FRAMES_PER_SECOND)
         else:
             show.replay(live, lambda now_s: print(one_line(desk, now_s), flush=True), LINE_EVERY_S)
+        if settings.picture is not None:
+            draw_picture(settings.picture, render(desk, kafka.bootstrap, time.monotonic()))
         summarise(desk, console)
     return desk.trades_suggested > 0
 
@@ -125,6 +131,7 @@ class Demo:
         self._encoder = Encoder(config.topics.prefix, "/betapack/demo")
         self._flow = ClientFlow(settings.seed)
         self._sent_at_s: dict[tuple[str, int], float] = {}
+        self._shown_s = 0.0
 
     def warm_up(self, history: list[Day]) -> None:
         """Send the years before the first live day at once, and wait until the models are fitted on them."""
@@ -147,27 +154,39 @@ class Demo:
 
     def replay(self, days: list[Day], show: Callable[[float], None], show_every_s: float) -> None:
         """Send `days` at the set speed and show what comes out, until the end, the set time or a stop."""
+        day_s = 1 / self._settings.days_per_second
         begun_s = time.monotonic()
-        shown_s = 0.0
+        end_s = begun_s + (self._settings.seconds if self._settings.seconds is not None else math.inf)
         for count, day in enumerate(days):
-            due_s = begun_s + count / self._settings.days_per_second
-            while (now_s := time.monotonic()) < due_s or count == 0:
-                self._read(min(0.05, max(0.0, due_s - now_s)))
-                if now_s - shown_s >= show_every_s:
-                    show(now_s)
-                    shown_s = now_s
-                if count == 0:
-                    break
-            if self._stop() or (self._settings.seconds is not None and now_s - begun_s >= self._settings.seconds):
-                return
+            day_begun_s = begun_s + count * day_s
+            if not self._watch(day_begun_s, end_s, show, show_every_s):
+                break
             self._send_ticks(day)
             self._writer.flush()
-            for position in self._flow.trades(day):
+            positions = list(self._flow.trades(day))
+            for place, position in enumerate(positions, start=1):
+                # Clients trade all day long, not all at once.
+                if not self._watch(day_begun_s + day_s * place / (len(positions) + 1), end_s, show, show_every_s):
+                    break
                 assert position.event_time_ns is not None
                 self._sent_at_s[position.book, position.event_time_ns] = time.monotonic()
                 self._encoder.send(self._writer, position)
+                self._writer.flush()
                 self._desk.sent += 1
-            self._writer.flush()
+        show(time.monotonic())
+
+    def _watch(self, until_s: float, end_s: float, show: Callable[[float], None], show_every_s: float) -> bool:
+        """Read the outputs until `until_s`, showing them now and then; False when the replay must end."""
+        while True:
+            now_s = time.monotonic()
+            if self._stop() or now_s >= end_s:
+                return False
+            self._read(max(0.0, min(until_s, end_s) - now_s))
+            if now_s - self._shown_s >= show_every_s:
+                show(now_s)
+                self._shown_s = now_s
+            if time.monotonic() >= until_s:
+                return True
 
     def _send_ticks(self, day: Day) -> None:
         for tick in ticks_of(day, self._config):
@@ -179,7 +198,7 @@ class Demo:
             raise DemoFailed(
                 f"the service ended by itself with exit code {self._service.exit_code}:\n{self._service.log_tail()}"
             )
-        for record in self._reader.poll(round(timeout_s * 1000)):
+        for record in self._reader.poll(math.ceil(timeout_s * 1000)):
             topic = record.topic.removeprefix(self._config.topics.prefix)
             assert record.value is not None
             message = decode(OUTPUTS[topic], record.value, dict(record.headers)["content-type"].decode())
@@ -213,6 +232,13 @@ def _kafka(settings: DemoSettings, config: Config, talk: Console) -> Iterator[tu
 def _start_service(config_file: Path, bootstrap: str, folder: Path) -> ChildProcess:
     command = [sys.executable, "-m", "stream", "serve", "--config", str(config_file), "--bootstrap", bootstrap]
     return ChildProcess(command, folder / "service.log")
+
+
+def draw_picture(path: Path, screen: RenderableType) -> None:
+    """Write `screen` to `path` as SVG."""
+    console = Console(record=True, width=PICTURE_COLUMNS, file=StringIO(), force_terminal=True)
+    console.print(screen)
+    console.save_svg(str(path), title="betapack demo")
 
 
 def summarise(desk: Desk, console: Console) -> None:

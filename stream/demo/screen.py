@@ -113,7 +113,7 @@ def _books(desk: Desk) -> RenderableType:
     table.add_column("unhedged", justify="right", no_wrap=True)
     table.add_column("of limit", no_wrap=True, min_width=18)
     table.add_column("packed: lots × β", ratio=3)
-    table.add_column("suggested trades, cost", ratio=3)
+    table.add_column("suggested trades: cost → risk after", ratio=3)
     for book in desk.books:
         residual = desk.residuals.get(book)
         table.add_row(
@@ -161,13 +161,12 @@ def _packed(residual: ResidualExposure | None) -> Text:
 def _trades(suggestion: HedgeSuggestion | None) -> Text:
     if suggestion is None or suggestion.status == "none":
         return Text("none needed", style="dim")
-    text = Text()
-    for trade in suggestion.trades:
-        # Never red and green for direction: those are for limits.
-        text.append(
-            f"{trade.side.upper()} {trade.lots} {trade.instrument} ", style="blue" if trade.side == "buy" else "orange1"
-        )
-    text.append(f"{suggestion.expected_cost:,.0f} → {suggestion.risk_after:,.0f}", style="dim")
+    # Never red and green for direction: those are for limits.
+    text = Text(", ").join(
+        Text(f"{trade.side} {trade.lots} {trade.instrument}", style="blue" if trade.side == "buy" else "orange1")
+        for trade in suggestion.trades
+    )
+    text.append(f": {suggestion.expected_cost:,.0f} → {suggestion.risk_after:,.0f}", style="dim")
     if suggestion.status == "unreachable":
         text.append(" target out of reach", style="yellow")
     return text
@@ -190,8 +189,8 @@ def _alerts(desk: Desk) -> RenderableType:
     for alert in desk.alerts:
         when = f"{datetime.fromtimestamp((alert.event_time_ns - 1) // 1_000_000_000, UTC):%Y-%m-%d}"
         glyph, style = ("■", "red") if alert.state == "raised" else ("●", "green")
-        lines.append(f"{when} {glyph} {alert.state:7} {alert.kind} ", style=style)
-        lines.append(f"{alert.subject}: {alert.message}\n")
+        lines.append(f"{when} {glyph} {alert.state:7} {alert.kind:19} ", style=style)
+        lines.append(f"{alert.message}\n")
     if not desk.alerts:
         lines.append("none", style="dim")
     return Panel(lines, title="alerts", title_align="left", box=box.ROUNDED, border_style="dim")

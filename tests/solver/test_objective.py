@@ -63,7 +63,7 @@ def test_determinant_falls_into_its_trap_and_volume_does_not() -> None:
 
 @given(residuals)
 def test_determinant_is_that_of_the_scaled_covariance(q: FloatArray) -> None:
-    """det(diag(q) Σ diag(q)) by its definition, a sum over permutations: LU loses all digits where legs differ widely."""
+    """det(diag(q) Σ diag(q)) by its definition, over permutations: LU loses its digits where legs differ widely."""
     scaled = np.diag(q) @ SIGMA @ np.diag(q)
     # The parity of a permutation is that of its inversions.
     terms = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import struct
@@ -249,5 +250,5 @@ def test_kafka_python_does_not_print(capfd: pytest.CaptureFixture[str]) -> None:
     """Its attempts to connect stay out of standard error even when nobody configured logging."""
     with pytest.raises(BrokerUnavailable):
         open_client(KafkaConsumer, KafkaSettings(bootstrap="127.0.0.1:1"))
-    connection.logging.getLogger("kafka.net.manager").error("Connection failed")
+    logging.getLogger("kafka.net.manager").error("Connection failed")
     assert capfd.readouterr() == ("", "")

@@ -1,0 +1,1055 @@
+"""The engine against plain numpy and enumeration, and each of its rules by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from dataclasses import replace as with_changes
+from itertools import combinations, product
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from schemas.outbound import (
+    Alert,
+    AssetExposure,
+    DeadLetter,
+    HedgeSuggestion,
+    HedgeTrade,
+    Model,
+    ModelBeta,
+    PackedBeta,
+    ResidualExposure,
+)
+from solver.reversion.vector import BetaVector
+from stream.books import BookSolver, BookState, Trigger
+from stream.config import BookConfig, Config
+from stream.encode import Encoder
+from stream.engine import Engine, EngineState, Output
+from stream.events import EngineEvent, FeedSilence, PositionLevel, Refused, Timestep
+from stream.log import Record
+from stream.market import Market, NamedBeta
+from stream.testing.memory_log import MemoryLog
+from stream.valuation import Valuation
+
+SECOND = 1_000_000_000
+ASSETS = ("EUR", "CHF", "JPY")
+EUR, CHF, JPY = range(3)
+EURUSD, USDCHF, USDJPY, EURCHF = range(4)
+LOT = 1e6
+MidPrices = Callable[[int, int], np.ndarray]
+TimestepOf = Callable[..., Timestep]
+
+
+def position(book: str, asset: int | None, quantity: float, at_s: float, offset: int = 0) -> PositionLevel:
+    return PositionLevel(round(at_s * SECOND), book, asset, quantity, f"positions[0]@{offset}")
+
+
+def play(engine: Engine, state: EngineState, events: Sequence[EngineEvent]) -> list[Output]:
+    """All outputs of `events`; the engine changes `state` in place."""
+    outputs: list[Output] = []
+    for event in events:
+        after, caused = engine.step(state, event)
+        assert after is state
+        outputs += caused
+    return outputs
+
+
+def only(outputs: Sequence[Output], message: type[Output], **fields: object) -> list[Any]:
+    """The outputs of one type with these values."""
+    return [
+        output
+        for output in outputs
+        if isinstance(output, message) and all(getattr(output, name) == value for name, value in fields.items())
+    ]
+
+
+# What every published message must say, from the definitions: no code of the service or the solver, every combination
+# looked at. Four instruments of the desk in `conftest`, three assets, exponential covariance, sparse pairs.
+
+
+@dataclass
+class PlainBook:
+    config: BookConfig
+    quantities: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    known: bool = False
+    suggested: bool = False
+
+
+@dataclass
+class PlainDesk:
+    """The desk's messages from the article's definitions."""
+
+    config: Config
+    books: dict[str, PlainBook] = field(init=False)
+    log_prices: list[np.ndarray] = field(default_factory=list)
+    version: int = 0
+    standing: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.books = {book.name: PlainBook(book) for book in self.config.books}
+
+    def expect(self, event: Timestep | PositionLevel) -> list[Output]:
+        if isinstance(event, Timestep):
+            return self.timestep(event)
+        book = self.books[event.book]
+        book.known = True
+        if event.asset is not None:
+            book.quantities[event.asset] = event.quantity
+        return list(self.solve(book, "position", event.event_time_ns, event.source))
+
+    def timestep(self, timestep: Timestep) -> list[Output]:
+        self.version += 1
+        self.step, self.end_ns = timestep.index, timestep.end_ns
+        self.bids, self.asks = timestep.bids, timestep.asks
+        self.fresh = timestep.quoted_at_ns >= timestep.end_ns - 5 * SECOND
+        mids = np.where(self.fresh, (timestep.bids + timestep.asks) / 2, np.nan)
+        self.prices = np.array([mids[EURUSD], 1 / mids[USDCHF], 1 / mids[USDJPY]])
+        self.mids = mids
+        if np.isfinite(self.prices).all():
+            self.log_prices.append(np.log(self.prices))
+            self.Sigma = self.covariance()
+            self.betas = self.pairs()
+        outputs: list[Output] = [self.model()]
+        for place, asset in enumerate(ASSETS):
+            gone = bool(np.isnan(self.prices[place]))
+            holders = [name for name, book in self.books.items() if book.quantities[place]]
+            message = f"{asset} has a price again"
+            if gone:
+                message = f"no price of {asset} within 5 s"
+                message += f": not solved while it lasts: {', '.join(holders)}" if holders else ""
+            outputs += self.alert(
+                "price-stale", asset, "critical" if holders else "warning", gone, message, str(timestep.index)
+            )
+        for book in self.books.values():
+            if book.known:
+                outputs += self.solve(book, "timestep", timestep.end_ns, str(timestep.index))
+        return outputs
+
+    def covariance(self) -> np.ndarray:
+        """Exponential weights, then Ledoit and Wolf's shrinkage with Kish's effective number of observations."""
+        returns = np.diff(self.log_prices, axis=0)
+        if not len(returns):
+            return np.zeros((3, 3))
+        weights = 0.5 ** (np.arange(len(returns))[::-1] / self.config.covariance.half_life_steps)
+        S = np.einsum("t,ti,tj->ij", weights, returns, returns) / weights.sum()
+        fourth = weights @ (returns**2).sum(axis=1) ** 2 / weights.sum()
+        effective = weights.sum() ** 2 / (weights**2).sum()
+        target = np.trace(S) / 3 * np.eye(3)
+        distance = ((S - target) ** 2).sum()
+        error = min((fourth - (S**2).sum()) / effective, distance)
+        intensity = max(error, 0.0) / distance
+        return (1 - intensity) * S + intensity * target
+
+    def pairs(self) -> list[ModelBeta]:
+        """The least-ratio vector of each pair on the first 40 of the last 60 changes, kept if it holds on both parts."""
+        if len(self.log_prices) < 62:
+            return []
+        levels = np.array(self.log_prices)
+        changes = np.diff(levels, axis=0)[-60:]
+        before = levels[-61:-1]
+        fit, held_back = np.cov(changes[:40].T, bias=True), np.cov(changes[40:].T, bias=True)
+        found = []
+        for i, j in combinations(range(3), 2):
+            weights = np.zeros(3)
+            weights[i] = 1.0
+            weights[j] = -np.sign(fit[i, j]) * np.sqrt(fit[i, i] / fit[j, j])
+            ratios = [weights @ C @ weights / (np.diag(C) @ weights**2) for C in (fit, held_back)]
+            if max(ratios) > self.config.reversion.basis_ratio_max:
+                continue
+            spread = before @ weights
+            reversion = np.cov(spread[:40], changes[:40] @ weights, bias=True)
+            persistence = abs(1 + reversion[0, 1] / reversion[0, 0])
+            found.append(
+                ModelBeta(
+                    beta_id=f"sparse:{ASSETS[i]}/{ASSETS[j]}",
+                    method="sparse",
+                    evidence=("basis",),
+                    weights={ASSETS[i]: 1.0, ASSETS[j]: float(weights[j])},
+                    basis_ratio=float(ratios[1]),
+                    basis_horizon_steps=1,
+                    half_life_steps=math.log(2) / -math.log(persistence) if persistence < 1 else None,
+                    spread_volatility=float(spread.std()),
+                    deviation=float((levels[-1] @ weights - spread.mean()) / spread.std()),
+                )
+            )
+        return sorted(found, key=lambda beta: beta.basis_ratio)
+
+    def model(self) -> Model:
+        enough = len(self.log_prices) > self.config.covariance.min_observations
+        return Model(
+            id=f"model/fx/{self.step}/{self.version}",
+            universe="fx",
+            numeraire="USD",
+            event_time_ns=self.end_ns,
+            timestep=self.step,
+            model_version=self.version,
+            assets=ASSETS,
+            prices=tuple(None if np.isnan(price) else float(price) for price in self.prices),
+            covariance=tuple(map(tuple, self.Sigma.tolist())) if enough else (),
+            observations=len(self.log_prices) - 1,
+            betas=tuple(self.betas),
+            candidates_tried=3 if len(self.log_prices) >= 62 else 0,
+        )
+
+    def solve(self, book: PlainBook, trigger: str, time_ns: int, source: str) -> Iterator[Output]:
+        place = f"{book.config.name}/{self.step}/{self.version}/{source}"
+        common: dict[str, Any] = {
+            "book": book.config.name,
+            "event_time_ns": time_ns,
+            "timestep": self.step,
+            "model_version": self.version,
+            "numeraire": "USD",
+            "limit": book.config.limit,
+            "trigger_source": source,
+        }
+        gone = (book.quantities != 0) & np.isnan(self.prices)
+        if gone.any():
+            yield ResidualExposure(
+                id=f"residual/{place}",
+                universe="fx",
+                trigger=trigger,
+                status="unpriced",
+                unpriced_assets=tuple(asset for asset, missing in zip(ASSETS, gone, strict=True) if missing),
+                **common,
+            )
+            return
+        Sigma = self.Sigma
+        Q = book.quantities * np.nan_to_num(self.prices)
+        omega, residual, objective, before = self.pack(Q)
+        basis_variance = max((Q - residual) @ Sigma @ (Q - residual), 0.0)
+        netted_variance = Q @ Sigma @ Q
+        unhedged = math.sqrt(max(netted_variance, residual @ Sigma @ residual + basis_variance))
+        limit = book.config.limit
+        yield ResidualExposure(
+            id=f"residual/{place}",
+            universe="fx",
+            trigger=trigger,
+            status="ok",
+            positions=tuple(
+                AssetExposure(asset=asset, exposure=float(held), residual=float(left))
+                for asset, held, left in zip(ASSETS, Q, residual, strict=True)
+                if held or left
+            ),
+            packed=tuple(
+                PackedBeta(
+                    beta_id=beta.beta_id,
+                    weights=beta.weights,
+                    multiples=int(multiple),
+                    lot_notional=LOT,
+                    basis_ratio=beta.basis_ratio,
+                    basis_risk=math.sqrt(self.dense(beta) @ Sigma @ self.dense(beta)) * LOT * abs(int(multiple)),
+                )
+                for beta, multiple in zip(self.betas, omega, strict=True)
+                if multiple
+            ),
+            standalone_risk=float(np.abs(Q) @ np.sqrt(np.diag(Sigma))),
+            netted_risk=math.sqrt(netted_variance),
+            basis_risk=math.sqrt(basis_variance),
+            unhedged_risk=unhedged,
+            limit_share=unhedged / limit,
+            objective_name="volume",
+            objective_before=before,
+            objective=objective,
+            lower_bound=objective,
+            gap=0.0,
+            proven=True,
+            **common,
+        )
+        if unhedged > limit:
+            yield self.suggestion(book, place, common, Q, unhedged)
+        elif book.suggested:
+            book.suggested = False
+            yield HedgeSuggestion(
+                id=f"hedge/{place}",
+                residual_exposure_id=f"residual/{place}",
+                status="none",
+                target=0.8 * limit,
+                risk_before=unhedged,
+                risk_after=unhedged,
+                expected_cost=0.0,
+                cost_lower_bound=0.0,
+                proven=True,
+                **common,
+            )
+        holds = True if unhedged >= limit else False if unhedged < 0.95 * limit else None
+        message = f"{book.config.name}: unhedged risk {unhedged:,.0f} USD, {unhedged / limit:.0%} of the limit {limit:,.0f}"
+        yield from self.alert(
+            "limit-breach", book.config.name, "critical", holds, message, source, time_ns, unhedged, limit
+        )
+
+    def dense(self, beta: ModelBeta) -> np.ndarray:
+        return np.array([beta.weights.get(asset, 0.0) for asset in ASSETS])
+
+    def pack(self, Q: np.ndarray) -> tuple[tuple[int, ...], np.ndarray, float, float]:
+        """All multiples that keep every leg inside its position; the least log det(I + D Σ D / ε²), then fewest lots."""
+        epsilon = LOT * math.sqrt(np.trace(self.Sigma) / 3)
+
+        def volume(q: np.ndarray) -> float:
+            return float(np.linalg.slogdet(np.eye(3) + np.diag(q) @ self.Sigma @ np.diag(q) / epsilon**2)[1])
+
+        B = np.array([self.dense(beta) * LOT for beta in self.betas]).reshape(-1, 3).T
+        most = math.ceil(np.abs(Q).sum() / LOT) + 1
+        low, high = np.minimum(Q, 0.0), np.maximum(Q, 0.0)
+        best: tuple[float, int, tuple[int, ...]] | None = None
+        for omega in product(range(-most, most + 1), repeat=len(self.betas)):
+            packed = B @ np.array(omega, dtype=float) if omega else np.zeros(3)
+            # A tenth of a cent: multiples of weights and lots are exact to far less.
+            if (packed < low - 1e-3).any() or (packed > high + 1e-3).any():
+                continue
+            candidate = (volume(Q - packed), sum(map(abs, omega)), omega)
+            if best is None or candidate < best:
+                best = candidate
+        assert best is not None
+        packed = B @ np.array(best[2], dtype=float) if best[2] else np.zeros(3)
+        return best[2], Q - packed, best[0], volume(Q)
+
+    def suggestion(
+        self,
+        book: PlainBook,
+        place: str,
+        common: dict[str, Any],
+        Q: np.ndarray,
+        unhedged: float,
+    ) -> HedgeSuggestion:
+        """All trades within the book's lots: the cheapest that reaches the target, else the one of least risk.
+
+        What offsets between the packed part and the rest do not count for stays, whatever is traded.
+        """
+        book.suggested = True
+        not_counted = max(unhedged**2 - Q @ self.Sigma @ Q, 0.0)
+        eur, chf, jpy = self.prices
+        bought = np.array(
+            [[LOT * eur, 0, 0], [0, -LOT, 0], [0, 0, -LOT], [LOT * eur, -LOT * self.mids[EURCHF] * chf, 0]]
+        )
+        in_usd = np.array([1.0, chf, jpy, chf])
+        cost = (self.asks - self.bids) / 2 * LOT * in_usd
+        cost[USDCHF] += 0.1e-4 * LOT * self.mids[USDCHF] * chf
+        target = 0.8 * book.config.limit
+        names = [instrument.name for instrument in self.config.instruments]
+        columns = [
+            column
+            for column, name in enumerate(names)
+            if self.fresh[column] and (not book.config.instruments or name in book.config.instruments)
+        ]
+        most = book.config.max_lots
+        trades = np.array(list(product(range(-most, most + 1), repeat=len(columns))))
+        after = Q + trades @ bought[columns]
+        risks = np.sqrt(np.einsum("ti,ij,tj->t", after, self.Sigma, after) + not_counted)
+        costs = np.abs(trades) @ cost[columns]
+        reached = risks <= target
+        best = np.argmin(np.where(reached, costs, np.inf)) if reached.any() else np.argmin(risks)
+        return HedgeSuggestion(
+            id=f"hedge/{place}",
+            residual_exposure_id=f"residual/{place}",
+            status="trade" if reached.any() else "unreachable",
+            target=target,
+            risk_before=unhedged,
+            risk_after=float(risks[best]),
+            expected_cost=float(costs[best]),
+            cost_lower_bound=float(costs[best]),
+            proven=True,
+            trades=tuple(
+                HedgeTrade(
+                    instrument=names[column],
+                    side="buy" if lots > 0 else "sell",
+                    lots=abs(int(lots)),
+                    quantity=abs(int(lots)) * LOT,
+                    limit_price=float(self.asks[column] if lots > 0 else self.bids[column]),
+                    expected_cost=abs(int(lots)) * float(cost[column]),
+                )
+                for column, lots in zip(columns, trades[best], strict=True)
+                if lots
+            ),
+            **common,
+        )
+
+    def alert(
+        self,
+        kind: str,
+        subject: str,
+        severity: str,
+        holds: bool | None,
+        message: str,
+        source: str,
+        time_ns: int | None = None,
+        value: float | None = None,
+        limit: float | None = None,
+    ) -> list[Alert]:
+        key = f"{kind}:{subject}"
+        if holds is None or holds == (key in self.standing):
+            return []
+        self.standing ^= {key}
+        state = "raised" if holds else "cleared"
+        return [
+            Alert(
+                id=f"alert/{key}/{state}/{source}",
+                alert_key=key,
+                kind=kind,
+                state=state,
+                severity=severity,
+                subject=subject,
+                event_time_ns=self.end_ns if time_ns is None else time_ns,
+                timestep=self.step,
+                message=message,
+                value=value,
+                limit=limit,
+            )
+        ]
+
+
+def assert_same(published: object, expected: object, where: str) -> None:
+    """Equal, numbers to 1e-8: sums that run in another order, and a square root of what they leave."""
+    if isinstance(expected, float):
+        # A residual that is zero is what rounding leaves of ten million.
+        assert published == pytest.approx(expected, rel=1e-8, abs=0.0 if expected else 1e-6), where
+    elif isinstance(expected, msgspec.Struct):
+        assert type(published) is type(expected), where
+        for name in expected.__struct_fields__:
+            if name not in ("effort_nodes", "reason"):
+                assert_same(getattr(published, name), getattr(expected, name), f"{where}.{name}")
+    elif isinstance(expected, dict):
+        assert isinstance(published, dict)
+        assert list(published) == list(expected), where
+        for name, value in expected.items():
+            assert_same(published[name], value, f"{where}[{name}]")
+    elif isinstance(expected, tuple):
+        assert isinstance(published, tuple)
+        assert len(published) == len(expected), f"{where}: {published} for {expected}"
+        for place, (each, wanted) in enumerate(zip(published, expected, strict=True)):
+            assert_same(each, wanted, f"{where}[{place}]")
+    else:
+        assert published == expected, where
+
+
+# The day: positions in units of the asset that change before the step, and quotes that fail in it.
+WARM_UP = 70
+DAY: dict[int, list[tuple[str, int | None, float]]] = {
+    0: [("spot", EUR, 10e6), ("spot", CHF, -7e6), ("spot", JPY, 300e6), ("options", EUR, 2e6)],
+    2: [("options", JPY, -450e6)],
+    3: [("spot", CHF, 0.0)],
+    5: [("spot", EUR, 4.4e6), ("options", JPY, 0.0)],
+    6: [("spot", EUR, -3e6), ("spot", CHF, 3.3e6)],
+    8: [("options", EUR, 9e6)],
+    9: [("options", CHF, -9.5e6)],
+    11: [("spot", JPY, -900e6), ("spot", None, 5e6)],
+    13: [("options", CHF, 0.0), ("options", EUR, 0.0)],
+    15: [("spot", JPY, 0.0), ("spot", EUR, 0.0), ("spot", CHF, 0.0)],
+    17: [("spot", EUR, 6e6), ("spot", JPY, -120e6), ("spot", CHF, 1e6)],
+    19: [("spot", EUR, 5.2e6)],
+}
+# By the instrument's place, the second of its last quote: USDJPY fails for three steps while books hold JPY and while
+# none does, EURCHF cannot be dealt for a while.
+STALE = {
+    **{step: {USDJPY: WARM_UP + 5.9} for step in (12, 13)},
+    16: {USDJPY: WARM_UP + 5.9},
+    **{step: {EURCHF: WARM_UP - 3.0} for step in (3, 4, 5)},
+}
+
+
+def scripted_day(mid_prices: MidPrices, timestep_of: TimestepOf) -> list[EngineEvent]:
+    events: list[EngineEvent] = []
+    offset = 0
+    for step, mids in enumerate(mid_prices(WARM_UP + 20, 5), start=1):
+        day_step = step - WARM_UP - 1
+        for book, asset, quantity in DAY.get(day_step, []):
+            events.append(position(book, asset, quantity, step - 0.5, offset))
+            offset += 1
+        events.append(timestep_of(step, mids, STALE.get(day_step)))
+    return events
+
+
+def test_a_scripted_day_says_what_plain_numpy_and_enumeration_say(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
+) -> None:
+    """Each message of 20 timesteps with 21 position changes, recomputed from the definitions over all combinations.
+
+    Prices, covariance, β with their evidence, residual, objective of the optimal packing, every risk, the cheapest
+    trades, alerts, ids and order. The day has trades, withdrawals, unreachable targets, stale prices, alerts raised
+    and cleared.
+    """
+    engine, plain = Engine(desk), PlainDesk(desk)
+    state = engine.new_state()
+    seen: set[object] = set()
+    for event in scripted_day(mid_prices, timestep_of):
+        state, published = engine.step(state, event)
+        assert isinstance(event, Timestep | PositionLevel)
+        expected = plain.expect(event)
+        where = f"{type(event).__name__} at {event.index if isinstance(event, Timestep) else event.source}"
+        assert [type(message).__name__ for message in published] == [type(each).__name__ for each in expected], where
+        for message, wanted in zip(published, expected, strict=True):
+            assert_same(message, wanted, f"{where}: {type(wanted).__name__}")
+        for message in published:
+            if isinstance(message, ResidualExposure):
+                seen |= {message.status, message.trigger, ("packed", bool(message.packed))}
+            elif isinstance(message, HedgeSuggestion):
+                seen |= {f"suggest {message.status}"}
+                assert_reason_says_it_all(message)
+            elif isinstance(message, Alert):
+                seen |= {(message.kind, message.state)}
+    # The day is only worth as much as what happens in it.
+    assert seen >= {
+        *("ok", "unpriced", "timestep", "position", ("packed", True), ("packed", False)),
+        *("suggest trade", "suggest none", "suggest unreachable"),
+        *(("limit-breach", "raised"), ("limit-breach", "cleared")),
+        *(("price-stale", "raised"), ("price-stale", "cleared")),
+    }
+
+
+def assert_reason_says_it_all(suggestion: HedgeSuggestion) -> None:
+    """The sentence for the trader names every order, the risk before, the limit, and what comes of it."""
+    for trade in suggestion.trades:
+        assert f"{trade.side} {trade.lots} lot" in suggestion.reason
+        assert trade.instrument in suggestion.reason
+    assert f"{suggestion.risk_before:,.0f} USD" in suggestion.reason
+    assert f"limit of {suggestion.limit:,.0f}" in suggestion.reason
+    if suggestion.status == "unreachable":
+        assert "out of reach" in suggestion.reason or "no permitted trade" in suggestion.reason
+
+
+# The article's example, and markets made by hand.
+
+
+def made_market(config: Config, betas: dict[str, tuple[float, ...]], timestep: int = 5, version: int = 5) -> Market:
+    """Prices of 1, 1 bp of volatility a step, EUR and CHF correlated by 0.9, and these β vectors."""
+    m = len(config.instruments)
+    exposures = np.array([[LOT, 0, 0, LOT], [0, -LOT, 0, -LOT], [0, 0, -LOT, 0]])[:, :m]
+    valuation = Valuation(
+        prices=np.ones(3),
+        exposures=exposures,
+        cost_per_lot=np.array([10.0, 20.0, 15.0, 25.0])[:m],
+        bids=np.full(m, 0.99999),
+        asks=np.full(m, 1.00001),
+        tradeable=np.ones(m, dtype=np.bool_),
+    )
+    named = tuple(
+        NamedBeta(
+            name,
+            BetaVector(
+                weights=np.array(weights),
+                method="sparse",
+                basis_ratio=0.1,
+                basis_horizon_steps=1,
+                half_life_steps=None,
+                spread_volatility=1e-4,
+                deviation=0.0,
+                statistic=None,
+                critical_value=None,
+                evidence=("basis",),
+            ),
+        )
+        for name, weights in betas.items()
+    )
+    Sigma = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]]) * 1e-8
+    return Market(
+        timestep=timestep,
+        end_ns=timestep * SECOND,
+        version=version,
+        valuation=valuation,
+        Sigma=Sigma,
+        observations=100,
+        betas=named,
+        candidates_tried=len(named),
+        refusals=(),
+    )
+
+
+def test_the_articles_example(desk: Config) -> None:
+    """β = (1, 0, -1) in a book of +10, -7 and +2 lots: seven lots are packed, +3, 0 and +2 stay.
+
+    The article's assets in the desk's order: EUR, JPY, CHF there; here CHF comes second.
+    """
+    engine = Engine(desk)
+    state = engine.new_state()
+    state.latest = made_market(desk, {"sparse:EUR/CHF": (1.0, -1.0, 0.0)})
+    outputs = play(
+        engine,
+        state,
+        [
+            position("spot", EUR, 10 * LOT, 5.1, 0),
+            position("spot", CHF, -7 * LOT, 5.2, 1),
+            position("spot", JPY, 2 * LOT, 5.3, 2),
+        ],
+    )
+    residual = only(outputs, ResidualExposure)[-1]
+    assert residual.status == "ok"
+    assert [(each.asset, each.exposure, each.residual) for each in residual.positions] == [
+        ("EUR", 10 * LOT, 3 * LOT),
+        ("CHF", -7 * LOT, 0.0),
+        ("JPY", 2 * LOT, 2 * LOT),
+    ]
+    (packed,) = residual.packed
+    assert (packed.beta_id, packed.multiples, packed.weights) == ("sparse:EUR/CHF", 7, {"EUR": 1.0, "CHF": -1.0})
+    # 1 bp a step on a million is 100; 7 lots of EUR against CHF keep sqrt(2 - 1.8) of it each.
+    assert packed.basis_risk == pytest.approx(700 * math.sqrt(0.2))
+    # Residual and basis apart come to sqrt(300² + 200² + 700² · 0.2) = 477; the whole position is riskier, for what stays
+    # leans the way in which the packed EUR and CHF lean.
+    assert residual.unhedged_risk == residual.netted_risk
+    assert residual.netted_risk == pytest.approx(100 * math.sqrt(10**2 + 7**2 + 2**2 - 2 * 0.9 * 10 * 7))
+    assert residual.standalone_risk == pytest.approx(1900.0)
+    assert residual.proven
+    assert residual.objective < residual.objective_before
+
+
+def test_a_packing_stays_inside_the_position(desk: Config) -> None:
+    """A book that is long both legs of β has nothing to pack, though the covariance would hedge one with the other."""
+    solver = BookSolver(desk)
+    state = BookState(quantities=np.array([10.0, 7.0, 0.0]) * LOT)
+    market = made_market(desk, {"sparse:EUR/CHF": (1.0, -1.0, 0.0)})
+    residual = solver.solve(desk.books[0], state, market, Trigger("timestep", 1, "1")).residual
+    assert residual.packed == ()
+    assert residual.unhedged_risk == pytest.approx(residual.netted_risk)
+    assert state.multiples == {}
+
+
+def test_what_was_packed_is_where_the_next_solve_starts(desk: Config) -> None:
+    """Multiples are kept by β id, so that another order of the β vectors after a refit finds them again."""
+    solver = BookSolver(desk)
+    state = BookState(quantities=np.array([10.0, -7.0, 2.0]) * LOT)
+    vectors = {"sparse:EUR/JPY": (1.0, 0.0, -1.0), "sparse:EUR/CHF": (1.0, -1.0, 0.0)}
+    first = solver.solve(desk.books[0], state, made_market(desk, vectors), Trigger("timestep", 1, "1"))
+    assert state.multiples == {"sparse:EUR/CHF": 7}
+    reordered = made_market(desk, dict(reversed(vectors.items())))
+    second = solver.solve(desk.books[0], state, reordered, Trigger("timestep", 1, "1"))
+    assert state.multiples == {"sparse:EUR/CHF": 7}
+    assert second.residual.positions == first.residual.positions
+
+
+def warmed_up(engine: Engine, mid_prices: MidPrices, timestep_of: TimestepOf, steps: int = WARM_UP) -> EngineState:
+    state = engine.new_state()
+    play(engine, state, [timestep_of(step, mids) for step, mids in enumerate(mid_prices(steps, 5), start=1)])
+    return state
+
+
+@pytest.fixture
+def ready(desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf) -> tuple[Engine, EngineState, np.ndarray]:
+    """An engine that has its covariance and β, and the mids to go on from."""
+    engine = Engine(desk)
+    return engine, warmed_up(engine, mid_prices, timestep_of), mid_prices(WARM_UP, 5)[-1]
+
+
+Ready = tuple[Engine, EngineState, np.ndarray]
+FIGURES = (
+    "standalone_risk",
+    "netted_risk",
+    "basis_risk",
+    "unhedged_risk",
+    "limit_share",
+    "objective_before",
+    "objective",
+    "lower_bound",
+    "gap",
+)
+
+
+def test_nothing_is_published_for_a_book_without_positions(ready: Ready, timestep_of: TimestepOf) -> None:
+    """A book for which no position was ever read is not known to be empty."""
+    engine, state, mids = ready
+    assert [type(output) for output in play(engine, state, [timestep_of(71, mids)])] == [Model]
+
+
+def test_an_empty_book_has_no_risk(ready: Ready, timestep_of: TimestepOf) -> None:
+    """A book that was told to be flat is solved: every figure is zero, proven, and nothing is suggested."""
+    engine, state, mids = ready
+    outputs = play(engine, state, [position("spot", EUR, 0.0, 70.5), timestep_of(71, mids)])
+    residuals = only(outputs, ResidualExposure)
+    assert [residual.trigger for residual in residuals] == ["position", "timestep"]
+    for residual in residuals:
+        assert residual.status == "ok"
+        assert residual.positions == residual.packed == ()
+        assert {getattr(residual, name) for name in FIGURES} == {0.0}
+        assert residual.proven
+    assert not only(outputs, HedgeSuggestion)
+    assert not only(outputs, Alert)
+
+
+def test_a_position_before_the_first_price_waits_for_the_first_timestep(desk: Config, timestep_of: TimestepOf) -> None:
+    """It is kept, and solved as soon as there is anything to solve it with."""
+    engine = Engine(desk)
+    state = engine.new_state()
+    assert play(engine, state, [position("spot", EUR, 1e6, 0.5)]) == []
+    (residual,) = only(play(engine, state, [timestep_of(1, (1.08, 0.9, 150.0))]), ResidualExposure)
+    assert residual.status == "no-model"
+
+
+def test_without_a_covariance_figures_are_unknown(desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf) -> None:
+    """`no-model` with None figures up to the configured number of returns, and then numbers."""
+    engine = Engine(desk)
+    state = engine.new_state()
+    play(engine, state, [position("spot", EUR, 1e6, 0.5)])
+    statuses = []
+    for step, mids in enumerate(mid_prices(22, 5), start=1):
+        outputs = play(engine, state, [timestep_of(step, mids)])
+        (residual,), (model,) = only(outputs, ResidualExposure), only(outputs, Model)
+        statuses.append(residual.status)
+        assert (residual.status == "ok") == bool(model.covariance) == (model.observations >= 20)
+        if residual.status == "no-model":
+            assert {getattr(residual, name) for name in FIGURES} == {None}
+    assert statuses == ["no-model"] * 20 + ["ok"] * 2
+
+
+def test_a_book_that_needs_a_stale_price_is_unpriced_and_others_go_on(ready: Ready, timestep_of: TimestepOf) -> None:
+    """No figure of it is published, the alert names it, and a book that does not hold the asset is solved as ever."""
+    engine, state, mids = ready
+    positions = [position("spot", JPY, 300e6, 70.1), position("options", EUR, 1e6, 70.2, 1)]
+    before = play(engine, state, [*positions, timestep_of(71, mids)])
+    assert {residual.status for residual in only(before, ResidualExposure)} == {"ok"}
+
+    outputs = play(engine, state, [timestep_of(77, mids, {USDJPY: 71.9})])
+    (spot,), (options,) = (only(outputs, ResidualExposure, book=book) for book in ("spot", "options"))
+    assert spot.status == "unpriced"
+    assert spot.unpriced_assets == ("JPY",)
+    assert {getattr(spot, name) for name in FIGURES} == {None}
+    assert spot.positions == spot.packed == ()
+    assert not spot.proven
+    assert options.status == "ok"
+    assert options.unhedged_risk > 0
+    (alert,) = only(outputs, Alert)
+    assert (alert.kind, alert.state, alert.subject, alert.severity) == ("price-stale", "raised", "JPY", "critical")
+    assert "spot" in alert.message
+    assert "options" not in alert.message
+    (model,) = only(outputs, Model)
+    assert model.prices[JPY] is None
+
+    # Once, not with every step; a position change meets the same answer.
+    again = play(engine, state, [timestep_of(78, mids, {USDJPY: 71.9}), position("spot", EUR, 1e6, 78.5, 2)])
+    assert not only(again, Alert)
+    assert {residual.status for residual in only(again, ResidualExposure, book="spot")} == {"unpriced"}
+
+    back = play(engine, state, [timestep_of(79, mids)])
+    (alert,) = only(back, Alert)
+    assert (alert.kind, alert.state, alert.subject) == ("price-stale", "cleared", "JPY")
+    assert {residual.status for residual in only(back, ResidualExposure)} == {"ok"}
+
+
+def test_a_suggestion_stands_while_its_book_is_unpriced(ready: Ready, timestep_of: TimestepOf) -> None:
+    """It is neither repeated nor withdrawn on numbers that nobody knows, nor is the breach cleared."""
+    engine, state, mids = ready
+    over = play(engine, state, [position("spot", JPY, 3000e6, 70.1), timestep_of(71, mids)])
+    assert only(over, HedgeSuggestion)
+    assert only(over, Alert, kind="limit-breach", state="raised")
+    unknown = play(engine, state, [timestep_of(77, mids, {USDJPY: 71.9}), position("spot", EUR, 1e6, 77.5, 1)])
+    assert not only(unknown, HedgeSuggestion)
+    assert not only(unknown, Alert, kind="limit-breach")
+    back = play(engine, state, [position("spot", JPY, 0.0, 77.6, 2)])
+    assert [suggestion.status for suggestion in only(back, HedgeSuggestion)] == ["none"]
+    assert only(back, Alert, kind="limit-breach", state="cleared")
+
+
+def test_a_market_that_is_still_opening_raises_no_alert_unless_a_book_holds_the_asset(
+    desk: Config, timestep_of: TimestepOf
+) -> None:
+    """Prices come one after another at the start; that is no failure before anybody needs them."""
+    engine = Engine(desk)
+    state = engine.new_state()
+    opening = {USDCHF: 0, USDJPY: 0}
+    assert not only(play(engine, state, [timestep_of(1, (1.08, 0.9, 150.0), opening)]), Alert)
+    held = play(engine, state, [position("spot", CHF, 1e6, 1.5), timestep_of(2, (1.08, 0.9, 150.0), opening)])
+    (alert,) = only(held, Alert)
+    assert (alert.kind, alert.state, alert.subject, alert.severity) == ("price-stale", "raised", "CHF", "critical")
+    opened = play(engine, state, [timestep_of(3, (1.08, 0.9, 150.0))])
+    assert [(each.state, each.subject) for each in only(opened, Alert)] == [("cleared", "CHF")]
+
+
+def test_a_price_that_goes_stale_without_holders_is_a_warning(ready: Ready, timestep_of: TimestepOf) -> None:
+    """Somebody should look, nobody is hurt."""
+    engine, state, mids = ready
+    (alert,) = only(play(engine, state, [timestep_of(77, mids, {USDJPY: 71.9})]), Alert)
+    assert (alert.kind, alert.severity, alert.subject) == ("price-stale", "warning", "JPY")
+
+
+def test_a_stale_price_is_stale_for_a_position_too(ready: Ready) -> None:
+    """Minutes after the last timestep its prices are as stale for a position change as they would be for a step."""
+    engine, state, _ = ready
+    (fresh,) = only(play(engine, state, [position("spot", EUR, 1e6, 71.0)]), ResidualExposure)
+    assert fresh.status == "ok"
+    (stale,) = only(play(engine, state, [position("spot", EUR, 2e6, 600.0, 1)]), ResidualExposure)
+    assert stale.status == "unpriced"
+    assert stale.unpriced_assets == ("EUR",)
+
+
+def test_a_return_over_a_gap_counts(desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf) -> None:
+    """A market that reopens elsewhere has moved: the first return after missing prices spans them."""
+    engine = Engine(desk)
+    state = warmed_up(engine, mid_prices, timestep_of)
+    mids = mid_prices(WARM_UP, 5)[-1]
+    (before,) = only(play(engine, state, [timestep_of(71, mids)]), Model)
+    (gap,) = only(play(engine, state, [timestep_of(77, mids * 1.01, {USDJPY: 71.9})]), Model)
+    assert (gap.observations, gap.covariance) == (before.observations, before.covariance)
+    (after,) = only(play(engine, state, [timestep_of(78, mids * 1.01)]), Model)
+    assert after.observations == before.observations + 1
+    assert after.covariance[EUR][EUR] > 10 * before.covariance[EUR][EUR]
+
+
+def test_a_relationship_that_breaks_is_said_once_and_its_lots_are_back_at_once(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
+) -> None:
+    """In the very timestep in which a packed β is no longer accepted its lots are in the residual and the alert is out.
+
+    It is cleared once when the β is accepted again.
+    """
+    engine = Engine(desk)
+    state = warmed_up(engine, mid_prices, timestep_of)
+    play(engine, state, [position("spot", EUR, 5e6, 70.5), position("spot", CHF, -5e6, 70.6, 1)])
+    assert state.books["spot"].multiples
+    rng = np.random.default_rng(11)
+    follows = mid_prices(200, 12)
+    mids = mid_prices(WARM_UP, 5)[-1]
+    broken = cleared = 0
+    for step in range(71, 271):
+        if step < 101:  # CHF goes its own way
+            mids = mids * np.exp(rng.normal(0.0, (1e-4, 3e-4, 1e-4)))
+        else:
+            mids = mids * follows[step - 100] / follows[step - 101]
+        held = dict(state.books["spot"].multiples)
+        outputs = play(engine, state, [timestep_of(step, mids)])
+        (model,), (residual,) = only(outputs, Model), only(outputs, ResidualExposure)
+        accepted = {beta.beta_id for beta in model.betas}
+        assert {packed.beta_id for packed in residual.packed} <= accepted
+        alerts = only(outputs, Alert, kind="relationship-broken")
+        if set(held) - accepted:
+            (alert,) = alerts
+            assert (alert.state, alert.subject, alert.severity) == ("raised", "sparse:EUR/CHF", "critical")
+            assert "spot" in alert.message
+            assert residual.packed == ()
+            assert all(each.residual == each.exposure for each in residual.positions)
+            assert residual.basis_risk == 0.0
+            assert outputs.index(alert) < outputs.index(residual)
+            broken += 1
+        elif alerts:
+            (alert,) = alerts
+            assert (alert.state, alert.subject) == ("cleared", "sparse:EUR/CHF")
+            assert "sparse:EUR/CHF" in accepted
+            cleared += 1
+    assert (broken, cleared) == (1, 1)
+
+
+def test_a_relationship_that_nobody_packed_breaks_without_an_alert(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
+) -> None:
+    """A β that is found and lost again is the normal course; a human looks only where a book relied on it."""
+    engine = Engine(desk)
+    state = warmed_up(engine, mid_prices, timestep_of)
+    rng = np.random.default_rng(11)
+    mids = mid_prices(WARM_UP, 5)[-1]
+    for step in range(71, 101):
+        mids = mids * np.exp(rng.normal(0.0, (1e-4, 3e-4, 1e-4)))
+        outputs = play(engine, state, [timestep_of(step, mids)])
+        assert not only(outputs, Alert)
+    assert only(outputs, Model)[0].betas == ()
+
+
+def test_an_alert_is_raised_at_the_limit_and_cleared_below_its_share(ready: Ready) -> None:
+    """Between clear_share and the limit nothing changes; an alert is raised once and cleared once."""
+    engine, state, _ = ready
+    (unit,) = only(play(engine, state, [position("spot", EUR, 1e6, 70.1)]), ResidualExposure)
+    per_limit = 1e6 / unit.limit_share
+    course = []
+    for offset, share in enumerate((0.5, 0.99, 1.01, 1.2, 0.97, 1.01, 0.96, 0.94, 0.97, 1.0 + 1e-9), start=1):
+        outputs = play(engine, state, [position("spot", EUR, share * per_limit, 70.2, offset)])
+        course += [(share, alert.state) for alert in only(outputs, Alert)]
+    assert course == [(1.01, "raised"), (0.94, "cleared"), (1.0 + 1e-9, "raised")]
+
+
+def test_a_suggestion_is_withdrawn_when_the_risk_is_inside_again(ready: Ready, timestep_of: TimestepOf) -> None:
+    """Once, with status `none`, no trades and no cost; before and after it nothing is suggested inside the limit."""
+    engine, state, mids = ready
+    statuses = []
+    for step, quantity in enumerate((1e6, 9e6, 9e6, 1e6, 1e6), start=71):
+        outputs = play(engine, state, [position("spot", EUR, quantity, step - 0.5, step), timestep_of(step, mids)])
+        statuses.append([suggestion.status for suggestion in only(outputs, HedgeSuggestion)])
+        for suggestion in only(outputs, HedgeSuggestion, status="none"):
+            assert suggestion.trades == ()
+            assert suggestion.expected_cost == 0.0
+            assert suggestion.risk_before == suggestion.risk_after <= suggestion.limit
+    assert statuses == [[], ["trade", "trade"], ["trade", "trade"], ["none"], []]
+
+
+def test_every_suggestion_answers_a_residual_and_keeps_what_it_says(ready: Ready) -> None:
+    """The suggested trades, done, bring the published risk: valued as the next position update would value them."""
+    engine, state, _ = ready
+    outputs = play(engine, state, [position("spot", EUR, 9e6, 70.1), position("spot", JPY, 200e6, 70.2, 1)])
+    (residual, (suggestion,)) = only(outputs, ResidualExposure)[-1], only(outputs, HedgeSuggestion)[-1:]
+    assert suggestion.residual_exposure_id == residual.id
+    assert suggestion.risk_before == residual.unhedged_risk
+    assert suggestion.risk_after <= suggestion.target
+    assert suggestion.expected_cost == pytest.approx(sum(trade.expected_cost for trade in suggestion.trades))
+    lots = {trade.instrument: trade.lots * (1 if trade.side == "buy" else -1) for trade in suggestion.trades}
+    assert all(abs(count) <= 4 for count in lots.values())
+
+
+def test_a_book_trades_only_what_it_may(ready: Ready) -> None:
+    """The options desk has EURUSD and USDJPY, two lots each."""
+    engine, state, _ = ready
+    outputs = play(engine, state, [position("options", CHF, 8e6, 70.1), position("options", EUR, 4e6, 70.2, 1)])
+    suggestions = only(outputs, HedgeSuggestion)
+    assert suggestions
+    for suggestion in suggestions:
+        assert {trade.instrument for trade in suggestion.trades} <= {"EURUSD", "USDJPY"}
+        assert all(trade.lots <= 2 for trade in suggestion.trades)
+
+
+def test_a_target_equal_to_the_limit_has_no_gap(desk: Config, ready: Ready) -> None:
+    """With target_share 1 a risk a hair over the limit is not called unreachable where one lot would do."""
+    engine, state, _ = ready
+    assert state.latest is not None
+    book = msgspec.structs.replace(desk.books[0], target_share=1.0, clear_share=1.0)
+    solver = BookSolver(msgspec.structs.replace(desk, books=(book,)))
+    held = BookState(quantities=np.array([3e6, 0.0, 0.0]))
+    trigger = Trigger("timestep", 1, "1")
+    risk = solver.solve(book, held, state.latest, trigger).residual.unhedged_risk
+    assert risk is not None
+    close = msgspec.structs.replace(book, limit=risk * (1 - 1e-12))
+    suggestion = BookSolver(msgspec.structs.replace(desk, books=(close,))).solve(close, held, state.latest, trigger)
+    assert suggestion.suggestion is None or suggestion.suggestion.status != "unreachable"
+
+
+def test_the_feed_falls_silent_and_comes_back(ready: Ready) -> None:
+    """One alert each way, at the time of the last timestep, and the next silence has an id of its own."""
+    engine, state, _ = ready
+    events = [FeedSilence(True, 10.2), FeedSilence(True, 11.0), FeedSilence(False, 0.0), FeedSilence(True, 10.0)]
+    alerts = only(play(engine, state, events), Alert)
+    assert [(alert.kind, alert.state, alert.subject) for alert in alerts] == [
+        ("feed-silent", "raised", "fx"),
+        ("feed-silent", "cleared", "fx"),
+        ("feed-silent", "raised", "fx"),
+    ]
+    assert len({alert.id for alert in alerts}) == 3
+    assert {alert.event_time_ns for alert in alerts} == {70 * SECOND}
+    assert alerts[0].limit == 10.0
+
+
+def test_the_feed_can_fall_silent_before_the_first_quote(desk: Config) -> None:
+    """A service that was started against a dead feed says so."""
+    engine = Engine(desk)
+    (alert,) = play(engine, engine.new_state(), [FeedSilence(True, 10.0)])
+    assert isinstance(alert, Alert)
+    assert (alert.state, alert.timestep) == ("raised", 0)
+
+
+@pytest.mark.parametrize("timestamp_ms", [1_700_000_000_000, 0, -1, 2**62])
+def test_a_refused_record_becomes_a_dead_letter_that_can_be_sent(desk: Config, timestamp_ms: int) -> None:
+    """Where it stood, why, and every byte of it; a timestamp that no calendar knows does not stop it."""
+    engine = Engine(desk)
+    record = Record("ticks", 2, 17, timestamp_ms, b"\x00key", b"\xff\x00", (("content-type", b"?"),))
+    (letter,) = play(engine, engine.new_state(), [Refused(record, "content-type", "expected JSON", "?")])
+    assert isinstance(letter, DeadLetter)
+    assert (letter.topic, letter.partition, letter.offset) == ("ticks", 2, 17)
+    assert (letter.reason, letter.detail, letter.content_type) == ("content-type", "expected JSON", "?")
+    assert (letter.key, letter.value) == (b"\x00key", b"\xff\x00")
+    log = MemoryLog({"dead-letters": 1})
+    writer = log.writer()
+    Encoder("", "/test").send(writer, letter)
+    writer.flush()
+    assert len(log.records("dead-letters")) == 1
+
+
+def test_a_market_that_does_not_move_has_no_model(desk: Config, timestep_of: TimestepOf) -> None:
+    """A feed that repeats one price gives a covariance of zeros: no risk is known, and nothing stops."""
+    engine = Engine(desk)
+    state = engine.new_state()
+    events: list[EngineEvent] = [position("spot", EUR, 1e6, 0.5)]
+    events += [timestep_of(step, (1.08, 0.9, 150.0)) for step in range(1, 71)]
+    residuals = only(play(engine, state, events), ResidualExposure)
+    assert len(residuals) == 70
+    assert {residual.status for residual in residuals} == {"no-model"}
+
+
+@pytest.mark.parametrize("quantity", [1e308, -1e200, 1e-300])
+def test_a_position_of_absurd_size_does_not_stop_the_stream(ready: Ready, quantity: float) -> None:
+    """It is finite, so decode lets it through; other books must not pay for it."""
+    engine, state, _ = ready
+    play(engine, state, [position("spot", EUR, quantity, 70.1)])
+    (residual,) = only(play(engine, state, [position("options", EUR, 1e6, 70.2, 1)]), ResidualExposure)
+    assert residual.status == "ok"
+
+
+def test_a_thousand_books_step_and_say_what_each_would_alone(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
+) -> None:
+    """Books do not touch each other: of a thousand in one step each publishes what it publishes alone."""
+    many = msgspec.structs.replace(
+        desk, books=tuple(BookConfig(name=f"b{place}", limit=700.0, max_lots=4) for place in range(1000))
+    )
+    rng = np.random.default_rng(3)
+    held = rng.integers(-6, 7, (1000, 3)) * np.array([1e6, 1e6, 150e6])
+    mids = mid_prices(WARM_UP + 1, 5)
+
+    def outputs_of(config: Config) -> dict[str, list[Output]]:
+        engine = Engine(config)
+        state = warmed_up(engine, mid_prices, timestep_of)
+        for book in config.books:
+            state.books[book.name] = BookState(quantities=held[int(book.name[1:])].copy(), has_positions=True)
+        found: dict[str, list[Output]] = {}
+        for output in play(engine, state, [timestep_of(WARM_UP + 1, mids[-1])]):
+            name = output.subject if isinstance(output, Alert) else getattr(output, "book", "")
+            found.setdefault(name, []).append(output)
+        return found
+
+    together = outputs_of(many)
+    assert len(together) == 1001
+    for place in (0, 1, 499, 998, 999):
+        alone = outputs_of(msgspec.structs.replace(many, books=many.books[place : place + 1]))
+        assert together[f"b{place}"] == alone[f"b{place}"]
+    assert {output.status for outputs in together.values() for output in outputs if isinstance(output, HedgeSuggestion)}
+
+
+def test_the_engine_keeps_no_state_between_steps(desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf) -> None:
+    """Two states of one engine, advanced in turns, give what each gives alone."""
+    events = scripted_day(mid_prices, timestep_of)
+    engine = Engine(desk)
+    alone = play(engine, engine.new_state(), events)
+    first, second = engine.new_state(), engine.new_state()
+    first_outputs: list[Output] = []
+    second_outputs: list[Output] = []
+    for event in events:
+        first_outputs += play(engine, first, [event])
+        second_outputs += play(engine, second, [event])
+    encode = msgspec.json.encode
+    assert encode(first_outputs) == encode(second_outputs) == encode(alone)
+
+
+def test_every_output_has_an_id_of_its_own(desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf) -> None:
+    """A reader that drops what it has seen by id drops nothing else."""
+    engine = Engine(desk)
+    outputs = play(engine, engine.new_state(), scripted_day(mid_prices, timestep_of))
+    assert len({output.id for output in outputs}) == len(outputs)
+
+
+def test_another_numeraire_packs_the_same_lots(desk: Config) -> None:
+    """Residual shares and multiples do not depend on the currency that the book is counted in.
+
+    The same market in a currency worth two dollars: prices, exposures, lot and limit halve; Σ of the assets stays,
+    since this other currency does not move against the dollar.
+    """
+    halved = msgspec.structs.replace(
+        desk,
+        solver=msgspec.structs.replace(desk.solver, lot_notional=LOT / 2),
+        books=tuple(msgspec.structs.replace(book, limit=book.limit / 2) for book in desk.books),
+    )
+    market = made_market(desk, {"sparse:EUR/CHF": (1.0, -1.0, 0.0)})
+    valuation = market.valuation
+    in_half = with_changes(
+        market,
+        valuation=with_changes(
+            valuation,
+            prices=valuation.prices / 2,
+            exposures=valuation.exposures / 2,
+            cost_per_lot=valuation.cost_per_lot / 2,
+        ),
+    )
+    trigger = Trigger("timestep", 1, "1")
+    quantities = np.array([10.0, -4.0, 6.0]) * LOT
+    one = BookSolver(desk).solve(desk.books[0], BookState(quantities=quantities.copy()), market, trigger)
+    other = BookSolver(halved).solve(halved.books[0], BookState(quantities=quantities.copy()), in_half, trigger)
+    assert [packed.multiples for packed in one.residual.packed] == [each.multiples for each in other.residual.packed]
+    assert other.residual.limit_share == pytest.approx(one.residual.limit_share)
+    assert other.residual.objective == pytest.approx(one.residual.objective)
+    assert one.suggestion is not None
+    assert other.suggestion is not None
+    assert [(trade.instrument, trade.side, trade.lots) for trade in one.suggestion.trades] == [
+        (trade.instrument, trade.side, trade.lots) for trade in other.suggestion.trades
+    ]
