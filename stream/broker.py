@@ -146,13 +146,7 @@ class LocalBroker:
 
     def stop(self) -> None:
         """End the broker in good order, by force after `STOP_TIMEOUT_S`; remove a temporary data folder. Repeatable."""
-        if self._java is not None:
-            self._java.terminate()
-            try:
-                self._java.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._java.kill()
-        self._reap()
+        self._terminate()
         if self._temporary:
             shutil.rmtree(self._data_dir, ignore_errors=True)
 
@@ -164,10 +158,7 @@ class LocalBroker:
 
     def restart(self) -> None:
         """Start again on the same port and data, after stopping a broker that still runs. Raises as `start` does."""
-        if self._java is not None:
-            self._java.terminate()
-            self._java.wait(STOP_TIMEOUT_S)
-        self._reap()
+        self._terminate()
         self.start()
 
     def wait(self, timeout_s: float | None = None) -> int | None:
@@ -241,26 +232,19 @@ class LocalBroker:
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
-            if self.pid is None:
-                raise LocalBrokerFailed(
-                    f"Kafka on {self.bootstrap} ended while starting; the end of its log:\n{self._log_tail()}"
-                )
-            if _listens(self._port):
-                try:
-                    self._produce_once()
-                    return
-                except (kafka_errors.KafkaError, BetapackError) as exc:
-                    last = exc
-                    if time.monotonic() > deadline:
-                        raise LocalBrokerFailed(
-                            f"Kafka on {self.bootstrap} accepted no record within {START_TIMEOUT_S:g} s ({last}); "
-                            f"the end of its log:\n{self._log_tail()}"
-                        ) from exc
-            elif time.monotonic() > deadline:
-                raise LocalBrokerFailed(
-                    f"Kafka did not listen on {self.bootstrap} within {START_TIMEOUT_S:g} s; "
-                    f"the end of its log:\n{self._log_tail()}"
-                )
+            try:
+                self._produce_once()
+                return
+            except (kafka_errors.KafkaError, BetapackError) as exc:
+                if self.pid is None:
+                    raise LocalBrokerFailed(
+                        f"Kafka on {self.bootstrap} ended while starting; the end of its log:\n{self._log_tail()}"
+                    ) from exc
+                if time.monotonic() > deadline:
+                    raise LocalBrokerFailed(
+                        f"Kafka on {self.bootstrap} took no record within {START_TIMEOUT_S:g} s ({exc}); "
+                        f"the end of its log:\n{self._log_tail()}"
+                    ) from exc
             time.sleep(0.1)
 
     def _produce_once(self) -> None:
@@ -287,6 +271,15 @@ class LocalBroker:
         if not self.log_file.exists():
             return "(no log)"
         return "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+
+    def _terminate(self) -> None:
+        if self._java is not None:
+            self._java.terminate()
+            try:
+                self._java.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._java.kill()
+        self._reap()
 
     def _reap(self) -> None:
         if self._java is not None:

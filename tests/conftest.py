@@ -78,6 +78,7 @@ max_lots = 2
 
 [covariance]
 half_life_steps = 20.0
+shrinkage = "ledoit-wolf"
 min_observations = 20
 
 [reversion]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import time
 import uuid
@@ -11,8 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 from kafka import KafkaAdminClient
 
-from stream.broker import KAFKA_VERSION, LocalBroker
+from stream.broker import KAFKA_VERSION, PROPERTIES, LocalBroker
 from stream.connection import open_client
+from stream.errors import BrokerUnavailable
 from stream.log import KafkaSettings
 
 CreateTopics = Callable[[Mapping[str, int]], str]
@@ -30,11 +32,30 @@ def _docker_answers() -> bool:
 
 
 def _apache_kafka_in_docker() -> Iterator[str]:
-    from testcontainers.kafka import KafkaContainer
+    """The image reads the settings of the local broker from its environment; it listens beyond its own loopback."""
+    from testcontainers.core.container import DockerContainer
 
-    container = KafkaContainer(f"apache/kafka:{KAFKA_VERSION}").with_kraft()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    container = DockerContainer(f"apache/kafka:{KAFKA_VERSION}").with_bind_ports(port, port)
+    host = container.get_container_host_ip()
+    lines = PROPERTIES.format(port=port, controller_port=port + 1, logs="/tmp/kraft-logs").splitlines()
+    values = dict(line.split("=", 1) for line in lines)
+    values["listeners"] = values["listeners"].replace(f"127.0.0.1:{port},", f"0.0.0.0:{port},")
+    values["advertised.listeners"] = f"PLAINTEXT://{host}:{port}"
+    for name, value in values.items():
+        container.with_env(f"KAFKA_{name.upper().replace('.', '_')}", value)
     with container:
-        yield container.get_bootstrap_server()
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                open_client(KafkaAdminClient, KafkaSettings(bootstrap=f"{host}:{port}")).close()
+                break
+            except BrokerUnavailable:
+                assert time.monotonic() < deadline, container.get_logs()
+                time.sleep(0.2)
+        yield f"{host}:{port}"
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def failure(settings: KafkaSettings) -> BrokerUnavailable:
     return failed.value
 
 
-NO_LOGIN = (34, [])
+NO_LOGIN: tuple[int, list[str]] = (34, [])
 SCRAM = (0, ["SCRAM-SHA-512"])
 ONLY_PLAIN = (33, ["PLAIN", "GSSAPI"])
 

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from schemas.inbound import Position, Tick
 from schemas.outbound import (
     Alert,
     AssetExposure,
@@ -27,9 +28,10 @@ from schemas.outbound import (
 from solver.reversion.vector import BetaVector
 from stream.books import BookSolver, BookState, Trigger
 from stream.config import BookConfig, Config
+from stream.decode import Decoder
 from stream.encode import Encoder
 from stream.engine import Engine, EngineState, Output
-from stream.events import EngineEvent, FeedSilence, PositionLevel, Refused, Timestep
+from stream.events import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused, Timestep
 from stream.log import Record
 from stream.market import Market, NamedBeta
 from stream.testing.memory_log import MemoryLog
@@ -608,14 +610,16 @@ def test_a_packing_stays_inside_the_position(desk: Config) -> None:
 def test_what_was_packed_is_where_the_next_solve_starts(desk: Config) -> None:
     """Multiples are kept by β id, so that another order of the β vectors after a refit finds them again."""
     solver = BookSolver(desk)
-    state = BookState(quantities=np.array([10.0, -7.0, 2.0]) * LOT)
+    state = BookState(quantities=np.array([10.0, -7.0, -2.0]) * LOT)
     vectors = {"sparse:EUR/JPY": (1.0, 0.0, -1.0), "sparse:EUR/CHF": (1.0, -1.0, 0.0)}
     first = solver.solve(desk.books[0], state, made_market(desk, vectors), Trigger("timestep", 1, "1"))
-    assert state.multiples == {"sparse:EUR/CHF": 7}
+    packed = {"sparse:EUR/CHF": 7, "sparse:EUR/JPY": 2}
+    assert state.multiples == packed
     reordered = made_market(desk, dict(reversed(vectors.items())))
     second = solver.solve(desk.books[0], state, reordered, Trigger("timestep", 1, "1"))
-    assert state.multiples == {"sparse:EUR/CHF": 7}
+    assert state.multiples == packed
     assert second.residual.positions == first.residual.positions
+    assert {each.beta_id: each.multiples for each in second.residual.packed} == packed
 
 
 def warmed_up(engine: Engine, mid_prices: MidPrices, timestep_of: TimestepOf, steps: int = WARM_UP) -> EngineState:
@@ -958,12 +962,32 @@ def test_a_market_that_does_not_move_has_no_model(desk: Config, timestep_of: Tim
     assert {residual.status for residual in residuals} == {"no-model"}
 
 
-@pytest.mark.parametrize("quantity", [1e308, -1e200, 1e-300])
-def test_a_position_of_absurd_size_does_not_stop_the_stream(ready: Ready, quantity: float) -> None:
-    """It is finite, so decode lets it through; other books must not pay for it."""
-    engine, state, _ = ready
-    play(engine, state, [position("spot", EUR, quantity, 70.1)])
-    (residual,) = only(play(engine, state, [position("options", EUR, 1e6, 70.2, 1)]), ResidualExposure)
+@pytest.mark.parametrize("number", [1e308, 1e200, 1e25, 1e-300, 5e-324])
+@pytest.mark.parametrize("kind", ["EURUSD", "USDCHF", "EURCHF", "position", "short position"])
+def test_no_number_that_decode_lets_through_stops_the_stream(
+    desk: Config, ready: Ready, timestep_of: TimestepOf, kind: str, number: float
+) -> None:
+    """A price or position of absurd size is finite all the same; other books must not pay for one fat finger.
+
+    Whether decode refuses it or the engine copes, the next position of another book is answered.
+    """
+    engine, state, mids = ready
+    step = timestep_of(71, mids)
+    if "position" in kind:
+        quantity = -number if kind == "short position" else number
+        message: msgspec.Struct = Position(book="spot", asset="EUR", quantity=quantity, event_time_ns=70 * SECOND)
+        topic = "positions"
+    else:
+        message = Tick(instrument=kind, event_time_ns=70 * SECOND, bid=number, ask=number)
+        topic = "ticks"
+    record = Record(topic, 0, 1, 70_000, None, msgspec.json.encode(message))
+    for event in Decoder(desk, "ticks", "positions")(record):
+        if isinstance(event, Quotes):
+            step.bids[event.instruments[0]] = step.asks[event.instruments[0]] = number
+        else:
+            play(engine, state, [event])
+    play(engine, state, [step])
+    (residual,) = only(play(engine, state, [position("options", JPY, 1e6, 71.2, 1)]), ResidualExposure)
     assert residual.status == "ok"
 
 
@@ -1042,7 +1066,7 @@ def test_another_numeraire_packs_the_same_lots(desk: Config) -> None:
         ),
     )
     trigger = Trigger("timestep", 1, "1")
-    quantities = np.array([10.0, -4.0, 6.0]) * LOT
+    quantities = np.array([10.0, -4.0, 9.0]) * LOT
     one = BookSolver(desk).solve(desk.books[0], BookState(quantities=quantities.copy()), market, trigger)
     other = BookSolver(halved).solve(halved.books[0], BookState(quantities=quantities.copy()), in_half, trigger)
     assert [packed.multiples for packed in one.residual.packed] == [each.multiples for each in other.residual.packed]

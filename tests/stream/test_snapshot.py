@@ -1,0 +1,247 @@
+"""Snapshots: what goes on from one publishes, bit for bit, what an unbroken run would have published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from schemas.internal import Snapshot
+from schemas.wire import MESSAGE_PACK, decode, encode
+from stream.books import BookState
+from stream.config import BookConfig, Config
+from stream.engine import Engine
+from stream.errors import StateMismatch
+from stream.events import FeedSilence, PositionLevel, Quotes
+from stream.log import TopicPartition
+from stream.snapshot import FORMAT_VERSION, WorkerState, restore_snapshot, take_snapshot
+from stream.timesteps import Timesteps, new_timesteps_state
+
+SECOND = 1_000_000_000
+A, B = TopicPartition("ticks", 0), TopicPartition("ticks", 1)
+POSITIONS = TopicPartition("positions", 0)
+
+MidPrices = Callable[[int, int], np.ndarray]
+Input = tuple[TopicPartition, Quotes | PositionLevel | FeedSilence]
+
+
+def course(mids: np.ndarray, seed: int) -> list[Input]:
+    """Quotes from two partitions, some late, some missing for a while; positions; a feed that falls silent."""
+    chance = Random(seed)
+    inputs: list[Input] = []
+    for step, (eurusd, usdchf, usdjpy) in enumerate(mids, start=1):
+        prices = (eurusd, usdchf, usdjpy, eurusd * usdchf)
+        for place, mid in enumerate(prices):
+            if place == 2 and step % 30 > 20:
+                continue  # JPY goes stale
+            at_ns = step * SECOND - chance.randrange(SECOND) - (9 * SECOND if chance.random() < 0.03 else 0)
+            quotes = Quotes(max(at_ns, 1), (place,), (mid * 0.99999,), (mid * 1.00001,))
+            inputs.append((chance.choice((A, B)), quotes))
+        if chance.random() < 0.4:
+            asset = chance.choice((0, 1, 2, None))
+            quantity = chance.randint(-8, 8) * (150e6 if asset == 2 else 1e6)
+            source = f"positions[0]@{len(inputs)}"
+            position = PositionLevel(step * SECOND, chance.choice(("spot", "options")), asset, quantity, source)
+            inputs.append((POSITIONS, position))
+        if chance.random() < 0.05:
+            inputs += [(A, FeedSilence(True, 10.0)), (A, FeedSilence(False, 0.0))]
+    return inputs
+
+
+class Run:
+    """The part of a worker that has state: timesteps and engine."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.timesteps = Timesteps(config.universe, len(config.instruments))
+        self.engine = Engine(config)
+        offsets = {A: 0, B: 0, POSITIONS: 0}
+        self.state = WorkerState(new_timesteps_state(len(config.instruments)), self.engine.new_state(), offsets)
+
+    def take(self, inputs: list[Input]) -> bytes:
+        """What `inputs` cause, as the bytes that would be published."""
+        published = b""
+        for partition, event in inputs:
+            if isinstance(event, Quotes):
+                events: list[Any] = self.timesteps.add(self.state.timesteps, event, partition)
+            else:
+                events = [event]
+            for each in events:
+                self.state.engine, outputs = self.engine.step(self.state.engine, each)
+                published += b"".join(msgspec.json.encode(output) for output in outputs)
+            self.state.offsets[partition] += 1
+        return published
+
+    def restart(self) -> Run:
+        """A new process that has nothing but the bytes of this one's snapshot."""
+        wire = encode(take_snapshot(self.state, self.config), MESSAGE_PACK)
+        fresh = Run(self.config)
+        fresh.state = restore_snapshot(decode(Snapshot, wire, MESSAGE_PACK), self.config, fresh.engine)
+        return fresh
+
+
+@pytest.fixture
+def mids(mid_prices: MidPrices) -> np.ndarray:
+    return mid_prices(110, 7)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_run_that_is_cut_anywhere_goes_on_bit_for_bit(desk: Config, mids: np.ndarray, seed: int) -> None:
+    """Three cuts at random places, in warm-up, with open steps, stale prices or standing alerts: the same bytes."""
+    inputs = course(mids, seed)
+    unbroken = Run(desk).take(inputs)
+    chance = Random(1000 + seed)
+    run, published, done = Run(desk), b"", 0
+    for cut in [*sorted(chance.sample(range(len(inputs)), 3)), len(inputs)]:
+        published += run.take(inputs[done:cut])
+        run, done = run.restart(), cut
+    assert published == unbroken, f"seed {seed}"
+    assert len(unbroken) > 100_000
+
+
+def test_the_same_state_gives_the_same_snapshot(desk: Config, mids: np.ndarray) -> None:
+    """Taking one changes nothing, and what was restored has the bytes of what it was restored from."""
+    run = Run(desk)
+    run.take(course(mids, 3))
+    snapshot = take_snapshot(run.state, desk)
+    assert take_snapshot(run.state, desk) == snapshot
+    assert take_snapshot(run.restart().state, desk) == snapshot
+
+
+def test_a_snapshot_before_anything_was_read(desk: Config, mids: np.ndarray) -> None:
+    """The state of a worker that has seen nothing can be kept too."""
+    fresh = Run(desk)
+    assert fresh.restart().take(course(mids, 4)) == Run(desk).take(course(mids, 4))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shrinkage", "methods"),
+    [("window", "none", ["johansen", "pca"]), ("window", "ledoit-wolf", ["sparse", "pca"])],
+)
+def test_every_estimator_goes_on_bit_for_bit(
+    desk: Config, mids: np.ndarray, kind: str, shrinkage: str, methods: list[str]
+) -> None:
+    """Sliding sums, dense vectors and refits that do not fall on every step."""
+    config = msgspec.structs.replace(
+        desk,
+        covariance=msgspec.structs.replace(desk.covariance, kind=kind, shrinkage=shrinkage, window_steps=30),
+        reversion=msgspec.structs.replace(desk.reversion, methods=tuple(methods), refit_every_steps=3),
+    )
+    inputs = course(mids, 8)
+    unbroken = Run(config).take(inputs)
+    cut = len(inputs) - 97
+    run = Run(config)
+    published = run.take(inputs[:cut])
+    assert published + run.restart().take(inputs[cut:]) == unbroken
+
+
+def test_what_a_snapshot_says_of_itself(desk: Config, mids: np.ndarray) -> None:
+    """Format, configuration, place in time and the offsets of every input partition, in order."""
+    run = Run(desk)
+    run.take(course(mids, 5))
+    snapshot = take_snapshot(run.state, desk)
+    assert (snapshot.universe, snapshot.format_version, snapshot.config_hash) == ("fx", FORMAT_VERSION, desk.state_hash())
+    assert snapshot.timestep == run.state.timesteps.last_closed > 100
+    assert snapshot.event_time_ns == snapshot.timestep * SECOND
+    offsets = [(each.topic, each.partition, each.offset) for each in snapshot.offsets]
+    assert offsets == [(*partition, run.state.offsets[partition]) for partition in (POSITIONS, A, B)]
+
+
+def test_a_restored_state_shares_nothing_with_the_snapshot(desk: Config, mids: np.ndarray) -> None:
+    """Two workers may start from one snapshot; neither changes what the other sees."""
+    inputs = course(mids, 6)
+    run = Run(desk)
+    run.take(inputs[:300])
+    snapshot = take_snapshot(run.state, desk)
+    first, second = Run(desk), Run(desk)
+    first.state = restore_snapshot(snapshot, desk, first.engine)
+    ahead = first.take(inputs[300:])
+    second.state = restore_snapshot(snapshot, desk, second.engine)
+    assert second.take(inputs[300:]) == ahead == run.take(inputs[300:])
+
+
+def kept(config: Config) -> Snapshot:
+    return take_snapshot(Run(config).state, config)
+
+
+def test_another_format_is_refused(desk: Config) -> None:
+    """A newer layout is not guessed at; the message names both numbers."""
+    snapshot = msgspec.structs.replace(kept(desk), format_version=FORMAT_VERSION + 1)
+    with pytest.raises(StateMismatch, match=rf"has format {FORMAT_VERSION + 1}, this version reads {FORMAT_VERSION}"):
+        restore_snapshot(snapshot, desk, Engine(desk))
+
+
+@pytest.mark.parametrize("section", ["universe", "instruments", "covariance", "reversion"])
+def test_a_configuration_in_which_the_numbers_mean_something_else_is_refused(desk: Config, section: str) -> None:
+    """Other assets, lots, estimators or windows: the message names both hashes and what may have changed."""
+    other: dict[str, object] = {
+        "universe": msgspec.structs.replace(desk.universe, timestep_s=2.0),
+        "instruments": desk.instruments[:3],
+        "covariance": msgspec.structs.replace(desk.covariance, half_life_steps=21.0),
+        "reversion": msgspec.structs.replace(desk.reversion, window_steps=61),
+    }
+    changed = msgspec.structs.replace(desk, **{section: other[section]})
+    with pytest.raises(StateMismatch) as caught:
+        restore_snapshot(kept(desk), changed, Engine(changed))
+    assert desk.state_hash() in str(caught.value)
+    assert changed.state_hash() in str(caught.value)
+    assert section in str(caught.value)
+
+
+def test_books_may_come_and_go_and_change_their_limits(desk: Config, mids: np.ndarray) -> None:
+    """A new book starts empty, a known one keeps its positions, one that has left is dropped."""
+    run = Run(desk)
+    run.take(course(mids, 9))
+    spot = run.state.engine.books["spot"]
+    assert spot.has_positions
+    changed = msgspec.structs.replace(
+        desk,
+        books=(msgspec.structs.replace(desk.books[0], limit=1.0), BookConfig(name="swaps", limit=5.0)),
+        solver=msgspec.structs.replace(desk.solver, max_packing_nodes=7),
+    )
+    state = restore_snapshot(take_snapshot(run.state, desk), changed, Engine(changed)).engine
+    assert set(state.books) == {"spot", "swaps"}
+    assert (state.books["spot"].quantities == spot.quantities).all()
+    assert state.books["spot"].multiples == spot.multiples
+    new = state.books["swaps"]
+    assert (new.quantities.tolist(), new.has_positions, new.multiples, new.suggested) == ([0.0] * 3, False, {}, False)
+
+
+def test_the_alert_of_a_book_that_has_left_does_not_stand_forever(desk: Config) -> None:
+    """Nobody could clear it: no solve of that book comes any more."""
+    run = Run(desk)
+    run.state.engine.alerts = {"limit-breach:spot", "limit-breach:options", "price-stale:JPY"}
+    changed = msgspec.structs.replace(desk, books=desk.books[:1])
+    state = restore_snapshot(take_snapshot(run.state, desk), changed, Engine(changed)).engine
+    assert state.alerts == {"limit-breach:spot", "price-stale:JPY"}
+
+
+def test_special_floats_survive(desk: Config) -> None:
+    """NaN for what was never quoted, negative zero and subnormal numbers, bit for bit."""
+    run = Run(desk)
+    odd = np.array([-0.0, 5e-324, -1.7976931348623157e308])
+    run.state.engine.books["spot"] = BookState(quantities=odd.copy(), has_positions=True)
+    state = run.restart().state
+    assert state.engine.books["spot"].quantities.tobytes() == odd.tobytes()
+    assert state.timesteps.bids.tobytes() == run.state.timesteps.bids.tobytes()
+    assert np.isnan(state.timesteps.bids).all()
+
+
+def test_an_array_that_came_back_can_be_written_to(desk: Config, mids: np.ndarray) -> None:
+    """Positions change in place; a read-only view of the snapshot's bytes would fail at the first one."""
+    run = Run(desk)
+    run.take(course(mids, 2)[:100])
+    back = run.restart()
+    back.engine.step(back.state.engine, PositionLevel(SECOND, "spot", 0, 5.0, "positions[0]@0"))
+    assert back.state.engine.books["spot"].quantities[0] == 5.0
+
+
+def test_a_timestep_in_the_state_is_not_a_place_for_dictionaries(desk: Config) -> None:
+    """The state is typed: bytes that do not fit its layout are refused and not read as something else."""
+    snapshot = msgspec.structs.replace(kept(desk), state=msgspec.msgpack.encode({"timesteps": {}}))
+    with pytest.raises((msgspec.ValidationError, StateMismatch)):
+        restore_snapshot(snapshot, desk, Engine(desk))
