@@ -45,10 +45,25 @@ class KafkaReader:
         self._topics = ", ".join(topics)
         counts = partition_counts(settings, topics)
         self._partitions = sorted(TopicPartition(topic, p) for topic in topics for p in range(counts[topic]))
-        self._consumer: Any = open_client(
+        self._kafka = {partition: KafkaPartition(*partition) for partition in self._partitions}
+        self._consumer = self._open(group_id=settings.group)
+        # A broker answers the requests of one connection in turn, so behind a fetch that waits for records a question
+        # for offsets would wait as long. It has a connection of its own.
+        try:
+            self._offsets = self._open(group_id=None)
+        except BetapackError:
+            self._consumer.close()
+            raise
+        # The offset after the last readable record, as last seen; a partition without an entry has an unknown end.
+        self._known_end: dict[TopicPartition, int] = {}
+        self._position: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+
+    def _open(self, group_id: str | None) -> Any:
+        consumer: Any = open_client(
             KafkaConsumer,
-            settings,
-            group_id=settings.group,
+            self._settings,
+            group_id=group_id,
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
@@ -57,18 +72,14 @@ class KafkaReader:
             max_partition_fetch_bytes=MAX_PARTITION_FETCH_BYTES,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
         )
-        self._kafka = {partition: KafkaPartition(*partition) for partition in self._partitions}
-        self._consumer.assign(list(self._kafka.values()))
-        # The offset after the last readable record, as last seen; a partition without an entry has an unknown end.
-        self._known_end: dict[TopicPartition, int] = {}
-        self._position: dict[TopicPartition, int] = {}
-        self._paused: set[TopicPartition] = set()
+        consumer.assign(list(self._kafka.values()))
+        return consumer
 
     def partitions(self) -> list[TopicPartition]:
         return list(self._partitions)
 
     def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
-        low, end = self._look_up(self._consumer.beginning_offsets), self._look_up(self._consumer.end_offsets)
+        low, end = self._look_up(self._offsets.beginning_offsets), self._look_up(self._offsets.end_offsets)
         for partition, offset in offsets.items():
             self._check_own(partition)
             check_offset(partition, offset, low[partition], end[partition])
@@ -128,10 +139,10 @@ class KafkaReader:
         self._paused.difference_update(resumed)
 
     def low_watermarks(self) -> dict[TopicPartition, int]:
-        return self._look_up(self._consumer.beginning_offsets)
+        return self._look_up(self._offsets.beginning_offsets)
 
     def end_offsets(self) -> dict[TopicPartition, int]:
-        return self._look_up(self._consumer.end_offsets)
+        return self._look_up(self._offsets.end_offsets)
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         for partition in offsets:
@@ -154,6 +165,7 @@ class KafkaReader:
 
     def close(self) -> None:
         self._consumer.close(autocommit=False, timeout_ms=1000)
+        self._offsets.close(autocommit=False, timeout_ms=1000)
 
     def _update_known_ends(self, polled: Collection[tuple[str, int]], full: bool) -> None:
         """Move the known ends up to what the fetches behind the last poll said.
@@ -178,7 +190,7 @@ class KafkaReader:
 
     def _refresh_known_ends(self) -> None:
         try:
-            self._known_end.update(self._look_up(self._consumer.end_offsets))
+            self._known_end.update(self._look_up(self._offsets.end_offsets))
         except BetapackError:
             # Polling goes on through an outage of the broker; until it is over, nobody knows where the log ends.
             self._known_end.clear()

@@ -100,7 +100,13 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
             f"snapshot {snapshot.id} belongs to a configuration with hash {snapshot.config_hash}, "
             f"this one has {config.state_hash()}: universe, instruments, covariance or reversion were changed"
         )
-    stored = _decoder.decode(snapshot.state)
+    try:
+        stored = _decoder.decode(snapshot.state)
+    except msgspec.DecodeError as exc:
+        raise StateMismatch(
+            f"the state in snapshot {snapshot.id} cannot be read: {exc}; "
+            "start with --rebuild to compute it again from the beginning of the log"
+        ) from exc
     state = engine.new_state()
     market = state.market
     market.covariance.restore(stored.covariance)
@@ -113,7 +119,9 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     market.refusals = stored.refusals
     state.books.update({name: book for name, book in stored.books.items() if name in state.books})
     state.latest = stored.latest
-    state.alerts = set(stored.alerts)
+    # Nothing would ever clear the breach of a book that has left.
+    gone = {f"limit-breach:{name}" for name in stored.books if name not in state.books}
+    state.alerts = set(stored.alerts) - gone
     state.silences = stored.silences
     offsets = {TopicPartition(place.topic, place.partition): place.offset for place in snapshot.offsets}
     return WorkerState(stored.timesteps, state, offsets)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,20 +29,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
     """A broker of this file's own, to be killed; its data folder is kept over restarts."""
     with LocalBroker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
-
-
-@pytest.fixture
-def collected() -> Iterator[None]:
-    """Lets the garbage collector meet what a test left while the warnings that the test allows are still allowed."""
-    yield
-    gc.collect()
-
-
-def loses_connections(test: Callable[..., None]) -> Callable[..., None]:
-    """kafka-python leaves the socket of every failed attempt to reconnect to the garbage collector, which warns."""
-    allowed = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-    marked: Callable[..., None] = allowed(pytest.mark.usefixtures("collected")(test))
-    return marked
 
 
 def runs(pid: int) -> bool:
@@ -70,7 +55,8 @@ def read_all(reader: Reader) -> list[Record]:
     return records
 
 
-@loses_connections
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.usefixtures("failed_connections")
 def test_acknowledged_records_survive_kill_nine(broker: LocalBroker) -> None:
     """After SIGKILL and a restart on the same port and data, a reader and a writer go on with everything flushed."""
     settings = KafkaSettings(bootstrap=broker.bootstrap)
@@ -100,7 +86,8 @@ def test_acknowledged_records_survive_kill_nine(broker: LocalBroker) -> None:
     writer.close()
 
 
-@loses_connections
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.usefixtures("failed_connections")
 def test_a_flush_without_a_broker_fails_and_the_writer_recovers(
     broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,17 @@ def test_an_aborted_transaction_leaves_nothing_but_offsets(reader: KafkaReader, 
     assert [record.value for record in records] == [b"committed"]
 
 
+def test_offsets_are_not_asked_behind_a_waiting_fetch(reader: KafkaReader) -> None:
+    """A fetch of an idle topic waits 500 ms at the broker; on the same connection a question for offsets would, too."""
+    took = []
+    for _ in range(5):
+        assert reader.poll(50) == []
+        started = time.monotonic()
+        reader.end_offsets()
+        took.append(time.monotonic() - started)
+    assert sorted(took)[2] < 0.2
+
+
 def test_a_wrong_port_is_named_at_once() -> None:
     """Nothing listens there: said within a second instead of after kafka-python's time-out."""
     started = time.monotonic()
@@ -121,6 +132,8 @@ def test_a_wrong_port_is_named_at_once() -> None:
     assert time.monotonic() - started < 1
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.usefixtures("failed_connections")
 def test_one_reachable_address_is_enough(kafka: str, settings: KafkaSettings, topic: str) -> None:
     """A dead broker in the list does not keep the others from being used."""
     reader = KafkaReader(KafkaSettings(bootstrap=f"127.0.0.1:1,{kafka}", group=settings.group), [topic])

@@ -1,0 +1,324 @@
+"""A worker may die between any two steps: nothing is lost, and what comes twice comes with the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+
+from stream.clock import ManualClock
+from stream.config import Config
+from stream.log import Headers, Reader, Record, TopicPartition, Writer
+
+Simulate = Callable[[Config], Any]
+Day = Callable[[int, int], list[Any]]
+STEPS = 80
+
+
+class Crash(Exception):
+    """The process is gone."""
+
+
+@dataclass
+class Faults:
+    """Counts the steps at which a process can die, and kills it at those numbered in `at`."""
+
+    at: set[int] = field(default_factory=set)
+    steps: list[str] = field(default_factory=list)
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+        if len(self.steps) in self.at:
+            raise Crash(name)
+
+
+class MortalWriter:
+    """A writer that can die before or after each call; what the one behind it has not flushed is lost with it."""
+
+    def __init__(self, writer: Writer, faults: Faults) -> None:
+        self._writer = writer
+        self._faults = faults
+        self._snapshot = False
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, timestamp_ms: int) -> None:
+        self._snapshot = topic == "state"
+        self._faults.step("before the snapshot is sent" if self._snapshot else "before an output is sent")
+        self._writer.send(topic, key, value, headers, timestamp_ms)
+
+    def flush(self) -> None:
+        what = "the snapshot" if self._snapshot else "the outputs"
+        self._faults.step(f"before the flush of {what}")
+        self._writer.flush()
+        self._faults.step(f"after the flush of {what}")
+        self._snapshot = False
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class MortalCommits:
+    """A reader that can die before or after it commits."""
+
+    def __init__(self, reader: Reader, faults: Faults) -> None:
+        self._reader = reader
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    def poll(self, timeout_ms: int) -> list[Record]:
+        records = self._reader.poll(timeout_ms)
+        self._faults.step("after a poll")
+        return records
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self._faults.step("before the offsets are committed")
+        self._reader.commit(offsets)
+        self._faults.step("after the offsets are committed")
+
+
+def run_through(simulation: Any, faults: Faults, chance: Random, arrivals: Iterable[list[Any]] = ()) -> int:
+    """Workers one after another until every input is processed and every step closed; returns how many died.
+
+    The clock moves with each turn, so that snapshots fall anywhere. `arrivals` are written one by one between turns.
+    """
+    deaths = 0
+    arriving = iter(arrivals)
+    while True:
+        clock = ManualClock()
+        writer = MortalWriter(simulation.log.writer(chance), faults)
+        worker = simulation.worker(clock=clock, writer=writer, max_poll_records=chance.choice((3, 20, 100)))
+        worker._inputs = MortalCommits(worker._inputs, faults)
+        try:
+            more = True
+            while more or not simulation.inputs_read(worker):
+                batch = next(arriving, None)
+                more = batch is not None
+                if batch:
+                    simulation.feed(batch)
+                clock.sleep(chance.random() * 2)
+                worker.turn(0)
+            worker.finish()
+        except Crash:
+            deaths += 1
+        else:
+            return deaths
+
+
+def by_id(outputs: dict[str, list[Record]]) -> dict[tuple[str, bytes], set[Record]]:
+    """What was published under each id, wherever in its partition it stands."""
+    found: dict[tuple[str, bytes], set[Record]] = {}
+    for topic, records in outputs.items():
+        for record in records:
+            found.setdefault((topic, dict(record.headers)["ce_id"]), set()).add(record._replace(offset=0))
+    return found
+
+
+def seen_once(records: list[Record]) -> list[Record]:
+    """What a reader sees that drops ids it has seen: in the order of the partitions."""
+    seen: set[bytes] = set()
+    first = []
+    for record in records:
+        record_id = dict(record.headers)["ce_id"]
+        if record_id not in seen:
+            seen.add(record_id)
+            first.append(record._replace(offset=0))
+    return first
+
+
+def assert_same_as_unbroken(simulation: Any, unbroken: dict[str, list[Record]], where: str) -> None:
+    """Nothing lost, nothing added, nothing different; and to a reader that drops duplicates, nothing out of order."""
+    outputs = simulation.outputs()
+    found, expected = by_id(outputs), by_id(unbroken)
+    assert set(found) == set(expected), where
+    assert found == expected, where
+    assert all(len(records) == 1 for records in found.values()), where
+    for topic, records in unbroken.items():
+        assert seen_once(outputs[topic]) == seen_once(records), f"{topic}, {where}"
+
+
+@pytest.fixture
+def patient(desk: Config) -> Config:
+    """The desk without an alert on a silent feed, which is the wall clock's and not the log's, and frequent snapshots."""
+    universe = msgspec.structs.replace(desk.universe, feed_silent_after_s=1e9)
+    return msgspec.structs.replace(
+        desk, universe=universe, snapshot=msgspec.structs.replace(desk.snapshot, every_s=4.0)
+    )
+
+
+def unbroken_run(simulate: Simulate, config: Config, day: list[Any]) -> dict[str, list[Record]]:
+    simulation = simulate(config)
+    simulation.feed(day)
+    worker = simulation.worker()
+    simulation.drain(worker)
+    worker.finish()
+    return simulation.outputs()
+
+
+def steps_of(simulate: Simulate, config: Config, day: list[Any], seed: int) -> list[str]:
+    """The names of all steps of a run in which nobody dies."""
+    simulation = simulate(config)
+    simulation.feed(day)
+    faults = Faults()
+    assert run_through(simulation, faults, Random(seed)) == 0
+    return faults.steps
+
+
+STEP_NAMES = [
+    "after a poll",
+    "before an output is sent",
+    "before the flush of the outputs",
+    "after the flush of the outputs",
+    "before the snapshot is sent",
+    "before the flush of the snapshot",
+    "after the flush of the snapshot",
+    "before the offsets are committed",
+    "after the offsets are committed",
+]
+
+
+@pytest.mark.parametrize("name", STEP_NAMES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_crash_between_any_two_steps_of_a_commit_changes_nothing(
+    patient: Config, simulate: Simulate, trading_day: Day, name: str, seed: int
+) -> None:
+    """Killed at each kind of step, at a random one of them, a second worker completes the very same outputs."""
+    day = trading_day(STEPS, 30)
+    unbroken = unbroken_run(simulate, patient, day)
+    steps = steps_of(simulate, patient, day, seed)
+    assert set(steps) == set(STEP_NAMES)
+    chance = Random(f"{seed} {name}")
+    at = chance.choice([place for place, each in enumerate(steps, start=1) if each == name])
+    simulation = simulate(patient)
+    simulation.feed(day)
+    faults = Faults({at})
+    where = f"killed {name}, step {at} of {len(steps)}, seed {seed}"
+    assert run_through(simulation, faults, Random(seed)) == 1, where
+    assert faults.steps[at - 1] == name, where
+    assert_same_as_unbroken(simulation, unbroken, where)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_crashes_one_after_another_change_nothing(
+    patient: Config, simulate: Simulate, trading_day: Day, seed: int
+) -> None:
+    """Up to a dozen deaths at random steps, some of them while the one before is being made good."""
+    day = trading_day(STEPS, 40 + seed)
+    unbroken = unbroken_run(simulate, patient, day)
+    chance = Random(seed)
+    faults = Faults({chance.randint(1, 1500) for _ in range(12)})
+    simulation = simulate(patient)
+    simulation.feed(day)
+    deaths = run_through(simulation, faults, chance)
+    assert deaths > 0, f"seed {seed}"
+    assert_same_as_unbroken(simulation, unbroken, f"seed {seed}, killed at {sorted(faults.at)}")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_crashes_while_the_log_is_being_written_change_nothing(
+    patient: Config, simulate: Simulate, trading_day: Day, seed: int
+) -> None:
+    """Records arrive in the order of their events while workers die and come back to a backlog."""
+    day = trading_day(STEPS, 50 + seed)
+    unbroken = unbroken_run(simulate, patient, day)
+    chance = Random(seed)
+    arrivals = []
+    written = 0
+    while written < len(day):
+        size = chance.randint(1, 12)
+        arrivals.append(day[written : written + size])
+        written += size
+    faults = Faults({chance.randint(1, 1500) for _ in range(8)})
+    simulation = simulate(patient)
+    deaths = run_through(simulation, faults, chance, arrivals)
+    assert deaths > 0, f"seed {seed}"
+    assert_same_as_unbroken(simulation, unbroken, f"seed {seed}, killed at {sorted(faults.at)}")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_worker_that_is_dropped_is_replaced_without_a_trace(
+    patient: Config, simulate: Simulate, trading_day: Day, seed: int
+) -> None:
+    """Between two turns, with records read and waiting in the merge, without a word."""
+    day = trading_day(STEPS, 60)
+    unbroken = unbroken_run(simulate, patient, day)
+    chance = Random(seed)
+    simulation = simulate(patient)
+    simulation.feed(day)
+    for _ in range(4):
+        clock = ManualClock()
+        dropped = simulation.worker(chance=chance, clock=clock, max_poll_records=30)
+        for _ in range(chance.randint(0, 12)):
+            clock.sleep(1.0)
+            dropped.turn(0)
+    last = simulation.worker(chance=chance)
+    simulation.drain(last)
+    last.finish()
+    assert_same_as_unbroken(simulation, unbroken, f"seed {seed}")
+
+
+def test_outputs_that_half_arrived_are_completed(patient: Config, simulate: Simulate, trading_day: Day) -> None:
+    """A flush that fails after a part of its records reached the log: the next worker adds the rest."""
+    day = trading_day(STEPS, 70)
+    unbroken = unbroken_run(simulate, patient, day)
+    for delivered in (1, 3, 50):
+        simulation = simulate(patient)
+        simulation.feed(day)
+        writer = simulation.log.writer()
+        worker = simulation.worker(writer=writer, max_poll_records=150)
+        worker.turn(0)
+        writer.fail_next_flush(delivered)
+        with pytest.raises(Exception, match="made to fail"):
+            while True:
+                worker.turn(0)
+        second = simulation.worker()
+        simulation.drain(second)
+        second.finish()
+        assert_same_as_unbroken(simulation, unbroken, f"{delivered} delivered")
+
+
+def test_an_old_worker_that_comes_back_says_nothing_new(patient: Config, simulate: Simulate, trading_day: Day) -> None:
+    """Two workers on one log, as when one was thought dead: every id has one content still."""
+    day = trading_day(STEPS, 80)
+    unbroken = unbroken_run(simulate, patient, day)
+    simulation = simulate(patient)
+    simulation.feed(day)
+    old, new = simulation.worker(max_poll_records=40), simulation.worker(max_poll_records=60)
+    while not (simulation.inputs_read(old) and simulation.inputs_read(new)):
+        old.turn(0)
+        new.turn(0)
+    new.finish()
+    old.finish()
+    found = by_id(simulation.outputs())
+    assert set(found) == set(by_id(unbroken))
+    assert all(len(records) == 1 for records in found.values())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_broken_record_is_a_dead_letter_once_by_id(
+    patient: Config, simulate: Simulate, trading_day: Day, seed: int
+) -> None:
+    """Through crashes too: each refused record has its letter with its place and bytes, and no other record has one."""
+    day = trading_day(STEPS, 90 + seed)
+    simulation = simulate(patient)
+    simulation.feed(day)
+    chance = Random(seed)
+    run_through(simulation, Faults({chance.randint(1, 1000) for _ in range(5)}), chance)
+    broken = {
+        (record.topic, record.partition, record.offset, record.value)
+        for topic in ("ticks", "positions")
+        for record in simulation.log.records(topic)
+        if record.key == b"broken"
+    }
+    assert broken
+    letters = [msgspec.json.decode(record.value) for record in simulation.outputs()["dead-letters"]]
+    found = {
+        (each["topic"], each["partition"], each["offset"], msgspec.convert(each["value"], bytes)) for each in letters
+    }
+    assert found == broken, f"seed {seed}"
+    assert len({each["id"] for each in letters}) == len(broken)
+    assert {each["reason"] for each in letters} <= {"undecodable", "unknown-instrument", "unknown-book"}
