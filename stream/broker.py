@@ -22,6 +22,7 @@ from typing import Self
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka import errors as kafka_errors
 
+from stream.child import ChildProcess, log_tail
 from stream.connection import open_client
 from stream.errors import BetapackError, LocalBrokerFailed
 from stream.log import KafkaSettings
@@ -43,10 +44,6 @@ START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
 
 PROBE_TOPIC = "betapack-local-probe"
-
-# Ends its process group, which the JVM joins, when its standard input closes. The kernel closes it whatever way the
-# parent dies. It ignores the terminal's signals, so that the parent decides when the broker stops.
-WATCHDOG = 'trap "" INT TERM HUP; read -r line; kill -KILL 0'
 
 # The last two make a broker that was killed return in 5 s: the controller waits out its old session, 9 s by default.
 PROPERTIES = """\
@@ -90,8 +87,7 @@ class LocalBroker:
         self._temporary = data_dir is None
         self._data_dir = Path(tempfile.mkdtemp(prefix="betapack-kafka-")) if data_dir is None else data_dir.resolve()
         self._say = say
-        self._java: subprocess.Popen[bytes] | None = None
-        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._java: ChildProcess | None = None
         self._command: list[str] = []
         self._port, self._controller_port = _free_ports(port)
 
@@ -108,7 +104,7 @@ class LocalBroker:
     @property
     def pid(self) -> int | None:
         """Process id of the JVM; None when it does not run."""
-        return self._java.pid if self._java is not None and self._java.poll() is None else None
+        return self._java.process.pid if self._java is not None and self._java.exit_code is None else None
 
     def __enter__(self) -> Self:
         self.start()
@@ -154,7 +150,7 @@ class LocalBroker:
         """End the broker with SIGKILL, as a power failure would; the data stay for `restart`."""
         if self._java is not None:
             self._java.kill()
-        self._reap()
+            self._java = None
 
     def restart(self) -> None:
         """Start again on the same port and data, after stopping a broker that still runs. Raises as `start` does."""
@@ -163,12 +159,7 @@ class LocalBroker:
 
     def wait(self, timeout_s: float | None = None) -> int | None:
         """Wait for the broker to end by itself; its exit code, or None when it still runs after `timeout_s`."""
-        if self._java is None:
-            return None
-        try:
-            return self._java.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return None
+        return None if self._java is None else self._java.wait(timeout_s)
 
     def _find_java_and_jars(self) -> list[str]:
         """The command line that runs a class of Kafka, but for the class."""
@@ -202,16 +193,7 @@ class LocalBroker:
         if not (logs / "meta.properties").exists():
             self._format(command, properties)
         self._say(f"starting Kafka {KAFKA_VERSION} on {self.bootstrap}")
-        self._watchdog = subprocess.Popen(["/bin/sh", "-c", WATCHDOG], stdin=subprocess.PIPE, process_group=0)
-        with self.log_file.open("wb") as log:
-            self._java = subprocess.Popen(
-                [*command, "kafka.Kafka", str(properties)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._data_dir,
-                process_group=self._watchdog.pid,
-            )
+        self._java = ChildProcess([*command, "kafka.Kafka", str(properties)], self.log_file, self._data_dir)
 
     def _format(self, command: list[str], properties: Path) -> None:
         self._say(f"formatting {self._data_dir}")
@@ -236,14 +218,15 @@ class LocalBroker:
                 self._produce_once()
                 return
             except (kafka_errors.KafkaError, BetapackError) as exc:
+                tail = log_tail(self.log_file)
                 if self.pid is None:
                     raise LocalBrokerFailed(
-                        f"Kafka on {self.bootstrap} ended while starting; the end of its log:\n{self._log_tail()}"
+                        f"Kafka on {self.bootstrap} ended while starting; the end of its log:\n{tail}"
                     ) from exc
                 if time.monotonic() > deadline:
                     raise LocalBrokerFailed(
                         f"Kafka on {self.bootstrap} took no record within {START_TIMEOUT_S:g} s ({exc}); "
-                        f"the end of its log:\n{self._log_tail()}"
+                        f"the end of its log:\n{tail}"
                     ) from exc
             time.sleep(0.1)
 
@@ -267,29 +250,10 @@ class LocalBroker:
         finally:
             admin.close()
 
-    def _log_tail(self) -> str:
-        if not self.log_file.exists():
-            return "(no log)"
-        return "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-
     def _terminate(self) -> None:
         if self._java is not None:
-            self._java.terminate()
-            try:
-                self._java.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._java.kill()
-        self._reap()
-
-    def _reap(self) -> None:
-        if self._java is not None:
-            self._java.wait()
+            self._java.stop(STOP_TIMEOUT_S)
             self._java = None
-        if self._watchdog is not None:
-            assert self._watchdog.stdin is not None
-            self._watchdog.stdin.close()
-            self._watchdog.wait()
-            self._watchdog = None
 
 
 def _free_ports(port: int) -> tuple[int, int]:

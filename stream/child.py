@@ -50,14 +50,15 @@ class ChildProcess:
         self.process.kill()
         self._reap()
 
-    def log_tail(self, lines: int = 15) -> str:
-        """The last lines of its output."""
-        if not self.log_file.exists():
-            return "(no output)"
-        return "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-
     def _reap(self) -> None:
         self.process.wait()
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()
         self._watchdog.wait()
+
+
+def log_tail(log_file: Path, lines: int = 15) -> str:
+    """The last lines of a child's output, for the message of an error."""
+    if not log_file.exists():
+        return "(no output)"
+    return "\n".join(log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

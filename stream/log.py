@@ -72,12 +72,12 @@ def check_offset(partition: TopicPartition, offset: int, low: int, end: int) -> 
     if offset < low:
         raise OffsetOutOfRange(
             f"offset {offset} is below the low watermark {low} on {partition}; "
-            "restore a newer snapshot or set recovery.reset"
+            "start with --rebuild to go on from what is left"
         )
     if offset > end:
         raise OffsetOutOfRange(
             f"offset {offset} is beyond the end {end} of {partition}: it belongs to another log, or records got lost; "
-            "check the bootstrap address and the topic prefix, or set recovery.reset"
+            "check the bootstrap address and the topic prefix, or start with --rebuild"
         )
 
 

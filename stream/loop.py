@@ -25,6 +25,9 @@ from stream.timesteps import Timesteps
 POLL_TIMEOUT_MS = 100
 """How long an idle loop waits, and so how late it notices a stop or a silent feed."""
 
+OFFSETS_EVERY_NS = 1_000_000_000
+"""A commit to the group takes 4 ms on a local broker, in which the next record would wait."""
+
 MERGE_CAPACITY = 20_000
 """Records that one partition may hold in the merge, some 10 MB, before its reading is paused."""
 
@@ -70,6 +73,8 @@ class Worker:
         self._silent = f"feed-silent:{config.universe.name}" in self.state.engine.alerts
         self._unacknowledged: list[Output] = []
         self._uncommitted = False
+        self._offsets_behind = False
+        self._offsets_due_ns = 0
         metrics.expose([book.name for book in config.books], self.state.engine.alerts)
         log_event(
             "recovered",
@@ -127,14 +132,22 @@ class Worker:
 
         1. Every output of the processed records is in the log: flush, and check each acknowledgement.
         2. When due, the state at exactly these records is in the log.
-        3. The offsets of these records are committed to the group, for operators to see the lag.
+        3. Once a second, the offsets are committed to the group, for operators to see the lag: nothing starts from them.
 
         A crash before 2 processes the records since the last snapshot again: the outputs are the same, with the same
         ids, and readers drop them by id. A crash between 2 and 3 loses nothing: offsets come from the snapshot.
         Exactly-once will put the three into one transaction, here and nowhere else.
         """
-        if not self._uncommitted and not final:
-            return
+        now_ns = self._clock.monotonic_ns()
+        if self._uncommitted or final:
+            self._commit_outputs(final)
+        if self._offsets_behind and (final or now_ns >= self._offsets_due_ns):
+            # 3. offsets
+            self._inputs.commit(self.state.offsets)
+            self._offsets_behind = False
+            self._offsets_due_ns = now_ns + OFFSETS_EVERY_NS
+
+    def _commit_outputs(self, final: bool) -> None:
         with self._metrics.time_commit():
             # 1. outputs
             self._writer.flush()
@@ -148,8 +161,6 @@ class Worker:
                 self._writer.flush()
                 self._metrics.observe_snapshot(len(snapshot.state))
                 self._snapshot_due_ns = self._clock.monotonic_ns() + self._snapshot_every_ns
-            # 3. offsets
-            self._inputs.commit(self.state.offsets)
         self._uncommitted = False
 
     def _process(self, merged: Merged) -> None:
@@ -165,7 +176,7 @@ class Worker:
                     self._metrics.observe_refused(event.record.topic, event.reason)
                 self._step(event)
         self.state.offsets[merged.partition] = merged.offset + 1
-        self._uncommitted = True
+        self._uncommitted = self._offsets_behind = True
 
     def _step(self, event: EngineEvent) -> None:
         with self._metrics.time_step(type(event).__name__):

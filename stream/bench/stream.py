@@ -15,7 +15,7 @@ from kafka import KafkaConsumer, TopicPartition
 from schemas.inbound import Position, Tick
 from schemas.topics import TOPICS
 from stream.bench.result import Comparison, compare
-from stream.child import ChildProcess
+from stream.child import ChildProcess, log_tail
 from stream.clock import SystemClock
 from stream.config import Config, load_config
 from stream.consume import KafkaReader
@@ -199,7 +199,7 @@ def _child(command: list[str], log_file: Path) -> Iterator[ChildProcess]:
     try:
         yield child
         if child.exit_code is not None:
-            raise ReadFailed(f"{command[2]} ended with exit code {child.exit_code}:\n{child.log_tail()}")
+            raise ReadFailed(f"{command[2]} ended with exit code {child.exit_code}:\n{log_tail(child.log_file)}")
     finally:
         child.stop(timeout_s=10.0)
 

@@ -23,7 +23,7 @@ from schemas.outbound import Alert, HedgeSuggestion, Model, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
 from schemas.wire import decode
 from stream.broker import LocalBroker
-from stream.child import ChildProcess
+from stream.child import ChildProcess, log_tail
 from stream.config import Config, load_config
 from stream.consume import KafkaReader
 from stream.demo.flow import ClientFlow
@@ -149,7 +149,7 @@ class Demo:
             if self._stop():
                 return
             if time.monotonic() > give_up_s:
-                tail = self._service.log_tail()
+                tail = log_tail(self._service.log_file)
                 raise DemoFailed(f"the service fitted no model within {START_TIMEOUT_S:.0f} s:\n{tail}")
 
     def replay(self, days: list[Day], show: Callable[[float], None], show_every_s: float) -> None:
@@ -195,9 +195,8 @@ class Demo:
 
     def _read(self, timeout_s: float) -> None:
         if self._service.exit_code is not None:
-            raise DemoFailed(
-                f"the service ended by itself with exit code {self._service.exit_code}:\n{self._service.log_tail()}"
-            )
+            tail = log_tail(self._service.log_file)
+            raise DemoFailed(f"the service ended by itself with exit code {self._service.exit_code}:\n{tail}")
         for record in self._reader.poll(math.ceil(timeout_s * 1000)):
             topic = record.topic.removeprefix(self._config.topics.prefix)
             assert record.value is not None

@@ -185,15 +185,18 @@ def _vectors(desk: Desk) -> RenderableType:
 
 
 def _alerts(desk: Desk) -> RenderableType:
-    lines = Text()
+    lines = []
     for alert in desk.alerts:
         when = f"{datetime.fromtimestamp((alert.event_time_ns - 1) // 1_000_000_000, UTC):%Y-%m-%d}"
         glyph, style = ("■", "red") if alert.state == "raised" else ("●", "green")
-        lines.append(f"{when} {glyph} {alert.state:7} {alert.kind:19} ", style=style)
-        lines.append(f"{alert.message}\n")
-    if not desk.alerts:
-        lines.append("none", style="dim")
-    return Panel(lines, title="alerts", title_align="left", box=box.ROUNDED, border_style="dim")
+        lines.append(Text.assemble((f"{when} {glyph} {alert.state:7} {alert.kind:19} ", style), alert.message))
+    return Panel(
+        Text("\n").join(lines or [Text("none", style="dim")]),
+        title="alerts",
+        title_align="left",
+        box=box.ROUNDED,
+        border_style="dim",
+    )
 
 
 def _signed(count: int) -> str:

@@ -281,7 +281,7 @@ def test_an_offset_below_the_low_watermark_is_refused(log: Log) -> None:
     with pytest.raises(OffsetOutOfRange) as refused:
         reader.seek({partition: 4})
     assert str(refused.value) == (
-        f"offset 4 is below the low watermark 6 on {topic}[0]; restore a newer snapshot or set recovery.reset"
+        f"offset 4 is below the low watermark 6 on {topic}[0]; start with --rebuild to go on from what is left"
     )
     with pytest.raises(OffsetOutOfRange, match=r"offset 11 is beyond the end 10 of .*one\[0\]"):
         reader.seek({partition: 11})

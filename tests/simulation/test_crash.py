@@ -12,11 +12,12 @@ import pytest
 
 from stream.clock import ManualClock
 from stream.config import Config
+from stream.errors import PublishFailed
 from stream.log import Headers, Reader, Record, TopicPartition, Writer
 
 Simulate = Callable[[Config], Any]
 Day = Callable[[int, int], list[Any]]
-STEPS = 80
+STEPS = 70
 
 
 class Crash(Exception):
@@ -130,20 +131,23 @@ def seen_once(records: list[Record]) -> list[Record]:
     return first
 
 
-def assert_same_as_unbroken(simulation: Any, unbroken: dict[str, list[Record]], where: str) -> None:
+def assert_same_as_unbroken(
+    simulation: Any, unbroken: dict[str, list[Record]], where: str, unordered: tuple[str, ...] = ()
+) -> None:
     """Nothing lost, nothing added, nothing different; and to a reader that drops duplicates, nothing out of order."""
     outputs = simulation.outputs()
     found, expected = by_id(outputs), by_id(unbroken)
     assert set(found) == set(expected), where
     assert found == expected, where
     assert all(len(records) == 1 for records in found.values()), where
-    for topic, records in unbroken.items():
+    for topic in set(unbroken) - set(unordered):
+        records = unbroken[topic]
         assert seen_once(outputs[topic]) == seen_once(records), f"{topic}, {where}"
 
 
 @pytest.fixture
 def patient(desk: Config) -> Config:
-    """The desk without an alert on a silent feed, which is the wall clock's and not the log's, and frequent snapshots."""
+    """The desk with frequent snapshots, and without an alert on a silent feed, which the log does not decide."""
     universe = msgspec.structs.replace(desk.universe, feed_silent_after_s=1e9)
     return msgspec.structs.replace(
         desk, universe=universe, snapshot=msgspec.structs.replace(desk.snapshot, every_s=4.0)
@@ -202,7 +206,7 @@ def test_a_crash_between_any_two_steps_of_a_commit_changes_nothing(
     assert_same_as_unbroken(simulation, unbroken, where)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_crashes_one_after_another_change_nothing(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
 ) -> None:
@@ -222,7 +226,10 @@ def test_crashes_one_after_another_change_nothing(
 def test_crashes_while_the_log_is_being_written_change_nothing(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
 ) -> None:
-    """Records arrive in the order of their events while workers die and come back to a backlog."""
+    """Records arrive in the order of their events while workers die and come back to a backlog.
+
+    A refused record has no event time, so of letters for two partitions either may come first.
+    """
     day = trading_day(STEPS, 50 + seed)
     unbroken = unbroken_run(simulate, patient, day)
     chance = Random(seed)
@@ -236,10 +243,11 @@ def test_crashes_while_the_log_is_being_written_change_nothing(
     simulation = simulate(patient)
     deaths = run_through(simulation, faults, chance, arrivals)
     assert deaths > 0, f"seed {seed}"
-    assert_same_as_unbroken(simulation, unbroken, f"seed {seed}, killed at {sorted(faults.at)}")
+    where = f"seed {seed}, killed at {sorted(faults.at)}"
+    assert_same_as_unbroken(simulation, unbroken, where, unordered=("dead-letters",))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_worker_that_is_dropped_is_replaced_without_a_trace(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
 ) -> None:
@@ -272,9 +280,8 @@ def test_outputs_that_half_arrived_are_completed(patient: Config, simulate: Simu
         worker = simulation.worker(writer=writer, max_poll_records=150)
         worker.turn(0)
         writer.fail_next_flush(delivered)
-        with pytest.raises(Exception, match="made to fail"):
-            while True:
-                worker.turn(0)
+        with pytest.raises(PublishFailed, match="made to fail"):
+            simulation.drain(worker)
         second = simulation.worker()
         simulation.drain(second)
         second.finish()

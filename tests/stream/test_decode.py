@@ -177,7 +177,7 @@ def test_an_event_time_that_cannot_be_is_refused(
 
 @pytest.mark.parametrize("event_time_ns", [1, NOW_NS - 10**15, NOW_NS + 999_999, NOW_NS + AHEAD_NS + 1_000_000])
 def test_an_event_time_of_the_past_or_a_little_ahead_is_believed(decoder: Decoder, event_time_ns: int) -> None:
-    """Old quotes are for the timesteps to judge; the record's clock counts whole milliseconds, so one more is allowed."""
+    """Old quotes are for the timesteps to judge; a record's clock counts whole milliseconds, so one more is allowed."""
     (event,) = decoder(record_of(tick(event_time_ns=event_time_ns)))
     assert isinstance(event, Quotes)
     assert event.event_time_ns == event_time_ns
@@ -196,8 +196,14 @@ def test_an_event_time_beyond_64_bits_is_refused_whatever_the_record_says(
 @pytest.mark.parametrize("side", ["bid", "ask"])
 @pytest.mark.parametrize(
     ("price", "reason"),
-    [(math.nan, "not-finite"), (math.inf, "not-finite"), (-math.inf, "not-finite"), (0.0, "not-positive")]
-    + [(-0.0, "not-positive"), (-1.08, "not-positive")],
+    [
+        (math.nan, "not-finite"),
+        (math.inf, "not-finite"),
+        (-math.inf, "not-finite"),
+        (0.0, "not-positive"),
+        (-0.0, "not-positive"),
+        (-1.08, "not-positive"),
+    ],
 )
 def test_a_price_that_is_no_number_or_not_positive_is_refused(
     refusal_of: Callable[[Record], Refused], side: str, price: float, reason: str
@@ -216,9 +222,7 @@ def test_crossed_quotes_are_refused(refusal_of: Callable[[Record], Refused]) -> 
 
 
 @pytest.mark.parametrize("quantity", [math.nan, math.inf, -math.inf])
-def test_a_position_that_is_no_number_is_refused(
-    refusal_of: Callable[[Record], Refused], quantity: float
-) -> None:
+def test_a_position_that_is_no_number_is_refused(refusal_of: Callable[[Record], Refused], quantity: float) -> None:
     """No exposure comes of NaN or infinity."""
     message = msgspec.structs.replace(position(), quantity=quantity)
     assert refusal_of(record_of(message, "positions", MESSAGE_PACK)).reason == "not-finite"
@@ -356,9 +360,7 @@ def test_no_bytes_raise_and_each_record_gives_an_event(record: Record) -> None:
 
 
 @given(message=almost_messages, record=raw_records, packed=st.booleans())
-def test_no_message_of_almost_the_right_shape_raises(
-    message: dict[str, object], record: Record, packed: bool
-) -> None:
+def test_no_message_of_almost_the_right_shape_raises(message: dict[str, object], record: Record, packed: bool) -> None:
     """The right fields with the wrong values come closer to the code behind the decoder than random bytes do."""
     if packed:
         value, content_type = msgspec.msgpack.encode(message), MESSAGE_PACK

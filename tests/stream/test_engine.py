@@ -147,7 +147,7 @@ class PlainDesk:
         return (1 - intensity) * S + intensity * target
 
     def pairs(self) -> list[ModelBeta]:
-        """The least-ratio vector of each pair on the first 40 of the last 60 changes, kept if it holds on both parts."""
+        """The least-ratio vector of each pair on 40 of the last 60 changes, kept if it holds on the last 20 too."""
         if len(self.log_prices) < 62:
             return []
         levels = np.array(self.log_prices)
@@ -278,7 +278,9 @@ class PlainDesk:
                 **common,
             )
         holds = True if unhedged >= limit else False if unhedged < 0.95 * limit else None
-        message = f"{book.config.name}: unhedged risk {unhedged:,.0f} USD, {unhedged / limit:.0%} of the limit {limit:,.0f}"
+        message = (
+            f"{book.config.name}: unhedged risk {unhedged:,.0f} USD, {unhedged / limit:.0%} of the limit {limit:,.0f}"
+        )
         yield from self.alert(
             "limit-breach", book.config.name, "critical", holds, message, source, time_ns, unhedged, limit
         )
@@ -287,7 +289,7 @@ class PlainDesk:
         return np.array([beta.weights.get(asset, 0.0) for asset in ASSETS])
 
     def pack(self, Q: np.ndarray) -> tuple[tuple[int, ...], np.ndarray, float, float]:
-        """All multiples that keep every leg inside its position; the least log det(I + D Σ D / ε²), then fewest lots."""
+        """Of all multiples that keep each leg inside its position the least log det(I + DΣD / ε²), then fewest lots."""
         epsilon = LOT * math.sqrt(np.trace(self.Sigma) / 3)
 
         def volume(q: np.ndarray) -> float:
@@ -587,8 +589,8 @@ def test_the_articles_example(desk: Config) -> None:
     assert (packed.beta_id, packed.multiples, packed.weights) == ("sparse:EUR/CHF", 7, {"EUR": 1.0, "CHF": -1.0})
     # 1 bp a step on a million is 100; 7 lots of EUR against CHF keep sqrt(2 - 1.8) of it each.
     assert packed.basis_risk == pytest.approx(700 * math.sqrt(0.2))
-    # Residual and basis apart come to sqrt(300² + 200² + 700² · 0.2) = 477; the whole position is riskier, for what stays
-    # leans the way in which the packed EUR and CHF lean.
+    # Residual and basis apart come to sqrt(300² + 200² + 700² · 0.2) = 477; the whole position is riskier, for what
+    # stays leans the way in which the packed EUR and CHF lean.
     assert residual.unhedged_risk == residual.netted_risk
     assert residual.netted_risk == pytest.approx(100 * math.sqrt(10**2 + 7**2 + 2**2 - 2 * 0.9 * 10 * 7))
     assert residual.standalone_risk == pytest.approx(1900.0)
@@ -898,7 +900,7 @@ def test_a_book_trades_only_what_it_may(ready: Ready) -> None:
 
 def test_a_target_equal_to_the_limit_has_no_gap(desk: Config, ready: Ready) -> None:
     """With target_share 1 a risk a hair over the limit is not called unreachable where one lot would do."""
-    engine, state, _ = ready
+    _, state, _ = ready
     assert state.latest is not None
     book = msgspec.structs.replace(desk.books[0], target_share=1.0, clear_share=1.0)
     solver = BookSolver(msgspec.structs.replace(desk, books=(book,)))

@@ -14,7 +14,7 @@ from schemas.outbound import Alert, DeadLetter, Model, ResidualExposure
 from schemas.wire import JSON, MESSAGE_PACK, decode
 from stream import loop
 from stream.clock import ManualClock
-from stream.config import Config
+from stream.config import Config, SnapshotConfig
 from stream.errors import OffsetOutOfRange, PublishFailed, StateMismatch
 from stream.log import Record, TopicPartition
 from stream.loop import topic_names
@@ -40,7 +40,7 @@ def messages(records: Iterable[Record], kind: type[msgspec.Struct]) -> list[Any]
 
 
 def test_what_is_read_is_published_and_committed(desk: Config, simulate: Simulate) -> None:
-    """A turn takes what is there, its outputs are in the log, and the group's offsets stand behind what was processed."""
+    """A turn takes what is there, its outputs are in the log, the group's offsets stand behind what was processed."""
     simulation = simulate(desk)
     simulation.feed([*all_quoted(0.5), *all_quoted(1.5), *all_quoted(2.5)])
     simulation.feed([Position(book="spot", asset="EUR", quantity=1e6, event_time_ns=(START_S + 1) * SECOND)])
@@ -160,9 +160,7 @@ def test_records_that_are_gone_stop_the_start(desk: Config, simulate: Simulate) 
         simulation.worker()
 
 
-def test_outputs_that_are_not_acknowledged_stop_the_worker_before_it_commits(
-    desk: Config, simulate: Simulate
-) -> None:
+def test_outputs_that_are_not_acknowledged_stop_the_worker_before_it_commits(desk: Config, simulate: Simulate) -> None:
     """A failed flush ends the worker; the inputs count as unread."""
     simulation = simulate(desk)
     simulation.feed([*all_quoted(0.5), *all_quoted(1.5)])
@@ -241,10 +239,10 @@ def test_a_restart_does_not_clear_a_silence_that_goes_on(desk: Config, simulate:
 
 def test_a_silence_that_is_said_again_after_a_crash_has_the_same_bytes(desk: Config, simulate: Simulate) -> None:
     """One id, one content: readers drop the second by its id."""
-    simulation = simulate(desk)
+    simulation = simulate(msgspec.structs.replace(desk, snapshot=SnapshotConfig(every_s=1e6)))
     for silent_for_s in (10.2, 10.9):
         clock = ManualClock()
-        worker = simulation.worker(clock=clock)  # without a snapshot: the crash came before it
+        worker = simulation.worker(clock=clock)  # the crash of the first comes before its snapshot
         clock.sleep(silent_for_s)
         worker.turn(0)
     first, second = simulation.outputs()["alerts"]

@@ -109,7 +109,7 @@ def collectors(metrics: Metrics) -> list[Collector]:
 
 
 def test_every_name_carries_its_unit(metrics: Metrics) -> None:
-    """Counters end in _total, histograms in _seconds, gauges in the unit of what they show; all begin with betapack_."""
+    """Counters end in _total, histograms in _seconds, gauges in the unit of what they show."""
     found = collectors(metrics)
     assert len(found) > 20
     for collector in found:

@@ -144,7 +144,11 @@ def test_what_a_snapshot_says_of_itself(desk: Config, mids: np.ndarray) -> None:
     run = Run(desk)
     run.take(course(mids, 5))
     snapshot = take_snapshot(run.state, desk)
-    assert (snapshot.universe, snapshot.format_version, snapshot.config_hash) == ("fx", FORMAT_VERSION, desk.state_hash())
+    assert (snapshot.universe, snapshot.format_version, snapshot.config_hash) == (
+        "fx",
+        FORMAT_VERSION,
+        desk.state_hash(),
+    )
     assert snapshot.timestep == run.state.timesteps.last_closed > 100
     assert snapshot.event_time_ns == snapshot.timestep * SECOND
     offsets = [(each.topic, each.partition, each.offset) for each in snapshot.offsets]

@@ -126,9 +126,7 @@ def test_timesteps_are_those_of_the_plain_model(universe: UniverseConfig, seed: 
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_any_interleaving_of_two_partitions_gives_the_steps_of_a_batch(
-    universe: UniverseConfig, seed: int
-) -> None:
+def test_any_interleaving_of_two_partitions_gives_the_steps_of_a_batch(universe: UniverseConfig, seed: int) -> None:
     """While both are waited for and each is in order, nothing is late, and the steps are those of a sort."""
     chance = Random(seed)
     timesteps = Timesteps(msgspec.structs.replace(universe, idle_after_s=1000.0), INSTRUMENTS)
