@@ -132,7 +132,7 @@ class Worker:
 
         1. Every output of the processed records is in the log: flush, and check each acknowledgement.
         2. When due, the state at exactly these records is in the log.
-        3. Once a second, the offsets are committed to the group, for operators to see the lag: nothing starts from them.
+        3. Once a second, the offsets are committed to the group. Operators see the lag by them; nothing starts there.
 
         A crash before 2 processes the records since the last snapshot again: the outputs are the same, with the same
         ids, and readers drop them by id. A crash between 2 and 3 loses nothing: offsets come from the snapshot.

@@ -190,13 +190,8 @@ def _alerts(desk: Desk) -> RenderableType:
         when = f"{datetime.fromtimestamp((alert.event_time_ns - 1) // 1_000_000_000, UTC):%Y-%m-%d}"
         glyph, style = ("■", "red") if alert.state == "raised" else ("●", "green")
         lines.append(Text.assemble((f"{when} {glyph} {alert.state:7} {alert.kind:19} ", style), alert.message))
-    return Panel(
-        Text("\n").join(lines or [Text("none", style="dim")]),
-        title="alerts",
-        title_align="left",
-        box=box.ROUNDED,
-        border_style="dim",
-    )
+    text = Text("\n").join(lines or [Text("none", style="dim")])
+    return Panel(text, title="alerts", title_align="left", box=box.ROUNDED, border_style="dim")
 
 
 def _signed(count: int) -> str:

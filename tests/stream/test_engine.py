@@ -35,7 +35,7 @@ from stream.events import EngineEvent, FeedSilence, PositionLevel, Quotes, Refus
 from stream.log import Record
 from stream.market import Market, NamedBeta
 from stream.testing.memory_log import MemoryLog
-from stream.valuation import Valuation
+from stream.valuation import Valuer
 
 SECOND = 1_000_000_000
 ASSETS = ("EUR", "CHF", "JPY")
@@ -520,15 +520,11 @@ def assert_reason_says_it_all(suggestion: HedgeSuggestion) -> None:
 def made_market(config: Config, betas: dict[str, tuple[float, ...]], timestep: int = 5, version: int = 5) -> Market:
     """Prices of 1, 1 bp of volatility a step, EUR and CHF correlated by 0.9, and these β vectors."""
     m = len(config.instruments)
-    exposures = np.array([[LOT, 0, 0, LOT], [0, -LOT, 0, -LOT], [0, 0, -LOT, 0]])[:, :m]
-    valuation = Valuation(
-        prices=np.ones(3),
-        exposures=exposures,
-        cost_per_lot=np.array([10.0, 20.0, 15.0, 25.0])[:m],
-        bids=np.full(m, 0.99999),
-        asks=np.full(m, 1.00001),
-        tradeable=np.ones(m, dtype=np.bool_),
-    )
+    half_spread = 2.0**-17  # so that mids are exact
+    end_ns = timestep * SECOND
+    quotes = Timestep(timestep, end_ns, np.full(m, 1 - half_spread), np.full(m, 1 + half_spread), np.full(m, end_ns))
+    valuation = Valuer(config).value(quotes)
+    assert (valuation.prices == 1.0).all()
     named = tuple(
         NamedBeta(
             name,
@@ -550,7 +546,7 @@ def made_market(config: Config, betas: dict[str, tuple[float, ...]], timestep: i
     Sigma = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]]) * 1e-8
     return Market(
         timestep=timestep,
-        end_ns=timestep * SECOND,
+        end_ns=end_ns,
         version=version,
         valuation=valuation,
         Sigma=Sigma,
@@ -896,6 +892,18 @@ def test_a_book_trades_only_what_it_may(ready: Ready) -> None:
     for suggestion in suggestions:
         assert {trade.instrument for trade in suggestion.trades} <= {"EURUSD", "USDJPY"}
         assert all(trade.lots <= 2 for trade in suggestion.trades)
+
+
+def test_a_book_that_may_trade_nothing_is_told_so(desk: Config, ready: Ready, timestep_of: TimestepOf) -> None:
+    """Over its limit while its only instruments are stale: unreachable, without trades or cost, and said in words."""
+    _, state, mids = ready
+    book = msgspec.structs.replace(desk.books[0], instruments=("EURCHF",))
+    engine = Engine(msgspec.structs.replace(desk, books=(book, desk.books[1])))
+    outputs = play(engine, state, [timestep_of(71, mids, {EURCHF: 60.0}), position("spot", EUR, 20e6, 71.5)])
+    (suggestion,) = only(outputs, HedgeSuggestion)
+    assert (suggestion.status, suggestion.trades, suggestion.expected_cost) == ("unreachable", (), 0.0)
+    assert suggestion.risk_after == pytest.approx(suggestion.risk_before)
+    assert "no permitted trade lowers it" in suggestion.reason
 
 
 def test_a_target_equal_to_the_limit_has_no_gap(desk: Config, ready: Ready) -> None:
