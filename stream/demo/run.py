@@ -67,8 +67,7 @@ class DemoFailed(BetapackError):
 
 def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
     """Run the demo until it ends or `stop`; whether hedge suggestions were published."""
-    console = Console(stderr=False)
-    talk = Console(stderr=True)
+    console = Console()
     config_file = Path(str(files("stream.demo") / "demo.toml"))
     config = load_config(config_file)
     days = read_days(config.universe.assets, settings.start - HISTORY)
@@ -76,7 +75,7 @@ def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
     live = [day for day in days if day.date >= settings.start]
     with ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="betapack-demo-")))
-        kafka, prefix = parts.enter_context(_kafka(settings, config, talk))
+        kafka, prefix = parts.enter_context(_kafka(settings, config))
         config = msgspec.structs.replace(
             config, kafka=kafka, topics=msgspec.structs.replace(config.topics, prefix=prefix)
         )
@@ -91,7 +90,7 @@ def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
         reader.seek(reader.low_watermarks())
         desk = Desk([book.name for book in config.books], config.universe.numeraire)
         show = Demo(settings, config, service, writer, reader, desk, stop)
-        talk.print(f"fitting the models on {len(history)} days from {history[0].date} to {history[-1].date}")
+        say(f"fitting the models on {len(history)} days from {history[0].date} to {history[-1].date}")
         show.warm_up(history)
         if console.is_terminal:
             with Live(console=console, auto_refresh=False) as screen:
@@ -209,10 +208,10 @@ class Demo:
 
 
 @contextmanager
-def _kafka(settings: DemoSettings, config: Config, talk: Console) -> Iterator[tuple[KafkaSettings, str]]:
+def _kafka(settings: DemoSettings, config: Config) -> Iterator[tuple[KafkaSettings, str]]:
     """A Kafka with the demo's topics: one of its own, or topics of its own in the one that was named."""
     if settings.bootstrap is None:
-        with LocalBroker(say=lambda text: talk.print(text, highlight=False)) as broker:
+        with LocalBroker(say=say) as broker:
             kafka = msgspec.structs.replace(config.kafka, bootstrap=broker.bootstrap)
             create_topics(kafka, TOPICS)
             yield kafka, ""
@@ -221,7 +220,7 @@ def _kafka(settings: DemoSettings, config: Config, talk: Console) -> Iterator[tu
     # Somebody else's broker: names that nobody else uses, and nothing left behind.
     prefix = f"betapack-demo-{secrets.token_hex(4)}."
     created = create_topics(kafka, TOPICS, prefix)
-    talk.print(f"created {len(created)} topics {prefix}* on {settings.bootstrap}, to be deleted at the end")
+    say(f"created {len(created)} topics {prefix}* on {settings.bootstrap}, to be deleted at the end")
     try:
         yield kafka, prefix
     finally:
@@ -238,6 +237,11 @@ def draw_picture(path: Path, screen: RenderableType) -> None:
     console = Console(record=True, width=PICTURE_COLUMNS, file=StringIO(), force_terminal=True)
     console.print(screen)
     console.save_svg(str(path), title="betapack demo")
+
+
+def say(text: str) -> None:
+    """Talk goes to stderr: stdout is for the desk."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def summarise(desk: Desk, console: Console) -> None:

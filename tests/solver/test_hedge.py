@@ -172,6 +172,40 @@ def test_equals_enumeration(seed: int) -> None:
         np.testing.assert_array_equal(result.lots, lots, err_msg=f"seed {seed} case {case}")
 
 
+@pytest.mark.parametrize("resolution", [0.0, 0.2])
+def test_search_needs_no_start(resolution: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From no trade at all the search still finds the optimum: a target within reach is reached whatever the start."""
+    monkeypatch.setattr(solver.hedge, "_start", lambda terms, limit: np.zeros(len(terms.cost), dtype=np.int64))
+    rng = np.random.default_rng(11)
+    for case in range(200):
+        problem = replace(random_problem(rng), risk_resolution=resolution)
+        status, lots, _, _ = enumerate_hedge(problem)
+        result = hedge(problem)
+        assert (result.status, result.proven) == (status, True), case
+        if status == "reached" or resolution == 0.0:
+            np.testing.assert_array_equal(result.lots, lots, err_msg=f"case {case}")
+
+
+def test_riskless_asset() -> None:
+    """An instrument on an asset without risk, alone or up to the rounding of a singular Sigma, is never traded."""
+    pegged = HedgeProblem(
+        q=np.array([5.0, 5.0]),
+        A=np.array([[1.0, 0.0], [0.0, 1.0]]),
+        cost_per_lot=np.array([1.0, 0.0]),
+        lower=np.array([-9, -9]),
+        upper=np.array([9, 9]),
+        Sigma=np.diag([1.0, 0.0]),
+        basis_variance=0.0,
+        target=2.0,
+    )
+    assert hedge(pegged).lots.tolist() == [-3, 0]
+    # (1, 1) holds no risk when the two assets offset each other exactly.
+    offset = replace(
+        pegged, q=np.array([5.0, 0.0]), A=np.array([[1.0, 0.3], [0.0, 0.3]]), Sigma=np.array([[1.0, -1.0], [-1.0, 1.0]])
+    )
+    assert hedge(offset).lots.tolist() == [-3, 0]
+
+
 @pytest.mark.parametrize("max_nodes", [0, 1, 3, 10])
 def test_short_effort_is_honest(max_nodes: int) -> None:
     """Cut short, the bound stays below the true cost, the answer above it, and `proven` is only said of the optimum."""
@@ -360,6 +394,24 @@ def test_risk_resolution(resolution: float) -> None:
         else:
             np.testing.assert_array_equal(result.lots, lots)
     assert seen == {"none-needed", "reached", "unreachable"}
+
+
+def test_resolution_never_gives_up_a_target_within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start just above the target is improved to below it, although the resolution calls the two risks equal."""
+    problem = HedgeProblem(
+        q=np.array([5.05]),
+        A=np.array([[1.0, 0.1]]),
+        cost_per_lot=np.ones(2),
+        lower=np.array([-4, -1]),
+        upper=np.zeros(2, dtype=np.int64),
+        Sigma=np.eye(1),
+        basis_variance=0.0,
+        target=1.0,
+        risk_resolution=0.3,
+    )
+    monkeypatch.setattr(solver.hedge, "_start", lambda terms, limit: np.array([-4, 0]))
+    result = hedge(problem)
+    assert (result.status, result.lots.tolist(), result.proven) == ("reached", [-4, -1], True)
 
 
 def test_resolution_spares_the_last_fraction_of_a_lot() -> None:

@@ -1,0 +1,289 @@
+"""The service as a process, on Apache Kafka: what goes in by hand comes out as messages, over crash and restart."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient
+
+from schemas.inbound import Tick
+from schemas.topics import TOPICS
+from stream.child import ChildProcess, log_tail
+from stream.config import Config, load_config
+from stream.connection import open_client
+from stream.consume import KafkaReader
+from stream.encode import Encoder
+from stream.log import KafkaSettings, Record
+from stream.publish import KafkaWriter
+from stream.topics import create_topics, delete_topics
+
+pytestmark = pytest.mark.kafka
+
+START_NS = 1_748_851_200 * 1_000_000_000
+SECOND_NS = 1_000_000_000
+ANSWER_TIMEOUT_S = 30.0
+
+
+@pytest.fixture
+def service_config(
+    desk_toml: str, settings: KafkaSettings, prefix: str, tmp_path: Path
+) -> Iterator[tuple[Path, Config]]:
+    path = tmp_path / "desk.toml"
+    # The silence of a test's feed is longer than any test; snapshots come at every commit.
+    text = desk_toml.replace("max_price_age_s = 5.0", "max_price_age_s = 5.0\nfeed_silent_after_s = 600.0")
+    path.write_text(
+        f'{text}\n[topics]\nprefix = "{prefix}"\n[metrics]\nport = 0\n[snapshot]\nevery_s = 0.001\n'
+        f'[kafka]\nbootstrap = "{settings.bootstrap}"\ngroup = "{settings.group}"\n'
+    )
+    created = create_topics(settings, TOPICS, prefix)
+    yield path, load_config(path)
+    delete_topics(settings, created)
+
+
+@pytest.fixture
+def start(service_config: tuple[Path, Config], tmp_path: Path) -> Iterator[Callable[[], ChildProcess]]:
+    """Starts `betapack serve`, as often as asked; ends what still runs."""
+    running: list[ChildProcess] = []
+
+    def serve() -> ChildProcess:
+        command = [sys.executable, "-m", "stream", "serve", "--config", str(service_config[0])]
+        child = ChildProcess(command, tmp_path / f"service-{len(running)}.log")
+        running.append(child)
+        deadline = time.monotonic() + 60
+        while " running" not in log_tail(child.log_file):
+            assert child.exit_code is None, log_tail(child.log_file)
+            assert time.monotonic() < deadline, log_tail(child.log_file)
+            time.sleep(0.05)
+        return child
+
+    yield serve
+    for child in running:
+        if child.exit_code is None:
+            child.stop(timeout_s=15)
+
+
+class Outputs:
+    """Reads output topics as any client would."""
+
+    def __init__(self, settings: KafkaSettings, prefix: str, *topics: str) -> None:
+        self._prefix = prefix
+        self._reader = KafkaReader(settings, [prefix + topic for topic in topics])
+        self._reader.seek(self._reader.low_watermarks())
+        self.records: list[Record] = []
+
+    def until(self, wanted: Callable[[str, dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first message from now on that is `wanted`."""
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        while True:
+            for record in self._reader.poll(200):
+                self.records.append(record)
+                assert record.value is not None
+                message = json.loads(record.value)
+                if wanted(record.topic.removeprefix(self._prefix), message):
+                    return message
+            assert time.monotonic() < deadline, f"no such message among {len(self.records)}"
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+@pytest.fixture
+def read(settings: KafkaSettings, prefix: str) -> Iterator[Callable[..., Outputs]]:
+    """Opens readers of output topics."""
+    with ExitStack() as opened:
+        yield lambda *topics: opened.enter_context(closing(Outputs(settings, prefix, *topics)))
+
+
+@pytest.fixture
+def writer(settings: KafkaSettings) -> Iterator[KafkaWriter]:
+    with closing(KafkaWriter(settings)) as writer:
+        yield writer
+
+
+def quotes(config: Config, mids: Any, first: int, last: int) -> Iterator[Tick]:
+    """A quote of every instrument in each of the seconds [first, last)."""
+    for second in range(first, last):
+        eurusd, usdchf, usdjpy = mids[second].tolist()
+        for place, (instrument, mid) in enumerate(
+            zip(config.instruments, (eurusd, usdchf, usdjpy, eurusd * usdchf), strict=True)
+        ):
+            at_ns = START_NS + second * SECOND_NS + 100_000_000 * (place + 1)
+            yield Tick(instrument=instrument.name, event_time_ns=at_ns, bid=mid * 0.99998, ask=mid * 1.00002)
+
+
+def test_by_hand(
+    service_config: tuple[Path, Config],
+    start: Callable[[], ChildProcess],
+    writer: KafkaWriter,
+    read: Callable[..., Outputs],
+    prefix: str,
+    mid_prices: Callable[[int, int], Any],
+) -> None:
+    """A position written by hand changes its book within a second; what cannot be read lands in dead-letters.
+
+    The answer names the record it answers, a breach comes with trades and one alert, the metrics tell of all of it, and
+    SIGTERM ends the service with exit code 0.
+    """
+    _, config = service_config
+    child = start()
+    outputs = read("residual-exposure", "hedge-suggestions", "alerts", "dead-letters", "models")
+    encoder = Encoder(prefix, "/test")
+    for tick in quotes(config, mid_prices(120, 3), 0, 120):
+        encoder.send(writer, tick)
+    writer.flush()
+    closed = START_NS // SECOND_NS + 119
+    outputs.until(lambda topic, message: topic == "models" and message["timestep"] >= closed and bool(message["betas"]))
+
+    # No header, no event time, no key beyond the book: what a person types.
+    now_ms = time.time_ns() // 1_000_000
+    writer.send(f"{prefix}positions", b"spot", b'{"book": "spot", "asset": "EUR", "quantity": 1e7}', (), now_ms)
+    writer.flush()
+    written_s = time.monotonic()
+    residual = outputs.until(lambda topic, message: topic == "residual-exposure")
+    assert time.monotonic() - written_s < 1.0
+    assert residual["trigger"] == "position"
+    assert residual["trigger_source"].startswith(f"{prefix}positions[")
+    (position,) = residual["positions"]
+    assert position["asset"] == "EUR"
+    assert position["exposure"] == pytest.approx(1e7 * mid_prices(120, 3)[118][0], rel=1e-3)
+    assert residual["limit_share"] > 1
+    suggestion = outputs.until(lambda topic, message: topic == "hedge-suggestions")
+    assert suggestion["residual_exposure_id"] == residual["id"]
+    assert suggestion["trades"][0]["side"] == "sell"
+    alert = outputs.until(lambda topic, message: topic == "alerts")
+    assert (alert["kind"], alert["state"], alert["subject"]) == ("limit-breach", "raised", "spot")
+
+    writer.send(f"{prefix}positions", b"spot", b'{"book": "spot", "asset": ', (), now_ms)
+    writer.send(f"{prefix}positions", b"nobody", b'{"book": "nobody", "asset": "EUR", "quantity": 1}', (), now_ms)
+    writer.flush()
+    reasons = [outputs.until(lambda topic, message: topic == "dead-letters")["reason"] for _ in range(2)]
+    assert sorted(reasons) == ["undecodable", "unknown-book"]
+
+    port = next(
+        word.partition("=")[2] for word in log_tail(child.log_file, 100).split() if word.startswith("metrics_port=")
+    )
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+        metrics = page.read().decode()
+    assert 'betapack_messages_bad_total{reason="unknown-book",topic="' in metrics
+    assert 'betapack_limit_share_ratio{book="spot"}' in metrics
+    assert "betapack_packing_solves_proven_total" in metrics
+    child.stop(timeout_s=15)
+    assert child.exit_code == 0, log_tail(child.log_file)
+
+
+def test_kill_and_restart(
+    service_config: tuple[Path, Config],
+    start: Callable[[], ChildProcess],
+    writer: KafkaWriter,
+    read: Callable[..., Outputs],
+    prefix: str,
+    mid_prices: Callable[[int, int], Any],
+) -> None:
+    """After kill -9 a new process goes on: no timestep is missing, and what comes twice has the same bytes."""
+    _, config = service_config
+    mids = mid_prices(160, 5)
+    encoder = Encoder(prefix, "/test")
+    outputs = read("residual-exposure", "models")
+    first = START_NS // SECOND_NS
+
+    child = start()
+    for tick in quotes(config, mids, 0, 100):
+        encoder.send(writer, tick)
+    position = b'{"book": "spot", "asset": "CHF", "quantity": -3e6, "event_time_ns": %d}' % (
+        START_NS + 90 * SECOND_NS + 7
+    )
+    writer.send(f"{prefix}positions", b"spot", position, (), START_NS // 1_000_000 + 90_000)
+    writer.flush()
+    outputs.until(lambda topic, message: topic == "models" and message["timestep"] == first + 95)
+    child.kill()
+    for tick in quotes(config, mids, 100, 140):
+        encoder.send(writer, tick)
+    writer.flush()
+    start()
+    outputs.until(lambda topic, message: topic == "models" and message["timestep"] == first + 139)
+    for tick in quotes(config, mids, 140, 160):
+        encoder.send(writer, tick)
+    writer.flush()
+    outputs.until(lambda topic, message: topic == "residual-exposure" and message["timestep"] == first + 159)
+
+    bytes_of: dict[str, bytes] = {}
+    timesteps = set()
+    for record in outputs.records:
+        assert record.value is not None
+        message = json.loads(record.value)
+        assert bytes_of.setdefault(message["id"], record.value) == record.value
+        if record.topic.endswith("models"):
+            timesteps.add(message["timestep"])
+    assert timesteps == set(range(first + 1, first + 160))
+
+
+def test_a_changed_universe_is_refused(
+    service_config: tuple[Path, Config],
+    start: Callable[[], ChildProcess],
+    writer: KafkaWriter,
+    read: Callable[..., Outputs],
+    prefix: str,
+    mid_prices: Callable[[int, int], Any],
+    tmp_path: Path,
+) -> None:
+    """A snapshot of another universe stops the start with exit code 3 and the way out, and --rebuild takes it."""
+    path, config = service_config
+    child = start()
+    encoder = Encoder(prefix, "/test")
+    outputs = read("models")
+    for tick in quotes(config, mid_prices(10, 1), 0, 10):
+        encoder.send(writer, tick)
+    writer.flush()
+    outputs.until(lambda topic, message: message["timestep"] >= START_NS // SECOND_NS + 5)
+    child.stop(timeout_s=15)
+    path.write_text(path.read_text().replace("max_price_age_s = 5.0", "max_price_age_s = 6.0"))
+    command = [sys.executable, "-m", "stream", "serve", "--config", str(path)]
+    refused = ChildProcess(command, tmp_path / "refused.log")
+    assert refused.wait(timeout_s=60) == 3
+    refused.stop(timeout_s=1)
+    assert "--rebuild" in log_tail(refused.log_file)
+    rebuilt = ChildProcess([*command, "--rebuild"], tmp_path / "rebuilt.log")
+    deadline = time.monotonic() + 60
+    while " running" not in log_tail(rebuilt.log_file):
+        assert rebuilt.exit_code is None, log_tail(rebuilt.log_file)
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    rebuilt.stop(timeout_s=15)
+    assert rebuilt.exit_code == 0
+
+
+def test_the_demo(kafka: str, tmp_path: Path) -> None:
+    """The demo on a Kafka that is already there: suggestions, a summary, exit code 0, and no topic left behind."""
+    picture = tmp_path / "demo.svg"
+    command = [
+        sys.executable,
+        "-m",
+        "stream",
+        "demo",
+        "--bootstrap",
+        kafka,
+        "--seconds",
+        "8",
+        "--days-per-second",
+        "10",
+    ]
+    demo = ChildProcess([*command, "--picture", str(picture)], tmp_path / "demo.log")
+    code = demo.wait(timeout_s=100)
+    demo.stop(timeout_s=1)
+    text = log_tail(demo.log_file, 100)
+    assert code == 0, text
+    assert "hedge-suggestions" in text
+    assert "to be deleted at the end" in text
+    assert "<svg" in picture.read_text()
+    admin = open_client(KafkaAdminClient, KafkaSettings(bootstrap=kafka))
+    left = [topic for topic in admin.list_topics() if topic.startswith("betapack-demo-")]
+    admin.close()
+    assert left == []

@@ -1,0 +1,89 @@
+"""The command line: help, exit codes, errors that say what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stream.cli import app
+
+README = Path(__file__).parents[2] / "README.md"
+COMMANDS = ("bench", "broker", "check", "demo", "schema", "serve", "topics", "warm")
+
+
+def betapack(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stream", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_commands_are_these() -> None:
+    """No command is missing from the tests below."""
+    assert sorted(name for name in app if not name.startswith("-")) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command: str) -> None:
+    """Every command has a help text with an example, and stands in the README or the operations page."""
+    shown = betapack(command, "--help")
+    assert shown.returncode == 0
+    assert f"betapack {command}" in shown.stdout
+    assert "Example:" in shown.stdout
+    pages = README.read_text() + (README.parent / "docs" / "operations.md").read_text()
+    assert f"betapack {command}" in pages
+
+
+def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
+    """A flag that does not exist, a value that is none, a missing or wrong configuration: exit code 2, on stderr."""
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[universe]\nname = 3\n")
+    for arguments in (
+        ["serve"],
+        ["serve", "--no-such-flag"],
+        ["demo", "--seconds", "-1"],
+        ["demo", "--start", "yesterday"],
+        ["check", "--config", str(tmp_path / "none.toml")],
+        ["check", "--config", str(wrong)],
+    ):
+        ended = betapack(*arguments)
+        assert ended.returncode == 2, (arguments, ended.stderr)
+        assert ended.stderr.strip(), arguments
+        assert "Traceback" not in ended.stderr, ended.stderr
+    assert "universe.name: Expected `str`, got `int`" in betapack("check", "--config", str(wrong)).stderr
+
+
+def test_no_broker_exits_with_3(desk_toml: str, tmp_path: Path) -> None:
+    """A Kafka that is not there: exit code 3, and the address and the reason in one line."""
+    path = tmp_path / "desk.toml"
+    path.write_text(f'{desk_toml}\n[metrics]\nport = 0\n[kafka]\nbootstrap = "127.0.0.1:1"\n')
+    ended = betapack("serve", "--config", str(path))
+    assert ended.returncode == 3
+    assert "127.0.0.1:1" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_nothing_heavy_loads_for_help() -> None:
+    """`betapack --help` loads neither numpy, numba nor Kafka: it answers at once."""
+    code = (
+        "import sys, stream.cli\n"
+        "heavy = {'numpy', 'numba', 'scipy', 'kafka', 'statsmodels', 'prometheus_client'} & set(sys.modules)\n"
+        "sys.exit(1 if heavy else 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_example_configurations_are_valid() -> None:
+    """The desk that operators start from and the demo's configuration pass the checks."""
+    root = README.parent
+    for path in (root / "deploy" / "desk.toml", root / "stream" / "demo" / "demo.toml"):
+        ended = betapack("check", "--config", str(path))
+        assert ended.returncode == 0, ended.stderr
+
+
+def test_schema_prints_the_committed_document() -> None:
+    """`betapack schema` and schemas/asyncapi.json are the same text."""
+    assert betapack("schema").stdout == (README.parent / "schemas" / "asyncapi.json").read_text()
