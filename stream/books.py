@@ -21,6 +21,9 @@ from stream.market import Market
 
 SolveStage = Literal["pack", "hedge"]
 
+RISK_RESOLUTION = 0.01
+"""Out of reach of the target, the last hundredth of the risk is not chased: it can double what the trades cost."""
+
 
 @dataclass
 class BookState:
@@ -217,10 +220,7 @@ class BookSolver:
         assert residual.netted_risk is not None
         settings, valuation = self._config.solver, market.valuation
         if residual.unhedged_risk <= book.limit:
-            if not state.suggested:
-                return None
-            state.suggested = False
-            return self._suggestion(book, market, residual, None)
+            return self._withdrawn(book, state, market, residual)
         usable = self._permitted[book.name] & valuation.tradeable
         m = len(usable)
         bound = np.where(usable, book.max_lots, 0).astype(np.int64)
@@ -235,13 +235,24 @@ class BookSolver:
             Sigma=market.Sigma,
             basis_variance=max(residual.unhedged_risk**2 - residual.netted_risk**2, 0.0),
             target=book.target_share * book.limit,
+            risk_resolution=RISK_RESOLUTION,
         )
         with self._timed("hedge"):
             answer = hedge(problem, settings.max_hedge_nodes, self._deadline())
+        if answer.status == "none-needed":  # with target_share 1, and over the limit by rounding alone
+            return self._withdrawn(book, state, market, residual)
         lots = np.zeros(m, dtype=np.int64)
         lots[columns] = answer.lots
         state.suggested = True
         return self._suggestion(book, market, residual, (answer, lots))
+
+    def _withdrawn(
+        self, book: BookConfig, state: BookState, market: Market, residual: ResidualExposure
+    ) -> HedgeSuggestion | None:
+        if not state.suggested:
+            return None
+        state.suggested = False
+        return self._suggestion(book, market, residual, None)
 
     def _suggestion(
         self,

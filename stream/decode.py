@@ -14,13 +14,14 @@ import numpy as np
 from schemas.inbound import Position, Tick, TickBatch
 from schemas.wire import CONTENT_TYPES, JSON, decode
 from stream.config import NANOSECONDS, Config
-from stream.events import Decoded, PositionLevel, Quotes, RefusalReason, Refused
+from stream.events import LATEST_NS, Decoded, PositionLevel, Quotes, RefusalReason, Refused
 from stream.log import Record
 
 TICK_BATCH_TYPE = b"betapack.tick-batch"
 
-LATEST_NS = 2**63 - 1
-"""In the year 2262. A producer that stamps its records in microseconds would come after it, and overflow our arrays."""
+PRICE_RANGE = (1e-12, 1e12)
+QUANTITY_MAX = 1e15
+"""Beyond every market, and far inside what squares and reciprocals can hold: a fat finger must not stop all books."""
 
 
 class Decoder:
@@ -116,14 +117,19 @@ class Decoder:
             return [Refused(record, "unknown-asset", _unknown("asset", position.asset), content_type)]
         if not math.isfinite(position.quantity):
             return [Refused(record, "not-finite", f"quantity {position.quantity}", content_type)]
+        if abs(position.quantity) > QUANTITY_MAX:
+            detail = f"quantity {position.quantity}, expected at most {QUANTITY_MAX:g} either way"
+            return [Refused(record, "out-of-range", detail, content_type)]
         event_time_ns = position.event_time_ns
+        dated = event_time_ns is not None
         if event_time_ns is None:
             event_time_ns = record.timestamp_ms * 1_000_000
         wrong_time = self._wrong_time(event_time_ns, record)
         if wrong_time:
             return [Refused(record, "event-time", wrong_time, content_type)]
         source = f"{record.topic}[{record.partition}]@{record.offset}"
-        return [PositionLevel(event_time_ns, position.book, self._assets[position.asset], position.quantity, source)]
+        asset = self._assets[position.asset]
+        return [PositionLevel(event_time_ns, position.book, asset, position.quantity, source, dated)]
 
     def _wrong_time(self, event_time_ns: int, record: Record) -> str | None:
         """Why the event time cannot be believed.
@@ -150,6 +156,9 @@ def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
         return "not-finite", f"bid {bid}, ask {ask}"
     if bid <= 0 or ask <= 0:
         return "not-positive", f"bid {bid}, ask {ask}"
+    least, most = PRICE_RANGE
+    if not (least <= bid <= most and least <= ask <= most):
+        return "out-of-range", f"bid {bid}, ask {ask}, expected from {least:g} to {most:g}"
     if bid > ask:
         return "crossed", f"bid {bid} above ask {ask}"
     return None

@@ -16,7 +16,7 @@ from stream.alerts import Condition, Moment, update_alert
 from stream.books import BookSolver, BookState, SolveStage, Trigger
 from stream.clock import Clock
 from stream.config import BookConfig, Config
-from stream.events import EngineEvent, FeedSilence, PositionLevel, Refused, Timestep
+from stream.events import LATEST_NS, EngineEvent, FeedSilence, PositionLevel, Refused, Timestep
 from stream.market import Market, MarketModel, MarketState
 
 Output = ResidualExposure | HedgeSuggestion | Alert | Model | DeadLetter
@@ -98,8 +98,10 @@ class Engine:
             book_state.quantities[position.asset] = position.quantity
         if state.latest is None:
             return []  # no price was ever seen: the first timestep solves the book
-        trigger = Trigger("position", position.event_time_ns, position.source)
-        return self._solve(state, self._books[position.book], state.latest, trigger)
+        event_time_ns = position.event_time_ns if position.dated else state.latest.end_ns
+        trigger = Trigger("position", event_time_ns, position.source)
+        market = self._market.at(state.latest, event_time_ns)
+        return self._solve(state, self._books[position.book], market, trigger)
 
     def _solve(self, state: EngineState, book: BookConfig, market: Market, trigger: Trigger) -> list[Output]:
         result = self._solver.solve(book, state.books[book.name], market, trigger)
@@ -173,14 +175,15 @@ class Engine:
     def _feed_silence(self, state: EngineState, silence: FeedSilence) -> list[Output]:
         timestep, end_ns = (state.latest.timestep, state.latest.end_ns) if state.latest else (0, 0)
         state.silences += silence.silent
+        limit_s = self._config.universe.feed_silent_after_s
         condition = Condition(
             kind="feed-silent",
             subject=self._config.universe.name,
             severity="critical",
             holds=silence.silent,
-            message=f"no quote for {silence.silent_for_s:.0f} s" if silence.silent else "quotes are back",
-            value=silence.silent_for_s,
-            limit=self._config.universe.feed_silent_after_s,
+            # Nothing that the clock measured: after a crash the same id must have the same bytes.
+            message=f"no quote for {limit_s:g} s" if silence.silent else "quotes are back",
+            limit=limit_s,
         )
         alert = update_alert(state.alerts, condition, Moment(end_ns, timestep, f"{timestep}/{state.silences}"))
         return [alert] if alert else []
@@ -225,6 +228,7 @@ class Engine:
 
     def _dead_letter(self, refused: Refused) -> DeadLetter:
         record = refused.record
+        timestamp_ns = record.timestamp_ms * 1_000_000
         return DeadLetter(
             id=f"dead-letter/{record.topic}/{record.partition}/{record.offset}/{refused.reason}",
             topic=record.topic,
@@ -232,7 +236,7 @@ class Engine:
             offset=record.offset,
             reason=refused.reason,
             detail=refused.detail,
-            event_time_ns=max(record.timestamp_ms, 0) * 1_000_000,
+            event_time_ns=timestamp_ns if 0 <= timestamp_ns <= LATEST_NS else 0,
             key=record.key,
             value=record.value,
             content_type=refused.content_type,

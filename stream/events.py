@@ -8,12 +8,16 @@ from typing import Literal, TypeAlias
 from solver.arrays import FloatArray, IntArray
 from stream.log import Record
 
+LATEST_NS = 2**63 - 1
+"""In the year 2262. A producer that stamps its records in microseconds would come after it, and overflow our arrays."""
+
 RefusalReason = Literal[
     "undecodable",
     "content-type",
     "event-time",
     "not-finite",
     "not-positive",
+    "out-of-range",
     "crossed",
     "unknown-instrument",
     "unknown-universe",
@@ -36,7 +40,8 @@ class Quotes:
 class PositionLevel:
     """The position of `book` in the asset at place `asset` (None: the numeraire, which carries no risk).
 
-    `source` is the record it came from, as ``positions[2]@17``.
+    `source` is the record it came from, as ``positions[2]@17``. Not `dated`: the message left its time to the record's
+    timestamp, which orders it but says nothing about the market's time, as in a replay of old prices.
     """
 
     event_time_ns: int
@@ -44,6 +49,7 @@ class PositionLevel:
     asset: int | None
     quantity: float
     source: str
+    dated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,10 @@ class Worker:
         self._paused: set[TopicPartition] = set()
         self.state = recover(config, self._engine, inputs, states)
         self._snapshot_due_ns = clock.monotonic_ns() + self._snapshot_every_ns
-        self._last_quote_ns = clock.monotonic_ns()
         self._silent = f"feed-silent:{config.universe.name}" in self.state.engine.alerts
+        # A silence that was said before the restart lasts until a quote comes.
+        silent_for_ns = round(config.universe.feed_silent_after_s * 1e9) if self._silent else 0
+        self._last_quote_ns = clock.monotonic_ns() - silent_for_ns
         self._unacknowledged: list[Output] = []
         self._uncommitted = False
         self._offsets_behind = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -98,17 +98,32 @@ class MarketModel:
                 state.pushed_since_refit = 0
         state.version += 1
         observations = state.covariance.observations
+        Sigma = state.covariance.estimate() if observations >= config.covariance.min_observations else None
+        if Sigma is not None and not np.diag(Sigma).any():
+            Sigma = None  # a feed that repeats its prices: how risky they are was not seen yet
         return Market(
             timestep=timestep.index,
             end_ns=timestep.end_ns,
             version=state.version,
             valuation=valuation,
-            Sigma=state.covariance.estimate() if observations >= config.covariance.min_observations else None,
+            Sigma=Sigma,
             observations=observations,
             betas=state.betas,
             candidates_tried=state.candidates_tried,
             refusals=state.refusals,
         )
+
+    def at(self, market: Market, time_ns: int) -> Market:
+        """`market` as it is known at `time_ns` after its close: quotes that have become stale since price nothing.
+
+        Newer quotes may wait in a step that is still open, so one timestep is granted.
+        """
+        seen_until_ns = time_ns - self.config.universe.timestep_ns
+        if seen_until_ns <= market.end_ns:
+            return market
+        valuation = market.valuation
+        quotes = Timestep(market.timestep, seen_until_ns, valuation.bids, valuation.asks, valuation.quoted_at_ns)
+        return replace(market, valuation=self.valuer.value(quotes))
 
     def _named(self, vectors: tuple[BetaVector, ...]) -> tuple[NamedBeta, ...]:
         """Sparse vectors are known by their legs, whatever place a refit gives them; dense ones by method and rank."""

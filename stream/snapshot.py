@@ -98,7 +98,8 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     if snapshot.config_hash != config.state_hash():
         raise StateMismatch(
             f"snapshot {snapshot.id} belongs to a configuration with hash {snapshot.config_hash}, "
-            f"this one has {config.state_hash()}: universe, instruments, covariance or reversion were changed"
+            f"this one has {config.state_hash()}: universe, instruments, covariance or reversion were changed; "
+            "start with --rebuild to compute the state again from the beginning of the log"
         )
     try:
         stored = _decoder.decode(snapshot.state)

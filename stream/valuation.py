@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solver.arrays import BoolArray, FloatArray
+from solver.arrays import BoolArray, FloatArray, IntArray
 from stream.config import NANOSECONDS, Config, direct_asset
 from stream.events import Timestep
 
@@ -16,7 +16,8 @@ class Valuation:
     """What one timestep's quotes are worth.
 
     `prices` (n,) numeraire per unit of asset, NaN where no fresh quote prices it. `exposures` (n, m) numeraire per
-    bought lot. `cost_per_lot` (m,) numeraire: half the spread plus fees. `bids`, `asks` (m,) in quote units.
+    bought lot. `cost_per_lot` (m,) numeraire: half the spread plus fees. `bids`, `asks` (m,) in quote units, as of
+    `quoted_at_ns`.
     `tradeable` (m,): the instrument's own quote is fresh and every price it needs is there; exposures and cost are 0
     where it is not.
     """
@@ -26,6 +27,7 @@ class Valuation:
     cost_per_lot: FloatArray
     bids: FloatArray
     asks: FloatArray
+    quoted_at_ns: IntArray
     tradeable: BoolArray
 
     @property
@@ -77,6 +79,7 @@ class Valuer:
             cost_per_lot=np.where(tradeable, cost_per_lot, 0.0),
             bids=timestep.bids,
             asks=timestep.asks,
+            quoted_at_ns=timestep.quoted_at_ns,
             tradeable=tradeable,
         )
 

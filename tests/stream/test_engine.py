@@ -345,7 +345,9 @@ class PlainDesk:
         risks = np.sqrt(np.einsum("ti,ij,tj->t", after, self.Sigma, after) + not_counted)
         costs = np.abs(trades) @ cost[columns]
         reached = risks <= target
-        best = np.argmin(np.where(reached, costs, np.inf)) if reached.any() else np.argmin(risks)
+        # Out of reach: the cheapest that come within a hundredth of the least risk.
+        low_enough = reached if reached.any() else risks <= 1.01 * risks.min()
+        best = np.argmin(np.where(low_enough, costs, np.inf))
         return HedgeSuggestion(
             id=f"hedge/{place}",
             residual_exposure_id=f"residual/{place}",
