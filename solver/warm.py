@@ -23,7 +23,18 @@ def warm_kernels() -> None:
     n = 3
     steps = chance.normal(0.0, 1e-3, (80, n))
     window, exponential = WindowCovariance(n, 40, "ledoit-wolf"), ExponentialCovariance(n, 20.0, "ledoit-wolf")
-    settings = ReversionSettings(methods=("sparse", "pca", "johansen"), window_steps=60, holdout_steps=20)
+    settings = ReversionSettings(
+        methods=("sparse", "pca", "johansen"),
+        window_steps=60,
+        holdout_steps=20,
+        basis_horizon_steps=1,
+        basis_ratio_max=0.3,
+        significance=0.05,
+        max_half_life_steps=60.0,
+        max_legs=3,
+        max_vectors=10,
+        lags=1,
+    )
     reversion = RollingReversion(n, settings)
     for log_return, log_price in zip(steps, np.cumsum(steps, axis=0), strict=True):
         window.update(log_return)

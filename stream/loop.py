@@ -112,15 +112,15 @@ class Worker:
         self.commit()
         for topic, count in processed.items():
             self._metrics.observe_read(topic, count)
-        if processed:
-            self._metrics.observe_progress(
-                self._inputs.lag(),
-                self._merge.depth,
-                len(self._timesteps.idle_partitions(self.state.timesteps)),
-                self._timesteps.watermark_ns(self.state.timesteps),
-            )
-            if caused:
-                self._metrics.observe_turnaround((self._clock.monotonic_ns() - arrived_ns) / 1e9)
+        # Also in a turn that processed nothing: a merge that waits must show.
+        self._metrics.observe_progress(
+            self._inputs.lag(),
+            self._merge.depth,
+            len(self._timesteps.idle_partitions(self.state.timesteps)),
+            self._timesteps.watermark_ns(self.state.timesteps),
+        )
+        if caused:
+            self._metrics.observe_turnaround((self._clock.monotonic_ns() - arrived_ns) / 1e9)
         return sum(processed.values())
 
     def finish(self) -> None:

@@ -34,14 +34,14 @@ _STILL_SPREAD = 1e-12
 _STILL_ASSET = 1e-24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReversionSettings:
     """What `RollingReversion` fits and what it accepts.
 
     Attributes
     ----------
-    methods : what proposes candidates, any of "johansen", "pca", "sparse". The default is the one that accepts nothing
-        on independent random walks; the trace test's tables are for drifting series, and on driftless walks it rejects
+    methods : what proposes candidates, any of "johansen", "pca", "sparse". The last two accept nothing on
+        independent random walks; the trace test's tables are for drifting series, and on driftless walks it rejects
         more often than `significance` says.
     window_steps : timesteps in all, the held-back stretch included.
     holdout_steps : the most recent of them, kept from the fit.
@@ -54,16 +54,16 @@ class ReversionSettings:
     lags : lagged differences in the error-correction model, >= 0.
     """
 
-    methods: tuple[Method, ...] = ("sparse",)
-    window_steps: int = 500
-    holdout_steps: int = 125
-    basis_horizon_steps: int = 1
-    basis_ratio_max: float = 0.35
-    significance: float = 0.05
-    max_half_life_steps: float = 60.0
-    max_legs: int = 2
-    max_vectors: int = 12
-    lags: int = 1
+    methods: tuple[Method, ...]
+    window_steps: int
+    holdout_steps: int
+    basis_horizon_steps: int
+    basis_ratio_max: float
+    significance: float
+    max_half_life_steps: float
+    max_legs: int
+    max_vectors: int
+    lags: int
 
 
 @dataclass(frozen=True, eq=False)

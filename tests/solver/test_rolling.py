@@ -18,7 +18,18 @@ from solver.reversion.basis import basis_ratios, change_covariance
 from solver.reversion.rolling import Refit, ReversionSettings, RollingReversion
 
 CURRENCIES = ("EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "SGD")
-DAILY = ReversionSettings(window_steps=500, holdout_steps=125, basis_horizon_steps=1, max_legs=3)
+DAILY = ReversionSettings(
+    methods=("sparse",),
+    window_steps=500,
+    holdout_steps=125,
+    basis_horizon_steps=1,
+    basis_ratio_max=0.35,
+    significance=0.05,
+    max_half_life_steps=60.0,
+    max_legs=3,
+    max_vectors=12,
+    lags=1,
+)
 ALL_METHODS = replace(DAILY, methods=("sparse", "pca", "johansen"))
 
 
@@ -239,7 +250,7 @@ def test_long_runs_equal_fresh_ones() -> None:
 
 def test_ready_after_window_and_history() -> None:
     """The window fills after `window_steps` rows, the first of which needs max(lags + 1, H) earlier prices."""
-    rolling = RollingReversion(2, ReversionSettings(window_steps=30, holdout_steps=10, basis_horizon_steps=4))
+    rolling = RollingReversion(2, replace(DAILY, window_steps=30, holdout_steps=10, basis_horizon_steps=4, max_legs=2))
     log_prices = walks(7, 34, 2)
     fed(rolling, log_prices[:33])
     assert not rolling.ready
