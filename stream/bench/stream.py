@@ -174,10 +174,9 @@ def _bare_rate(kafka: KafkaSettings, topic: str, records: int) -> float:
     )
     with closing(consumer):
         consumer.assign([TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)])
-        seen, begun = 0, time.perf_counter()
-        while seen < records:
-            seen += sum(len(batch) for batch in consumer.poll(timeout_ms=500).values())
-        return seen / (time.perf_counter() - begun)
+        begun = time.perf_counter()
+        _until(lambda: sum(len(batch) for batch in consumer.poll(timeout_ms=500).values()), records, "records")
+        return records / (time.perf_counter() - begun)
 
 
 def _worker_rate(config: Config, records: int) -> float:
@@ -187,10 +186,9 @@ def _worker_rate(config: Config, records: int) -> float:
         closing(KafkaWriter(config.kafka)) as writer,
     ):
         worker = Worker(config, inputs, writer, None, SystemClock(), Metrics())
-        seen, begun = 0, time.perf_counter()
-        while seen < records:
-            seen += worker.turn()
-        return seen / (time.perf_counter() - begun)
+        begun = time.perf_counter()
+        _until(worker.turn, records, "records")
+        return records / (time.perf_counter() - begun)
 
 
 @contextmanager

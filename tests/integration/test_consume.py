@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.partitioner.default import murmur2
 
 from stream.connection import open_client
 from stream.consume import KafkaReader
@@ -165,3 +167,45 @@ def test_crc32c_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="crc32c must be installed"):
         KafkaReader(KafkaSettings(), ["ticks"])
+
+
+def test_a_resumed_partition_goes_on_after_another_was_drained(
+    settings: KafkaSettings, create_topics: Callable[[Mapping[str, int]], str]
+) -> None:
+    """Paused with records already fetched, resumed while nothing else is left to read: its records come.
+
+    kafka-python's own pause parks such records, and never takes them up again once another partition has been read to
+    its end since (`_next_partition_records` is then empty, but not None): the partition is silent for ever.
+    """
+    topic = create_topics({"skewed": 2}) + "skewed"
+    count = 12_000
+    with closing(KafkaWriter(settings)) as writer, closing(KafkaReader(settings, [topic])) as reader:
+        keys = {}
+        for number in range(100):
+            key = b"%d" % number
+            keys.setdefault(murmur2(key) % 2, key)
+        for number in range(count):
+            for key in keys.values():
+                writer.send(topic, key, b"%d" % number, (), 1)
+        writer.flush()
+        reader.seek(reader.low_watermarks())
+        read: dict[int, int] = {0: 0, 1: 0}
+
+        def poll() -> set[int]:
+            records = reader.poll(200)
+            for record in records:
+                assert record.offset == read[record.partition]
+                read[record.partition] += 1
+            return {record.partition for record in records}
+
+        first: set[int] = set()
+        while not first:
+            first = poll()
+        (busy,) = first
+        other = 1 - busy
+        reader.pause([TopicPartition(topic, busy)])
+        until(lambda: bool(poll()) and read[other] == count)
+        assert 0 < read[busy] < count
+        reader.resume([TopicPartition(topic, busy)])
+        until(lambda: bool(poll()) and read[busy] == count)
+        assert reader.exhausted(TopicPartition(topic, busy))
