@@ -125,7 +125,7 @@ class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     objective: Literal["volume", "variance", "determinant"] = "volume"
     mode: Literal["inside", "free"] = "inside"
     max_packing_nodes: int = 20_000
-    max_hedge_nodes: int = 2_000
+    max_hedge_nodes: int = 1_000
     deadline_ms: float = 50.0
 
 

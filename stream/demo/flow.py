@@ -10,7 +10,9 @@ import numpy as np
 from schemas.inbound import Position
 from stream.demo.rates import Day
 
-TRADES_A_DAY = 2.0
+TRADES_A_DAY = 1.0
+"""Of each pair. At four days a second that is some seventy position changes a second."""
+
 REVERSION_A_DAY = 0.06
 """Share of the distance to its usual position that a pair's inventory comes back each day: clients trade both ways."""
 

@@ -247,15 +247,11 @@ def say(text: str) -> None:
 def summarise(desk: Desk, console: Console) -> None:
     """What came out, in a few lines."""
     latency = desk.latency_ms()
-    console.print()
-    console.print(f"sent      {desk.sent:,} ticks and positions")
-    for name in OUTPUTS:
-        console.print(f"received  {desk.received.get(name, 0):,} {name}")
+    lines = ["", f"sent      {desk.sent:,} ticks and positions"]
+    lines += [f"received  {desk.received.get(name, 0):,} {name}" for name in OUTPUTS]
     if latency:
-        console.print(f"latency   position to residual p50 {latency[0]:.1f} ms, p99 {latency[1]:.1f} ms")
-    for book in desk.books:
-        suggestion = desk.suggestions.get(book)
-        if suggestion:
-            console.print(f"{book:9} {suggestion.reason}")
+        lines.append(f"latency   position to residual p50 {latency[0]:.1f} ms, p99 {latency[1]:.1f} ms")
+    lines += [f"{book:9} {desk.suggestions[book].reason}" for book in desk.books if book in desk.suggestions]
     if not desk.trades_suggested:
-        console.print("no hedge suggestion was published")
+        lines.append("no hedge suggestion was published")
+    console.print("\n".join(lines), soft_wrap=True)
