@@ -28,7 +28,8 @@ class Desk:
     numeraire: str
     residuals: dict[str, ResidualExposure] = field(default_factory=dict)
     suggestions: dict[str, HedgeSuggestion] = field(default_factory=dict)
-    alerts: deque[Alert] = field(default_factory=lambda: deque(maxlen=ALERTS_SHOWN))
+    standing: dict[str, Alert] = field(default_factory=dict)
+    cleared: deque[Alert] = field(default_factory=lambda: deque(maxlen=ALERTS_SHOWN))
     model: Model | None = None
     sent: int = 0
     received: dict[str, int] = field(default_factory=dict)
@@ -46,7 +47,11 @@ class Desk:
                 self.suggestions[message.book] = message
                 self.trades_suggested += message.status == "trade"
             case Alert():
-                self.alerts.appendleft(message)
+                if message.state == "raised":
+                    self.standing[message.alert_key] = message
+                else:
+                    self.standing.pop(message.alert_key, None)
+                    self.cleared.appendleft(message)
             case Model():
                 self.model = message
 
@@ -186,7 +191,8 @@ def _vectors(desk: Desk) -> RenderableType:
 
 def _alerts(desk: Desk) -> RenderableType:
     lines = []
-    for alert in desk.alerts:
+    standing = sorted(desk.standing.values(), key=lambda alert: -alert.event_time_ns)
+    for alert in [*standing, *desk.cleared][:ALERTS_SHOWN]:
         when = f"{datetime.fromtimestamp((alert.event_time_ns - 1) // 1_000_000_000, UTC):%Y-%m-%d}"
         glyph, style = ("■", "red") if alert.state == "raised" else ("●", "green")
         lines.append(Text.assemble((f"{when} {glyph} {alert.state:7} {alert.kind:19} ", style), alert.message))
