@@ -78,18 +78,21 @@ class Outputs:
         self._reader = KafkaReader(settings, [prefix + topic for topic in topics])
         self._reader.seek(self._reader.low_watermarks())
         self.records: list[Record] = []
+        self._waiting: list[tuple[str, dict[str, Any]]] = []
 
     def until(self, wanted: Callable[[str, dict[str, Any]], bool]) -> dict[str, Any]:
-        """The first message from now on that is `wanted`."""
+        """The first message that is `wanted` and was not returned before; topics have no order among each other."""
         deadline = time.monotonic() + ANSWER_TIMEOUT_S
         while True:
+            for place, (topic, message) in enumerate(self._waiting):
+                if wanted(topic, message):
+                    del self._waiting[place]
+                    return message
+            assert time.monotonic() < deadline, f"no such message among {len(self.records)}"
             for record in self._reader.poll(200):
                 self.records.append(record)
                 assert record.value is not None
-                message = json.loads(record.value)
-                if wanted(record.topic.removeprefix(self._prefix), message):
-                    return message
-            assert time.monotonic() < deadline, f"no such message among {len(self.records)}"
+                self._waiting.append((record.topic.removeprefix(self._prefix), json.loads(record.value)))
 
     def close(self) -> None:
         self._reader.close()
@@ -212,7 +215,8 @@ def test_kill_and_restart(
     for tick in quotes(config, mids, 140, 160):
         encoder.send(writer, tick)
     writer.flush()
-    outputs.until(lambda topic, message: topic == "residual-exposure" and message["timestep"] == first + 159)
+    for last in ("models", "residual-exposure"):
+        outputs.until(lambda topic, message, last=last: topic == last and message["timestep"] == first + 159)
 
     bytes_of: dict[str, bytes] = {}
     timesteps = set()
