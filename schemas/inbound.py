@@ -46,8 +46,9 @@ class Position(Struct, frozen=True, kw_only=True):
     """The position of a book in one asset: a level, not a change, so reading it twice does no harm.
 
     `quantity` is in units of the asset (10_000_000 for ten million EUR, 500 for 500 shares), signed, long positive.
-    Without `event_time_ns` the position takes effect when it is read, on the prices of the latest timestep; in a replay of
-    the log its record's timestamp puts it in order.
+    A level with an earlier `event_time_ns` than the one that the book holds is ignored. Without `event_time_ns` the
+    position takes effect when it is read, on the prices of the latest timestep; in a replay of the log its record's
+    timestamp puts it in order.
     """
 
     book: str

@@ -43,7 +43,8 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     """What of a book is really unhedged, after everything that hedges itself is packed away.
 
     `status` is `ok`; `unpriced` when a price that the book needs is missing or stale (`unpriced_assets` names them); or
-    `no-model` while the covariance has seen too little. Without `ok` every figure is None: unknown, not zero.
+    `no-model` while the covariance has seen too little, or nothing for longer than a price may be old; `unsolved` when
+    the solver refused the book. `detail` says why in words. Without `ok` every figure is None: unknown, not zero.
 
     Risks: `standalone_risk` is the sum of each position's own risk (no offset counts); `netted_risk` takes every offset
     of the covariance as given; `basis_risk` is that of what was packed, for packed is not riskless. `unhedged_risk` is
@@ -65,7 +66,7 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     timestep: int
     model_version: int
     trigger: Literal["timestep", "position"]
-    status: Literal["ok", "unpriced", "no-model"]
+    status: Literal["ok", "unpriced", "no-model", "unsolved"]
     numeraire: str
     limit: float
     positions: tuple[AssetExposure, ...] = ()
@@ -85,6 +86,7 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     effort_nodes: int = 0
     stopped_by_clock: bool = False
     trigger_source: str = ""
+    detail: str = ""
 
 
 class HedgeTrade(Struct, frozen=True, kw_only=True):
@@ -106,11 +108,14 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     """The cheapest whole-lot trades found that bring a book's unhedged risk back to its target.
 
     `status`: `trade`; `none` when the risk is inside the limit again and an earlier suggestion no longer holds;
-    `unreachable` when no permitted trade reaches the target (`trades` then lowers the risk as far as it can).
+    `unreachable` when no permitted trade was found that reaches the target, nor exists if `proven` (`trades` then come
+    within a hundredth of the least risk found).
     `expected_cost` is half the quoted spread plus fees, in the numeraire, and `cost_lower_bound` what no hedge can
     beat; `proven` says whether no hedge is cheaper. `target` is the risk that the trades are to reach, `risk_before`
-    and `risk_after` are the unhedged risk without and with them. `residual_exposure_id` is the id of the message that
-    this one answers.
+    the unhedged risk without them. `risk_after` is that with them while the packing stays; once they are done the book
+    is packed anew, which can move it by some per cent. `residual_exposure_id` is the id of the message that this one
+    answers. `effort_nodes` is the effort spent, `stopped_by_clock` whether the deadline cut it short: only then can
+    the same input give another answer.
     """
 
     id: str
@@ -131,6 +136,8 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     trades: tuple[HedgeTrade, ...] = ()
     reason: str = ""
     trigger_source: str = ""
+    effort_nodes: int = 0
+    stopped_by_clock: bool = False
 
 
 class Alert(Struct, frozen=True, kw_only=True):
@@ -142,7 +149,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     id: str
     alert_key: str
-    kind: Literal["limit-breach", "price-stale", "feed-silent", "relationship-broken"]
+    kind: Literal["limit-breach", "price-stale", "feed-silent", "relationship-broken", "book-unsolved"]
     state: Literal["raised", "cleared"]
     severity: Literal["warning", "critical"]
     subject: str
@@ -184,8 +191,8 @@ class Model(Struct, frozen=True, kw_only=True):
     `prices` are in the numeraire per unit of asset, None while one is missing or stale. `covariance` is of log returns
     over one timestep, row by row in the order of `assets`; empty until enough returns were seen. An empty `betas` is a
     normal answer: no reliable vector. `observations` counts the returns that the covariance has seen,
-    `candidates_tried` the β vectors among which the accepted ones were found. `refusals` has a line for each method that
-    could not be fitted, with the reason.
+    `candidates_tried` the β vectors among which the accepted ones were found. `refusals` has a line for each method
+    that could not be fitted, with the reason.
     """
 
     id: str

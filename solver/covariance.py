@@ -40,7 +40,7 @@ class WindowCovariance:
     IllPosed : a parameter out of range.
     """
 
-    def __init__(self, n: int, window_steps: int, shrinkage: Shrinkage = "ledoit-wolf") -> None:
+    def __init__(self, n: int, window_steps: int, shrinkage: Shrinkage) -> None:
         self._n = n
         self._shrinkage = _checked_shrinkage(n, shrinkage)
         # The last entry of a row is |r|²: its square sums to the fourth moment that the shrinkage intensity needs.
@@ -101,7 +101,7 @@ class ExponentialCovariance:
     Kish (1965), Survey Sampling, section 11.7.
     """
 
-    def __init__(self, n: int, half_life_steps: float, shrinkage: Shrinkage = "ledoit-wolf") -> None:
+    def __init__(self, n: int, half_life_steps: float, shrinkage: Shrinkage) -> None:
         self._n = n
         self._decay = half_life_to_decay(half_life_steps)
         self._shrinkage = _checked_shrinkage(n, shrinkage)

@@ -30,7 +30,7 @@ def warm_kernels() -> None:
         basis_horizon_steps=1,
         basis_ratio_max=0.3,
         significance=0.05,
-        max_half_life_steps=60.0,
+        half_life_max_steps=60.0,
         max_legs=3,
         max_vectors=10,
         lags=1,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from schemas.outbound import Alert
 
-AlertKind = Literal["limit-breach", "price-stale", "feed-silent", "relationship-broken"]
+AlertKind = Literal["limit-breach", "price-stale", "feed-silent", "relationship-broken", "book-unsolved"]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from schemas.outbound import AssetExposure, HedgeSuggestion, HedgeTrade, PackedBeta, ResidualExposure
 from solver.arrays import FloatArray, IntArray
+from solver.errors import SolverError
 from solver.hedge import Hedge, HedgeProblem, hedge
 from solver.objective import materiality_floor
 from solver.packing.incremental import pack_incrementally
@@ -27,12 +29,13 @@ RISK_RESOLUTION = 0.01
 
 @dataclass
 class BookState:
-    """`quantities` (n,) in units of each asset; `multiples` of the last packing by β id; what was last suggested.
+    """`quantities` (n,) in units of each asset, known `as_of_ns` (n,); `multiples` of the last packing by β id.
 
-    `has_positions` tells an empty book from one that no position was ever read for.
+    `has_positions` tells an empty book from one that no position was ever read for, `suggested` whether trades stand.
     """
 
     quantities: FloatArray
+    as_of_ns: IntArray
     has_positions: bool = False
     multiples: dict[str, int] = field(default_factory=dict)
     suggested: bool = False
@@ -88,16 +91,22 @@ class BookSolver:
             # neither repeated nor withdrawn until the book can be priced again.
             return BookResult(self._unknown(book, market, trigger, result_id, unpriced), None)
         Q = np.where(held, state.quantities * prices, 0.0)
-        with self._timed("pack"):
-            packing = self._pack(state, market, Q, market.Sigma)
-        residual = self._residual_exposure(book, market, trigger, result_id, Q, packing)
-        suggestion = self._suggest(book, state, market, residual, Q)
+        try:
+            with self._timed("pack"):
+                packing = self._pack(state, market, Q, market.Sigma)
+            residual = self._residual_exposure(book, market, trigger, result_id, Q, packing)
+            suggestion = self._suggest(book, state, market, residual, Q)
+        except SolverError as exc:
+            # One book that cannot be solved must not stop the others, nor may it look solved.
+            unsolved = self._unknown(book, market, trigger, result_id, unpriced)
+            reason = f"the solver refused it: {type(exc).__name__}: {exc}"
+            return BookResult(msgspec.structs.replace(unsolved, status="unsolved", detail=reason), None)
         return BookResult(residual, suggestion)
 
     def _unknown(
         self, book: BookConfig, market: Market, trigger: Trigger, result_id: str, unpriced: np.ndarray
     ) -> ResidualExposure:
-        assets = self._config.universe.assets
+        missing = tuple(asset for asset, gone in zip(self._config.universe.assets, unpriced, strict=True) if gone)
         return ResidualExposure(
             id=result_id,
             book=book.name,
@@ -110,7 +119,10 @@ class BookSolver:
             status="unpriced" if unpriced.any() else "no-model",
             numeraire=self._config.universe.numeraire,
             limit=book.limit,
-            unpriced_assets=tuple(asset for asset, missing in zip(assets, unpriced, strict=True) if missing),
+            unpriced_assets=missing,
+            detail=f"no fresh price of {', '.join(missing)}"
+            if missing
+            else "the covariance has too few or too old returns",
         )
 
     def _pack(self, state: BookState, market: Market, Q: FloatArray, Sigma: FloatArray) -> Packing:
@@ -268,12 +280,14 @@ class BookSolver:
             trades: tuple[HedgeTrade, ...] = ()
             status: Literal["trade", "none", "unreachable"] = "none"
             after, cost, cost_lower_bound, proven = before, 0.0, 0.0, True
+            effort_nodes, stopped_by_clock = 0, False
         else:
             solution, lots = answer
             trades = self._trades(market, lots)
             status = "trade" if solution.status == "reached" else "unreachable"
             after, cost = solution.risk_after, solution.cost
             cost_lower_bound, proven = solution.cost_lower_bound, solution.proven
+            effort_nodes, stopped_by_clock = solution.effort_nodes, solution.stopped_by_clock
         return HedgeSuggestion(
             id=f"hedge/{residual.id.removeprefix('residual/')}",
             book=book.name,
@@ -292,6 +306,8 @@ class BookSolver:
             cost_lower_bound=cost_lower_bound,
             proven=proven,
             trades=trades,
+            effort_nodes=effort_nodes,
+            stopped_by_clock=stopped_by_clock,
             reason=_reason(status, residual, trades, target, after, cost),
         )
 
@@ -345,10 +361,10 @@ def _reason(
         f"largest residual {side} {abs(widest.residual):,.0f} {money} of {widest.asset}"
     )
     if not trades:
-        return f"{state}: no permitted trade lowers it"
+        return f"{state}: no permitted trade was found that lowers it by a hundredth"
     outcome = f"risk {after:,.0f} for {cost:,.0f} {money}"
     if status == "unreachable":
-        return f"{orders}: {state}; {outcome}, the target of {target:,.0f} is out of reach"
+        return f"{orders}: {state}; {outcome}, no trade found reaches the target of {target:,.0f}"
     return f"{orders}: {state}; {outcome}"
 
 

@@ -170,7 +170,8 @@ class LocalBroker:
             import jgo
         except ImportError as exc:
             raise LocalBrokerFailed(
-                f"the local Kafka needs the package {exc.name}, got none; run `pip install betapack[local]`"
+                f"the local Kafka needs the package {exc.name}, got none; "
+                "install betapack with its extra: pip install '.[local]' in the checkout"
             ) from exc
         self._say(f"looking for Kafka {KAFKA_VERSION} (the first time, 45 MB are downloaded)")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.metadata import version as distribution_version
 from pathlib import Path
@@ -17,7 +18,7 @@ from stream.kernels import prepare_kernels
 if TYPE_CHECKING:
     from stream.config import Config
 
-EXIT_DONE, EXIT_FINDING, EXIT_USAGE, EXIT_NO_DATA, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
+EXIT_DONE, EXIT_FINDING, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 4, 130  # 2 and 3 come from stream.errors and cyclopts
 
 app = App(
     name="betapack",
@@ -240,3 +241,7 @@ def main() -> None:
         sys.exit(exc.exit_code)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+    except Exception:
+        # Nobody foresaw it: show where, and do not let it pass for a finding, which exits with 1.
+        traceback.print_exc()
+        sys.exit(EXIT_INTERNAL)

@@ -1,4 +1,4 @@
-"""The configuration: one TOML file into one frozen Struct. This is the only place that holds a default.
+"""The configuration: one TOML file into one frozen Struct. The service's defaults stand here and nowhere else.
 
 Unknown keys are refused, so a typo fails at start, and every error names the key, what was expected and what was
 found. Secrets are not in the file: `stream.log.KafkaSettings` says which environment variables hold them.
@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,11 @@ from stream.errors import ConfigError
 from stream.log import KafkaSettings
 
 NANOSECONDS = 1_000_000_000
+SECONDS_MAX = 1e9
+"""Thirty years, and still a number of nanoseconds that fits 64 bits."""
+
+LOTS_MAX = 1_000_000_000
+"""The solver's own bound, far below where whole numbers stop being exact as floating-point ones."""
 MOST_JOHANSEN_ASSETS = 12
 """`solver.reversion.johansen.TABULATED_SERIES`, said here because reading a configuration must not load the solver."""
 
@@ -40,7 +45,7 @@ class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     allowed_lateness_s: float = 0.0
     idle_after_s: float | None = None
     feed_silent_after_s: float = 10.0
-    max_event_time_ahead_s: float = 60.0
+    max_event_time_ahead_s: float = 5.0
 
     @property
     def timestep_ns(self) -> int:
@@ -93,7 +98,7 @@ class CovarianceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How β vectors are found, and what they must show to be used (docs/models.md).
+    """How β vectors are found, and what they must show to be used (docs/design.md).
 
     They are fitted on the last `window_steps` timesteps without the latest `holdout_steps`, on which the basis ratio
     over `basis_horizon_steps` is then measured. Accepted is a vector whose basis ratio is at most `basis_ratio_max`,
@@ -203,8 +208,13 @@ def check_config(config: Config) -> None:
     _at_least("topics.replication", config.topics.replication, 1)
     if not 0 <= config.metrics.port <= 65535:
         raise _wrong("metrics.port", "a port from 0 to 65535", config.metrics.port)
-    if not re.fullmatch(r"[A-Za-z0-9._-]*", config.topics.prefix):
-        raise _wrong("topics.prefix", "letters, digits, '.', '_' and '-' only", config.topics.prefix)
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,200}", config.topics.prefix):
+        raise _wrong("topics.prefix", "at most 200 letters, digits, '.', '_' and '-'", config.topics.prefix)
+    if not config.kafka.group:
+        raise _wrong("kafka.group", "a name", config.kafka.group)
+    for address in config.kafka.bootstrap.split(","):
+        if not re.fullmatch(r".+:\d+", address.strip()):
+            raise _wrong("kafka.bootstrap", "host:port, several separated by commas", config.kafka.bootstrap)
 
 
 def _check_universe(universe: UniverseConfig) -> None:
@@ -215,6 +225,17 @@ def _check_universe(universe: UniverseConfig) -> None:
     _no_twins("universe.assets", universe.assets)
     if universe.numeraire in universe.assets:
         raise _wrong("universe.assets", f"assets other than the numeraire {universe.numeraire}", universe.numeraire)
+    if not universe.numeraire:
+        raise _wrong("universe.numeraire", "a name", universe.numeraire)
+    for name in (
+        "timestep_s",
+        "max_price_age_s",
+        "allowed_lateness_s",
+        "feed_silent_after_s",
+        "max_event_time_ahead_s",
+    ):
+        _at_most(f"universe.{name}", getattr(universe, name), SECONDS_MAX)
+    _at_most("universe.idle_after_s", universe.idle_after_s or 0.0, SECONDS_MAX)
     _positive("universe.timestep_s", universe.timestep_s)
     _positive("universe.max_price_age_s", universe.max_price_age_s)
     _at_least("universe.allowed_lateness_s", universe.allowed_lateness_s, 0)
@@ -282,7 +303,9 @@ def _check_books(config: Config) -> None:
             raise _wrong(f"{key}.target_share", "a number above 0 and at most 1", book.target_share)
         if not book.target_share <= book.clear_share <= 1:
             raise _wrong(f"{key}.clear_share", f"a number from target_share {book.target_share} to 1", book.clear_share)
+        _at_least(f"{key}.limit", book.limit, 1e-6)
         _at_least(f"{key}.max_lots", book.max_lots, 1)
+        _at_most(f"{key}.max_lots", book.max_lots, LOTS_MAX)
         _no_twins(f"{key}.instruments", book.instruments)
         for name in book.instruments:
             if name not in names:
@@ -338,6 +361,11 @@ def _positive(key: str, value: float) -> None:
         raise _wrong(key, "> 0", value)
 
 
+def _at_most(key: str, value: float, most: float) -> None:
+    if value > most:
+        raise _wrong(key, f"at most {most:g}", value)
+
+
 def _at_least(key: str, value: float, least: float) -> None:
     if not (math.isfinite(value) and value >= least):
         raise _wrong(key, f">= {least}", value)
@@ -352,4 +380,20 @@ def _no_twins(key: str, names: tuple[str, ...] | list[str]) -> None:
 def _with_key(message: str) -> str:
     """msgspec says ``Expected `float`, got `str` - at `$.books[0].limit` ``; people look for the key first."""
     match = re.fullmatch(r"(?P<what>.*) - at `\$\.?(?P<key>[^`]*)`", message)
-    return f"{match['key']}: {match['what']}" if match else message
+    if not match:
+        return message
+    choices = _choices(match["key"]) if match["what"].startswith("Invalid enum value") else ()
+    expected = f", expected one of {', '.join(choices)}" if choices else ""
+    return f"{match['key']}: {match['what']}{expected}"
+
+
+def _choices(key: str) -> tuple[str, ...]:
+    """What the annotation of a key such as ``books[0].kind`` allows, where it lists its values."""
+    kind: Any = Config
+    for name in re.sub(r"\[[^]]*\]", "", key).split("."):
+        if not (isinstance(kind, type) and issubclass(kind, Struct)):
+            return ()
+        kind = get_type_hints(kind).get(name)
+        if get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
+    return tuple(str(value) for value in get_args(kind)) if get_origin(kind) is Literal else ()

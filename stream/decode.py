@@ -17,6 +17,7 @@ from stream.config import NANOSECONDS, Config
 from stream.events import LATEST_NS, Decoded, PositionLevel, Quotes, RefusalReason, Refused
 from stream.log import Record
 
+DETAILS_SHOWN = 20
 TICK_BATCH_TYPE = b"betapack.tick-batch"
 
 PRICE_RANGE = (1e-12, 1e12)
@@ -104,7 +105,7 @@ class Decoder:
         if used:
             places, good_bids, good_asks = zip(*used, strict=True)
             events.append(Quotes(batch.event_time_ns, places, good_bids, good_asks))
-        events.extend(Refused(record, reason, "; ".join(texts), content_type) for reason, texts in refused.items())
+        events.extend(Refused(record, reason, _list(texts), content_type) for reason, texts in refused.items())
         # A batch of nothing is a heartbeat of the feed: it moves the watermark.
         return events or [Quotes(batch.event_time_ns, (), (), ())]
 
@@ -166,3 +167,9 @@ def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
 
 def _unknown(what: str, name: str) -> str:
     return f"{what} {name!r} is not in the configuration"
+
+
+def _list(texts: list[str]) -> str:
+    """The first few of many; the record itself is kept whole."""
+    shown = "; ".join(texts[:DETAILS_SHOWN])
+    return shown if len(texts) <= DETAILS_SHOWN else f"{shown}; and {len(texts) - DETAILS_SHOWN} more"

@@ -5,6 +5,7 @@ A live run, a replay and the recovery after a crash all go through here, so they
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -17,9 +18,13 @@ from stream.books import BookSolver, BookState, SolveStage, Trigger
 from stream.clock import Clock
 from stream.config import BookConfig, Config
 from stream.events import LATEST_NS, EngineEvent, FeedSilence, PositionLevel, Refused, Timestep
+from stream.log import MAX_RECORD_BYTES
 from stream.market import Market, MarketModel, MarketState
 
 Output = ResidualExposure | HedgeSuggestion | Alert | Model | DeadLetter
+
+DEAD_LETTER_VALUE_MAX = MAX_RECORD_BYTES * 5 // 8
+"""Base64 makes four bytes of three, and the rest of the letter needs its place too."""
 
 
 @dataclass
@@ -52,7 +57,7 @@ class Engine:
         n = len(self._config.universe.assets)
         return EngineState(
             market=self._market.new_state(),
-            books={name: BookState(quantities=np.zeros(n)) for name in self._books},
+            books={name: BookState(np.zeros(n), np.zeros(n, dtype=np.int64)) for name in self._books},
         )
 
     def step(self, state: EngineState, event: EngineEvent) -> tuple[EngineState, list[Output]]:
@@ -95,12 +100,18 @@ class Engine:
         book_state = state.books[position.book]
         book_state.has_positions = True
         if position.asset is not None:
+            if position.dated and position.event_time_ns < book_state.as_of_ns[position.asset]:
+                return []  # sent again, or late: the book holds a newer level already
             book_state.quantities[position.asset] = position.quantity
+            if position.dated:
+                book_state.as_of_ns[position.asset] = position.event_time_ns
         if state.latest is None:
             return []  # no price was ever seen: the first timestep solves the book
         event_time_ns = position.event_time_ns if position.dated else state.latest.end_ns
         trigger = Trigger("position", event_time_ns, position.source)
-        market = self._market.at(state.latest, event_time_ns)
+        silent = f"feed-silent:{self._config.universe.name}" in state.alerts
+        # A position without a time of its own says nothing of how old the prices are, but the silence does.
+        market = self._market.at(state.latest, LATEST_NS if silent and not position.dated else event_time_ns)
         return self._solve(state, self._books[position.book], market, trigger)
 
     def _solve(self, state: EngineState, book: BookConfig, market: Market, trigger: Trigger) -> list[Output]:
@@ -109,8 +120,10 @@ class Engine:
         if result.suggestion is not None:
             outputs.append(result.suggestion)
         moment = Moment(trigger.event_time_ns, market.timestep, trigger.source)
-        alert = update_alert(state.alerts, _limit_condition(book, result.residual), moment)
-        return [*outputs, alert] if alert else outputs
+        warming_up = market.observations < self._config.covariance.min_observations
+        conditions = (_limit_condition(book, result.residual), _unsolved_condition(book, result.residual, warming_up))
+        alerts = (update_alert(state.alerts, condition, moment) for condition in conditions)
+        return [*outputs, *(alert for alert in alerts if alert)]
 
     def _unpriced_assets(self, market: Market) -> set[str]:
         assets = self._config.universe.assets
@@ -154,7 +167,7 @@ class Engine:
                 subject=beta_id,
                 severity="critical",
                 holds=True,
-                message=f"{beta_id} lost its evidence; its packed lots are back in the residual of {', '.join(books)}",
+                message=f"{beta_id} is no longer accepted; its lots are back in the residual of {', '.join(books)}",
             )
             for beta_id, books in packed_in.items()
             if books
@@ -165,7 +178,7 @@ class Engine:
                 subject=beta.beta_id,
                 severity="critical",
                 holds=False,
-                message=f"{beta.beta_id} has its evidence again",
+                message=f"{beta.beta_id} is accepted again",
             )
             for beta in market.betas
         ]
@@ -228,6 +241,12 @@ class Engine:
 
     def _dead_letter(self, refused: Refused) -> DeadLetter:
         record = refused.record
+        value, detail = record.value, refused.detail
+        if value is not None and len(value) > DEAD_LETTER_VALUE_MAX:
+            # Only on topics that allow records above our own: the letter itself must stay below what Kafka takes.
+            digest = hashlib.sha256(value).hexdigest()
+            detail = f"{detail}; of {len(value)} bytes with sha256 {digest} the first {DEAD_LETTER_VALUE_MAX} are kept"
+            value = value[:DEAD_LETTER_VALUE_MAX]
         timestamp_ns = record.timestamp_ms * 1_000_000
         return DeadLetter(
             id=f"dead-letter/{record.topic}/{record.partition}/{record.offset}/{refused.reason}",
@@ -235,10 +254,10 @@ class Engine:
             partition=record.partition,
             offset=record.offset,
             reason=refused.reason,
-            detail=refused.detail,
+            detail=detail,
             event_time_ns=timestamp_ns if 0 <= timestamp_ns <= LATEST_NS else 0,
             key=record.key,
-            value=record.value,
+            value=value,
             content_type=refused.content_type,
         )
 
@@ -262,4 +281,15 @@ def _limit_condition(book: BookConfig, residual: ResidualExposure) -> Condition:
         message=message,
         value=risk,
         limit=book.limit,
+    )
+
+
+def _unsolved_condition(book: BookConfig, residual: ResidualExposure, warming_up: bool) -> Condition:
+    """Raised when a book has no figures although the models have seen enough: its risk is unknown, whatever it is."""
+    return Condition(
+        kind="book-unsolved",
+        subject=book.name,
+        severity="critical",
+        holds=None if warming_up else residual.status != "ok",
+        message=f"{book.name}: {residual.detail}" if residual.detail else f"{book.name} has figures again",
     )

@@ -10,7 +10,8 @@ BetapackError                  4  a bug of ours, or something nobody foresaw
 │   └── OffsetOutOfRange       3  the records to go on from are not in the log (any more)
 ├── PublishFailed              3  at least one record that was sent is not known to be in the log
 ├── StateMismatch              3  a snapshot that this configuration or version cannot go on from
-└── LocalBrokerFailed          3  the local Apache Kafka could not be fetched, started or stopped
+├── LocalBrokerFailed          3  the local Apache Kafka could not be fetched, started or stopped
+└── DemoFailed                 4  a part of the demo ended by itself
 
 The number is the exit code of the command line: 2 for usage and configuration, 3 for data that cannot be had, 4 for the
 rest. Every message says what was expected, what came, where, and what to do next.
@@ -103,3 +104,7 @@ class LocalBrokerFailed(BetapackError):
     """The local Apache Kafka is missing a package, could not be fetched, did not come up, or died."""
 
     exit_code = 3
+
+
+class DemoFailed(BetapackError):
+    """A part of the demo ended by itself; the message holds the last lines of its output."""

@@ -13,7 +13,7 @@ from stream.config import Config
 from stream.decode import Decoder
 from stream.encode import Encoder
 from stream.engine import Engine, Output
-from stream.events import EngineEvent, FeedSilence, Quotes, Refused
+from stream.events import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused
 from stream.log import Reader, TopicPartition, Writer
 from stream.merge import Merge, Merged
 from stream.recover import recover
@@ -29,7 +29,7 @@ OFFSETS_EVERY_NS = 1_000_000_000
 """A commit to the group takes 4 ms on a local broker, in which the next record would wait."""
 
 MERGE_CAPACITY = 20_000
-"""Records that one partition may hold in the merge, some 10 MB, before its reading is paused."""
+"""Quotes that one partition may hold in the merge before its reading is paused: some 10 MB as single ticks."""
 
 
 def topic_names(config: Config) -> dict[str, str]:
@@ -40,9 +40,9 @@ def topic_names(config: Config) -> dict[str, str]:
 class Worker:
     """One universe and all its books in one process.
 
-    Parameters ---------- inputs : reader of ticks and positions. `states` : reader of snapshots, None to start from
-    the beginning of the log. clock : decides deadlines, snapshots and silence. None for a replay: every solve runs to
-    the end of its effort.
+    `inputs` reads ticks and positions, `states` the snapshots; without `states` it starts from the log's beginning.
+    `clock` decides when the state is kept and when the feed is silent, and with `deadlines` also when a solve is cut
+    short: a replay goes without, so that every solve runs to the end of its effort.
     """
 
     def __init__(
@@ -176,7 +176,11 @@ class Worker:
             else:
                 if isinstance(event, Refused):
                     self._metrics.observe_refused(event.record.topic, event.reason)
+                caused = len(self._unacknowledged)
                 self._step(event)
+                priced = self.state.engine.latest is not None
+                if isinstance(event, PositionLevel) and priced and len(self._unacknowledged) == caused:
+                    self._metrics.observe_superseded(event.book)
         self.state.offsets[merged.partition] = merged.offset + 1
         self._uncommitted = self._offsets_behind = True
 
@@ -205,4 +209,6 @@ class Worker:
         if silent != self._silent:
             self._silent = silent
             self._step(FeedSilence(silent, silent_for_s))
+            # The one event that is not in the log: after a crash nobody could tell that it was said.
+            self._snapshot_due_ns = self._clock.monotonic_ns()
             log_event("feed", silent=silent, for_s=silent_for_s)

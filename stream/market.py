@@ -10,7 +10,7 @@ from solver.arrays import FloatArray
 from solver.covariance import ExponentialCovariance, WindowCovariance
 from solver.reversion.rolling import ReversionSettings, RollingReversion
 from solver.reversion.vector import BetaVector
-from stream.config import Config, CovarianceConfig, ReversionConfig
+from stream.config import NANOSECONDS, Config, CovarianceConfig, ReversionConfig
 from stream.events import Timestep
 from stream.valuation import Valuation, Valuer
 
@@ -51,6 +51,7 @@ class MarketState:
     reversion: RollingReversion
     version: int = 0
     log_prices: FloatArray | None = None
+    log_prices_at_ns: int = 0
     pushed_since_refit: int = 0
     betas: tuple[NamedBeta, ...] = ()
     candidates_tried: int = 0
@@ -88,6 +89,7 @@ class MarketModel:
             if state.log_prices is not None:
                 state.covariance.update(log_prices - state.log_prices)
             state.log_prices = log_prices
+            state.log_prices_at_ns = timestep.end_ns
             state.reversion.push(log_prices)
             state.pushed_since_refit += 1
             if state.reversion.ready and state.pushed_since_refit >= config.reversion.refit_every_steps:
@@ -101,6 +103,10 @@ class MarketModel:
         Sigma = state.covariance.estimate() if observations >= config.covariance.min_observations else None
         if Sigma is not None and not np.diag(Sigma).any():
             Sigma = None  # a feed that repeats its prices: how risky they are was not seen yet
+        if timestep.end_ns - state.log_prices_at_ns > round(config.universe.max_price_age_s * NANOSECONDS):
+            # One silent asset stops the returns of all. What the others did since then is not in the covariance, and
+            # a hedge may have broken meanwhile: no answer is better than an old one that looks new.
+            Sigma = None
         return Market(
             timestep=timestep.index,
             end_ns=timestep.end_ns,
@@ -154,7 +160,7 @@ def _reversion_settings(config: ReversionConfig) -> ReversionSettings:
         basis_horizon_steps=config.basis_horizon_steps,
         basis_ratio_max=config.basis_ratio_max,
         significance=config.significance,
-        max_half_life_steps=config.half_life_max_steps,
+        half_life_max_steps=config.half_life_max_steps,
         max_legs=config.max_legs,
         max_vectors=config.max_vectors,
         lags=config.lags,

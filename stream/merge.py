@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from stream.events import Decoded, Refused
+from stream.events import Decoded, Quotes, Refused
 from stream.log import TopicPartition
+
+BYTES_PER_QUOTE = 100
+"""A decoded quote is two floats, a place and their share of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class Merged:
 class Merge:
     """A bounded k-way merge over the partitions of the inputs.
 
-    `full` names the partitions that hold `capacity` records or more: the reader must pause them until `drained` does.
+    `full` names the partitions that hold `capacity` quotes or more: the reader must pause them until `drained` does.
+    What is no quote counts by its size, as so many quotes would.
     """
 
     def __init__(self, partitions: Iterable[TopicPartition], capacity: int) -> None:
@@ -37,12 +41,14 @@ class Merge:
         self._heads: list[tuple[int, TopicPartition, int]] = []
         self._empty = set(self._waiting)
         self._capacity = capacity
+        self._held = dict.fromkeys(self._waiting, 0)
         self.depth = 0
 
     def push(self, partition: TopicPartition, offset: int, events: list[Decoded]) -> None:
         """Take the events of the next record of `partition`."""
         waiting = self._waiting[partition]
         waiting.append(Merged(partition, offset, _order_time_ns(events), events))
+        self._held[partition] += _weight(events)
         self.depth += 1
         if len(waiting) == 1:
             self._empty.discard(partition)
@@ -56,6 +62,7 @@ class Merge:
             _, partition, _ = heappop(self._heads)
             waiting = self._waiting[partition]
             merged = waiting.popleft()
+            self._held[partition] -= _weight(merged.events)
             self.depth -= 1
             if waiting:
                 self._offer(partition)
@@ -66,12 +73,12 @@ class Merge:
                 return
 
     def full(self) -> list[TopicPartition]:
-        """Partitions to pause: they hold `capacity` records or more."""
-        return [partition for partition, waiting in self._waiting.items() if len(waiting) >= self._capacity]
+        """Partitions to pause: they hold `capacity` or more."""
+        return [partition for partition, held in self._held.items() if held >= self._capacity]
 
     def drained(self) -> list[TopicPartition]:
         """Partitions to resume: they hold less than half of `capacity`."""
-        return [partition for partition, waiting in self._waiting.items() if 2 * len(waiting) < self._capacity]
+        return [partition for partition, held in self._held.items() if 2 * held < self._capacity]
 
     def _offer(self, partition: TopicPartition) -> None:
         head = self._waiting[partition][0]
@@ -84,3 +91,15 @@ def _order_time_ns(events: list[Decoded]) -> int:
         if not isinstance(event, Refused):
             return event.event_time_ns
     return 0
+
+
+def _weight(events: list[Decoded]) -> int:
+    """What the events of a record take up, in quotes. Not zero: a thousand empty records are a thousand records."""
+    return sum(
+        max(1, len(event.instruments))
+        if isinstance(event, Quotes)
+        else 1 + len(event.record.value or b"") // BYTES_PER_QUOTE
+        if isinstance(event, Refused)
+        else 1
+        for event in events
+    )

@@ -40,6 +40,7 @@ class Stored:
     reversion: dict[str, NDArray[Any]]
     version: int
     log_prices: NDArray[np.float64] | None
+    log_prices_at_ns: int
     pushed_since_refit: int
     betas: tuple[NamedBeta, ...]
     candidates_tried: int
@@ -59,6 +60,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         reversion=market.reversion.arrays(),
         version=market.version,
         log_prices=market.log_prices,
+        log_prices_at_ns=market.log_prices_at_ns,
         pushed_since_refit=market.pushed_since_refit,
         betas=market.betas,
         candidates_tried=market.candidates_tried,
@@ -114,6 +116,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     market.reversion.restore(stored.reversion)
     market.version = stored.version
     market.log_prices = stored.log_prices
+    market.log_prices_at_ns = stored.log_prices_at_ns
     market.pushed_since_refit = stored.pushed_since_refit
     market.betas = stored.betas
     market.candidates_tried = stored.candidates_tried

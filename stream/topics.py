@@ -13,9 +13,15 @@ from stream.connection import open_client, translate
 from stream.errors import AccessDenied, TopicMismatch, TopicMissing
 from stream.log import MAX_RECORD_BYTES, KafkaSettings
 
-# Kafka refuses records that are dated more than an hour ahead. Our outputs carry the event time of their inputs, so one
-# tick from a clock gone wrong would make an output unpublishable and stop the service; the decoder judges such ticks.
+# A tick from a clock that runs ahead would close every timestep before the other quotes of it came. Its record carries
+# the event's time, so the broker, which has a clock of its own, refuses it at the door.
+_INPUT_AHEAD_MAX_MS = "60000"
+
+# Our outputs carry the event time of their inputs: one that Kafka refused for its date would stop the service.
 _NO_TIMESTAMP_LIMIT = str(2**63 - 1)
+
+# A record that cannot be read goes into a dead letter, where base64 makes four bytes of three: it must fit there.
+_INPUT_BYTES_MAX = str(MAX_RECORD_BYTES // 4)
 
 # The active segment is never compacted, so with Kafka's default of 1 GB a restart would read up to 1 GB of old state.
 _COMPACTED_SEGMENT_BYTES = 4 * MAX_RECORD_BYTES
@@ -26,8 +32,8 @@ def topic_settings(topic: Topic, replication: int) -> dict[str, str]:
     settings = {
         "cleanup.policy": topic.cleanup_policy,
         "message.timestamp.type": "CreateTime",
-        "message.timestamp.after.max.ms": _NO_TIMESTAMP_LIMIT,
-        "max.message.bytes": str(MAX_RECORD_BYTES),
+        "message.timestamp.after.max.ms": _INPUT_AHEAD_MAX_MS if topic.direction == "in" else _NO_TIMESTAMP_LIMIT,
+        "max.message.bytes": _INPUT_BYTES_MAX if topic.direction == "in" else str(MAX_RECORD_BYTES),
         # One of three replicas may be down, and an acknowledged record survives the loss of another.
         "min.insync.replicas": str(min(2, max(1, replication - 1))),
     }

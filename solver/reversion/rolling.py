@@ -48,7 +48,7 @@ class ReversionSettings:
     basis_horizon_steps : H of the basis ratio, at most half of `holdout_steps`.
     basis_ratio_max : a vector passes as `basis` when its ratio is at most this on both stretches, in (0, 1).
     significance : of the trace test, one of 0.10, 0.05, 0.01.
-    max_half_life_steps : slowest reversion that passes as `reverting`, > 0.
+    half_life_max_steps : slowest reversion that passes as `reverting`, > 0.
     max_legs : 2 or 3, of a sparse vector.
     max_vectors : how many are handed on, >= 1.
     lags : lagged differences in the error-correction model, >= 0.
@@ -60,7 +60,7 @@ class ReversionSettings:
     basis_horizon_steps: int
     basis_ratio_max: float
     significance: float
-    max_half_life_steps: float
+    half_life_max_steps: float
     max_legs: int
     max_vectors: int
     lags: int
@@ -188,7 +188,7 @@ class RollingReversion:
                 held_back_basis_ratio=float(held_back_ratios[k]),
                 half_life_steps=half_lives[k],
                 basis_ratio_max=self._settings.basis_ratio_max,
-                max_half_life_steps=self._settings.max_half_life_steps,
+                half_life_max_steps=self._settings.half_life_max_steps,
             )
             if evidence:
                 accepted.append(
@@ -323,8 +323,8 @@ def _check(n: int, settings: ReversionSettings) -> None:
         raise IllPosed(f"basis_ratio_max must lie in (0, 1), got {settings.basis_ratio_max}")
     if settings.significance not in SIGNIFICANCE_LEVELS:
         raise IllPosed(f"significance must be one of {SIGNIFICANCE_LEVELS}, got {settings.significance}")
-    if not settings.max_half_life_steps > 0.0:
-        raise IllPosed(f"max_half_life_steps must be > 0, got {settings.max_half_life_steps}")
+    if not settings.half_life_max_steps > 0.0:
+        raise IllPosed(f"half_life_max_steps must be > 0, got {settings.half_life_max_steps}")
     if settings.max_legs not in (2, 3):
         raise IllPosed(f"max_legs must be 2 or 3, got {settings.max_legs}")
     if settings.max_vectors < 1:

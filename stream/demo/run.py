@@ -30,7 +30,7 @@ from stream.demo.flow import ClientFlow
 from stream.demo.rates import Day, read_days, ticks_of
 from stream.demo.screen import Desk, one_line, render
 from stream.encode import Encoder
-from stream.errors import BetapackError
+from stream.errors import ConfigError, DemoFailed
 from stream.log import KafkaSettings
 from stream.publish import KafkaWriter
 from stream.topics import create_topics, delete_topics
@@ -61,10 +61,6 @@ class DemoSettings:
     picture: Path | None = None
 
 
-class DemoFailed(BetapackError):
-    """A part of the demo ended by itself; the message holds the last lines of its output."""
-
-
 def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
     """Run the demo until it ends or `stop`; whether hedge suggestions were published."""
     console = Console()
@@ -73,6 +69,12 @@ def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
     days = read_days(config.universe.assets, settings.start - HISTORY)
     history = [day for day in days if day.date < settings.start]
     live = [day for day in days if day.date >= settings.start]
+    needed = config.reversion.window_steps
+    if len(history) <= needed or not live:
+        raise ConfigError(
+            f"--start must leave more than {needed} days of rates before it and some after, got {settings.start}: "
+            f"there are {len(history)} and {len(live)}"
+        )
     with ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="betapack-demo-")))
         kafka, prefix = parts.enter_context(_kafka(settings, config))
@@ -80,9 +82,8 @@ def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
             config, kafka=kafka, topics=msgspec.structs.replace(config.topics, prefix=prefix)
         )
         own_config = folder / "demo.toml"
-        own_config.write_text(
-            f'{config_file.read_text(encoding="utf-8")}\n[topics]\nprefix = "{prefix}"\n', encoding="utf-8"
-        )
+        own = f'\n[topics]\nprefix = "{prefix}"\n\n[kafka]\ngroup = "{kafka.group}"\n'
+        own_config.write_text(config_file.read_text(encoding="utf-8") + own, encoding="utf-8")
         service = _start_service(own_config, kafka.bootstrap, folder)
         parts.callback(service.stop, SERVICE_STOP_TIMEOUT_S)
         writer = parts.enter_context(closing(KafkaWriter(kafka)))
@@ -216,9 +217,9 @@ def _kafka(settings: DemoSettings, config: Config) -> Iterator[tuple[KafkaSettin
             create_topics(kafka, TOPICS)
             yield kafka, ""
         return
-    kafka = msgspec.structs.replace(config.kafka, bootstrap=settings.bootstrap)
-    # Somebody else's broker: names that nobody else uses, and nothing left behind.
+    # Somebody else's broker: names that nobody else uses, and no topic left behind.
     prefix = f"betapack-demo-{secrets.token_hex(4)}."
+    kafka = msgspec.structs.replace(config.kafka, bootstrap=settings.bootstrap, group=f"{prefix}group")
     created = create_topics(kafka, TOPICS, prefix)
     say(f"created {len(created)} topics {prefix}* on {settings.bootstrap}, to be deleted at the end")
     try:

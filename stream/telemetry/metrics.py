@@ -30,6 +30,9 @@ class Metrics:
         self._out = self._counter("messages_out", "Messages published and acknowledged.", "topic")
         self._late = self._counter("quotes_late", "Quotes left out because their timestep had closed.")
         self._bad = self._counter("messages_bad", "Messages sent to dead-letters.", "topic", "reason")
+        self._superseded = self._counter(
+            "positions_superseded", "Positions ignored because the book holds a newer level of the asset.", "book"
+        )
         self._lag = self._gauge("lag_records", "Records in the log that were not read yet.", "topic", "partition")
         self._buffered = self._gauge("merge_buffered_records", "Records read and waiting for their turn.")
         self._idle = self._gauge("partitions_idle_count", "Partitions of ticks too far behind to be waited for.")
@@ -47,7 +50,10 @@ class Metrics:
         self._packed = self._gauge("packed_lots_count", "Lots of β packed out of a book.", "book")
         self._solves = self._counter("packing_solves", "Packings published.", "book")
         self._proven = self._counter("packing_solves_proven", "Packings published with a proof of optimality.", "book")
-        self._clock_stops = self._counter("solves_stopped_by_clock", "Packings that the deadline cut short.", "book")
+        self._unsolved = self._counter("books_unknown", "Residual exposures without figures.", "book", "status")
+        self._clock_stops = self._counter(
+            "solves_stopped_by_clock", "Packings and hedges that the deadline cut short.", "book"
+        )
         self._suggested_cost = self._gauge(
             "suggested_cost_numeraire", "Expected cost of the suggested trades, 0 when none stand.", "book"
         )
@@ -101,6 +107,9 @@ class Metrics:
     def observe_late(self, quotes: int) -> None:
         self._late.inc(quotes)
 
+    def observe_superseded(self, book: str) -> None:
+        self._superseded.labels(book).inc()
+
     def observe_turnaround(self, seconds: float) -> None:
         self._turnaround.observe(seconds)
 
@@ -121,6 +130,8 @@ class Metrics:
             self._observe_residual(message)
         elif isinstance(message, HedgeSuggestion):
             self._suggested_cost.labels(message.book).set(message.expected_cost)
+            if message.stopped_by_clock:
+                self._clock_stops.labels(message.book).inc()
         elif isinstance(message, Model):
             self._betas.set(len(message.betas))
             self._candidates.set(message.candidates_tried)
@@ -134,6 +145,7 @@ class Metrics:
         self._residual_risk.labels(message.book).set(unknown if risk is None else risk)
         self._limit_share.labels(message.book).set(unknown if share is None else share)
         if message.status != "ok":
+            self._unsolved.labels(message.book, message.status).inc()
             return
         self._packed.labels(message.book).set(sum(abs(packed.multiples) for packed in message.packed))
         self._solves.labels(message.book).inc()

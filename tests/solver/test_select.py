@@ -38,7 +38,7 @@ def test_evidence(
         held_back_basis_ratio=held_back,
         half_life_steps=half_life,
         basis_ratio_max=0.35,
-        max_half_life_steps=10.0,
+        half_life_max_steps=10.0,
     )
     assert found == expected
 
