@@ -43,8 +43,8 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     """What of a book is really unhedged, after everything that hedges itself is packed away.
 
     `status` is `ok`; `unpriced` when a price that the book needs is missing or stale (`unpriced_assets` names them); or
-    `no-model` while the covariance has seen too little, or nothing for longer than a price may be old; `unsolved` when
-    the solver refused the book. `detail` says why in words. Without `ok` every figure is None: unknown, not zero.
+    `no-model` while the covariance has seen too little, or nothing for twice as long as a price may be old; `unsolved`
+    when the solver refused the book. `detail` says why in words. Without `ok` every figure is None: unknown, not zero.
 
     Risks: `standalone_risk` is the sum of each position's own risk (no offset counts); `netted_risk` takes every offset
     of the covariance as given; `basis_risk` is that of what was packed, for packed is not riskless. `unhedged_risk` is

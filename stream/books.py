@@ -29,13 +29,13 @@ RISK_RESOLUTION = 0.01
 
 @dataclass
 class BookState:
-    """`quantities` (n,) in units of each asset, known `as_of_ns` (n,); `multiples` of the last packing by β id.
+    """`quantities` (n,) in units of each asset, and the times of dated ones; `multiples` of the last packing by β.
 
     `has_positions` tells an empty book from one that no position was ever read for, `suggested` whether trades stand.
     """
 
     quantities: FloatArray
-    as_of_ns: IntArray
+    as_of_ns: dict[int, int] = field(default_factory=dict)
     has_positions: bool = False
     multiples: dict[str, int] = field(default_factory=dict)
     suggested: bool = False

@@ -57,7 +57,7 @@ class Engine:
         n = len(self._config.universe.assets)
         return EngineState(
             market=self._market.new_state(),
-            books={name: BookState(np.zeros(n), np.zeros(n, dtype=np.int64)) for name in self._books},
+            books={name: BookState(quantities=np.zeros(n)) for name in self._books},
         )
 
     def step(self, state: EngineState, event: EngineEvent) -> tuple[EngineState, list[Output]]:
@@ -100,7 +100,7 @@ class Engine:
         book_state = state.books[position.book]
         book_state.has_positions = True
         if position.asset is not None:
-            if position.dated and position.event_time_ns < book_state.as_of_ns[position.asset]:
+            if position.dated and position.event_time_ns < book_state.as_of_ns.get(position.asset, 0):
                 return []  # sent again, or late: the book holds a newer level already
             book_state.quantities[position.asset] = position.quantity
             if position.dated:

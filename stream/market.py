@@ -103,9 +103,9 @@ class MarketModel:
         Sigma = state.covariance.estimate() if observations >= config.covariance.min_observations else None
         if Sigma is not None and not np.diag(Sigma).any():
             Sigma = None  # a feed that repeats its prices: how risky they are was not seen yet
-        if timestep.end_ns - state.log_prices_at_ns > round(config.universe.max_price_age_s * NANOSECONDS):
-            # One silent asset stops the returns of all. What the others did since then is not in the covariance, and
-            # a hedge may have broken meanwhile: no answer is better than an old one that looks new.
+        if timestep.end_ns - state.log_prices_at_ns > round(2 * config.universe.max_price_age_s * NANOSECONDS):
+            # One silent asset stops the returns of all, from when its price is stale. Once that lasted as long again, a
+            # hedge may have broken unseen: no answer is better than an old one that looks new.
             Sigma = None
         return Market(
             timestep=timestep.index,

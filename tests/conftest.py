@@ -215,6 +215,11 @@ class Simulation:
             turns += 1
             assert turns < 100_000, "the worker does not get on"
 
+    def forget_snapshots(self) -> None:
+        """As after a crash before any of them was in the log."""
+        for partition in self.log.partitions(self.names["state"]):
+            self.log.delete_before(partition, self.log.end(partition))
+
     def outputs(self) -> dict[str, list[Record]]:
         """What the output topics hold, by topic."""
         return {topic.name: self.log.records(self.names[topic.name]) for topic in TOPICS if topic.direction == "out"}

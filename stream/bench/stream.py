@@ -228,7 +228,9 @@ def _until(count: Callable[[], int], wanted: int, what: str) -> None:
             raise ReadFailed(f"expected {wanted} {what}, got {seen} within {ANSWER_TIMEOUT_S * 3:.0f} s")
 
 
-def _round_trips(kafka: KafkaSettings, writer: KafkaWriter, encoder: Encoder, answers: str, count: int) -> list[float]:
+def _round_trips(
+    kafka: KafkaSettings, writer: KafkaWriter, encoder: Encoder, answers: str, count: int, last_tick_ns: int
+) -> list[float]:
     """Milliseconds from each position to the first record that answers it."""
     trips_ms = []
     with closing(KafkaReader(kafka, [answers])) as reader:

@@ -28,7 +28,7 @@ def fed(estimator: Estimator, returns: np.ndarray) -> Estimator:
 def test_full_window_is_sklearns_ledoit_wolf(n: int) -> None:
     """At a full window the streaming estimate is sklearn's batch one, n above the window's length included."""
     returns = returns_of(n, 90, n)
-    estimate = fed(WindowCovariance(n, 30), returns).estimate()
+    estimate = fed(WindowCovariance(n, 30, "ledoit-wolf"), returns).estimate()
     expected, _ = batch_ledoit_wolf(returns[-30:], assume_centered=True)
     np.testing.assert_allclose(estimate, expected, rtol=0, atol=1e-10 * np.max(np.abs(expected)))
 
@@ -60,7 +60,7 @@ def test_exponential_is_the_weighted_batch_from_the_first_return() -> None:
 def test_exponential_without_forgetting_is_sklearns_ledoit_wolf() -> None:
     """With an endless half-life the effective sample size is the count and the shrinkage is the batch one."""
     returns = returns_of(5, 200, 6)
-    estimate = fed(ExponentialCovariance(6, 1e12), returns).estimate()
+    estimate = fed(ExponentialCovariance(6, 1e12, "ledoit-wolf"), returns).estimate()
     expected, _ = batch_ledoit_wolf(returns, assume_centered=True)
     np.testing.assert_allclose(estimate, expected, rtol=0, atol=1e-9 * np.max(expected))
 
@@ -84,9 +84,9 @@ def test_symmetric_psd_and_follows_scale_and_order(kind: type[Estimator], shrink
 def test_restored_state_goes_on_bit_for_bit(kind: type[Estimator]) -> None:
     """Export, restore, continue: the same bits as without the interruption."""
     returns = returns_of(7, 60, 3)
-    uninterrupted = fed(kind(3, 20), returns)
-    resumed = kind(3, 20)
-    resumed.restore(fed(kind(3, 20), returns[:41]).arrays())
+    uninterrupted = fed(kind(3, 20, "ledoit-wolf"), returns)
+    resumed = kind(3, 20, "ledoit-wolf")
+    resumed.restore(fed(kind(3, 20, "ledoit-wolf"), returns[:41]).arrays())
     fed(resumed, returns[41:])
     np.testing.assert_array_equal(resumed.estimate(), uninterrupted.estimate())
     assert resumed.observations == uninterrupted.observations
@@ -95,7 +95,7 @@ def test_restored_state_goes_on_bit_for_bit(kind: type[Estimator]) -> None:
 @pytest.mark.parametrize("kind", [WindowCovariance, ExponentialCovariance])
 def test_bad_input_is_refused_and_changes_nothing(kind: type[Estimator]) -> None:
     """No return yet, a gap, a wrong shape, a foreign state or an unknown shrinkage each raise a typed error."""
-    estimator = kind(2, 10)
+    estimator = kind(2, 10, "ledoit-wolf")
     with pytest.raises(NotEnoughData):
         estimator.estimate()
     estimator.update(np.array([0.01, -0.02]))
@@ -105,17 +105,19 @@ def test_bad_input_is_refused_and_changes_nothing(kind: type[Estimator]) -> None
     with pytest.raises(IllPosed, match="shape"):
         estimator.update(np.zeros(3))
     with pytest.raises(IllPosed):
-        estimator.restore(kind(3, 10).arrays())
+        estimator.restore(kind(3, 10, "ledoit-wolf").arrays())
     np.testing.assert_array_equal(estimator.estimate(), before)
     with pytest.raises(IllPosed, match="shrinkage"):
         kind(2, 10, "oas")  # type: ignore[arg-type]
     with pytest.raises(IllPosed, match="n must be"):
-        kind(0, 10)
+        kind(0, 10, "none")
 
 
 def test_all_zero_returns_give_a_zero_covariance() -> None:
     """A market that stands still is no error: no division by the zero distance to the target."""
-    np.testing.assert_array_equal(fed(WindowCovariance(3, 5), np.zeros((5, 3))).estimate(), np.zeros((3, 3)))
+    np.testing.assert_array_equal(
+        fed(WindowCovariance(3, 5, "ledoit-wolf"), np.zeros((5, 3))).estimate(), np.zeros((3, 3))
+    )
 
 
 def test_half_life_to_decay() -> None:

@@ -128,7 +128,7 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
         ),
         ("timestep_s = 1.0", "timestep_s = 0.0", "universe.timestep_s must be > 0, got 0.0"),
         ("timestep_s = 1.0", "timestep_s = nan", "universe.timestep_s must be > 0, got nan"),
-        ("timestep_s = 1.0", "timestep_s = inf", "universe.timestep_s must be > 0, got inf"),
+        ("timestep_s = 1.0", "timestep_s = inf", "universe.timestep_s must be at most 1e+09, got inf"),
         ("timestep_s = 1.0", "timestep_s = 1e-10", "universe.timestep_s must be at least one nanosecond, got 1e-10"),
         ("max_price_age_s = 5.0", "max_price_age_s = -5.0", "universe.max_price_age_s must be > 0, got -5.0"),
         (
@@ -302,7 +302,7 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
         (
             "[solver]",
             '[topics]\nprefix = "a b"\n[solver]',
-            "topics.prefix must be letters, digits, '.', '_' and '-' only, got 'a b'",
+            "topics.prefix must be at most 200 letters, digits, '.', '_' and '-', got 'a b'",
         ),
         (
             "[solver]",

@@ -21,7 +21,7 @@ from stream.log import Headers, Record
 
 NOW_MS = 1_700_000_000_000
 NOW_NS = NOW_MS * 1_000_000
-AHEAD_NS = 60 * 1_000_000_000
+AHEAD_NS = 5 * 1_000_000_000
 
 each_encoding = pytest.mark.parametrize("content_type", [JSON, MESSAGE_PACK])
 

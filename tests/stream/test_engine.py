@@ -25,14 +25,17 @@ from schemas.outbound import (
     PackedBeta,
     ResidualExposure,
 )
+from schemas.wire import JSON, encode
+from solver.errors import IllPosed
 from solver.reversion.vector import BetaVector
+from stream import books
 from stream.books import BookSolver, BookState, Trigger
 from stream.config import BookConfig, Config
 from stream.decode import Decoder
 from stream.encode import Encoder
 from stream.engine import Engine, EngineState, Output
 from stream.events import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused, Timestep
-from stream.log import Record
+from stream.log import MAX_RECORD_BYTES, Record
 from stream.market import Market, NamedBeta
 from stream.testing.memory_log import MemoryLog
 from stream.valuation import Valuer
@@ -216,8 +219,11 @@ class PlainDesk:
                 trigger=trigger,
                 status="unpriced",
                 unpriced_assets=tuple(asset for asset, missing in zip(ASSETS, gone, strict=True) if missing),
+                detail=(detail := f"no fresh price of {', '.join(np.array(ASSETS)[gone])}"),
                 **common,
             )
+            name = book.config.name
+            yield from self.alert("book-unsolved", name, "critical", True, f"{name}: {detail}", source, time_ns)
             return
         Sigma = self.Sigma
         Q = book.quantities * np.nan_to_num(self.prices)
@@ -284,6 +290,8 @@ class PlainDesk:
         yield from self.alert(
             "limit-breach", book.config.name, "critical", holds, message, source, time_ns, unhedged, limit
         )
+        solved = f"{book.config.name} has figures again"
+        yield from self.alert("book-unsolved", book.config.name, "critical", False, solved, source, time_ns)
 
     def dense(self, beta: ModelBeta) -> np.ndarray:
         return np.array([beta.weights.get(asset, 0.0) for asset in ASSETS])
@@ -513,7 +521,7 @@ def assert_reason_says_it_all(suggestion: HedgeSuggestion) -> None:
     assert f"{suggestion.risk_before:,.0f} USD" in suggestion.reason
     assert f"limit of {suggestion.limit:,.0f}" in suggestion.reason
     if suggestion.status == "unreachable":
-        assert "out of reach" in suggestion.reason or "no permitted trade" in suggestion.reason
+        assert "no trade found reaches" in suggestion.reason or "no permitted trade" in suggestion.reason
 
 
 # The article's example, and markets made by hand.
@@ -711,10 +719,11 @@ def test_a_book_that_needs_a_stale_price_is_unpriced_and_others_go_on(ready: Rea
     assert not spot.proven
     assert options.status == "ok"
     assert options.unhedged_risk > 0
-    (alert,) = only(outputs, Alert)
+    alert, unsolved = only(outputs, Alert)
     assert (alert.kind, alert.state, alert.subject, alert.severity) == ("price-stale", "raised", "JPY", "critical")
     assert "spot" in alert.message
     assert "options" not in alert.message
+    assert (unsolved.kind, unsolved.state, unsolved.subject) == ("book-unsolved", "raised", "spot")
     (model,) = only(outputs, Model)
     assert model.prices[JPY] is None
 
@@ -724,8 +733,10 @@ def test_a_book_that_needs_a_stale_price_is_unpriced_and_others_go_on(ready: Rea
     assert {residual.status for residual in only(again, ResidualExposure, book="spot")} == {"unpriced"}
 
     back = play(engine, state, [timestep_of(79, mids)])
-    (alert,) = only(back, Alert)
-    assert (alert.kind, alert.state, alert.subject) == ("price-stale", "cleared", "JPY")
+    assert [(alert.kind, alert.state, alert.subject) for alert in only(back, Alert)] == [
+        ("price-stale", "cleared", "JPY"),
+        ("book-unsolved", "cleared", "spot"),
+    ]
     assert {residual.status for residual in only(back, ResidualExposure)} == {"ok"}
 
 
@@ -773,6 +784,95 @@ def test_a_stale_price_is_stale_for_a_position_too(ready: Ready) -> None:
     (stale,) = only(play(engine, state, [position("spot", EUR, 2e6, 600.0, 1)]), ResidualExposure)
     assert stale.status == "unpriced"
     assert stale.unpriced_assets == ("EUR",)
+
+
+def test_an_asset_that_is_taken_after_its_price_went_stale_raises_for_the_book(
+    ready: Ready, timestep_of: TimestepOf
+) -> None:
+    """The asset's own alert was a warning, as nobody held it; the book that takes it is told at once."""
+    engine, state, mids = ready
+    (warning,) = only(play(engine, state, [timestep_of(77, mids, {USDJPY: 71.9})]), Alert)
+    assert warning.severity == "warning"
+    (alert,) = only(play(engine, state, [position("spot", JPY, 300e6, 77.1)]), Alert)
+    assert (alert.kind, alert.severity, alert.subject) == ("book-unsolved", "critical", "spot")
+    assert "JPY" in alert.message
+
+
+def test_one_silent_asset_does_not_leave_the_others_on_an_old_covariance(ready: Ready, timestep_of: TimestepOf) -> None:
+    """Its price goes stale and the returns of all stop; once that lasts, no book is solved on what was, and all know.
+
+    A hedge may have broken meanwhile: what the covariance did not see must not look like calm.
+    """
+    engine, state, mids = ready
+    play(engine, state, [position("options", EUR, 1e6, 70.1), timestep_of(71, mids)])
+    statuses = {}
+    for step in range(72, 90):
+        moved = mids * np.array([1.0, 1.0 + 0.002 * (step - 71), 1.0])
+        outputs = play(engine, state, [timestep_of(step, moved, {USDJPY: 71.0})])
+        (residual,) = only(outputs, ResidualExposure)
+        statuses[step] = residual.status
+        if step == 89:
+            assert {getattr(residual, name) for name in FIGURES} == {None}
+    # Stale after 5 s; blind after 10 s more than the last returns.
+    assert statuses == {step: "ok" if step <= 86 else "no-model" for step in range(72, 90)}
+    assert "book-unsolved:options" in state.alerts
+
+
+def test_an_older_level_does_not_overwrite_a_newer_one(ready: Ready) -> None:
+    """A position that is sent again or comes late changes nothing; one without a time is what a person says now."""
+    engine, state, _ = ready
+    play(engine, state, [position("spot", EUR, 9e6, 70.3)])
+    assert play(engine, state, [position("spot", EUR, 1e6, 70.2, 1)]) == []
+    assert state.books["spot"].quantities[EUR] == 9e6
+    assert play(engine, state, [position("spot", CHF, 1e6, 70.2, 2)])
+    assert play(engine, state, [PositionLevel(71 * SECOND, "spot", EUR, 2e6, "positions[0]@3", dated=False)])
+    assert state.books["spot"].quantities[EUR] == 2e6
+
+
+def test_a_position_without_a_time_is_not_solved_on_a_silent_feed(ready: Ready) -> None:
+    """It cannot say how old the prices are; the standing alert of the silent feed can."""
+    engine, state, _ = ready
+    play(engine, state, [FeedSilence(True, 10.0)])
+    undated = PositionLevel(71 * SECOND, "spot", EUR, 2e6, "positions[0]@3", dated=False)
+    (silent,) = only(play(engine, state, [undated]), ResidualExposure)
+    assert silent.status == "unpriced"
+    play(engine, state, [FeedSilence(False, 0.0)])
+    (back,) = only(play(engine, state, [undated]), ResidualExposure)
+    assert back.status == "ok"
+
+
+def test_a_book_that_the_solver_refuses_does_not_stop_the_others(
+    ready: Ready, timestep_of: TimestepOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is published as unsolved with the reason and no figure, an alert names it, and the other book is solved."""
+    engine, state, mids = ready
+    play(engine, state, [position("spot", EUR, 1e6, 70.1), position("options", EUR, 1e6, 70.2, 1)])
+    real = books.pack_incrementally
+    calls = iter([True, False])
+
+    def refuse(*arguments: Any) -> Any:
+        if next(calls):
+            raise IllPosed("made up")
+        return real(*arguments)
+
+    monkeypatch.setattr(books, "pack_incrementally", refuse)
+    outputs = play(engine, state, [timestep_of(71, mids)])
+    spot, options = only(outputs, ResidualExposure)
+    assert (spot.status, options.status) == ("unsolved", "ok")
+    assert "made up" in spot.detail
+    assert {getattr(spot, name) for name in FIGURES} == {None}
+    assert [alert.subject for alert in only(outputs, Alert, kind="book-unsolved")] == ["spot"]
+
+
+def test_a_value_too_large_for_a_dead_letter_is_cut_and_says_so(ready: Ready) -> None:
+    """The letter stays below what Kafka takes, so one absurd record cannot stop the service at every start."""
+    engine, state, _ = ready
+    record = Record("ticks", 0, 1, 1000, None, b"x" * (MAX_RECORD_BYTES - 1000))
+    (letter,) = play(engine, state, [Refused(record, "undecodable", "no message", "application/json")])
+    assert len(encode(letter, JSON)) < MAX_RECORD_BYTES
+    assert "sha256" in letter.detail
+    assert record.value is not None
+    assert record.value.startswith(letter.value)
 
 
 def test_a_return_over_a_gap_counts(desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf) -> None:
@@ -905,7 +1005,7 @@ def test_a_book_that_may_trade_nothing_is_told_so(desk: Config, ready: Ready, ti
     (suggestion,) = only(outputs, HedgeSuggestion)
     assert (suggestion.status, suggestion.trades, suggestion.expected_cost) == ("unreachable", (), 0.0)
     assert suggestion.risk_after == pytest.approx(suggestion.risk_before)
-    assert "no permitted trade lowers it" in suggestion.reason
+    assert "no permitted trade was found" in suggestion.reason
 
 
 def test_a_target_equal_to_the_limit_has_no_gap(desk: Config, ready: Ready) -> None:

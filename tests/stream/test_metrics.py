@@ -124,7 +124,7 @@ def test_every_name_carries_its_unit(metrics: Metrics) -> None:
 
 def test_labels_come_from_the_configuration_or_a_closed_list(metrics: Metrics) -> None:
     """Nothing that grows with the messages (an id, a time, a text) is a label."""
-    bounded = {"topic", "partition", "reason", "book", "kind", "event", "stage"}
+    bounded = {"topic", "partition", "reason", "book", "kind", "event", "stage", "status"}
     for collector in collectors(metrics):
         assert isinstance(collector, Counter | Gauge | Histogram)
         assert set(collector._labelnames) <= bounded

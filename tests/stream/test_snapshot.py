@@ -241,7 +241,7 @@ def test_an_array_that_came_back_can_be_written_to(desk: Config, mids: np.ndarra
     run = Run(desk)
     run.take(course(mids, 2)[:100])
     back = run.restart()
-    back.engine.step(back.state.engine, PositionLevel(SECOND, "spot", 0, 5.0, "positions[0]@0"))
+    back.engine.step(back.state.engine, PositionLevel(SECOND, "spot", 0, 5.0, "positions[0]@0", dated=False))
     assert back.state.engine.books["spot"].quantities[0] == 5.0
 
 
