@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import time
@@ -21,7 +22,8 @@ from stream.config import Config, load_config
 from stream.connection import open_client
 from stream.consume import KafkaReader
 from stream.encode import Encoder
-from stream.log import KafkaSettings, Record
+from stream.errors import PublishFailed
+from stream.log import MAX_RECORD_BYTES, KafkaSettings, Record
 from stream.publish import KafkaWriter
 from stream.topics import create_topics, delete_topics
 
@@ -262,6 +264,50 @@ def test_a_changed_universe_is_refused(
         time.sleep(0.05)
     rebuilt.stop(timeout_s=15)
     assert rebuilt.exit_code == 0
+
+
+def test_a_record_as_large_as_the_topic_takes_does_not_stop_the_service(
+    start: Callable[[], ChildProcess],
+    writer: KafkaWriter,
+    read: Callable[..., Outputs],
+    prefix: str,
+) -> None:
+    """Unreadable and as large as `ticks` allows: it lands in dead-letters whole, and the service goes on."""
+    child = start()
+    outputs = read("dead-letters")
+    junk = b"\xff" * (MAX_RECORD_BYTES // 4 - 1000)
+    writer.send(f"{prefix}ticks", b"EURUSD", junk, (), START_NS // 1_000_000)
+    writer.send(f"{prefix}positions", b"spot", b"{", (), START_NS // 1_000_000)
+    writer.flush()
+    letter = outputs.until(lambda topic, message: message["topic"].endswith("ticks"))
+    assert base64.b64decode(letter["value"]) == junk
+    outputs.until(lambda topic, message: message["topic"].endswith("positions"))
+    assert child.exit_code is None
+
+
+def test_the_broker_refuses_a_tick_that_is_dated_ahead(
+    service_config: tuple[Path, Config], writer: KafkaWriter, prefix: str
+) -> None:
+    """One such tick would close every timestep before the other quotes of it came."""
+    ahead_ms = time.time_ns() // 1_000_000 + 10 * 60 * 1000
+    writer.send(f"{prefix}ticks", b"EURUSD", b"{}", (), ahead_ms)
+    with pytest.raises(PublishFailed):
+        writer.flush()
+
+
+def test_the_bench(kafka: str, tmp_path: Path) -> None:
+    """Every comparison is measured, with small numbers here, and lands in the file and the table."""
+    output = tmp_path / "bench.json"
+    command = [sys.executable, "-m", "stream", "bench", "--bootstrap", kafka, "--output", str(output)]
+    bench = ChildProcess([*command, "--ticks", "5000", "--positions", "20"], tmp_path / "bench.log")
+    code = bench.wait(timeout_s=110)
+    bench.stop(timeout_s=1)
+    assert code == 0, log_tail(bench.log_file, 40)
+    comparisons = json.loads(output.read_text())["comparisons"]
+    assert len(comparisons) == 5
+    for comparison in comparisons:
+        assert comparison["ratio"] == pytest.approx(comparison["ours"] / comparison["reference"])
+        assert f"| {comparison['what']} |" in log_tail(bench.log_file, 40)
 
 
 def test_the_demo(kafka: str, tmp_path: Path) -> None:
