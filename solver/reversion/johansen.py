@@ -254,6 +254,11 @@ def _refuse_dependence(moments: FloatArray, names: tuple[str, ...]) -> None:
     n = moments.shape[0]
     scale = np.sqrt(np.diag(moments))
     correlations = moments / np.outer(scale, scale)
+    try:
+        if np.square(np.diag(np.linalg.cholesky(correlations))).min(initial=1.0) >= DEPENDENCE_TOLERANCE:
+            return
+    except np.linalg.LinAlgError:
+        pass  # a pivot below zero: the relation is looked for below
     factor = np.zeros((n, n))
     for i in range(n):
         before = solve_triangular(factor[:i, :i], correlations[i, :i], lower=True) if i else np.zeros(0)
