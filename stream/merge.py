@@ -21,12 +21,13 @@ BYTES_PER_QUOTE = 100
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The events of one record, and where it stood."""
+    """The events of one record, where it stood, and how many quotes they weigh."""
 
     partition: TopicPartition
     offset: int
     event_time_ns: int
     events: list[Decoded]
+    weight: int
 
 
 class Merge:
@@ -47,8 +48,9 @@ class Merge:
     def push(self, partition: TopicPartition, offset: int, events: list[Decoded]) -> None:
         """Take the events of the next record of `partition`."""
         waiting = self._waiting[partition]
-        waiting.append(Merged(partition, offset, _order_time_ns(events), events))
-        self._held[partition] += _weight(events)
+        weight = sum(map(_weight, events))
+        waiting.append(Merged(partition, offset, _order_time_ns(events), events, weight))
+        self._held[partition] += weight
         self.depth += 1
         if len(waiting) == 1:
             self._empty.discard(partition)
@@ -62,7 +64,7 @@ class Merge:
             _, partition, _ = heappop(self._heads)
             waiting = self._waiting[partition]
             merged = waiting.popleft()
-            self._held[partition] -= _weight(merged.events)
+            self._held[partition] -= merged.weight
             self.depth -= 1
             if waiting:
                 self._offer(partition)
@@ -93,13 +95,10 @@ def _order_time_ns(events: list[Decoded]) -> int:
     return 0
 
 
-def _weight(events: list[Decoded]) -> int:
-    """What the events of a record take up, in quotes. Not zero: a thousand empty records are a thousand records."""
-    return sum(
-        max(1, len(event.instruments))
-        if isinstance(event, Quotes)
-        else 1 + len(event.record.value or b"") // BYTES_PER_QUOTE
-        if isinstance(event, Refused)
-        else 1
-        for event in events
-    )
+def _weight(event: Decoded) -> int:
+    """What an event takes up, in quotes. Never zero: a thousand empty records are a thousand records."""
+    if isinstance(event, Quotes):
+        return len(event.instruments) or 1
+    if isinstance(event, Refused):
+        return 1 + len(event.record.value or b"") // BYTES_PER_QUOTE
+    return 1
