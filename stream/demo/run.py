@@ -141,10 +141,9 @@ class Demo:
             self._encoder.send(self._writer, position)
             self._desk.sent += 1
         self._writer.flush()
-        # The last day's timestep closes with the first quote of the next day.
-        awaited_ns = history[-2].event_time_ns
+        # The opening positions come last in event time: once each book is solved, the whole history was.
         give_up_s = time.monotonic() + START_TIMEOUT_S
-        while self._desk.model is None or self._desk.model.event_time_ns < awaited_ns:
+        while len(self._desk.residuals) < len(self._desk.books):
             self._read(0.2)
             if self._stop():
                 return
