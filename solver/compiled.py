@@ -14,6 +14,6 @@ def compiled(kernel: Kernel) -> Kernel:
     """Compile `kernel` with numba and keep the machine code in a cache on disk.
 
     IEEE arithmetic is kept (no fast-math): a replay on the same machine gives the same bits. `solver.warm.warm_kernels`
-    calls every kernel once, so that none is compiled while messages wait.
+    calls every kernel of the live path once, so that none is compiled while messages wait.
     """
     return cast(Kernel, njit(cache=True, nogil=True)(kernel))

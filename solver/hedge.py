@@ -621,16 +621,19 @@ def _search(
                 branch, furthest = j, away
         square = _residual(terms, h)[1]
         if square <= within and (lower_risk or _is_better(terms.cost, h, best)):
-            best[:] = h
+            for j in range(m):
+                best[j] = h[j]
             best_square = square
         if branch < 0:
             continue
         # The half nearer to the relaxed value goes last, so that it is next.
         split = min(math.floor(x[k, branch]), hi[k, branch] - 1)
         up, down = (k + 1, k) if x[k, branch] > split + 0.5 else (k, k + 1)
-        lo[k + 1] = lo[k]
-        hi[k + 1] = hi[k]
-        x[k + 1] = x[k]
+        # Entry by entry: numba would compile the error messages of a slice assignment for two seconds.
+        for j in range(m):
+            lo[k + 1, j] = lo[k, j]
+            hi[k + 1, j] = hi[k, j]
+            x[k + 1, j] = x[k, j]
         weight[k + 1] = weight[k]
         lo[up, branch] = split + 1
         hi[down, branch] = split

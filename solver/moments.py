@@ -44,11 +44,14 @@ def _slide(
     count, position = counters[0], counters[1]
     full = count == ring.shape[0]
     if full:
-        evicted[:] = ring[position]
+        for i in range(row.size):
+            evicted[i] = ring[position, i]
         _add_outer(high, low, evicted, -1.0)
     else:
         counters[0] = count + 1
-    ring[position] = row
+    # Entry by entry: numba would compile the error messages of a slice assignment for two seconds.
+    for i in range(row.size):
+        ring[position, i] = row[i]
     _add_outer(high, low, row, 1.0)
     counters[1] = (position + 1) % ring.shape[0]
     return 1 if full else 0

@@ -192,6 +192,8 @@ def schema(*, write: Annotated[Path | None, Parameter(help="Folder to write the 
 def warm() -> int:
     """Compile the numeric kernels ahead of the first start; an installation does it once.
 
+    Those of the default objective; ``serve`` compiles what another one needs before it reads its first message.
+
     Example: ``betapack warm``
     """
     from solver.warm import warm_kernels

@@ -36,7 +36,7 @@ def line_steps(arrays: PackingArrays, multiples: IntArray, k: int, far: bool) ->
     q = arrays.residual
     low = float(arrays.lower[k] - multiples[k])
     high = float(arrays.upper[k] - multiples[k])
-    wanted = np.empty(2 * n + 70)
+    wanted = np.empty(2 * n + 75)
     count = 0
     slope = 0.0
     curvature = 0.0
@@ -61,6 +61,15 @@ def line_steps(arrays: PackingArrays, multiples: IntArray, k: int, far: bool) ->
         wanted[count] = np.floor(slope / curvature)
         wanted[count + 1] = np.ceil(slope / curvature)
         count += 2
+        if arrays.cost[k] > 0.0:
+            # Where the cost of one direction balances the slope of the variance, and the kink between them.
+            pull = 0.5 * arrays.cost[k]
+            wanted[count] = np.floor((slope + pull) / curvature)
+            wanted[count + 1] = np.ceil((slope + pull) / curvature)
+            wanted[count + 2] = np.floor((slope - pull) / curvature)
+            wanted[count + 3] = np.ceil((slope - pull) / curvature)
+            wanted[count + 4] = float(-multiples[k])
+            count += 5
     power = 1.0
     while power < (max(high, -low) if far else 2.0):
         wanted[count] = power
@@ -86,10 +95,14 @@ def line_steps(arrays: PackingArrays, multiples: IntArray, k: int, far: bool) ->
 
 
 @compiled
-def climb_down(arrays: PackingArrays, multiples: IntArray) -> int:
-    """Move `multiples` (K,) by the best step of one item until none helps; returns how many candidates were judged."""
+def climb_down(arrays: PackingArrays, multiples: IntArray) -> tuple[int, float]:
+    """Move `multiples` (K,) by the best step of one item until none helps.
+
+    Returns how many candidates were judged and the value of the second best of them, infinite without one.
+    """
     best = multiples.copy()
     _, value, tie = evaluate(arrays, best)
+    second = np.inf
     nodes = 1
     improved = True
     while improved:
@@ -102,10 +115,13 @@ def climb_down(arrays: PackingArrays, multiples: IntArray) -> int:
                 nodes += 1
                 if kept and precedes(trial_value, trial_tie, trial, value, tie, best):
                     copy_multiples(trial, best)
+                    second = value
                     value, tie = trial_value, trial_tie
                     improved = True
+                elif kept and trial_value < second and precedes(value, tie, best, trial_value, trial_tie, trial):
+                    second = trial_value
         copy_multiples(best, multiples)
-    return nodes
+    return nodes, second
 
 
 def pack_greedily(problem: PackingProblem) -> Packing:
@@ -116,6 +132,13 @@ def pack_greedily(problem: PackingProblem) -> Packing:
     candidates judged.
     """
     multiples = np.zeros_like(problem.lower)
-    nodes = climb_down(problem.arrays, multiples)
+    nodes, second = climb_down(problem.arrays, multiples)
     proven = multiples.size == 0 or problem.key(multiples) == (0.0, 0.0)
-    return finish(problem, multiples, lower_bound=0.0, proven=proven, effort_nodes=nodes)
+    return finish(
+        problem,
+        multiples,
+        lower_bound=0.0,
+        proven=proven,
+        effort_nodes=nodes,
+        second_best=second if np.isfinite(second) else None,
+    )

@@ -24,16 +24,16 @@ from solver.packing.problem import (
     copy_multiples,
     evaluate,
     finish,
-    fits,
     precedes,
 )
+from solver.packing.repair import repair
+from solver.packing.tighten import TIGHTEN_PASSES, tighten
+from solver.packing.volume_search import pack_volume
 
 # A few milliseconds for a dozen assets and twenty items.
 DEFAULT_MAX_NODES = 5_000
 # Nodes between two looks at the clock: some tenths of a millisecond.
 BATCH_NODES = 256
-# Passes over the rows when a box is tightened. The first pass does most, and every child is tightened again.
-TIGHTEN_PASSES = 2
 # Coordinate sweeps of the relaxed variance: enough at the root, where the first packing is rounded from it, and at most
 # in a child, which starts where its parent stopped. The bound is valid after any number, and good enough to stop once
 # its shortfall is a small share of the variance.
@@ -55,52 +55,6 @@ class Boxes(NamedTuple):
     item_risk: FloatArray  # (K, n), items @ Sigma
     span: FloatArray  # (K,), sum of the standalone risks of one lot's legs: what is branched on
     rounding: float  # taken off every bound on the variance
-
-
-@compiled
-def tighten(arrays: PackingArrays, low: IntArray, high: IntArray, passes: int) -> bool:
-    """Shrink the box ``low <= omega <= high`` in place to what the mode `inside` leaves; False if nothing is left.
-
-    Row by row: what one item may pack into an asset is the room in that asset less what the other items must pack, and
-    plus what they can take back. So an asset that is not held and that only one item touches forces the item to zero.
-    """
-    for _ in range(passes):
-        changed = False
-        for i in range(arrays.position.shape[0]):
-            least = 0.0
-            most = 0.0
-            for k in range(low.shape[0]):
-                leg = arrays.items[k, i]
-                least += min(leg * low[k], leg * high[k])
-                most += max(leg * low[k], leg * high[k])
-            # The limits of `fits`, and room for the rounding of the two sums above.
-            slack = arrays.leg_tolerance[i] + 1e-14 * max(most, -least)
-            floor = min(arrays.position[i], 0.0) - slack
-            ceiling = max(arrays.position[i], 0.0) + slack
-            if least > ceiling or most < floor:
-                return False
-            for k in range(low.shape[0]):
-                leg = arrays.items[k, i]
-                if leg == 0.0 or low[k] == high[k]:
-                    continue
-                own_least = min(leg * low[k], leg * high[k])
-                own_most = max(leg * low[k], leg * high[k])
-                down = (floor - (most - own_most)) / leg
-                up = (ceiling - (least - own_least)) / leg
-                # Clamped before the conversion: a tiny leg makes quotients that no integer holds.
-                new_low = int(min(max(np.ceil(min(down, up)), low[k]), high[k] + 1))
-                new_high = int(max(min(np.floor(max(down, up)), high[k]), low[k] - 1))
-                if new_low > new_high:
-                    return False
-                if new_low != low[k] or new_high != high[k]:
-                    changed = True
-                    low[k] = new_low
-                    high[k] = new_high
-                    least += min(leg * new_low, leg * new_high) - own_least
-                    most += max(leg * new_low, leg * new_high) - own_most
-        if not changed:
-            break
-    return True
 
 
 @compiled
@@ -165,11 +119,21 @@ def relaxed_variance(arrays: PackingArrays, boxes: Boxes, b: int, sweeps: int) -
 
 
 @compiled
+def least_cost(cost: FloatArray, low: IntArray, high: IntArray) -> float:
+    """The least that the lots of a packing in the box cost."""
+    total = 0.0
+    for k in range(low.shape[0]):
+        total += cost[k] * max(low[k], -high[k], 0)
+    return total
+
+
+@compiled
 def bound_box(arrays: PackingArrays, boxes: Boxes, b: int) -> None:
     """Fill in value and tie of box `b`.
 
     Volume and determinant are monotone in every |q_i|, so their value with each |q_i| at the smallest it can reach in
-    the box bounds them. The determinant is zero once one leg can be flat; the variance then bounds its tie-break.
+    the box bounds them. The determinant is zero once one leg can be flat; the variance then bounds its tie-break. The
+    least cost of the box comes on top.
     """
     low = boxes.low[b]
     high = boxes.high[b]
@@ -188,6 +152,7 @@ def bound_box(arrays: PackingArrays, boxes: Boxes, b: int) -> None:
             boxes.value[b] = variance
         else:
             boxes.tie[b] = variance
+    boxes.value[b] += least_cost(arrays.cost, low, high)
 
 
 @compiled
@@ -267,68 +232,6 @@ def copy_box(boxes: Boxes, source: int, target: int) -> None:
         boxes.relaxed[target, k] = boxes.relaxed[source, k]
     boxes.value[target] = boxes.value[source]
     boxes.tie[target] = boxes.tie[source]
-
-
-@compiled
-def overhang(held: float, residual: float) -> float:
-    """By how much what is packed of one asset exceeds the held position or flips its sign; negative inside."""
-    packed = held - residual
-    return max(packed - max(held, 0.0), min(held, 0.0) - packed)
-
-
-@compiled
-def excess(arrays: PackingArrays, multiples: IntArray) -> float:
-    """How far the packed legs of `multiples` stand outside the position, in units of each asset's leg tolerance."""
-    if fits(arrays, multiples):
-        return 0.0
-    total = 0.0
-    for i in range(arrays.position.shape[0]):
-        beyond = overhang(arrays.position[i], arrays.residual[i])
-        if beyond > 0.0:
-            total += beyond / arrays.leg_tolerance[i]
-    return total
-
-
-@compiled
-def repair(arrays: PackingArrays, multiples: IntArray) -> int:
-    """Take lots out of `multiples` until they keep the mode; returns how many candidates were judged.
-
-    Each round takes from one item one lot, all lots, or as many as bring one leg back inside, whichever leaves the
-    least excess. Packing nothing is feasible, and is what remains if that gets nowhere.
-    """
-    nodes = 1
-    outside = excess(arrays, multiples)
-    for _ in range(4 * multiples.shape[0]):
-        if outside == 0.0:
-            return nodes
-        fits(arrays, multiples)
-        residual = arrays.residual.copy()
-        best = multiples.copy()
-        for k in range(multiples.shape[0]):
-            if multiples[k] == 0:
-                continue
-            trial = multiples.copy()
-            sign = 1 if multiples[k] > 0 else -1
-            for i in range(-2, arrays.position.shape[0]):
-                lots = 1.0 if i == -2 else float(abs(multiples[k]))
-                if i >= 0:
-                    if arrays.items[k, i] == 0.0:
-                        continue
-                    beyond = overhang(arrays.position[i], residual[i])
-                    lots = min(np.ceil(beyond / abs(arrays.items[k, i])), lots)
-                if lots < 1.0:
-                    continue
-                trial[k] = multiples[k] - sign * int(lots)
-                left = excess(arrays, trial)
-                nodes += 1
-                if left < outside:
-                    outside = left
-                    copy_multiples(trial, best)
-        copy_multiples(best, multiples)
-    if outside > 0.0:
-        for k in range(multiples.shape[0]):
-            multiples[k] = 0
-    return nodes
 
 
 @compiled
@@ -416,6 +319,7 @@ def pack_incrementally(
     start: IntArray | None = None,
     max_nodes: int = DEFAULT_MAX_NODES,
     should_stop: Callable[[], bool] | None = None,
+    enough: float = 0.0,
 ) -> Packing:
     """Improve the last multiples to a local optimum, then prove it or say how far from proven it is.
 
@@ -424,6 +328,10 @@ def pack_incrementally(
        that is proven by then, the same from the fractional packing of least variance, rounded: a search that starts
        from nothing packed ends in worse optima whatever the objective.
     3. What is left of `max_nodes` goes to a depth-first branch and bound.
+
+    For `volume` without a cost per lot see `solver.packing.volume_search.solve`: other moves, other bounds, best first,
+    and the second start is the rounded point of the root's linear programme. Its bounds and moves know no costs, so
+    `volume` with costs goes the general way, where the bound is weaker.
 
     Never worse than packing nothing or, where `start` is feasible, than `start`. Deterministic unless `should_stop`
     ends it. Between methods the tie-break can differ: what is within PROOF_TOLERANCE of the best is not searched for
@@ -434,6 +342,8 @@ def pack_incrementally(
     start : (K,) integer multiples, feasible or not; None, or nothing packed, is no start of its own.
     max_nodes : >= 1; checked between neighbourhoods, so some dozens more may go. Repairing is not held back by it.
     should_stop : asked before every BATCH_NODES nodes; True ends the search with the best so far.
+    enough : >= 0, in the objective's units; `volume` without costs stops at a gap of it, the others do not read it.
+        What is `proven` is not loosened by that.
 
     Raises
     ------
@@ -446,7 +356,11 @@ def pack_incrementally(
         raise IllPosed(f"start must be integers of shape {(items,)}, got {start.dtype} of shape {start.shape}")
     if max_nodes < 1:
         raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
+    if not enough >= 0.0:
+        raise IllPosed(f"enough must be >= 0, got {enough}")
 
+    if problem.objective == "volume" and not problem.arrays.cost.any():
+        return pack_volume(problem, start, max_nodes, should_stop, enough)
     low, high = problem.lower.copy(), problem.upper.copy()
     if problem.mode == "inside" and items:
         # Zero is feasible, so the box keeps it. As many passes as items: a chain of them is undone link by link.
@@ -455,7 +369,10 @@ def pack_incrementally(
     if not movable.size:
         return finish(problem, np.zeros_like(low), lower_bound=0.0, proven=True, effort_nodes=1)
     arrays = problem.arrays._replace(
-        items=np.ascontiguousarray(problem.arrays.items[movable]), lower=low[movable], upper=high[movable]
+        items=np.ascontiguousarray(problem.arrays.items[movable]),
+        lower=low[movable],
+        upper=high[movable],
+        cost=problem.arrays.cost[movable],
     )
 
     boxes = _root(arrays)

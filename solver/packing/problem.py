@@ -39,6 +39,7 @@ class PackingArrays(NamedTuple):
     position: FloatArray  # (n,)
     lower: IntArray  # (K,)
     upper: IntArray  # (K,)
+    cost: FloatArray  # (K,), per lot either way
     covariance: FloatArray  # (n, n)
     leg_tolerance: FloatArray  # (n,)
     inside: bool
@@ -84,8 +85,17 @@ def without_rounding_noise(value: float) -> float:
 
 
 @compiled
+def lot_cost(cost: FloatArray, multiples: IntArray) -> float:
+    """``cost @ |multiples|``, summed in the order of the items."""
+    total = 0.0
+    for k in range(multiples.shape[0]):
+        total += cost[k] * abs(multiples[k])
+    return total
+
+
+@compiled
 def evaluate(arrays: PackingArrays, multiples: IntArray) -> tuple[bool, float, float]:
-    """Whether `multiples` keep the mode, and if so their objective key at KEY_BITS (otherwise two zeros)."""
+    """Whether `multiples` keep the mode, and if so their key with costs, at KEY_BITS (otherwise two zeros)."""
     if not fits(arrays, multiples):
         return False, 0.0, 0.0
     value, tie = key_kernel(
@@ -96,6 +106,7 @@ def evaluate(arrays: PackingArrays, multiples: IntArray) -> tuple[bool, float, f
         arrays.determinant_of_sigma,
         arrays.factor,
     )
+    value += lot_cost(arrays.cost, multiples)
     return True, without_rounding_noise(value), without_rounding_noise(tie)
 
 
@@ -130,6 +141,8 @@ def precedes(
 class PackingProblem:
     """Which whole multiples of the items B leave the smallest residual ``q = Q - B @ omega``?
 
+    Minimised is ``objective(q) + cost_per_lot @ |omega|``; the objective of a result has the cost in it.
+
     Mode `inside`: no leg of the packed sum ``p = B @ omega`` exceeds the held position or flips its sign, so p_i lies
     between 0 and Q_i (up to LEG_TOLERANCE of the asset's largest leg in one lot). Mode `free`: only the bounds hold.
     Packing nothing is always feasible.
@@ -144,6 +157,8 @@ class PackingProblem:
     objective : "variance", "volume" or "determinant", see `solver.objective`.
     mode : "inside" or "free".
     epsilon : > 0, numeraire; the materiality floor, see `solver.objective.materiality_floor`.
+    cost_per_lot : (K,) >= 0, what one lot of each item costs in either direction, in the objective's own unit
+        (numeraire² for variance, none for volume); None is free of cost.
 
     Raises
     ------
@@ -158,10 +173,13 @@ class PackingProblem:
     objective: Objective
     mode: Mode
     epsilon: float
+    cost_per_lot: FloatArray | None = None
 
     def __post_init__(self) -> None:
         # One dtype and layout, so that each kernel is compiled once.
-        for name in ("B", "Q", "Sigma"):
+        for name in ("B", "Q", "Sigma", "cost_per_lot"):
+            if getattr(self, name) is None:
+                continue
             array = np.ascontiguousarray(getattr(self, name), dtype=np.float64)
             if not np.isfinite(array).all():
                 raise IllPosed(f"{name} must be finite, got NaN or infinity in it")
@@ -198,8 +216,15 @@ class PackingProblem:
         for name, bound in (("lower", self.lower), ("upper", self.upper)):
             if bound.shape != (self.B.shape[1],):
                 raise IllPosed(f"{name} must have shape {(self.B.shape[1],)}, one per column of B, got {bound.shape}")
+        if self.cost_per_lot is not None and self.cost_per_lot.shape != (self.B.shape[1],):
+            raise IllPosed(
+                f"cost_per_lot must have shape {(self.B.shape[1],)}, one per column of B, got {self.cost_per_lot.shape}"
+            )
 
     def _check_bounds(self) -> None:
+        if self.cost_per_lot is not None and (self.cost_per_lot < 0.0).any():
+            k = int(self.cost_per_lot.argmin())
+            raise IllPosed(f"cost_per_lot must be >= 0, got {self.cost_per_lot[k]} for item {k}")
         for k, (low, high) in enumerate(zip(self.lower.tolist(), self.upper.tolist(), strict=True)):
             if not -LARGEST_MULTIPLE <= low <= 0 <= high <= LARGEST_MULTIPLE:
                 raise IllPosed(
@@ -215,6 +240,31 @@ class PackingProblem:
         if smallest < -PSD_TOLERANCE * abs(float(np.trace(self.Sigma))):
             raise IllPosed(f"Sigma must be positive semi-definite, got the eigenvalue {smallest}")
 
+    def at_position(self, Q: FloatArray, lower: IntArray, upper: IntArray) -> PackingProblem:
+        """The same problem for another position and other bounds; items and covariance are not checked again.
+
+        Raises
+        ------
+        IllPosed : Q or a bound of another shape, not finite, not integers, or without zero between the bounds.
+        """
+        moved = object.__new__(PackingProblem)
+        # The cached properties too: `leg_tolerance` and the determinant in `arrays` depend on neither.
+        moved.__dict__.update(self.__dict__)
+        Q = np.ascontiguousarray(Q, dtype=np.float64)
+        if not np.isfinite(Q).all():
+            raise IllPosed("Q must be finite, got NaN or infinity in it")
+        if Q.shape != self.Q.shape:
+            raise IllPosed(f"Q must have shape {self.Q.shape}, got {Q.shape}")
+        for name, bound in (("Q", Q), ("lower", lower), ("upper", upper)):
+            if name != "Q" and not np.issubdtype(np.asarray(bound).dtype, np.integer):
+                raise IllPosed(f"{name} must hold integers, got dtype {np.asarray(bound).dtype}")
+            dtype = np.float64 if name == "Q" else np.int64
+            moved.__dict__[name] = np.ascontiguousarray(bound, dtype=dtype)
+        moved._check_shapes()
+        moved._check_bounds()
+        moved.__dict__["arrays"] = self.arrays._replace(position=moved.Q, lower=moved.lower, upper=moved.upper)
+        return moved
+
     @cached_property
     def leg_tolerance(self) -> FloatArray:
         """(n,) numeraire: LEG_TOLERANCE of the largest leg that one lot of any item has in each asset."""
@@ -228,6 +278,7 @@ class PackingProblem:
             position=self.Q,
             lower=self.lower,
             upper=self.upper,
+            cost=np.zeros(len(self.lower)) if self.cost_per_lot is None else self.cost_per_lot,
             covariance=self.Sigma,
             leg_tolerance=self.leg_tolerance,
             inside=self.mode == "inside",
@@ -247,9 +298,9 @@ class PackingProblem:
         return self.arrays.residual.copy()
 
     def key(self, multiples: IntArray) -> tuple[float, float]:
-        """The objective key of the residual of `multiples`, feasible or not; see `solver.objective.objective_key`."""
+        """The key of `multiples`, feasible or not: `solver.objective.objective_key` of the residual, plus the cost."""
         arrays = self.arrays
-        return key_kernel(
+        value, tie = key_kernel(
             arrays.objective_code,
             self.residual(multiples),
             arrays.covariance,
@@ -257,23 +308,29 @@ class PackingProblem:
             arrays.determinant_of_sigma,
             arrays.factor,
         )
+        return value + lot_cost(arrays.cost, multiples), tie
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Packing:
     """A feasible packing and what is known about how good it is.
 
+    It carries no elapsed time: the solver has no clock, so that a result is a function of its input alone. Whoever
+    calls it measures.
+
     Attributes
     ----------
     multiples : (K,) whole lots of each item.
     residual : (n,) what stays unhedged, numeraire.
-    objective, objective_before : the objective's value of the residual and with nothing packed.
+    objective, objective_before : the objective's value, costs included, of the residual and with nothing packed.
     lower_bound : a value that no feasible packing beats (by more than PROOF_TOLERANCE of the objective if `proven`).
     gap : ``objective - lower_bound``, >= 0.
     proven : no feasible packing is better. For `determinant` this covers its tie-break too, so a packing of determinant
         0 has gap 0 but is proven only when no other has less variance at determinant 0.
     effort_nodes : candidates and boxes evaluated; the same on every machine.
     stopped_by_clock : `should_stop` ended the search, so a second run may differ.
+    second_best : the objective of the best other packing known, None without one. The true runner-up from
+        `enumerate`; from the others that of the best one they came across, which may be no more than packing nothing.
     """
 
     multiples: IntArray
@@ -285,6 +342,7 @@ class Packing:
     proven: bool
     effort_nodes: int
     stopped_by_clock: bool
+    second_best: float | None
 
 
 def lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode) -> tuple[IntArray, IntArray]:
@@ -324,6 +382,7 @@ def finish(
     proven: bool,
     effort_nodes: int,
     stopped_by_clock: bool = False,
+    second_best: float | None = None,
 ) -> Packing:
     """Recompute everything from the multiples, check it against the problem, and make the result.
 
@@ -334,11 +393,12 @@ def finish(
     multiples : (K,) whole lots.
     lower_bound : a value of the objective that no feasible packing beats; ignored if `proven`.
     proven : no feasible packing precedes this one by more than PROOF_TOLERANCE.
+    second_best : the objective of another feasible packing, None if the method knows none but packing nothing.
 
     Raises
     ------
     ConstraintViolated : a multiple outside its bounds, a leg outside the position (`inside`), a bound above the value
-        it bounds, or a value that is not finite.
+        it bounds, a second best below it, or a value that is not finite.
     """
     multiples = np.array(multiples, dtype=np.int64)
     outside = np.flatnonzero((multiples < problem.lower) | (multiples > problem.upper))
@@ -368,6 +428,9 @@ def finish(
     elif lower_bound > objective * (1.0 + PROOF_TOLERANCE):
         raise ConstraintViolated(f"lower bound {lower_bound} must not exceed the objective {objective} it bounds")
     lower_bound = min(lower_bound, objective)
+    if second_best is not None and second_best < objective * (1.0 - PROOF_TOLERANCE):
+        raise ConstraintViolated(f"second best {second_best} must not be below the objective {objective}")
+    others = [other for other in (second_best, before if multiples.any() else None) if other is not None]
     return Packing(
         multiples=multiples,
         residual=problem.residual(multiples),
@@ -378,4 +441,6 @@ def finish(
         proven=proven,
         effort_nodes=effort_nodes,
         stopped_by_clock=stopped_by_clock,
+        # Not below the objective by what the keys of a search are rounded to.
+        second_best=max(min(others), objective) if others else None,
     )

@@ -1,0 +1,483 @@
+"""Local search and proof for the objective `volume`, both on the matrix ``P = (R⁻¹ + D²)⁻¹`` kept up to date.
+
+Everything is in units of the materiality floor: x_i = q_i σ_i / ε, R the correlation matrix, D = diag(x), so that
+``volume = log det(I + D R D) = log det(I + R diag(d))`` with d = x². As R may be singular, P is built as
+``R - R D (I + D R D)⁻¹ D R``, one asset after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from solver.arrays import FloatArray, IntArray
+from solver.compiled import compiled
+from solver.packing.problem import PackingArrays, copy_multiples, evaluate, precedes
+
+# Nodes that bounding one box counts as: some 10 µs at a dozen assets and twenty items, where a candidate takes 0.1 µs.
+# Less than that ratio, so that a budget of nodes is about the same time as for the other objectives.
+BOX_NODES = 8
+# Estimated relative error of P at which it is rebuilt; see `shift_precision`. A tenth of what is promised.
+DRIFT_LIMIT = 1e-10
+# A candidate whose determinant ratio is below 1 by less than this is no improvement, only rounding; whether it is a tie
+# with fewer lots is decided on keys made from scratch.
+RATIO_NOISE = 1e-11
+# Room in quotients of limits and legs before they are rounded to whole lots; every accepted step is judged exactly.
+STEP_SLACK = 1e-9
+
+
+class VolumeArrays(NamedTuple):
+    """A volume problem in units of the materiality floor, with the structure of its items, for kernels."""
+
+    items: FloatArray  # (K, n) x per lot
+    position: FloatArray  # (n,) x with nothing packed
+    least: FloatArray  # (n,) the smallest residual that the mode allows, -inf if `free`
+    most: FloatArray  # (n,) and the largest
+    tolerance: FloatArray  # (n,) residuals within it count as zero
+    scale: FloatArray  # (n,) x per numeraire
+    correlation: FloatArray  # (n, n)
+    lower: IntArray  # (K,)
+    upper: IntArray  # (K,)
+    leg_start: IntArray  # (K + 1,) where the legs of each item start in `leg`
+    leg: IntArray  # assets of the legs, item by item
+    leg_value: FloatArray  # and their x per lot
+    near: IntArray  # (pairs, 2) ordered pairs of items that share an asset
+
+
+def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
+    """Scale a problem's arrays and list who shares what with whom; O(K² n) in numpy."""
+    volatility = np.sqrt(np.maximum(np.diag(arrays.covariance), 0.0))
+    # An asset without risk counts nothing in the objective, but its limits hold: any scale will do.
+    scale = np.where(volatility > 0.0, volatility, 1.0) / arrays.epsilon
+    inverse = np.divide(1.0, volatility, out=np.zeros_like(volatility), where=volatility > 0.0)
+    touched = arrays.items != 0.0
+    shared = touched.astype(np.float64) @ touched.T.astype(np.float64) > 0.0
+    np.fill_diagonal(shared, False)
+    held = arrays.position
+    slack = arrays.leg_tolerance
+    unlimited = np.full_like(held, np.inf)
+    return VolumeArrays(
+        items=np.ascontiguousarray(arrays.items * scale),
+        position=held * scale,
+        least=(np.minimum(held, 0.0) - slack) * scale if arrays.inside else -unlimited,
+        most=(np.maximum(held, 0.0) + slack) * scale if arrays.inside else unlimited,
+        tolerance=slack * scale,
+        scale=scale,
+        correlation=np.ascontiguousarray(arrays.covariance * inverse[:, None] * inverse),
+        lower=arrays.lower,
+        upper=arrays.upper,
+        leg_start=np.concatenate([[0], np.cumsum(touched.sum(axis=1))]).astype(np.int64),
+        leg=np.nonzero(touched)[1].astype(np.int64),
+        leg_value=(arrays.items * scale)[touched],
+        near=np.argwhere(shared).astype(np.int64),
+    )
+
+
+@compiled
+def shift_precision(P: FloatArray, i: int, change: float, row: FloatArray) -> float:
+    """Update P for ``d_i += change`` and return the pivot ``1 + P_ii change``, > 0 in exact arithmetic.
+
+    Sherman-Morrison: ``P -= change / pivot · P_i P_i'``. The logarithms of the pivots add up to the change of the
+    volume (matrix determinant lemma). A pivot near zero magnifies earlier rounding by its inverse. O(n²); `row` (n,) is
+    overwritten.
+    """
+    n = P.shape[0]
+    pivot = 1.0 + P[i, i] * change
+    if pivot <= 0.0:
+        # Only rounding gets here; the smallest number that keeps what follows finite.
+        pivot = 1e-300
+    share = change / pivot
+    for m in range(n):
+        row[m] = P[i, m]
+    # The full square, though half would do: this form is vectorised, and four times as fast.
+    for j in range(n):
+        weight = share * row[j]
+        for m in range(n):
+            P[j, m] -= weight * row[m]
+    # 1 - share P_ii = 1 / pivot, without the cancellation.
+    for m in range(n):
+        P[i, m] = row[m] / pivot
+        P[m, i] = P[i, m]
+    return float(pivot)
+
+
+@compiled
+def refresh_precision(correlation: FloatArray, x: FloatArray, P: FloatArray, row: FloatArray) -> float:
+    """P from scratch for the residual x; returns the volume. O(n² · legs that are not flat); `row` is overwritten."""
+    n = x.shape[0]
+    for i in range(n):
+        for j in range(n):
+            P[i, j] = correlation[i, j]
+    total = 0.0
+    for i in range(n):
+        if x[i] != 0.0:
+            # For singular R rounding can take a variance below zero.
+            P[i, i] = max(P[i, i], 0.0)
+            total += math.log(shift_precision(P, i, x[i] * x[i], row))
+    return total
+
+
+@compiled
+def ratio_of_two(p_ii: float, p_jj: float, p_ij: float, change_i: float, change_j: float) -> float:
+    """``det(I + P_ss diag(change))`` for two legs."""
+    return (1.0 + p_ii * change_i) * (1.0 + p_jj * change_j) - p_ij * p_ij * change_i * change_j
+
+
+@compiled
+def determinant_ratio(P: FloatArray, legs: IntArray, change: FloatArray, count: int, work: FloatArray) -> float:
+    """``det(I_s + P_ss diag(change))`` for the first `count` = s legs: the factor of exp(volume). O(s³).
+
+    No pivoting: every leading minor is the ratio for some of the changes alone, so it is positive.
+    """
+    if count == 0:
+        return 1.0
+    i = legs[0]
+    if count == 1:
+        return float(1.0 + P[i, i] * change[0])
+    j = legs[1]
+    pair = ratio_of_two(P[i, i], P[j, j], P[i, j], change[0], change[1])
+    if count == 2:
+        return pair
+    if count == 3:
+        m = legs[2]
+        p_im = P[i, m] * P[i, m] * change[0] * change[2]
+        p_jm = P[j, m] * P[j, m] * change[1] * change[2]
+        cross = P[i, j] * P[j, m] * P[i, m] * change[0] * change[1] * change[2]
+        return float(
+            pair * (1.0 + P[m, m] * change[2])
+            + 2.0 * cross
+            - (1.0 + P[i, i] * change[0]) * p_jm
+            - (1.0 + P[j, j] * change[1]) * p_im
+        )
+    ratio = 1.0
+    for a in range(count):
+        for b in range(count):
+            work[a, b] = P[legs[a], legs[b]] * change[b]
+        work[a, a] += 1.0
+    for a in range(count):
+        pivot = work[a, a]
+        ratio *= pivot
+        if pivot <= 0.0:
+            return float(ratio)
+        for b in range(a + 1, count):
+            factor = work[b, a] / pivot
+            if factor != 0.0:
+                for c in range(a + 1, count):
+                    work[b, c] -= factor * work[a, c]
+    return float(ratio)
+
+
+class Search(NamedTuple):
+    """Where a local search stands, and room to work in."""
+
+    multiples: IntArray  # (K,) the packing it stands at
+    x: FloatArray  # (n,) its residual
+    P: FloatArray  # (n, n)
+    state: FloatArray  # (3,) objective and tie-break key at KEY_BITS, estimated error of P
+    trial: IntArray  # (K,)
+    legs: IntArray  # (n,)
+    change: FloatArray  # (n,)
+    work: FloatArray  # (n, n)
+    row: FloatArray  # (n,)
+    moved: FloatArray  # (n,)
+    steps: FloatArray  # (2 n + 4,)
+    found: FloatArray  # (2,) the steps of the move that a scan found
+
+
+def new_search(items: int, assets: int) -> Search:
+    """Room for a local search over so many items and assets."""
+    return Search(
+        multiples=np.zeros(items, dtype=np.int64),
+        x=np.zeros(assets),
+        P=np.zeros((assets, assets)),
+        state=np.zeros(3),
+        trial=np.zeros(items, dtype=np.int64),
+        legs=np.zeros(assets, dtype=np.int64),
+        change=np.zeros(assets),
+        work=np.zeros((assets, assets)),
+        row=np.zeros(assets),
+        moved=np.zeros(assets),
+        found=np.zeros(2),
+        steps=np.zeros(2 * assets + 4),
+    )
+
+
+@compiled
+def stand_at(volume: VolumeArrays, arrays: PackingArrays, search: Search) -> None:
+    """Derive everything in `search` from its multiples, from scratch: no bit depends on how they were reached."""
+    _, value, tie = evaluate(arrays, search.multiples)
+    for i in range(search.x.shape[0]):
+        search.x[i] = arrays.residual[i] * volume.scale[i]
+    refresh_precision(volume.correlation, search.x, search.P, search.row)
+    search.state[0] = value
+    search.state[1] = tie
+    search.state[2] = 0.0
+
+
+@compiled
+def accept(volume: VolumeArrays, arrays: PackingArrays, search: Search) -> bool:
+    """Move to `search.trial` if it precedes where the search stands, judged from scratch; P is updated, O(s n²)."""
+    kept, value, tie = evaluate(arrays, search.trial)
+    if not kept or not precedes(value, tie, search.trial, search.state[0], search.state[1], search.multiples):
+        return False
+    copy_multiples(search.trial, search.multiples)
+    search.state[0] = value
+    search.state[1] = tie
+    for i in range(search.x.shape[0]):
+        x = arrays.residual[i] * volume.scale[i]
+        if x != search.x[i]:
+            pivot = shift_precision(search.P, i, x * x - search.x[i] * search.x[i], search.row)
+            # Some ulp for the update itself, magnified where the variance grows back by 1 / pivot.
+            search.state[2] = (search.state[2] + 1e-15) / min(max(pivot, 1e-300), 1.0)
+            search.x[i] = x
+    if search.state[2] > DRIFT_LIMIT:
+        refresh_precision(volume.correlation, search.x, search.P, search.row)
+        search.state[2] = 0.0
+    return True
+
+
+@compiled
+def scan_items(volume: VolumeArrays, search: Search, first: int, count: int) -> tuple[int, int]:
+    """The first of `count` items from `first` on (cyclically) that a step of its own improves.
+
+    Its best step is left in ``search.found[0]``. Steps tried: one lot either way, the ends of its range, and the whole
+    lots on both sides of where a residual leg reaches zero: between those points the volume is concave along the line,
+    up to what happens within a lot. Returns how many items were passed over before it (`count` if none improves), and
+    the candidates judged.
+    """
+    # Every name bound once: attribute access in the loop would cost more than the arithmetic.
+    x, P, legs, change, steps, multiples = (
+        search.x,
+        search.P,
+        search.legs,
+        search.change,
+        search.steps,
+        search.multiples,
+    )
+    leg_start, leg, leg_value = volume.leg_start, volume.leg, volume.leg_value
+    least, most, tolerance = volume.least, volume.most, volume.tolerance
+    nodes = 0
+    for passed in range(count):
+        k = (first + passed) % multiples.shape[0]
+        held = float(multiples[k])
+        low = volume.lower[k] - held
+        high = volume.upper[k] - held
+        begin, end = leg_start[k], leg_start[k + 1]
+        wanted = 0
+        for a in range(begin, end):
+            i = leg[a]
+            inverse = 1.0 / leg_value[a]
+            flat = x[i] * inverse
+            if most[i] < np.inf:
+                one = (x[i] - least[i]) * inverse
+                two = (x[i] - most[i]) * inverse
+                low = max(low, math.ceil(min(one, two) - STEP_SLACK))
+                high = min(high, math.floor(max(one, two) + STEP_SLACK))
+            steps[wanted] = math.floor(flat)
+            steps[wanted + 1] = math.ceil(flat)
+            wanted += 2
+        if low >= high:
+            continue
+        steps[wanted] = 1.0
+        steps[wanted + 1] = -1.0
+        steps[wanted + 2] = low
+        steps[wanted + 3] = high
+        best = 1.0 + RATIO_NOISE
+        best_step = 0.0
+        for c in range(wanted + 4):
+            step = min(max(steps[c], low), high)
+            if step == 0.0:
+                continue
+            new = True
+            for b in range(c):
+                new = new and steps[b] != step
+            steps[c] = step
+            if not new:
+                continue
+            legal = True
+            for a in range(begin, end):
+                i = leg[a]
+                moved = x[i] - step * leg_value[a]
+                if moved < least[i] or moved > most[i]:
+                    legal = False
+                    break
+                if abs(moved) <= tolerance[i]:
+                    moved = 0.0
+                legs[a - begin] = i
+                change[a - begin] = moved * moved - x[i] * x[i]
+            if not legal:
+                continue
+            nodes += 1
+            if end - begin == 2:
+                i, j = legs[0], legs[1]
+                ratio = ratio_of_two(P[i, i], P[j, j], P[i, j], change[0], change[1])
+            else:
+                ratio = determinant_ratio(P, legs, change, end - begin, search.work)
+            # At a tie only fewer lots are worth a closer look.
+            if ratio < best and (ratio < 1.0 - RATIO_NOISE or abs(held + step) < abs(held)):
+                best = ratio
+                best_step = step
+        if best_step != 0.0:
+            search.found[0] = best_step
+            return passed, nodes
+    return count, nodes
+
+
+@compiled
+def scan_pairs(volume: VolumeArrays, search: Search, first: int, count: int) -> tuple[int, int]:
+    """The first of `count` pairs from `first` on (cyclically) that a joint step of its two items improves.
+
+    Its best steps are left in `search.found`. The first item takes one lot either way, is dropped, or takes as many
+    lots as exhaust or restore one of its legs. The second then puts a shared asset back to where it was or takes it to
+    zero, to the whole lot on either side. Returns how many pairs were passed over, and the candidates judged.
+    """
+    x, P, legs, change, multiples, moved_x = (
+        search.x,
+        search.P,
+        search.legs,
+        search.change,
+        search.multiples,
+        search.moved,
+    )
+    leg_start, leg, leg_value, items = volume.leg_start, volume.leg, volume.leg_value, volume.items
+    least, most, tolerance, position = volume.least, volume.most, volume.tolerance, volume.position
+    pairs = volume.near.shape[0]
+    nodes = 0
+    for passed in range(count):
+        at = (first + passed) % pairs
+        k, other = volume.near[at, 0], volume.near[at, 1]
+        if volume.lower[k] == volume.upper[k] or volume.lower[other] == volume.upper[other]:
+            continue
+        held, other_held = float(multiples[k]), float(multiples[other])
+        begin, end = leg_start[k], leg_start[k + 1]
+        other_begin, other_end = leg_start[other], leg_start[other + 1]
+        best = 1.0 + RATIO_NOISE
+        best_step = 0.0
+        for move in range(3 + 2 * (end - begin)):
+            if move < 2:
+                step = 1.0 - 2.0 * move
+            elif move == 2:
+                step = -held
+            else:
+                i = leg[begin + (move - 3) // 2]
+                target = x[i] if (move - 3) % 2 == 0 else x[i] - position[i]
+                # Towards zero, so that the limit holds.
+                step = float(math.trunc(target / items[k, i]))
+            if step == 0.0 or (move >= 2 and abs(step) == 1.0):
+                continue
+            if held + step < volume.lower[k] or held + step > volume.upper[k]:
+                continue
+            legal = True
+            for a in range(begin, end):
+                i = leg[a]
+                moved_x[a - begin] = x[i] - step * leg_value[a]
+                if items[other, i] == 0.0 and (moved_x[a - begin] < least[i] or moved_x[a - begin] > most[i]):
+                    legal = False
+                    break
+            if not legal:
+                continue
+            for shared in range(begin, end):
+                i = leg[shared]
+                other_leg = items[other, i]
+                if other_leg == 0.0:
+                    continue
+                to_zero = math.floor(moved_x[shared - begin] / other_leg)
+                back = math.floor((moved_x[shared - begin] - x[i]) / other_leg)
+                for choice in range(4):
+                    other_step = to_zero + choice if choice < 2 else back + (choice - 2)
+                    if other_step == 0.0 or (choice >= 2 and (other_step == to_zero or other_step == to_zero + 1.0)):
+                        continue
+                    if other_held + other_step < volume.lower[other] or other_held + other_step > volume.upper[other]:
+                        continue
+                    legal = True
+                    for a in range(begin, end):
+                        j = leg[a]
+                        moved = moved_x[a - begin] - other_step * items[other, j]
+                        if moved < least[j] or moved > most[j]:
+                            legal = False
+                            break
+                        if abs(moved) <= tolerance[j]:
+                            moved = 0.0
+                        legs[a - begin] = j
+                        change[a - begin] = moved * moved - x[j] * x[j]
+                    if not legal:
+                        continue
+                    # Not counted up from 0: numba would compile `determinant_ratio` once more for the literal.
+                    legs_count = end - begin
+                    for a in range(other_begin, other_end):
+                        j = leg[a]
+                        if items[k, j] != 0.0:
+                            continue
+                        moved = x[j] - other_step * leg_value[a]
+                        if moved < least[j] or moved > most[j]:
+                            legal = False
+                            break
+                        if abs(moved) <= tolerance[j]:
+                            moved = 0.0
+                        legs[legs_count] = j
+                        change[legs_count] = moved * moved - x[j] * x[j]
+                        legs_count += 1
+                    if not legal:
+                        continue
+                    nodes += 1
+                    ratio = determinant_ratio(P, legs, change, legs_count, search.work)
+                    if ratio < best and (
+                        ratio < 1.0 - RATIO_NOISE
+                        or abs(held + step) + abs(other_held + other_step) < abs(held) + abs(other_held)
+                    ):
+                        best = ratio
+                        best_step = step
+                        search.found[1] = other_step
+        if best_step != 0.0:
+            search.found[0] = best_step
+            return passed, nodes
+    return count, nodes
+
+
+@compiled
+def is_local_optimum(volume: VolumeArrays, progress: IntArray) -> bool:
+    """Whether no item and no pair has helped since the last improvement."""
+    return bool(progress[1] >= volume.items.shape[0] and progress[3] >= volume.near.shape[0])
+
+
+@compiled
+def descend_volume(
+    volume: VolumeArrays, arrays: PackingArrays, search: Search, progress: IntArray, max_nodes: int
+) -> int:
+    """Improve where `search` stands towards a local optimum; returns the candidates judged.
+
+    Items one at a time until none helps, then pairs that share an asset, and items again after a pair helped.
+    `progress` (4,) carries from call to call: the next item, how many items in a row did not help, the next pair, how
+    many pairs in a row did not help. The budget is looked at between improvements.
+    """
+    items = volume.items.shape[0]
+    pairs = volume.near.shape[0]
+    nodes = 0
+    while nodes < max_nodes and not is_local_optimum(volume, progress):
+        copy_multiples(search.multiples, search.trial)
+        if progress[1] < items:
+            passed, spent = scan_items(volume, search, progress[0], items - progress[1])
+            k = (progress[0] + passed) % items
+            progress[0] = k
+            progress[1] += passed
+            if progress[1] < items:
+                search.trial[k] += int(search.found[0])
+                progress[0] = (k + 1) % items
+                progress[1] += 1
+        else:
+            passed, spent = scan_pairs(volume, search, progress[2], pairs - progress[3])
+            at = (progress[2] + passed) % pairs
+            progress[2] = at
+            progress[3] += passed
+            if progress[3] < pairs:
+                search.trial[volume.near[at, 0]] += int(search.found[0])
+                search.trial[volume.near[at, 1]] += int(search.found[1])
+                progress[2] = (at + 1) % pairs
+                progress[3] += 1
+        nodes += spent + 1
+        if accept(volume, arrays, search):
+            progress[1] = 0
+            progress[3] = 0
+    return nodes

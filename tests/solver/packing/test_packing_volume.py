@@ -1,0 +1,390 @@
+"""Kept precision, local search, bounds and live packing for the objective `volume`, against fresh factorisations."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from solver.compiled import compiled
+from solver.errors import IllPosed
+from solver.objective import materiality_floor
+from solver.packing.enumerate import pack_by_enumeration
+from solver.packing.exact import pack_exactly
+from solver.packing.incremental import pack_incrementally
+from solver.packing.problem import Mode, PackingProblem, evaluate, lot_bounds
+from solver.packing.repair import repair
+from solver.packing.volume import (
+    DRIFT_LIMIT,
+    accept,
+    descend_volume,
+    determinant_ratio,
+    is_local_optimum,
+    new_search,
+    refresh_precision,
+    shift_precision,
+    stand_at,
+    volume_arrays,
+)
+from solver.packing.volume_proof import bound_node, least_of_marginal, new_nodes, open_root
+from solver.packing.volume_search import LivePacker
+
+LOT = 1e5
+seeds = st.integers(0, 2**32 - 1)
+
+
+def make(
+    seed: int, n: int, K: int, mode: Mode = "inside", lots: float = 30.0, rank: int | None = None
+) -> PackingProblem:
+    """Pairs and triples over n assets; a covariance of the given rank."""
+    chance = np.random.default_rng(seed)
+    factors = 0.005 * chance.normal(size=(n, rank or 2 * n))
+    Sigma = factors @ factors.T
+    B = np.zeros((n, K))
+    for k in range(K):
+        legs = chance.choice(n, size=min(n, int(chance.integers(2, 4))), replace=False)
+        B[legs, k] = -LOT * chance.uniform(0.4, 1.2, size=len(legs))
+        B[legs[0], k] = LOT
+    Q = lots * LOT * chance.normal(size=n)
+    lower, upper = lot_bounds(B, Q, mode)
+    return PackingProblem(
+        B=B,
+        Q=Q,
+        lower=lower,
+        upper=upper,
+        Sigma=Sigma,
+        objective="volume",
+        mode=mode,
+        epsilon=materiality_floor(LOT, Sigma),
+    )
+
+
+def slogdet_volume(problem: PackingProblem, q: Any) -> float:
+    """The definition, by numpy."""
+    gram = np.outer(q, q) * problem.Sigma / problem.epsilon**2
+    return float(np.linalg.slogdet(np.eye(len(q)) + gram)[1])
+
+
+def inverse_precision(correlation: Any, x: Any) -> Any:
+    """R - R D (I + D R D)⁻¹ D R by numpy, which no update led to."""
+    scaled = correlation * x
+    return correlation - scaled @ np.linalg.solve(np.eye(len(x)) + x[:, None] * scaled, scaled.T)
+
+
+@pytest.mark.parametrize("rank", [None, 1, 3])
+def test_precision_from_scratch_is_the_inverse(rank: int | None) -> None:
+    """P equals (R⁻¹ + D²)⁻¹ in the form for singular R, and the pivots add up to the volume; flat legs included."""
+    for seed in range(20):
+        problem = make(seed, 8, 5, rank=rank)
+        volume = volume_arrays(problem.arrays)
+        x = volume.position.copy()
+        x[seed % 8] = 0.0
+        P, row = np.empty((8, 8)), np.empty(8)
+        total = refresh_precision(volume.correlation, x, P, row)
+        np.testing.assert_allclose(P, inverse_precision(volume.correlation, x), atol=1e-9)
+        assert total == pytest.approx(slogdet_volume(problem, x / volume.scale), rel=1e-9)
+
+
+@pytest.mark.parametrize("legs", [0, 1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize("rank", [None, 2])
+def test_determinant_ratio_is_the_change_of_volume(legs: int, rank: int | None) -> None:
+    """The matrix determinant lemma for every written-out size, against two slogdets."""
+    chance = np.random.default_rng(legs)
+    for seed in range(20):
+        problem = make(seed, 7, 3, rank=rank)
+        volume = volume_arrays(problem.arrays)
+        x = 3.0 * chance.normal(size=7)
+        P = np.empty((7, 7))
+        refresh_precision(volume.correlation, x, P, np.empty(7))
+        moved = x.copy()
+        touched = chance.choice(7, size=legs, replace=False)
+        moved[touched] = 3.0 * chance.normal(size=legs)
+        change = np.zeros(7)
+        change[:legs] = moved[touched] ** 2 - x[touched] ** 2
+        padded = np.zeros(7, dtype=np.int64)
+        padded[:legs] = touched
+        ratio = determinant_ratio(P, padded, change, legs, np.empty((7, 7)))
+        expected = slogdet_volume(problem, moved / volume.scale) - slogdet_volume(problem, x / volume.scale)
+        # 1e-9: what is promised of P.
+        assert np.log(ratio) == pytest.approx(expected, abs=1e-9)
+
+
+@compiled
+def wander(correlation: Any, x: Any, P: Any, row: Any, moves: Any, size: Any) -> float:
+    """Random moves with the refreshing rule of `accept`; the largest distance from a fresh P, looked at at times."""
+    worst = 0.0
+    drift = 0.0
+    n = x.shape[0]
+    fresh = np.empty_like(P)
+    for step in range(moves.shape[0]):
+        i = moves[step]
+        moved = size[step]
+        pivot = shift_precision(P, i, moved * moved - x[i] * x[i], row)
+        drift = (drift + 1e-15) / min(max(pivot, 1e-300), 1.0)
+        x[i] = moved
+        if drift > DRIFT_LIMIT:
+            refresh_precision(correlation, x, P, row)
+            drift = 0.0
+        if step % 97 == 0:
+            refresh_precision(correlation, x, fresh, row)
+            for j in range(n):
+                for m in range(n):
+                    worst = max(worst, abs(P[j, m] - fresh[j, m]))
+    return worst
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+def test_precision_does_not_drift_over_a_million_moves(rank: int | None) -> None:
+    """Kept P stays within 1e-9 of a fresh one, also when legs jump between flat and a thousand lots."""
+    problem = make(1, 6, 3, rank=rank)
+    volume = volume_arrays(problem.arrays)
+    chance = np.random.default_rng(2)
+    moves = chance.integers(0, 6, 1_000_000)
+    size = 10.0 ** chance.uniform(-2, 3, 1_000_000)
+    size[chance.random(1_000_000) < 0.2] = 0.0
+    x, P, row = volume.position.copy(), np.empty((6, 6)), np.empty(6)
+    refresh_precision(volume.correlation, x, P, row)
+    assert wander(volume.correlation, x, P, row, moves, size) <= 1e-9
+    np.testing.assert_allclose(P, inverse_precision(volume.correlation, x), atol=1e-8)
+
+
+@pytest.mark.parametrize("mode", ["inside", "free"])
+def test_local_search_keeps_its_state(mode: Mode) -> None:
+    """At the local optimum, objective, residual and P are those of the multiples, and it is no worse than the start."""
+    for seed in range(10):
+        problem = make(seed, 9, 12, mode)
+        volume, search = volume_arrays(problem.arrays), new_search(12, 9)
+        stand_at(volume, problem.arrays, search)
+        before = search.state[0]
+        progress = np.zeros(4, dtype=np.int64)
+        while not is_local_optimum(volume, progress):
+            descend_volume(volume, problem.arrays, search, progress, 100)
+        assert search.state[0] < before
+        kept, value, _ = evaluate(problem.arrays, search.multiples)
+        assert kept
+        assert search.state[0] == value
+        np.testing.assert_array_equal(search.x, problem.residual(search.multiples) * volume.scale)
+        np.testing.assert_allclose(search.P, inverse_precision(volume.correlation, search.x), atol=1e-9)
+        # One lot of any item, either way, does not help.
+        for k in range(12):
+            for lots in (-1, 1):
+                moved = search.multiples.copy()
+                moved[k] += lots
+                kept, other, _ = evaluate(problem.arrays, moved)
+                if kept and problem.lower[k] <= moved[k] <= problem.upper[k]:
+                    assert other >= value
+        np.copyto(search.trial, search.multiples)
+        assert not accept(volume, problem.arrays, search)
+
+
+@given(seeds)
+@settings(max_examples=50, deadline=None)
+def test_repair_ends_inside(seed: int) -> None:
+    """Whatever the multiples, repaired ones keep the mode and none grows."""
+    problem = make(seed, 6, 8)
+    multiples = np.random.default_rng(seed).integers(-60, 61, size=8)
+    repaired = multiples.copy()
+    repair(problem.arrays, repaired)
+    assert evaluate(problem.arrays, repaired)[0]
+    assert (np.abs(repaired) <= np.abs(multiples)).all()
+
+
+@given(st.floats(0, 5), st.floats(-20, 20), st.floats(0, 20), st.floats(-4, 4))
+@settings(deadline=None)
+def test_least_of_marginal_against_a_grid(weight: float, low: float, width: float, slope: float) -> None:
+    """No point of a fine grid is below the minimum, and one is close to it."""
+    grid = np.linspace(low, low + width, 4_001)
+    least = 0.0 if grid[0] <= 0.0 <= grid[-1] else min(grid[0] ** 2, grid[-1] ** 2)
+    values = np.log1p(weight * np.maximum(grid**2 - least, 0.0)) - slope * grid
+    found = least_of_marginal(weight, low, low + width, slope)
+    assert found <= values.min() + 1e-9
+    # Half a grid step times the steepest slope.
+    assert found >= values.min() - (width / 8_000) * (abs(slope) + np.sqrt(weight)) - 1e-9
+
+
+@pytest.mark.parametrize("mode", ["inside", "free"])
+@pytest.mark.parametrize("rank", [None, 1, 2])
+def test_no_packing_beats_the_bound_of_its_box(mode: Mode, rank: int | None) -> None:
+    """Random boxes of residuals and multiples: every packing in them costs at least their bound."""
+    checked = 0
+    for seed in range(40):
+        problem = make(seed, 5, 4, mode, lots=6.0, rank=rank)
+        volume, chance = volume_arrays(problem.arrays), np.random.default_rng(seed)
+        nodes, best = new_nodes(volume, 4), new_search(4, 5)
+        stand_at(volume, problem.arrays, best)
+        open_root(volume, nodes, best)
+        for _ in range(25):
+            low = chance.integers(-6, 4, size=4)
+            high = low + chance.integers(0, 4, size=4)
+            low, high = np.maximum(low, problem.lower), np.minimum(high, problem.upper)
+            x_low, x_high = np.where(chance.random(5) < 0.5, volume.least, -3.0), volume.most.copy()
+            x_low, x_high = np.maximum(x_low, volume.least), np.where(chance.random(5) < 0.5, x_high, 6.0)
+            nodes.low[0], nodes.high[0], nodes.x_low[0], nodes.x_high[0] = low, high, x_low, x_high
+            nodes.bound[0] = 0.0
+            bound_node(volume, nodes, 0, 1e9)
+            bound = nodes.bound[0]
+            for _ in range(60):
+                multiples = np.array(
+                    [chance.integers(a, b + 1) if a <= b else a for a, b in zip(low, high, strict=True)]
+                )
+                x = problem.residual(multiples) * volume.scale
+                if (low <= high).all() and (x >= x_low).all() and (x <= x_high).all():
+                    kept, value, _ = evaluate(problem.arrays, multiples)
+                    if kept:
+                        checked += 1
+                        assert value >= bound * (1 - 1e-9), f"seed {seed}"
+    assert checked > 100
+
+
+@pytest.mark.parametrize("mode", ["inside", "free"])
+def test_proofs_and_bounds_against_enumeration(mode: Mode) -> None:
+    """Singular and regular covariances, wide ranges: a proof is right and a bound holds, from any start and budget."""
+    proven = 0
+    for seed in range(60):
+        problem = make(seed, 4, 3, mode, lots=4.0, rank=None if seed % 3 else 2)
+        optimum = pack_by_enumeration(problem).objective
+        start = np.random.default_rng(seed).integers(-8, 9, size=3)
+        for max_nodes in (1, 50, 500, 20_000):
+            packing = pack_incrementally(problem, start, max_nodes)
+            assert packing.lower_bound <= optimum * (1 + 1e-9), f"seed {seed}"
+            assert packing.objective >= optimum * (1 - 1e-9)
+            if packing.proven:
+                assert packing.objective <= optimum * (1 + 1e-9), f"seed {seed}"
+            assert type(packing.proven) is bool
+        proven += packing.proven
+    # Free residuals change sign, and a bound knows nothing of what whole lots leave until few of them are left.
+    assert proven >= (57 if mode == "inside" else 40)
+
+
+@pytest.mark.parametrize("mode", ["inside", "free"])
+def test_a_cost_per_lot_is_honoured(mode: Mode) -> None:
+    """Against enumeration: costs that matter change the packing, and costs of zero change no bit."""
+    changed = 0
+    for seed in range(20):
+        free_of_cost = make(seed, 4, 3, mode, lots=4.0)
+        start = np.array([1, 0, -1])
+        unchanged = pack_incrementally(replace(free_of_cost, cost_per_lot=np.zeros(3)), start)
+        assert np.array_equal(unchanged.multiples, pack_incrementally(free_of_cost, start).multiples)
+        problem = replace(free_of_cost, cost_per_lot=np.array([0.3, 0.05, 0.6]))
+        best = pack_by_enumeration(problem)
+        for method in (pack_incrementally, pack_exactly):
+            packing = method(problem, start, 200_000)
+            assert packing.proven
+            assert packing.objective == pytest.approx(best.objective, rel=1e-9)
+        changed += not np.array_equal(best.multiples, pack_by_enumeration(free_of_cost).multiples)
+    assert changed >= 5
+
+
+def test_enough_stops_at_the_gap_it_names() -> None:
+    """With `enough` the search ends earlier, at most that far above its bound, and does not claim a proof."""
+    problem = make(3, 8, 4, lots=20.0)
+    strict = pack_incrementally(problem, max_nodes=20_000)
+    loose = pack_incrementally(problem, max_nodes=20_000, enough=0.5)
+    assert loose.gap <= 0.5
+    assert loose.effort_nodes <= strict.effort_nodes
+    assert loose.proven == (loose.gap == 0.0)
+
+
+def test_the_bound_is_close_at_a_live_size() -> None:
+    """12 assets, 20 items: the search improves on descent from nothing, and ends near its bound."""
+    problem = make(12, 12, 20)
+    quick = pack_incrementally(problem, max_nodes=300)
+    packing = pack_incrementally(problem, max_nodes=20_000)
+    assert packing.objective <= quick.objective
+    # A full-rank set of items: what is left is what whole lots leave.
+    assert packing.gap < 0.05 * packing.objective_before
+
+
+def test_live_packing_is_a_function_of_its_arguments() -> None:
+    """A packer that lived through every step and one made afresh (a restart) give the same packing, bit for bit."""
+    problem = make(5, 12, 20)
+    chance = np.random.default_rng(6)
+    packer = LivePacker(problem.B, problem.Sigma, problem.epsilon, "inside")
+    Q, start = problem.Q.copy(), np.zeros(20, dtype=np.int64)
+    for step in range(40):
+        Q = Q.copy()
+        Q[chance.integers(12)] += 0.5 * LOT * chance.normal()
+        if step == 20:
+            packer = packer.with_covariance(1.1 * problem.Sigma, problem.epsilon)
+        Sigma = problem.Sigma if step < 20 else 1.1 * problem.Sigma
+        lower, upper = lot_bounds(problem.B, Q, "inside")
+        lived = packer.pack(Q, lower, upper, start, 1_500)
+        fresh = pack_incrementally(
+            PackingProblem(
+                B=problem.B,
+                Q=Q,
+                lower=lower,
+                upper=upper,
+                Sigma=Sigma,
+                objective="volume",
+                mode="inside",
+                epsilon=problem.epsilon,
+            ),
+            start,
+            1_500,
+        )
+        for name in ("multiples", "residual"):
+            np.testing.assert_array_equal(getattr(lived, name), getattr(fresh, name))
+        for name in ("objective", "objective_before", "lower_bound", "proven", "effort_nodes"):
+            assert getattr(lived, name) == getattr(fresh, name)
+        start = lived.multiples
+
+
+def test_books_together_equal_books_alone() -> None:
+    """Threads and company change no bit of a book's packing; each is feasible and bounded."""
+    problem = make(8, 10, 12)
+    chance = np.random.default_rng(9)
+    Q = 30.0 * LOT * chance.normal(size=(7, 10))
+    lower, upper = (np.array(one) for one in zip(*(lot_bounds(problem.B, q, "inside") for q in Q), strict=True))
+    start = chance.integers(-3, 4, size=(7, 12))
+    start[::2] = 0
+    packer = LivePacker(problem.B, problem.Sigma, problem.epsilon, "inside")
+    together = packer.pack_books(Q, lower, upper, start, 3_000)
+    with ThreadPoolExecutor(2) as executor:
+        shared = packer.pack_books(Q, lower, upper, start, 3_000, 2, executor.map)
+    for book in range(7):
+        one = slice(book, book + 1)
+        alone = packer.pack_books(Q[one], lower[one], upper[one], start[one], 3_000)
+        for name in ("multiples", "residual", "objective", "lower_bound", "effort_nodes"):
+            np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[book])
+            np.testing.assert_array_equal(getattr(shared, name)[book], getattr(together, name)[book])
+        checked = packer.pack(Q[book], lower[book], upper[book], together.multiples[book], 1)
+        np.testing.assert_allclose(checked.objective, together.objective[book], rtol=1e-11)
+        assert together.lower_bound[book] <= together.objective[book] < checked.objective_before
+
+
+def test_without_items_every_book_stays_as_it_is() -> None:
+    """K = 0: nothing packed, and that is the bound."""
+    packer = LivePacker(np.empty((2, 0)), 1e-4 * np.eye(2), 1e3, "inside")
+    empty = np.empty((1, 0), dtype=np.int64)
+    books = packer.pack_books(np.array([[3 * LOT, 0.0]]), empty, empty, empty, 10)
+    assert books.objective[0] == books.lower_bound[0] > 0.0
+    assert packer.pack(np.array([3 * LOT, 0.0]), empty[0], empty[0], empty[0], 10).proven
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"Q": np.array([np.nan, 0.0])}, "Q must be finite"),
+        ({"Q": np.zeros(3)}, "Q must have shape"),
+        ({"lower": np.array([1])}, "lower <= 0 <= upper"),
+        ({"upper": np.array([1.5])}, "upper must hold integers"),
+        ({"start": np.array([1.0])}, "start must be integers"),
+    ],
+)
+def test_live_packer_refuses_bad_arguments(changes: dict[str, Any], named: str) -> None:
+    """What changes from step to step is checked at every step."""
+    packer = LivePacker(LOT * np.array([[1.0], [-1.0]]), 1e-4 * np.eye(2), 1e3, "inside")
+    arguments: dict[str, Any] = {
+        "Q": LOT * np.array([3.0, -2.0]),
+        "lower": np.array([-5]),
+        "upper": np.array([5]),
+        "start": np.array([0]),
+    }
+    with pytest.raises(IllPosed, match=named):
+        packer.pack(**(arguments | changes), max_nodes=100)

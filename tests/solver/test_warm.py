@@ -1,0 +1,65 @@
+"""After warming, a live solve compiles nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+
+from solver.objective import Objective
+
+# In a process of its own: here another test may have compiled what warming forgot. Every specialisation that a kernel
+# has, compiled or read from the cache, is in `overloads`.
+PROGRAM = """
+import gc
+import sys
+
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+
+from solver.hedge import HedgeProblem, hedge
+from solver.objective import materiality_floor
+from solver.packing.incremental import pack_incrementally
+from solver.packing.problem import PackingProblem, lot_bounds
+from solver.warm import warm_kernels
+
+def specialisations():
+    kernels = [thing for thing in gc.get_objects() if isinstance(thing, Dispatcher)]
+    return {(kernel.py_func.__qualname__, signature) for kernel in kernels for signature in kernel.overloads}
+
+objective = sys.argv[1]
+warm_kernels(objective)
+before = specialisations()
+chance = np.random.default_rng(1)
+n, K, lot = 8, 8, 1e5
+Sigma = np.diag(chance.uniform(1e-5, 1e-4, n)) + 2e-5
+for mode in ("inside", "free"):
+    for _ in range(5):
+        B = np.zeros((n, K))
+        for k in range(K):
+            B[chance.choice(n, 3, replace=False), k] = lot * np.array([1.0, -0.7, 0.4])
+        Q = 30.0 * lot * chance.normal(size=n)
+        lower, upper = lot_bounds(B, Q, mode)
+        problem = PackingProblem(
+            B=B, Q=Q, lower=lower, upper=upper, Sigma=Sigma, objective=objective, mode=mode,
+            epsilon=materiality_floor(lot, Sigma),
+        )
+        packing = pack_incrementally(problem, max_nodes=20_000)
+        pack_incrementally(problem, packing.multiples + 3, 5_000, lambda: False)
+bound = np.full(n, 20)
+hedge(HedgeProblem(
+    q=Q, A=1e6 * np.eye(n), cost_per_lot=np.ones(n), lower=-bound, upper=bound, Sigma=Sigma, basis_variance=1.0,
+    target=0.3 * float(np.sqrt(Q @ Sigma @ Q)),
+))
+print(*sorted(name for name, _ in specialisations() - before))
+"""
+
+
+@pytest.mark.parametrize("objective", get_args(Objective))
+def test_nothing_is_left_to_compile(objective: Objective) -> None:
+    """Both modes, with and without a start and a clock, with branching, and a hedge."""
+    run = subprocess.run([sys.executable, "-c", PROGRAM, objective], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == []
