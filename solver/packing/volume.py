@@ -71,7 +71,8 @@ def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
         leg_start=np.concatenate([[0], np.cumsum(touched.sum(axis=1))]).astype(np.int64),
         leg=np.nonzero(touched)[1].astype(np.int64),
         leg_value=(arrays.items * scale)[touched],
-        near=np.argwhere(shared).astype(np.int64),
+        # argwhere gives columns, but rows where there are few: another layout is another kernel to compile.
+        near=np.ascontiguousarray(np.argwhere(shared), dtype=np.int64),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import typeof
 
 from solver.compiled import compiled
 from solver.errors import IllPosed
@@ -388,3 +389,24 @@ def test_live_packer_refuses_bad_arguments(changes: dict[str, Any], named: str) 
     }
     with pytest.raises(IllPosed, match=named):
         packer.pack(**(arguments | changes), max_nodes=100)
+
+
+@pytest.mark.parametrize("mode", ["inside", "free"])
+def test_every_size_of_problem_runs_the_same_kernels(mode: Mode) -> None:
+    """No item, one, several, with and without a shared asset: the arrays have one type, so nothing is compiled live."""
+    types = set()
+    for legs in (
+        [],
+        [(1, -1, 0)],
+        [(1, -1, 0), (0, 0, 1)],
+        [(1, -1, 0), (0, 1, -1)],
+        [(1, -1, 0), (0, 1, -1), (1, 0, -1)],
+    ):
+        B = np.array(legs, dtype=np.float64).reshape(-1, 3).T
+        Q = np.array([4.0, -3.0, 2.0])
+        lower, upper = lot_bounds(B, Q, mode)
+        problem = PackingProblem(
+            B=B, Q=Q, lower=lower, upper=upper, Sigma=np.eye(3), objective="volume", mode=mode, epsilon=1.0
+        )
+        types.add((typeof(problem.arrays), typeof(volume_arrays(problem.arrays))))
+    assert len(types) == 1
