@@ -18,6 +18,8 @@ from stream.topics import partition_counts
 
 # Measured with 72-byte records on two cores: together a third more than the defaults of 500 and 1 MB.
 MAX_POLL_RECORDS = 5000
+# More than a live feed brings between two polls; a lookup of the ends costs a millisecond or two.
+BEHIND_RECORDS = 50
 MAX_PARTITION_FETCH_BYTES = 4 * 1024 * 1024
 # Kafka wakes a waiting fetch when a record is appended, so this costs no latency; an idle reader asks twice a second.
 FETCH_MAX_WAIT_MS = 500
@@ -96,7 +98,7 @@ class KafkaReader:
         try:
             batches = self._consumer.poll(timeout_ms=timeout_ms)
             records = self._take(batches)
-            self._update_known_ends(batches.keys(), full=len(records) >= MAX_POLL_RECORDS)
+            self._update_known_ends(batches.keys(), behind=len(records) >= BEHIND_RECORDS)
         except kafka_errors.KafkaError as exc:
             self._raise_translated(exc, f"reading {self._topics}")
         return records
@@ -178,12 +180,13 @@ class KafkaReader:
         self._consumer.close(autocommit=False, timeout_ms=1000)
         self._offsets.close(autocommit=False, timeout_ms=1000)
 
-    def _update_known_ends(self, polled: Collection[tuple[str, int]], full: bool) -> None:
+    def _update_known_ends(self, polled: Collection[tuple[str, int]], behind: bool) -> None:
         """Move the known ends up to what the fetches behind the last poll said.
 
         A fetch tells the end of the log including transactions that are still open. So where it says there is more and
-        the poll brought nothing, the broker is asked for the end of what is readable. It is also asked after a full
-        poll: answers to other fetches may still wait in the client, and what they say of the ends with them.
+        the poll brought nothing, the broker is asked for the end of what is readable. It is also asked when
+        the reader is behind: fetches of other partitions may still be under way or wait in the client, and a partition
+        that looks exhausted by old knowledge would let the others run ahead of it.
         """
         stuck = False
         for partition, kafka in self._kafka.items():
@@ -198,7 +201,7 @@ class KafkaReader:
             self._known_end[partition] = max(end, self._known_end.get(partition, 0))
             if end > self._position[partition] and partition not in polled:
                 stuck = True
-        if full or stuck:
+        if behind or stuck:
             self._refresh_known_ends()
 
     def _refresh_known_ends(self) -> None:
