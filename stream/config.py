@@ -51,6 +51,11 @@ class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def timestep_ns(self) -> int:
         return round(self.timestep_s * NANOSECONDS)
 
+    @property
+    def idle_after_ns(self) -> int:
+        # Two steps: a partition whose instruments merely trade less often is waited for, a dead one is not for long.
+        return 2 * self.timestep_ns if self.idle_after_s is None else round(self.idle_after_s * NANOSECONDS)
+
 
 class InstrumentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something tradeable.

@@ -65,10 +65,7 @@ class Timesteps:
     def __init__(self, universe: UniverseConfig, instruments: int) -> None:
         self._step_ns = universe.timestep_ns
         self._lateness_ns = round(universe.allowed_lateness_s * NANOSECONDS)
-        # Two steps: a partition whose instruments merely trade less often is waited for, a dead one is not for long.
-        self._idle_after_ns = (
-            2 * self._step_ns if universe.idle_after_s is None else round(universe.idle_after_s * NANOSECONDS)
-        )
+        self._idle_after_ns = universe.idle_after_ns
         self._instruments = instruments
 
     def add(self, state: TimestepsState, quotes: Quotes, partition: TopicPartition) -> list[Timestep]:

@@ -96,11 +96,6 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """kafka-python 3.0.12 reads its message schemas through a function that Python 3.11 and 3.12 call deprecated."""
-    config.addinivalue_line("filterwarnings", "ignore:(open|read)_text is deprecated:DeprecationWarning")
-
-
 @pytest.fixture
 def desk_toml() -> str:
     """A small valid configuration as an operator would write it."""

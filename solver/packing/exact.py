@@ -34,7 +34,7 @@ from solver.packing.incremental import pack_incrementally
 from solver.packing.lattice import (
     ball,
     empty_lattice,
-    least_open_distance,
+    least_open,
     shorten_all,
     walk_lattice,
 )
@@ -210,21 +210,6 @@ def walk(
     return nodes
 
 
-@compiled
-def least_open(tree: Tree) -> float:
-    """The least bound of what is still to be searched, infinite once everything is."""
-    items = tree.x.shape[0]
-    k = tree.cursor[0]
-    least = np.inf
-    if k < items and tree.cursor[1] == 1:
-        least = tree.bound[k + 1]
-        k += 1
-    while k < items:
-        least = min(least, tree.bound[k + 1] + min(tree.next_bound[0, k], tree.next_bound[1, k]))
-        k += 1
-    return least
-
-
 class Root(NamedTuple):
     """Where the relaxation ended, and what its bound is made of; in the order of the problem."""
 
@@ -365,7 +350,7 @@ def pack_exactly(
             if not stopped:
                 nodes += walk(arrays, tree, best, second, base, rounding, min(BATCH_NODES, until - nodes))
                 done = bool(tree.cursor[0] == items)
-        bound = max(bound, base + least_open(tree) - rounding)
+        bound = max(bound, base + least_open(tree.cursor, tree.bound, tree.next_bound) - rounding)
         until = min(nodes + ball_nodes, max_nodes)
         while not done and not stopped and nodes < until:
             _, value, _ = evaluate(arrays, best)
@@ -402,7 +387,9 @@ def pack_exactly(
                 batch = min(BATCH_NODES if now >= SHRUNK * room else BALL_NODES, until - nodes)
                 nodes += walk_lattice(arrays, lattice, best, second, base + offset, rounding, batch)
                 done = bool(lattice.cursor[0] == items)
-                bound = max(bound, base + offset + least_open_distance(lattice) - rounding)
+                bound = max(
+                    bound, base + offset + least_open(lattice.cursor, lattice.bound, lattice.next_bound) - rounding
+                )
         until = min(nodes + relaxed_nodes, max_nodes)
         while boxes is not None and not done and not stopped and nodes < until:
             stopped = should_stop is not None and should_stop()

@@ -254,16 +254,19 @@ def walk_lattice(
 
 
 @compiled
-def least_open_distance(lattice: Lattice) -> float:
-    """The least squared distance of what is still to be searched, infinite once everything is."""
-    items = lattice.z.shape[0]
-    k = lattice.cursor[0]
+def least_open(cursor: IntArray, bound: FloatArray, next_bound: FloatArray) -> float:
+    """The least bound of what a depth-first search has still to look at, infinite once it is through.
+
+    `cursor` holds the level and whether it is being opened, `bound` (K + 1,) the bounds on the way down to it, and
+    `next_bound` (2, K) what the next values to either side would add at each level.
+    """
+    k = cursor[0]
     least = np.inf
-    if k < items and lattice.cursor[1] == 1:
-        least = lattice.bound[k + 1]
+    if k < next_bound.shape[1] and cursor[1] == 1:
+        least = bound[k + 1]
         k += 1
-    while k < items:
-        least = min(least, lattice.bound[k + 1] + min(lattice.next_bound[0, k], lattice.next_bound[1, k]))
+    while k < next_bound.shape[1]:
+        least = min(least, bound[k + 1] + min(next_bound[0, k], next_bound[1, k]))
         k += 1
     return least
 
