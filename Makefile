@@ -26,7 +26,7 @@ help: ## print this
 	@echo "make test   lint, types, and all tests, with a Kafka of their own"
 	@echo "make lint   ruff: rules and formatting"
 	@echo "make types  mypy --strict"
-	@echo "make bench  measure throughput and latency on this machine"
+	@echo "make bench  measure on this machine (SUBJECT=packing, reversion or stream measures that alone)"
 	@echo "make clean  remove .venv, build products and caches"
 	@echo "PYTHON=/path/to/python3 says which Python (3.11 or newer) .venv is made from."
 
@@ -44,8 +44,8 @@ lint: .venv/dev-installed
 types: .venv/dev-installed
 	$(BIN)/mypy
 
-bench: .venv/demo-installed
-	@exec $(BIN)/betapack bench $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
+bench: .venv/bench-installed
+	@exec $(BIN)/betapack bench $(SUBJECT) $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP)) $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
@@ -68,7 +68,11 @@ clean:
 	@$(BIN)/betapack warm
 	@touch $@
 
-# What the tests need includes what the demo needs.
+.venv/bench-installed: .venv/created pyproject.toml constraints.txt
+	$(call install,betapack and its benchmarks,bench)
+	@touch .venv/demo-installed $@
+
+# What the tests need includes what the demo and the benchmarks need.
 .venv/dev-installed: .venv/created pyproject.toml constraints.txt
 	$(call install,betapack and its development tools,dev)
-	@touch .venv/demo-installed $@
+	@touch .venv/demo-installed .venv/bench-installed $@

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from importlib.metadata import version as distribution_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -150,6 +150,10 @@ def demo(
 
 @app.command
 def bench(
+    subject: Annotated[
+        Literal["all", "packing", "reversion", "stream"], Parameter(help="Which figures; only `stream` needs a Kafka.")
+    ] = "all",
+    /,
     *,
     output: Annotated[Path, Parameter(help="JSON file for the figures.")] = Path("bench.json"),
     bootstrap: Annotated[
@@ -157,14 +161,20 @@ def bench(
     ] = None,
     ticks: Annotated[int, Parameter(help="Ticks for the throughput figure.", validator=_positive)] = 200_000,
     positions: Annotated[int, Parameter(help="Round trips for the latency figures.", validator=_positive)] = 500,
+    data: Annotated[
+        Path | None, Parameter(help="Folder with etf23_daily.csv.gz, for the packing figures on ETF prices.")
+    ] = None,
+    scip_seconds: Annotated[float, Parameter(help="After which SCIP gives up a case.", validator=_positive)] = 60.0,
+    quick: Annotated[bool, Parameter(help="Few cases of each packing figure: a smoke test, nothing to quote.")] = False,
 ) -> int:
-    """Measure speed as ratios, each against something that runs beside it, and print a Markdown table.
+    """Measure what is promised, each speed against something that runs beside it, and print a Markdown table.
 
-    Example: ``betapack bench --output bench.json``
+    Example: ``betapack bench packing --output bench.json``
     """
-    from stream.bench.run import run_bench
+    from stream.bench.run import BenchSettings, run_bench
 
-    print(run_bench(output, bootstrap, ticks, positions, _say))
+    settings = BenchSettings(subject, output, bootstrap, ticks, positions, data, scip_seconds, quick)
+    print(run_bench(settings, _say))
     return EXIT_DONE
 
 

@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from msgspec import Struct
 
-PINNED_PACKAGES = ("betapack", "kafka-python", "numpy", "numba", "scipy", "statsmodels", "msgspec")
+NAMED_PACKAGES = (
+    "betapack",
+    "kafka-python",
+    "numpy",
+    "numba",
+    "scipy",
+    "statsmodels",
+    "msgspec",
+    "CurrencyConverter",
+    "pyscipopt",
+)
+"""Whose versions a figure can depend on; those that are not installed are left out."""
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """One figure of ours beside the same figure of a reference, measured in the same run.
+    """One figure of ours, beside the same figure of a reference measured in the same run where there is one.
 
-    `ratio` is ours over the reference's; `better` says which way is good.
+    `ratio` is ours over the reference's; both are None for a figure that stands alone, held only against `better`, and
+    `reference_label` then says why there is none, or nothing. `better` says which ratio, or which figure, is good.
     """
 
     what: str
     ours_label: str
     ours: float
     reference_label: str
-    reference: float
+    reference: float | None
     unit: str
-    ratio: float
+    ratio: float | None
     better: str
     note: str = ""
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """A whole run: where, with what, and every figure."""
+    """A whole run: where, with what, and every figure. `kafka` is empty for a run that needed none."""
 
     machine: str
     python: str
@@ -49,7 +61,7 @@ def compare(
     better: str,
     note: str = "",
 ) -> Comparison:
-    """A `Comparison` with its ratio."""
+    """A `Comparison` with its ratio; to nothing there is none."""
     return Comparison(
         what=what,
         ours_label=ours_label,
@@ -57,7 +69,24 @@ def compare(
         reference_label=reference_label,
         reference=reference,
         unit=unit,
-        ratio=ours / reference,
+        ratio=ours / reference if reference else None,
+        better=better,
+        note=note,
+    )
+
+
+def measure(
+    what: str, ours_label: str, ours: float, unit: str, better: str, note: str = "", reference_label: str = ""
+) -> Comparison:
+    """A `Comparison` without a reference's figure: what was measured beside what is asked."""
+    return Comparison(
+        what=what,
+        ours_label=ours_label,
+        ours=ours,
+        reference_label=reference_label,
+        reference=None,
+        unit=unit,
+        ratio=None,
         better=better,
         note=note,
     )
@@ -68,7 +97,7 @@ def report(kafka: str, comparisons: Sequence[Comparison]) -> Report:
     return Report(
         machine=machine(),
         python=platform.python_version(),
-        packages={name: version(name) for name in PINNED_PACKAGES},
+        packages=_versions(),
         kafka=kafka,
         comparisons=tuple(comparisons),
     )
@@ -88,19 +117,41 @@ def machine() -> str:
 
 def markdown(run: Report) -> str:
     """The table for the README."""
+    measured_with = [run.machine, f"Python {run.python}", *([run.kafka] if run.kafka else [])]
     head = [
-        f"Measured on: {run.machine}; Python {run.python}; {run.kafka}.",
+        f"Measured on: {'; '.join(measured_with)}.",
         "",
         "| what | ours | reference | ratio | good is |",
         "|---|---|---|---|---|",
     ]
     rows = [
-        f"| {row.what} | {row.ours_label}: {_figure(row.ours)} {row.unit} "
-        f"| {row.reference_label}: {_figure(row.reference)} {row.unit} | {row.ratio:.3g} | {row.better} |"
+        f"| {row.what} | {_labelled(row.ours_label, row.ours, row.unit)} "
+        f"| {_labelled(row.reference_label, row.reference, row.unit)} | {_ratio(row)} | {row.better} |"
         for row in run.comparisons
     ]
     notes = [f"- {row.what}: {row.note}" for row in run.comparisons if row.note]
     return "\n".join([*head, *rows, "", *notes, ""])
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in NAMED_PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _labelled(label: str, value: float | None, unit: str) -> str:
+    return label if value is None else f"{label}: {_figure(value)} {unit}".rstrip()
+
+
+def _ratio(row: Comparison) -> str:
+    if row.ratio is None:
+        return ""
+    lost = row.ratio > 1.0 if row.better == "below 1" else row.better == "at least 1" and row.ratio < 1.0
+    return f"{row.ratio:.3g}" + (", the reference is better" if lost else "")
 
 
 def _figure(value: float) -> str:

@@ -1,39 +1,70 @@
-"""Runs every benchmark on one machine and one broker, and keeps the figures."""
+"""Runs the benchmarks that were asked for on one machine, and keeps the figures."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from solver.warm import warm_kernels
-from stream.bench.result import markdown, report
-from stream.bench.solver import johansen_against_statsmodels, warm_against_cold
+from stream.bench.packing import QUICK, PackingEffort, packing_figures
+from stream.bench.result import Comparison, markdown, report
+from stream.bench.reversion import johansen_against_statsmodels
 from stream.bench.stream import full_path_against_bare_consumer, position_to_suggestion_against_echo
 from stream.broker import KAFKA_VERSION, LocalBroker
 from stream.log import KafkaSettings
 
+Subject: TypeAlias = Literal["all", "packing", "reversion", "stream"]
 
-def run_bench(output: Path, bootstrap: str | None, ticks: int, positions: int, say: Callable[[str], None]) -> str:
-    """Write the figures to `output` and return them as a Markdown table."""
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """What to measure, and how much of it; see the command line's help."""
+
+    subject: Subject
+    output: Path
+    bootstrap: str | None
+    ticks: int
+    positions: int
+    data: Path | None
+    scip_seconds: float
+    quick: bool
+
+
+def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> str:
+    """Write the figures to `settings.output` and return them as a Markdown table."""
+
+    def wanted(subject: Subject) -> bool:
+        return settings.subject in ("all", subject)
+
     say("compiling kernels")
     warm_kernels()
-    with tempfile.TemporaryDirectory(prefix="betapack-bench-") as folder_name, _kafka(bootstrap, say) as (kafka, label):
-        folder = Path(folder_name)
-        say("warm against cold packing")
-        comparisons = [warm_against_cold()]
+    figures: list[Comparison] = []
+    label = ""
+    if wanted("packing"):
+        effort = replace(QUICK if settings.quick else PackingEffort(), scip_limit_s=settings.scip_seconds)
+        figures += packing_figures(effort, settings.data, say)
+    if wanted("reversion"):
         say("Johansen against statsmodels")
-        comparisons.append(johansen_against_statsmodels())
-        say(f"{ticks:,} ticks through the service and a bare consumer")
-        comparisons.append(full_path_against_bare_consumer(kafka, folder, ticks))
-        say(f"{positions:,} positions to suggestions, and to their echo")
-        comparisons += position_to_suggestion_against_echo(kafka, folder, positions)
-    run = report(label, comparisons)
-    output.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
-    say(f"wrote {output}")
+        figures.append(johansen_against_statsmodels())
+    if wanted("stream"):
+        with (
+            tempfile.TemporaryDirectory(prefix="betapack-bench-") as folder_name,
+            _kafka(settings.bootstrap, say) as (kafka, label),
+        ):
+            folder = Path(folder_name)
+            say(f"{settings.ticks:,} ticks through the service and a bare consumer")
+            figures.append(full_path_against_bare_consumer(kafka, folder, settings.ticks))
+            say(f"{settings.positions:,} positions to suggestions, and to their echo")
+            figures += position_to_suggestion_against_echo(kafka, folder, settings.positions)
+    run = report(label, figures)
+    settings.output.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
+    say(f"wrote {settings.output}")
     return markdown(run)
 
 

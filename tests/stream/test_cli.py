@@ -45,6 +45,8 @@ def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
         ["serve", "--no-such-flag"],
         ["demo", "--seconds", "-1"],
         ["demo", "--start", "yesterday"],
+        ["bench", "everything"],
+        ["bench", "packing", "--scip-seconds", "0"],
         ["check", "--config", str(tmp_path / "none.toml")],
         ["check", "--config", str(wrong)],
     ):

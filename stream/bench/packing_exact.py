@@ -1,0 +1,147 @@
+"""`exact`: right where enumeration can tell, and its time against enumeration and SCIP."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from solver.arrays import FloatArray
+from solver.packing.enumerate import pack_by_enumeration
+from solver.packing.exact import DEFAULT_MAX_NODES, pack_exactly
+from solver.packing.problem import PROOF_TOLERANCE, Mode, Packing, PackingProblem
+from stream.bench.instances import desk_of_prices, random_desk, small_case
+from stream.bench.result import Comparison, compare, measure
+from stream.bench.scip import INSTALL_SCIP, pack_by_scip, scip_is_installed
+from stream.bench.timing import timed_alone
+
+SEED = 20_141_002
+# Where enumeration is expected to win, and where it is not.
+TINY_COMBINATIONS, MANY_COMBINATIONS = 27, 1_000
+# Two ways of adding up the same variance differ by this share of that of the whole position.
+ROUNDING = 1e-13
+
+
+def exact_against_enumeration(cases: int) -> list[Comparison]:
+    """Random small cases of every objective and mode: equal, proven, and the time of both where few or many combine."""
+    chance = np.random.default_rng(SEED)
+    equal = proven = with_cost = 0
+    ours_s, reference_s, combinations = [], [], []
+    for _ in range(cases):
+        problem = small_case(chance)
+        seconds, ours = timed_alone(pack_exactly, problem)
+        ours_s.append(seconds)
+        seconds, reference = timed_alone(pack_by_enumeration, problem)
+        reference_s.append(seconds)
+        combinations.append(reference.effort_nodes)
+        equal += are_equal(problem, ours, reference)
+        proven += ours.proven
+        with_cost += bool(problem.arrays.cost.any())
+    note = f"n and K up to 6, all objectives, both modes, {with_cost:,} with costs"
+    asked = f"{cases:,}"
+    figures = [
+        measure("small cases: exact = enumerate", "equal", equal, "cases", asked, note),
+        measure("small cases: exact proven", "proven", proven, "cases", asked),
+    ]
+    ours_us, reference_us, count = np.array(ours_s) * 1e6, np.array(reference_s) * 1e6, np.array(combinations)
+    for name, chosen in (
+        (f"up to {TINY_COMBINATIONS} combinations", count <= TINY_COMBINATIONS),
+        (f"over {MANY_COMBINATIONS:,} combinations", count > MANY_COMBINATIONS),
+    ):
+        if chosen.any():
+            figures.append(
+                compare(
+                    f"small cases, {name}: exact against enumerate",
+                    "exact",
+                    float(np.median(ours_us[chosen])),
+                    "enumerate",
+                    float(np.median(reference_us[chosen])),
+                    "µs",
+                    "below 1",
+                    f"medians of {np.count_nonzero(chosen):,} of the cases above",
+                )
+            )
+    return figures
+
+
+def are_equal(problem: PackingProblem, ours: Packing, reference: Packing) -> bool:
+    """Whether both keys are the same up to what a proof leaves open and to rounding."""
+    unpacked = problem.key(np.zeros_like(problem.lower))
+    return all(
+        abs(one - other) <= PROOF_TOLERANCE * abs(other) + ROUNDING * abs(whole)
+        for one, other, whole in zip(
+            problem.key(ours.multiples), problem.key(reference.multiples), unpacked, strict=True
+        )
+    )
+
+
+def boxed_variance(
+    source: str, prices: FloatArray | None, size: int, mode: Mode, cases: int, scip_cases: int, scip_limit_s: float
+) -> list[Comparison]:
+    """`exact` on the variance with bounds and costs, `size` assets and items; SCIP on the first `scip_cases` of them.
+
+    `prices` (days, size) are what β and covariance are made from; None draws both.
+    """
+    chance = np.random.default_rng(SEED)
+    name = f"exact variance with box and costs, {mode}, {size}/{size}, {source}"
+    ours_ms, ours, problems = [], [], []
+    for _ in range(cases):
+        desk = random_desk(chance, size, size) if prices is None else desk_of_prices(chance, prices, size)
+        problem = desk.boxed_variance(chance, mode)
+        seconds, packing = timed_alone(pack_exactly, problem)
+        problems.append(problem)
+        ours_ms.append(seconds * 1e3)
+        ours.append(packing)
+    gaps = [packing.gap / packing.objective for packing in ours if not packing.proven]
+    note = f"median {np.median(ours_ms):.3g} ms; {cases - len(gaps):,} of {cases:,} cases proven"
+    if gaps:
+        note += f", relative gap of the others p50 {np.median(gaps):.2g}, at most {max(gaps):.2g}"
+    return [
+        *_beside_scip(name, problems[:scip_cases], ours_ms, ours, scip_limit_s),
+        measure(f"{name}: time, p99", "exact", float(np.quantile(ours_ms, 0.99)), "ms", "low", note),
+    ]
+
+
+def _beside_scip(
+    name: str, problems: list[PackingProblem], ours_ms: list[float], ours: list[Packing], limit_s: float
+) -> list[Comparison]:
+    """The same cases by SCIP: the time of both where both proved theirs, and in how many SCIP's packing is better."""
+    if not problems:
+        return []
+    cases = len(problems)
+    if not scip_is_installed():
+        median_ms = float(np.median(ours_ms[:cases]))
+        return [measure(f"{name}: time, median", "exact", median_ms, "ms", "below 1", "", INSTALL_SCIP)]
+    answers = [pack_by_scip(problem, limit_s) for problem in problems]
+    pairs = list(zip(ours[:cases], answers, strict=True))
+    both = [place for place, (packing, answer) in enumerate(pairs) if packing.proven and answer.proven]
+    scip_ms = [answer.seconds * 1e3 for answer in answers]
+    medians = f"{np.median(ours_ms[:cases]):.3g} ms and {np.median(scip_ms):.3g} ms"
+    what, note = f"{name}: time, median", f"{len(both)} of {cases} cases that both proved; medians of all {medians}"
+    if both:
+        ours_median, scip_median = (float(np.median(np.array(times)[both])) for times in (ours_ms, scip_ms))
+        time = compare(what, "exact", ours_median, "SCIP", scip_median, "ms", "below 1", note)
+    else:
+        ours_median = float(np.median(ours_ms[:cases]))
+        time = measure(what, "exact", ours_median, "ms", "below 1", note, "SCIP: no case that both proved")
+    share = 1.0 - PROOF_TOLERANCE
+    return [
+        time,
+        compare(
+            f"{name}: proven",
+            "exact",
+            sum(packing.proven for packing, _ in pairs),
+            "SCIP",
+            sum(answer.proven for _, answer in pairs),
+            f"of {cases} cases",
+            "at least 1",
+            f"exact within {DEFAULT_MAX_NODES:,} nodes, SCIP within {limit_s:g} s",
+        ),
+        measure(
+            f"{name}: SCIP's packing is better",
+            "in",
+            sum(answer.objective < packing.objective * share for packing, answer in pairs),
+            f"of {cases} cases",
+            "0",
+            f"and worse in {sum(packing.objective < answer.objective * share for packing, answer in pairs)}; by more "
+            f"than {PROOF_TOLERANCE:g} of the objective",
+        ),
+    ]

@@ -1,0 +1,180 @@
+"""The live packing: within a deadline on real prices, warm against cold, many books at once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+
+from solver.arrays import FloatArray
+from solver.packing.problem import Packing, lot_bounds
+from solver.packing.volume_search import LivePacker
+from stream.bench.instances import LOT, TRADE_LOTS, live_sequence, random_desk
+from stream.bench.result import Comparison, compare, measure
+from stream.bench.timing import timed, timed_alone
+
+SEED = 20_141_003
+DEADLINE_MS = 5.0
+# The service's default budget.
+MAX_NODES = 20_000
+BOOK_ASSETS, BOOK_ITEMS = 20, 20
+THREADS = 2
+# Between two timesteps: a typical move of an asset, and so of every book's position in it.
+TIMESTEP_MOVE = 1e-3
+
+
+def live_within_deadline(source: str, prices: FloatArray, K: int, lot: float, steps: int) -> list[Comparison]:
+    """Share of a live sequence's steps proven within DEADLINE_MS, what gap the others end with, and the times.
+
+    A step starts from the last multiples, or from nothing where the β are new. Its time includes the renewal of the
+    packer when β or covariance changed.
+    """
+    chance = np.random.default_rng(SEED)
+    packer: LivePacker | None = None
+    start = np.zeros(K, dtype=np.int64)
+    times_ms, gaps, squares = [], [], []
+    within = 0
+    for step in live_sequence(chance, prices, K, lot, steps):
+        squares.append(float(np.mean((step.Q / lot) ** 2)))
+        begun = time.thread_time()
+        if packer is None or step.new_items:
+            packer = LivePacker(step.B, step.Sigma, step.epsilon, "inside")
+            start = np.zeros(K, dtype=np.int64)
+        elif step.new_covariance:
+            packer = packer.with_covariance(step.Sigma, step.epsilon)
+        packing = packer.pack(step.Q, step.lower, step.upper, start, MAX_NODES, _deadline(begun))
+        elapsed_ms = (time.thread_time() - begun) * 1e3
+        start = packing.multiples
+        times_ms.append(elapsed_ms)
+        if packing.proven and elapsed_ms <= DEADLINE_MS:
+            within += 1
+        else:
+            gaps.append(packing.gap / packing.objective if packing.objective > 0.0 else 0.0)
+    name = f"live, {source}, {prices.shape[1]}/{K}, positions of {np.sqrt(np.mean(squares)):.2g} lots"
+    of_the_rest = "none is left"
+    if gaps:
+        p50, p90, p99 = np.quantile(gaps, [0.5, 0.9, 0.99])
+        of_the_rest = f"relative gap of the rest p50 {p50:.2g}, p90 {p90:.2g}, p99 {p99:.2g}"
+    return [
+        measure(
+            f"{name}: proven within {DEADLINE_MS:g} ms",
+            "share",
+            100.0 * within / steps,
+            "%",
+            "near 100",
+            f"{steps:,} steps, volume, `inside`, up to {DEADLINE_MS:g} ms or {MAX_NODES:,} nodes; {of_the_rest}",
+        ),
+        measure(
+            f"{name}: time, p99",
+            "incremental",
+            float(np.quantile(times_ms, 0.99)),
+            "ms",
+            "low",
+            f"median {np.median(times_ms):.3g} ms; the packer's renewal is in it",
+        ),
+    ]
+
+
+def _deadline(begun: float) -> Callable[[], bool]:
+    return lambda: (time.thread_time() - begun) * 1e3 > DEADLINE_MS
+
+
+def warm_against_cold(steps: int) -> list[Comparison]:
+    """One position changes a step: from the last multiples and from nothing, without a bound and with the root's."""
+    n, K = 30, 60
+    desk = random_desk(np.random.default_rng(SEED), n, K)
+    problem = desk.volume()
+    packer = LivePacker(desk.B, desk.Sigma, problem.epsilon, "inside")
+    nothing = np.zeros(K, dtype=np.int64)
+    figures = []
+    for name, pack in (
+        ("local optimum", partial(packer.pack, max_nodes=MAX_NODES, prove=False)),
+        # With an infinite `enough` nothing is left to branch on once the root has its bound.
+        ("local optimum and root bound", partial(packer.pack, max_nodes=MAX_NODES, enough=math.inf)),
+    ):
+        # The same changes for both rows.
+        changes, Q = np.random.default_rng([SEED, 1]), desk.Q.copy()
+        last = pack(Q, problem.lower, problem.upper, nothing).multiples
+        times_s: dict[str, list[float]] = {"warm": [], "cold": []}
+        packings: dict[str, list[Packing]] = {"warm": [], "cold": []}
+        for _ in range(steps):
+            Q[changes.integers(n)] += TRADE_LOTS * LOT * changes.normal()
+            lower, upper = lot_bounds(desk.B, Q, "inside")
+            for how, start in (("warm", last), ("cold", nothing)):
+                seconds, packing = timed_alone(pack, Q, lower, upper, start)
+                times_s[how].append(seconds)
+                packings[how].append(packing)
+            last = packings["warm"][-1].multiples
+        nodes = {how: np.median([packing.effort_nodes for packing in packings[how]]) for how in packings}
+        objective = {how: np.median([packing.objective for packing in packings[how]]) for how in packings}
+        figures.append(
+            compare(
+                f"packing, one position changed, {n}/{K}, {name}: warm against cold",
+                "warm",
+                float(np.median(times_s["warm"])) * 1e6,
+                "cold",
+                float(np.median(times_s["cold"])) * 1e6,
+                "µs",
+                "below 1",
+                f"volume, `inside`, random desk, {steps} steps, medians; nodes {nodes['warm']:,.0f} against "
+                f"{nodes['cold']:,.0f}, objective {objective['warm']:.3g} against {objective['cold']:.3g}",
+            )
+        )
+    return figures
+
+
+def books_at_once(books: int, rounds: int) -> list[Comparison]:
+    """One timestep of many books on two threads: warm against cold, and two threads against one."""
+    chance = np.random.default_rng(SEED)
+    desk = random_desk(chance, BOOK_ASSETS, BOOK_ITEMS)
+    packer = LivePacker(desk.B, desk.Sigma, desk.volume().epsilon, "inside")
+    Q = 30.0 * LOT * chance.normal(size=(books, BOOK_ASSETS))
+    nothing = np.zeros((books, BOOK_ITEMS), dtype=np.int64)
+    last = nothing
+    warm_ms, alone_ms, cold_ms, warm_gap = [], [], [], 0.0
+    with ThreadPoolExecutor(THREADS) as pool:
+        for timestep in range(rounds + 1):
+            Q = Q * np.exp(TIMESTEP_MOVE * chance.normal(size=BOOK_ASSETS))
+            bounds = [lot_bounds(desk.B, book, "inside") for book in Q]
+            lower, upper = (np.array([pair[side] for pair in bounds]) for side in (0, 1))
+            cold_s, cold = timed(packer.pack_books, Q, lower, upper, nothing, MAX_NODES, THREADS, pool.map)
+            if timestep:
+                alone_s, _ = timed(packer.pack_books, Q, lower, upper, last, MAX_NODES)
+                warm_s, warm = timed(packer.pack_books, Q, lower, upper, last, MAX_NODES, THREADS, pool.map)
+                warm_ms.append(warm_s * 1e3)
+                alone_ms.append(alone_s * 1e3)
+                cold_ms.append(cold_s * 1e3)
+                warm_gap = float(np.median((warm.objective - warm.lower_bound) / warm.objective))
+                last = warm.multiples
+            else:
+                # The first also pays for the threads and for what is compiled at its first use.
+                last = cold.multiples
+    name = f"{books:,} books of {BOOK_ASSETS} assets, {BOOK_ITEMS} items, one timestep"
+    warm_median, cold_median, alone_median = (float(np.median(times)) for times in (warm_ms, cold_ms, alone_ms))
+    return [
+        compare(
+            f"{name}: warm against cold",
+            "warm",
+            warm_median,
+            "cold",
+            cold_median,
+            "ms",
+            "below 1",
+            f"local optimum and root bound, {THREADS} threads, medians of {rounds} timesteps; median relative gap of "
+            f"the warm ones {warm_gap:.2g}",
+        ),
+        compare(
+            f"{name}: {THREADS} threads against one",
+            f"{THREADS} threads",
+            warm_median,
+            "one",
+            alone_median,
+            "ms",
+            "below 1",
+            "warm",
+        ),
+    ]

@@ -1,0 +1,50 @@
+"""Real prices for benchmark instances: the European Central Bank's daily rates, and ETFs where the data is at hand."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from solver.arrays import FloatArray
+from stream.demo.rates import read_days
+from stream.errors import ConfigError
+
+# By the length of their common history: the first twelve since 2000, the first twenty since 2011.
+CURRENCIES = (
+    "EUR", "JPY", "GBP", "CHF", "AUD", "CAD", "NZD", "SEK", "NOK", "DKK", "SGD", "ZAR",
+    "PLN", "CZK", "HUF", "KRW", "THB", "MXN", "ILS", "INR",
+)  # fmt: skip
+FIRST_DAY = date(2000, 1, 1)
+# A newer package of rates must not make other instances of the same seed.
+LAST_DAY = date(2021, 12, 31)
+ETF_FILE = "etf23_daily.csv.gz"
+
+
+def currency_prices(count: int) -> FloatArray:
+    """(days, count) daily prices in USD of the first `count` of CURRENCIES.
+
+    Raises
+    ------
+    ConfigError : the package with the rates is not installed.
+    """
+    currencies = tuple(CURRENCIES[:count])
+    days = [day for day in read_days(currencies, FIRST_DAY) if day.date <= LAST_DAY]
+    return np.array([[day.usd_prices[currency] for currency in currencies] for day in days])
+
+
+def etf_prices(folder: Path, count: int) -> FloatArray:
+    """(days, count) daily closes in USD of the first `count` ETFs of ETF_FILE in `folder`.
+
+    Raises
+    ------
+    ConfigError : the file is not there, or has fewer columns or a missing price.
+    """
+    path = folder / ETF_FILE
+    if not path.is_file():
+        raise ConfigError(f"--data must be a folder with {ETF_FILE}, got {folder}")
+    prices = np.genfromtxt(path, delimiter=",", skip_header=1)[:, 1 : count + 1]
+    if prices.shape[1] < count or not (prices > 0.0).all():
+        raise ConfigError(f"{path} must have a date and {count} prices > 0 in every row")
+    return np.asarray(prices, dtype=np.float64)

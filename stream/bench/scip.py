@@ -1,0 +1,81 @@
+"""The same packing as a mixed-integer programme for SCIP, where PySCIPOpt is installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+
+from solver.packing.problem import PackingProblem, fits
+from stream.bench.timing import timed_alone
+
+INSTALL_SCIP = "SCIP not installed: pip install 'betapack[bench]'"
+# As betapack's own proof: optimal up to this share of the objective.
+GAP = 1e-9
+
+
+@dataclass(frozen=True)
+class ScipAnswer:
+    """What SCIP found: its objective (infinite without a packing), whether it proved it, and how long it took."""
+
+    objective: float
+    proven: bool
+    seconds: float
+
+
+def scip_is_installed() -> bool:
+    """Whether the optional package is there."""
+    return find_spec("pyscipopt") is not None
+
+
+def pack_by_scip(problem: PackingProblem, limit_s: float) -> ScipAnswer:
+    """Solve a `variance` problem: min t + c'a with ``|L(Q - Bx)|² <= t``, ``-a <= x <= a``, L'L = Sigma, x whole.
+
+    Everything is in lots and in units of the mean variance, so that SCIP's tolerances fit. The objective is recomputed
+    from the whole multiples. Only the solving is timed, not the building of the model. One thread, as ours.
+
+    Parameters
+    ----------
+    limit_s : > 0, seconds of wall clock after which SCIP stops with what it has.
+    """
+    from pyscipopt import Model, quicksum
+
+    n, items = problem.B.shape
+    lot = float(np.max(np.abs(problem.B)))
+    B, Q = problem.B / lot, problem.Q / lot
+    unit = float(np.trace(problem.Sigma)) / n
+    values, vectors = np.linalg.eigh(problem.Sigma / unit)
+    root = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    image, target = root @ B, root @ Q
+    cost = problem.arrays.cost / (lot**2 * unit)
+
+    model = Model()
+    model.hideOutput()
+    model.setParam("limits/time", limit_s)
+    model.setParam("limits/gap", GAP)
+    multiples = [model.addVar(vtype="I", lb=int(problem.lower[k]), ub=int(problem.upper[k])) for k in range(items)]
+    lots = [model.addVar(lb=0.0) for _ in range(items)]
+    for k in range(items):
+        model.addCons(lots[k] >= multiples[k])
+        model.addCons(lots[k] >= -multiples[k])
+    left = [model.addVar(lb=None) for _ in range(n)]
+    for i in range(n):
+        model.addCons(left[i] == float(target[i]) - quicksum(float(image[i, k]) * multiples[k] for k in range(items)))
+    variance = model.addVar(lb=0.0)
+    model.addCons(quicksum(row * row for row in left) <= variance)
+    if problem.mode == "inside":
+        for i in np.flatnonzero(B.any(axis=1)).tolist():
+            packed = quicksum(float(B[i, k]) * multiples[k] for k in np.flatnonzero(B[i]).tolist())
+            model.addCons(packed >= min(float(Q[i]), 0.0))
+            model.addCons(packed <= max(float(Q[i]), 0.0))
+    model.setObjective(variance + quicksum(float(cost[k]) * lots[k] for k in range(items)))
+    seconds, _ = timed_alone(model.optimize)
+
+    objective = np.inf
+    if model.getNSols():
+        found = np.array([round(model.getVal(one)) for one in multiples], dtype=np.int64)
+        # SCIP allows a leg to miss its limit by a millionth of a lot; what breaks ours is no packing.
+        if fits(problem.arrays, found):
+            objective = problem.key(found)[0]
+    return ScipAnswer(float(objective), model.getStatus() in ("optimal", "gaplimit"), seconds)
