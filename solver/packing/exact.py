@@ -23,6 +23,7 @@ communication employing multi-element arrays (the order of the columns, "V-BLAST
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ import numpy as np
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.errors import IllPosed
+from solver.packing.determinant import pack_determinant
 from solver.packing.incremental import pack_incrementally
 from solver.packing.lattice import (
     ball,
@@ -258,8 +260,9 @@ def pack_exactly(
     """The best packing, proven, or within the budget the best found with the least bound of what was left open.
 
     Never worse than packing nothing or, where `start` is feasible, than `start`. Deterministic unless `should_stop`
-    ends it. Volume and determinant go to `pack_incrementally`. As there, what is within PROOF_TOLERANCE of the best is
-    not searched for fewer lots.
+    ends it. What is within PROOF_TOLERANCE of the best is not searched for fewer lots. Volume goes to
+    `pack_incrementally`, the determinant to `solver.packing.determinant`, unless it is always zero: then the variance
+    decides.
 
     Variance: the relaxation (`solver.packing.relaxation`) gives the bound of the root and, rounded and improved, a
     first packing. Then the search item by item and the search in a reduced basis (`solver.packing.lattice`) take turns
@@ -278,8 +281,29 @@ def pack_exactly(
     IllPosed : `start` of another shape or not of integers, max_nodes < 1, factors of another problem.
     """
     items = problem.B.shape[1]
-    if problem.objective != "variance":
+    if problem.objective == "volume":
         return pack_incrementally(problem, start, max_nodes, should_stop)
+    if problem.objective == "determinant" and not _is_always_zero(problem):
+        return pack_determinant(problem, start, max_nodes, should_stop)
+    if problem.objective == "determinant":
+        # Zero costs nothing with nothing packed, so the variance of what costs nothing to pack decides.
+        free = problem.arrays.cost == 0.0
+        decides = replace(
+            problem,
+            objective="variance",
+            lower=np.where(free, problem.lower, 0),
+            upper=np.where(free, problem.upper, 0),
+            cost_per_lot=None,
+        )
+        packing = pack_exactly(decides, start, max_nodes, should_stop, factors)
+        return finish(
+            problem,
+            packing.multiples,
+            lower_bound=0.0,
+            proven=packing.proven,
+            effort_nodes=packing.effort_nodes,
+            stopped_by_clock=packing.stopped_by_clock,
+        )
     if start is None:
         start = np.zeros(items, dtype=np.int64)
     if start.shape != (items,) or not np.issubdtype(start.dtype, np.integer):
@@ -413,6 +437,14 @@ def pack_exactly(
         effort_nodes=nodes,
         stopped_by_clock=stopped,
         second_best=float(second[0]) if np.isfinite(second[0]) else None,
+    )
+
+
+def _is_always_zero(problem: PackingProblem) -> bool:
+    """Whether the determinant is zero whatever is packed: dependent assets, or a leg that nothing takes from zero."""
+    untouched = ~problem.B.any(axis=1)
+    return problem.arrays.determinant_of_sigma == 0.0 or bool(
+        ((problem.Q == 0.0) & (untouched | (problem.mode == "inside"))).any()
     )
 
 

@@ -27,7 +27,7 @@ from solver.packing.problem import (
     precedes,
 )
 from solver.packing.repair import repair
-from solver.packing.tighten import TIGHTEN_PASSES, tighten
+from solver.packing.tighten import TIGHTEN_PASSES, tighten, tighten_row
 from solver.packing.volume_search import pack_volume
 
 # A few milliseconds for a dozen assets and twenty items.
@@ -42,11 +42,17 @@ CHILD_SWEEPS = 3
 RELAXATION_SHORTFALL = 0.01
 # Rounding of the variance where positions cancel, as a share of the squared sum of their standalone risks: some ulp.
 VARIANCE_ROUNDING = 1e-15
+# In place of an asset: no leg has to be flat.
+ANY = -1
+# Variance put on a leg that must be flat, in variances of its asset: any amount gives a bound, as it counts for nothing
+# where the leg is flat. More pulls the relaxation closer to that and slows its sweeps down.
+STIFFNESS = 10.0
 
 
 class Boxes(NamedTuple):
     """A stack of boxes that are still to be searched, and what bounding them needs."""
 
+    flat: int  # the asset whose leg must be flat in what is searched for, or ANY
     low: IntArray  # (depth, K)
     high: IntArray  # (depth, K)
     value: FloatArray  # (depth,), no packing in the box has a smaller objective
@@ -78,6 +84,8 @@ def relaxed_variance(arrays: PackingArrays, boxes: Boxes, b: int, sweeps: int) -
     The variance is convex, so its tangent plane at any point lies below it, and a plane is smallest at a corner of the
     box. Coordinate descent, at least one sweep, makes that tight: at the fractional optimum the bound is its variance.
     """
+    flat = boxes.flat
+    stiffness = STIFFNESS * arrays.covariance[flat, flat] if flat != ANY else 0.0
     low = boxes.low[b]
     high = boxes.high[b]
     point = boxes.relaxed[b]
@@ -98,12 +106,14 @@ def relaxed_variance(arrays: PackingArrays, boxes: Boxes, b: int, sweeps: int) -
             for i in range(q.shape[0]):
                 slope += item_risk[k, i] * q[i]
                 curvature += item_risk[k, i] * arrays.items[k, i]
+            slope += stiffness * arrays.items[k, flat] * q[flat]
+            curvature += stiffness * arrays.items[k, flat] ** 2
             if low[k] < high[k] and curvature > 0.0:
                 moved = min(max(point[k] + slope / curvature, float(low[k])), float(high[k]))
                 for i in range(q.shape[0]):
                     q[i] -= (moved - point[k]) * arrays.items[k, i]
                 point[k] = moved
-        variance = 0.0
+        variance = stiffness * q[flat] ** 2
         for i in range(q.shape[0]):
             for j in range(q.shape[0]):
                 variance += q[i] * arrays.covariance[i, j] * q[j]
@@ -112,6 +122,7 @@ def relaxed_variance(arrays: PackingArrays, boxes: Boxes, b: int, sweeps: int) -
             slope = 0.0
             for i in range(q.shape[0]):
                 slope += item_risk[k, i] * q[i]
+            slope += stiffness * arrays.items[k, flat] * q[flat]
             shortfall += 2.0 * max(slope * (high[k] - point[k]), slope * (low[k] - point[k]))
         if shortfall <= RELAXATION_SHORTFALL * variance:
             break
@@ -132,15 +143,15 @@ def bound_box(arrays: PackingArrays, boxes: Boxes, b: int) -> None:
     """Fill in value and tie of box `b`.
 
     Volume and determinant are monotone in every |q_i|, so their value with each |q_i| at the smallest it can reach in
-    the box bounds them. The determinant is zero once one leg can be flat; the variance then bounds its tie-break. The
-    least cost of the box comes on top.
+    the box bounds them. The determinant is zero once one leg is flat; the variance then bounds its tie-break. The least
+    cost of the box comes on top.
     """
     low = boxes.low[b]
     high = boxes.high[b]
     code = arrays.objective_code
     boxes.value[b] = 0.0
     boxes.tie[b] = 0.0
-    if code != VARIANCE:
+    if code != VARIANCE and boxes.flat == ANY:
         nearest_residual(arrays, low, high)
         if code == VOLUME:
             boxes.value[b] = volume_kernel(arrays.residual, arrays.covariance, arrays.epsilon, arrays.factor)
@@ -156,12 +167,10 @@ def bound_box(arrays: PackingArrays, boxes: Boxes, b: int) -> None:
 
 
 @compiled
-def is_hopeless(boxes: Boxes, b: int, value: float, tie: float) -> bool:
-    """Whether nothing in box `b` precedes the key (value, tie) by more than PROOF_TOLERANCE."""
-    if boxes.value[b] > value:
-        return True
+def is_hopeless(bound: float, tie_bound: float, value: float, tie: float) -> bool:
+    """Whether nothing under these bounds precedes the key (value, tie) by more than PROOF_TOLERANCE."""
     share = 1.0 - PROOF_TOLERANCE
-    return bool(boxes.value[b] >= value * share and boxes.tie[b] >= tie * share)
+    return bound > value or (bound >= value * share and tie_bound >= tie * share)
 
 
 @compiled
@@ -176,7 +185,7 @@ def search(arrays: PackingArrays, boxes: Boxes, depth: int, best: IntArray, max_
     nodes = 0
     while depth > 0 and nodes < max_nodes:
         depth -= 1
-        if is_hopeless(boxes, depth, value, tie):
+        if is_hopeless(boxes.value[depth], boxes.tie[depth], value, tie):
             continue
         k = 0
         widest = -1.0
@@ -196,6 +205,11 @@ def search(arrays: PackingArrays, boxes: Boxes, depth: int, best: IntArray, max_
             nodes += 1
             if arrays.inside and not tighten(arrays, boxes.low[b], boxes.high[b], TIGHTEN_PASSES):
                 continue
+            if boxes.flat != ANY:
+                held = arrays.position[boxes.flat]
+                some, _ = tighten_row(arrays, boxes.flat, held, held, boxes.low[b], boxes.high[b])
+                if not some:
+                    continue
             point = True
             for j in range(items):
                 point = point and boxes.low[b, j] == boxes.high[b, j]
@@ -208,7 +222,7 @@ def search(arrays: PackingArrays, boxes: Boxes, depth: int, best: IntArray, max_
             bound_box(arrays, boxes, b)
             # A part of a box is no better than the box, whatever the relaxation reached this time.
             boxes.value[b] = max(boxes.value[b], least_value)
-            if is_hopeless(boxes, b, value, tie):
+            if is_hopeless(boxes.value[b], boxes.tie[b], value, tie):
                 continue
             if b != depth:
                 copy_box(boxes, b, depth)
@@ -375,7 +389,7 @@ def pack_incrementally(
         cost=problem.arrays.cost[movable],
     )
 
-    boxes = _root(arrays)
+    boxes = root_box(arrays, ANY)
     best = np.zeros(len(movable), dtype=np.int64)
     nodes = 1
     stopped = False
@@ -397,9 +411,9 @@ def pack_incrementally(
         if precedes(new_value, new_tie, multiples, value, tie, best):
             best = multiples
             value, tie = new_value, new_tie
-        if is_hopeless(boxes, 0, value, tie):
+        if is_hopeless(boxes.value[0], boxes.tie[0], value, tie):
             break
-    depth = 0 if is_hopeless(boxes, 0, value, tie) else 1
+    depth = 0 if is_hopeless(boxes.value[0], boxes.tie[0], value, tie) else 1
     while not stopped and nodes < max_nodes and depth:
         stopped = should_stop is not None and should_stop()
         if not stopped:
@@ -407,7 +421,7 @@ def pack_incrementally(
             nodes += spent
 
     _, value, tie = evaluate(arrays, best)
-    proven = all(is_hopeless(boxes, b, value, tie) for b in range(depth))
+    proven = all(is_hopeless(boxes.value[b], boxes.tie[b], value, tie) for b in range(depth))
     full = np.zeros(items, dtype=np.int64)
     full[movable] = best
     return finish(
@@ -420,8 +434,11 @@ def pack_incrementally(
     )
 
 
-def _root(arrays: PackingArrays) -> Boxes:
+def root_box(arrays: PackingArrays, flat: int) -> Boxes:
     """A stack that holds the whole problem as its one box, bounded, with room for the deepest search.
+
+    With an asset `flat` it is the problem of the packings that leave the asset flat: for `determinant`, which is zero
+    then, the one of least cost and then of least variance.
 
     Halving an item's range of w multiples takes log2(w) levels, each leaves one box behind, and two more are used for
     the children and one to swap them.
@@ -431,6 +448,7 @@ def _root(arrays: PackingArrays) -> Boxes:
     room = levels + 4
     volatility = np.sqrt(np.diag(arrays.covariance))
     boxes = Boxes(
+        flat=flat,
         low=np.empty((room, items), dtype=np.int64),
         high=np.empty((room, items), dtype=np.int64),
         value=np.empty(room),
@@ -438,7 +456,9 @@ def _root(arrays: PackingArrays) -> Boxes:
         relaxed=np.zeros((room, items)),
         item_risk=np.ascontiguousarray(arrays.items @ arrays.covariance),
         span=np.abs(arrays.items) @ volatility,
-        rounding=VARIANCE_ROUNDING * float(np.abs(arrays.position) @ volatility) ** 2,
+        rounding=VARIANCE_ROUNDING
+        * (1.0 if flat == ANY else 1.0 + STIFFNESS)
+        * float(np.abs(arrays.position) @ volatility) ** 2,
     )
     boxes.low[0] = arrays.lower
     boxes.high[0] = arrays.upper

@@ -1,4 +1,4 @@
-"""Bounds of multiples under the mode `inside`."""
+"""Bounds of multiples under limits on what is packed."""
 
 from __future__ import annotations
 
@@ -16,43 +16,60 @@ TIGHTEN_PASSES = 2
 def tighten(arrays: PackingArrays, low: IntArray, high: IntArray, passes: int) -> bool:
     """Shrink the box ``low <= omega <= high`` in place to what the mode `inside` leaves; False if nothing is left.
 
-    Row by row: what one item may pack into an asset is the room in that asset less what the other items must pack, and
-    plus what they can take back. So an asset that is not held and that only one item touches forces the item to zero.
+    So an asset that is not held and that only one item touches forces the item to zero.
     """
     for _ in range(passes):
         changed = False
         for i in range(arrays.position.shape[0]):
-            least = 0.0
-            most = 0.0
-            for k in range(low.shape[0]):
-                leg = arrays.items[k, i]
-                least += min(leg * low[k], leg * high[k])
-                most += max(leg * low[k], leg * high[k])
-            # The limits of `fits`, and room for the rounding of the two sums above.
-            slack = arrays.leg_tolerance[i] + 1e-14 * max(most, -least)
-            floor = min(arrays.position[i], 0.0) - slack
-            ceiling = max(arrays.position[i], 0.0) + slack
-            if least > ceiling or most < floor:
+            held = arrays.position[i]
+            some, moved = tighten_row(arrays, i, min(held, 0.0), max(held, 0.0), low, high)
+            if not some:
                 return False
-            for k in range(low.shape[0]):
-                leg = arrays.items[k, i]
-                if leg == 0.0 or low[k] == high[k]:
-                    continue
-                own_least = min(leg * low[k], leg * high[k])
-                own_most = max(leg * low[k], leg * high[k])
-                down = (floor - (most - own_most)) / leg
-                up = (ceiling - (least - own_least)) / leg
-                # Clamped before the conversion: a tiny leg makes quotients that no integer holds.
-                new_low = int(min(max(np.ceil(min(down, up)), low[k]), high[k] + 1))
-                new_high = int(max(min(np.floor(max(down, up)), high[k]), low[k] - 1))
-                if new_low > new_high:
-                    return False
-                if new_low != low[k] or new_high != high[k]:
-                    changed = True
-                    low[k] = new_low
-                    high[k] = new_high
-                    least += min(leg * new_low, leg * new_high) - own_least
-                    most += max(leg * new_low, leg * new_high) - own_most
+            changed = changed or moved
         if not changed:
             break
     return True
+
+
+@compiled
+def tighten_row(
+    arrays: PackingArrays, i: int, floor: float, ceiling: float, low: IntArray, high: IntArray
+) -> tuple[bool, bool]:
+    """Shrink the box in place to what can pack between `floor` and `ceiling` of asset `i`.
+
+    What one item may pack is the room in the asset less what the other items must pack, and plus what they can take
+    back. Returns whether anything is left, and whether the box changed.
+    """
+    least = 0.0
+    most = 0.0
+    for k in range(low.shape[0]):
+        leg = arrays.items[k, i]
+        least += min(leg * low[k], leg * high[k])
+        most += max(leg * low[k], leg * high[k])
+    # The limits of `fits`, and room for the rounding of the two sums above.
+    slack = arrays.leg_tolerance[i] + 1e-14 * max(most, -least)
+    floor -= slack
+    ceiling += slack
+    if least > ceiling or most < floor:
+        return False, False
+    changed = False
+    for k in range(low.shape[0]):
+        leg = arrays.items[k, i]
+        if leg == 0.0 or low[k] == high[k]:
+            continue
+        own_least = min(leg * low[k], leg * high[k])
+        own_most = max(leg * low[k], leg * high[k])
+        down = (floor - (most - own_most)) / leg
+        up = (ceiling - (least - own_least)) / leg
+        # Clamped before the conversion: a tiny leg makes quotients that no integer holds.
+        new_low = int(min(max(np.ceil(min(down, up)), low[k]), high[k] + 1))
+        new_high = int(max(min(np.floor(max(down, up)), high[k]), low[k] - 1))
+        if new_low > new_high:
+            return False, True
+        if new_low != low[k] or new_high != high[k]:
+            changed = True
+            low[k] = new_low
+            high[k] = new_high
+            least += min(leg * new_low, leg * new_high) - own_least
+            most += max(leg * new_low, leg * new_high) - own_most
+    return True, changed
