@@ -17,7 +17,7 @@ SEED = 1
 def warm_kernels(objective: Objective = "volume") -> None:
     """Run every kernel that a service packing by `objective` needs, through the functions that it calls.
 
-    What no service calls (`greedy`, `exact`, `LivePacker.pack_books`) is compiled at its first use.
+    What no service calls (`greedy`, `anneal`, `exact`, `LivePacker.pack_books`) is compiled at its first use.
     """
     chance = np.random.default_rng(SEED)
     n = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from solver.arrays import IntArray
+from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.objective import VOLUME
 from solver.packing.problem import (
@@ -24,6 +24,21 @@ STEP_SLACK = 1e-9
 
 
 @compiled
+def legal_steps(arrays: PackingArrays, q: FloatArray, k: int, low: float, high: float) -> tuple[float, float]:
+    """The part of the steps ``low..high`` of item `k` that keep the residual `q` (n,) within the mode; may be empty."""
+    if arrays.inside:
+        for i in range(q.shape[0]):
+            leg = arrays.items[k, i]
+            if leg != 0.0:
+                held = arrays.position[i]
+                down = (q[i] - max(held, 0.0) - arrays.leg_tolerance[i]) / leg
+                up = (q[i] - min(held, 0.0) + arrays.leg_tolerance[i]) / leg
+                low = max(low, np.ceil(min(down, up) - STEP_SLACK))
+                high = min(high, np.floor(max(down, up) + STEP_SLACK))
+    return low, high
+
+
+@compiled
 def line_steps(arrays: PackingArrays, multiples: IntArray, k: int, far: bool) -> IntArray:
     """The changes of multiple `k` worth trying from `multiples`: distinct, non-zero, within bounds and mode.
 
@@ -34,8 +49,7 @@ def line_steps(arrays: PackingArrays, multiples: IntArray, k: int, far: bool) ->
     n = arrays.position.shape[0]
     fits(arrays, multiples)
     q = arrays.residual
-    low = float(arrays.lower[k] - multiples[k])
-    high = float(arrays.upper[k] - multiples[k])
+    low, high = legal_steps(arrays, q, k, float(arrays.lower[k] - multiples[k]), float(arrays.upper[k] - multiples[k]))
     wanted = np.empty(2 * n + 75)
     count = 0
     slope = 0.0
@@ -44,12 +58,6 @@ def line_steps(arrays: PackingArrays, multiples: IntArray, k: int, far: bool) ->
         leg = arrays.items[k, i]
         if leg == 0.0:
             continue
-        if arrays.inside:
-            held = arrays.position[i]
-            down = (q[i] - max(held, 0.0) - arrays.leg_tolerance[i]) / leg
-            up = (q[i] - min(held, 0.0) + arrays.leg_tolerance[i]) / leg
-            low = max(low, np.ceil(min(down, up) - STEP_SLACK))
-            high = min(high, np.floor(max(down, up) + STEP_SLACK))
         flat = q[i] / leg
         wanted[count] = np.floor(flat)
         wanted[count + 1] = np.ceil(flat)

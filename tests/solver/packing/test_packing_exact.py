@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from solver.arrays import FloatArray
 from solver.errors import ConstraintViolated, IllPosed
 from solver.objective import Objective
+from solver.packing.anneal import pack_by_annealing
 from solver.packing.enumerate import pack_by_enumeration
 from solver.packing.exact import QuadraticFactors, pack_exactly
 from solver.packing.greedy import pack_greedily
@@ -22,9 +23,17 @@ from solver.packing.incremental import pack_incrementally
 from solver.packing.problem import Mode, Packing, PackingProblem, evaluate, finish, lot_bounds
 
 LOT = 1e5
+
+
+def annealed(problem: PackingProblem) -> Packing:
+    """`pack_by_annealing` from one seed."""
+    return pack_by_annealing(problem, np.random.default_rng(1))
+
+
 METHODS: list[Callable[[PackingProblem], Packing]] = [
     pack_by_enumeration,
     pack_greedily,
+    annealed,
     pack_incrementally,
     pack_exactly,
 ]

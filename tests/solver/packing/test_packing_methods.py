@@ -15,13 +15,26 @@ from hypothesis import strategies as st
 from solver.arrays import IntArray
 from solver.errors import IllPosed, TooLarge
 from solver.objective import Objective, materiality_floor, objective_key
+from solver.packing.anneal import pack_by_annealing
 from solver.packing.enumerate import pack_by_enumeration
 from solver.packing.greedy import pack_greedily
 from solver.packing.incremental import descend, pack_incrementally
 from solver.packing.problem import Mode, Packing, PackingProblem, evaluate, lot_bounds
 
 LOT = 1e5
-METHODS: list[Callable[[PackingProblem], Packing]] = [pack_by_enumeration, pack_greedily, pack_incrementally]
+
+
+def annealed(problem: PackingProblem) -> Packing:
+    """`pack_by_annealing` from one seed."""
+    return pack_by_annealing(problem, np.random.default_rng(1))
+
+
+METHODS: list[Callable[[PackingProblem], Packing]] = [
+    pack_by_enumeration,
+    pack_greedily,
+    annealed,
+    pack_incrementally,
+]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -301,7 +314,7 @@ def test_presolve_settles_what_cannot_move() -> None:
     assert stuck.effort_nodes == 1
 
 
-@pytest.mark.parametrize("method", [pack_by_enumeration, pack_incrementally])
+@pytest.mark.parametrize("method", [pack_by_enumeration, annealed, pack_incrementally])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_chain_passes_on_what_no_single_item_may_touch(
     method: Callable[[PackingProblem], Packing], objective: Objective
@@ -314,7 +327,7 @@ def test_a_chain_passes_on_what_no_single_item_may_touch(
     assert packing.objective == 0.0
 
 
-@pytest.mark.parametrize("method", [pack_by_enumeration, pack_incrementally])
+@pytest.mark.parametrize("method", [pack_by_enumeration, annealed, pack_incrementally])
 def test_ties_go_to_the_fewest_lots(method: Callable[[PackingProblem], Packing]) -> None:
     """With A-B, B-C and A-C to choose from, A against C is packed once, not twice by way of B."""
     weights = np.array([[1.0, 0.0, 1.0], [-0.7, 0.7, 0.0], [0.0, -0.49, -0.49]])
