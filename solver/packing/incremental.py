@@ -206,8 +206,8 @@ def search(arrays: PackingArrays, boxes: Boxes, depth: int, best: IntArray, max_
             if arrays.inside and not tighten(arrays, boxes.low[b], boxes.high[b], TIGHTEN_PASSES):
                 continue
             if boxes.flat != ANY:
-                held = arrays.position[boxes.flat]
-                some, _ = tighten_row(arrays, boxes.flat, held, held, boxes.low[b], boxes.high[b])
+                held, slack = arrays.position[boxes.flat], arrays.leg_tolerance[boxes.flat]
+                some, _ = tighten_row(arrays.items, boxes.flat, held - slack, held + slack, boxes.low[b], boxes.high[b])
                 if not some:
                     continue
             point = True

@@ -24,17 +24,26 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
-from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.incumbent import Incumbent, judge, to_beat
+from solver.packing.problem import PackingArrays
+from solver.packing.relaxation import SLACK, shorten
+from solver.packing.root import Root
 
 # Lovász' condition: near its limit 1 the basis is better and the reduction longer.
 LOVASZ = 0.99
-# Slack of the checks at nodes, in lots: far above the rounding of the basis, far below a lot.
-SLACK = 1e-6
+# Share of the gap that is paid for parabolas from the box, and from the rows.
+BOX_SHARE = 0.01
+ROW_SHARE = 0.1
 
 
 class Lattice(NamedTuple):
-    """A search in a reduced basis that can be interrupted. Forms are the K multiples, then the rows of `inside`."""
+    """A search in a reduced basis that can be interrupted, over the K items that are not fixed.
 
+    Forms are their multiples, then the rows of `inside`.
+    """
+
+    free: IntArray  # (K,), these items
+    fixed: FloatArray  # (all items,), the multiples of the others
     basis: FloatArray  # (K, K), columns are the basis in multiples, whole numbers
     R: FloatArray  # (K, K), upper triangular factor of the ball in that basis
     centre: FloatArray  # (K,), centre of the ball in that basis
@@ -152,7 +161,7 @@ def lay_out(lattice: Lattice, legs: FloatArray) -> None:
         for f in range(items, forms):
             total = 0.0
             for i in range(items):
-                total += legs[i, f - items] * lattice.direction[k, i]
+                total += legs[lattice.free[i], f - items] * lattice.direction[k, i]
             lattice.direction[k, f] = total
         for f in range(forms):
             step = lattice.direction[k, f] / lattice.R[k, k]
@@ -161,30 +170,26 @@ def lay_out(lattice: Lattice, legs: FloatArray) -> None:
 
 @compiled
 def walk_lattice(
-    arrays: PackingArrays,
-    lattice: Lattice,
-    best: IntArray,
-    second: FloatArray,
-    base: float,
-    rounding: float,
-    max_nodes: int,
+    arrays: PackingArrays, lattice: Lattice, incumbent: Incumbent, base: float, rounding: float, max_nodes: int
 ) -> int:
-    """Go on with the search; returns the nodes spent, a node being one coordinate tried at one place.
-
-    `best` (K,) is replaced by any packing found that precedes it, `second` (1,) by the value of any other that is the
-    next best so far.
-    """
-    items = best.shape[0]
+    """Go on with the search; returns the nodes spent, a node being one coordinate tried at one place."""
+    items = lattice.z.shape[0]
     forms = lattice.floor.shape[0]
-    _, value, tie = evaluate(arrays, best)
-    limit = value * (1.0 - PROOF_TOLERANCE) + rounding - base
-    trial = np.zeros_like(best)
+    limit = to_beat(incumbent, rounding) - base
+    trial = np.zeros_like(incumbent.multiples)
+    for i in range(trial.shape[0]):
+        trial[i] = int(lattice.fixed[i])
+    if items == 0:
+        judge(arrays, incumbent, trial)
+        lattice.cursor[0] = 0
+        lattice.cursor[1] = 0
+        return 1
     floor = lattice.floor
     ceiling = lattice.ceiling
     k = lattice.cursor[0]
     opening = lattice.cursor[1] == 1
     nodes = 0
-    while k < items and nodes < max_nodes and value > 0.0:
+    while k < items and nodes < max_nodes and incumbent.key[0] > 0.0:
         if opening:
             shift = 0.0
             for j in range(k + 1, items):
@@ -234,19 +239,14 @@ def walk_lattice(
             multiple = 0.0
             for j in range(items):
                 multiple += lattice.basis[i, j] * lattice.z[j]
-            within = within and arrays.lower[i] <= multiple <= arrays.upper[i]
-            trial[i] = int(multiple)
+            of = lattice.free[i]
+            within = within and arrays.lower[of] <= multiple <= arrays.upper[of]
+            trial[of] = int(multiple)
         if not within:
             continue
-        kept, new_value, new_tie = evaluate(arrays, trial)
-        if kept and precedes(new_value, new_tie, trial, value, tie, best):
-            copy_multiples(trial, best)
-            second[0] = value
-            value, tie = new_value, new_tie
-            limit = value * (1.0 - PROOF_TOLERANCE) + rounding - base
-        elif kept and new_value < second[0] and precedes(value, tie, best, new_value, new_tie, trial):
-            second[0] = new_value
-    if value == 0.0:
+        if judge(arrays, incumbent, trial):
+            limit = to_beat(incumbent, rounding) - base
+    if incumbent.key[0] == 0.0:
         k = items
     lattice.cursor[0] = k
     lattice.cursor[1] = 1 if opening else 0
@@ -254,222 +254,209 @@ def walk_lattice(
 
 
 @compiled
-def least_open(cursor: IntArray, bound: FloatArray, next_bound: FloatArray) -> float:
-    """The least bound of what a depth-first search has still to look at, infinite once it is through.
-
-    `cursor` holds the level and whether it is being opened, `bound` (K + 1,) the bounds on the way down to it, and
-    `next_bound` (2, K) what the next values to either side would add at each level.
-    """
-    k = cursor[0]
+def least_open(lattice: Lattice) -> float:
+    """The least squared distance of what the search has still to look at, infinite once it is through."""
+    k = lattice.cursor[0]
     least = np.inf
-    if k < next_bound.shape[1] and cursor[1] == 1:
-        least = bound[k + 1]
+    if k < lattice.z.shape[0] and lattice.cursor[1] == 1:
+        least = lattice.bound[k + 1]
         k += 1
-    while k < next_bound.shape[1]:
-        least = min(least, bound[k + 1] + min(next_bound[0, k], next_bound[1, k]))
+    while k < lattice.z.shape[0]:
+        least = min(least, lattice.bound[k + 1] + min(lattice.next_bound[0, k], lattice.next_bound[1, k]))
         k += 1
-    return least
+    return float(least)
 
 
 @compiled
-def shorten(
-    low: float, high: float, around: float, slope: float, cost: float, least: float, room: float
-) -> tuple[float, float]:
-    """The whole part of [low, high] where ``slope (x - around) + cost (|x| - |around|) - least <= room``."""
-    at_zero = -slope * around - cost * abs(around) - least - room
-    new_high = high
-    new_low = low
-    if slope * high + cost * abs(high) + at_zero > 0.0:
-        if at_zero <= 0.0:
-            if high > 0.0 and slope + cost > 0.0:
-                new_high = -at_zero / (slope + cost)
-        elif slope - cost > 0.0:
-            new_high = min(high, -at_zero / (slope - cost))
-    if slope * low + cost * abs(low) + at_zero > 0.0:
-        if at_zero <= 0.0:
-            if low < 0.0 and slope - cost < 0.0:
-                new_low = -at_zero / (slope - cost)
-        elif slope + cost < 0.0:
-            new_low = max(low, -at_zero / (slope + cost))
-    return max(low, np.ceil(new_low - SLACK)), min(high, np.floor(new_high + SLACK))
-
-
-@compiled
-def shorten_all(
-    arrays: PackingArrays,
-    around: FloatArray,
-    slope: FloatArray,
-    least: FloatArray,
-    room: float,
-    low: IntArray,
-    high: IntArray,
-) -> bool:
-    """Shorten the ranges (K,) to what can beat the incumbent by `room` over the relaxation; False if nothing can."""
-    for k in range(low.shape[0]):
-        new_low, new_high = shorten(float(low[k]), float(high[k]), around[k], slope[k], arrays.cost[k], least[k], room)
-        if new_low > new_high:
-            return False
-        low[k] = int(new_low)
-        high[k] = int(new_high)
-    return True
-
-
-@compiled
-def ball(
-    arrays: PackingArrays,
-    gram: FloatArray,
-    around: FloatArray,
-    slope: FloatArray,
-    least: FloatArray,
-    multiplier: FloatArray,
-    room: float,
-    share: float,
-    row_share: float,
-    lattice: Lattice,
-) -> tuple[bool, float]:
+def ball(arrays: PackingArrays, gram: FloatArray, root: Root, room: float) -> tuple[bool, float, Lattice]:
     """Make the ball of all that is better than the incumbent, in a reduced basis, ready to be searched.
 
     Parameters
     ----------
+    arrays : with the box of the root.
+    gram : (K, K), B'ΣB.
     room : the gap between incumbent and relaxation.
-    share, row_share : of it, what is paid for parabolas from the box and from the rows.
 
     Returns
     -------
-    (ok, offset) : False if no packing can be better; what the bound of the root gains by the parabolas.
+    (ok, offset, lattice) : False if no packing can be better, or (offset -inf) if the ball is too flat for the
+    arithmetic; what the bound of the root gains by the parabolas and by the multiples that are fixed.
     """
-    items = around.shape[0]
+    items = root.point.shape[0]
     n = arrays.position.shape[0]
-    inside = lattice.floor.shape[0] > items
+    around = root.point
+    slope = root.slope
+    low = np.empty(items)
+    high = np.empty(items)
+    free = np.empty(items, dtype=np.int64)
+    count = 0
+    possible = True
+    for k in range(items):
+        low[k], high[k] = shorten(
+            float(arrays.lower[k]), float(arrays.upper[k]), around[k], slope[k], arrays.cost[k], root.least[k], room
+        )
+        possible = possible and low[k] <= high[k]
+        if low[k] < high[k]:
+            free[count] = k
+            count += 1
+    lattice = empty_lattice(free[:count].copy(), items, count + (n if arrays.inside else 0))
+    if not possible:
+        return False, 0.0, lattice
     H = gram.copy()
     # The parabolas' sum is x'Hx - 2 pull'x + constant, with x measured from `around`.
     pull = np.zeros(items)
     constant = 0.0
     for k in range(items):
-        low, high = shorten(
-            float(arrays.lower[k]), float(arrays.upper[k]), around[k], slope[k], arrays.cost[k], least[k], room
-        )
-        if low > high:
-            return False, 0.0
-        lattice.floor[k] = low - SLACK
-        lattice.ceiling[k] = high + SLACK
-    for k in range(items):
-        low = lattice.floor[k] + SLACK
-        high = lattice.ceiling[k] - SLACK
+        at_zero = -slope[k] * around[k] - arrays.cost[k] * abs(around[k]) - root.least[k]
+        if low[k] == high[k]:
+            constant += max(at_zero + slope[k] * low[k] + arrays.cost[k] * abs(low[k]), 0.0)
+            continue
         # Where t_k is least: an end of the range, zero, or (flat) the relaxed multiple.
         kink = around[k]
         if slope[k] - arrays.cost[k] >= 0.0:
-            kink = low
+            kink = low[k]
         if slope[k] + arrays.cost[k] <= 0.0:
-            kink = high
+            kink = high[k]
         if abs(slope[k]) < arrays.cost[k]:
             kink = 0.0
-        kink = min(max(kink, low), high)
+        kink = min(max(kink, low[k]), high[k])
         # A parabola that is below a convex piecewise linear function at its corners is below it everywhere.
-        steepest = np.inf
-        for end in (low, high, min(max(0.0, low), high)):
+        steepest = 1e3 * max(gram[k, k], room)
+        for end in (low[k], high[k], min(max(0.0, low[k]), high[k])):
             if abs(end - kink) > 1e-9:
-                t = slope[k] * (end - around[k]) + arrays.cost[k] * (abs(end) - abs(around[k])) - least[k]
+                t = at_zero + slope[k] * end + arrays.cost[k] * abs(end)
                 steepest = min(steepest, max(t, 0.0) / (end - kink) ** 2)
-        if low == high:
-            steepest = 1e3 * max(gram[k, k], room)
-            kink = low
-        steepest = min(steepest, 1e3 * max(gram[k, k], room))
         H[k, k] += steepest
         pull[k] += steepest * (kink - around[k])
         constant += steepest * (kink - around[k]) ** 2
         # The box itself, so that no direction stays without curvature.
-        half = 0.5 * (high - low)
-        middle = 0.5 * (high + low)
-        if half > 0.0:
-            bent = share * room / (items * half * half)
-            H[k, k] += bent
-            pull[k] += bent * (middle - around[k])
-            constant += bent * (middle - around[k]) ** 2 - share * room / items
-    if inside:
+        half = 0.5 * (high[k] - low[k])
+        middle = 0.5 * (high[k] + low[k])
+        bent = BOX_SHARE * room / (count * half * half)
+        H[k, k] += bent
+        pull[k] += bent * (middle - around[k])
+        constant += bent * (middle - around[k]) ** 2 - BOX_SHARE * room / count
+    for f in range(count):
+        lattice.floor[f] = low[free[f]] - SLACK
+        lattice.ceiling[f] = high[free[f]] + SLACK
+    if arrays.inside:
         for i in range(n):
-            floor = min(arrays.position[i], 0.0)
-            ceiling = max(arrays.position[i], 0.0)
-            lattice.floor[items + i] = floor
-            lattice.ceiling[items + i] = ceiling
-            here = 0.0
-            largest = 0.0
-            for k in range(items):
-                here += arrays.items[k, i] * around[k]
-                largest = max(largest, abs(arrays.items[k, i]))
-            slack = SLACK * largest
-            if largest == 0.0:
-                lattice.floor[items + i] -= 1.0
-                lattice.ceiling[items + i] += 1.0
-                continue
-            edge = ceiling if multiplier[i] > 0.0 else floor
-            if multiplier[i] != 0.0:
-                span = min(room / abs(multiplier[i]), ceiling - floor)
-                steepest = min(abs(multiplier[i]) / max(span, slack), 1e2 * arrays.covariance[i, i])
-                if multiplier[i] > 0.0:
-                    lattice.floor[items + i] = ceiling - span
-                else:
-                    lattice.ceiling[items + i] = floor + span
-                for k in range(items):
-                    leg = arrays.items[k, i]
-                    if leg != 0.0:
-                        pull[k] += steepest * leg * (edge - here)
-                        for j in range(items):
-                            H[k, j] += steepest * leg * arrays.items[j, i]
-                constant += steepest * (edge - here) ** 2
-            half = 0.5 * (lattice.ceiling[items + i] - lattice.floor[items + i])
-            middle = 0.5 * (lattice.ceiling[items + i] + lattice.floor[items + i])
-            if row_share > 0.0:
-                bent = min(row_share * room / (n * max(half, slack) ** 2), 1e2 * arrays.covariance[i, i])
-                for k in range(items):
-                    leg = arrays.items[k, i]
-                    if leg != 0.0:
-                        pull[k] += bent * leg * (middle - here)
-                        for j in range(items):
-                            H[k, j] += bent * leg * arrays.items[j, i]
-                constant += bent * ((middle - here) ** 2 - half * half)
-            lattice.floor[items + i] -= slack
-            lattice.ceiling[items + i] += slack
-    if not factorise(H, lattice.R):
-        return False, -np.inf
-    centre = pull.copy()
-    solve_factored(lattice.R, centre)
-    offset = constant
+            constant += bend_by_row(arrays, root, room, i, H, pull, lattice.floor[count:], lattice.ceiling[count:])
+    # What is fixed moves the centre of the rest.
     for k in range(items):
-        offset -= centre[k] * pull[k]
-    for i in range(items):
-        lattice.form[items, i] = around[i] + centre[i]
-        lattice.centre[i] = around[i] + centre[i]
-        for j in range(items):
-            lattice.basis[i, j] = 1.0 if i == j else 0.0
-    for f in range(items, lattice.floor.shape[0]):
+        if low[k] == high[k]:
+            lattice.fixed[k] = low[k]
+            off = low[k] - around[k]
+            constant -= 2.0 * off * pull[k]
+            for j in range(items):
+                if low[j] == high[j]:
+                    constant += off * H[k, j] * (low[j] - around[j])
+                else:
+                    pull[j] -= off * H[k, j]
+    part = np.empty((count, count))
+    for a in range(count):
+        lattice.centre[a] = pull[free[a]]
+        for b in range(count):
+            part[a, b] = H[free[a], free[b]]
+    if not factorise(part, lattice.R):
+        return False, -np.inf, lattice
+    solve_factored(lattice.R, lattice.centre)
+    offset = constant
+    for a in range(count):
+        offset -= lattice.centre[a] * pull[free[a]]
+        lattice.centre[a] += around[free[a]]
+        lattice.form[count, a] = lattice.centre[a]
+        for b in range(count):
+            lattice.basis[a, b] = 1.0 if a == b else 0.0
+    for f in range(count, lattice.floor.shape[0]):
         total = 0.0
         for k in range(items):
-            total += arrays.items[k, f - items] * lattice.form[items, k]
-        lattice.form[items, f] = total
+            total += arrays.items[k, f - count] * lattice.fixed[k]
+        for a in range(count):
+            total += arrays.items[free[a], f - count] * lattice.centre[a]
+        lattice.form[count, f] = total
     reduce_basis(lattice.R, lattice.basis, lattice.centre)
     lay_out(lattice, arrays.items)
-    lattice.bound[items] = 0.0
-    lattice.cursor[0] = items - 1
-    lattice.cursor[1] = 1
-    return True, offset
+    return True, offset, lattice
 
 
-def empty_lattice(items: int, forms: int) -> Lattice:
-    """Room for a search."""
+@compiled
+def bend_by_row(
+    arrays: PackingArrays,
+    root: Root,
+    room: float,
+    i: int,
+    H: FloatArray,
+    pull: FloatArray,
+    floor: FloatArray,
+    ceiling: FloatArray,
+) -> float:
+    """Add the parabolas of the row of asset `i` to H and `pull`, set its edges; returns what the constant gains."""
+    items = pull.shape[0]
+    n = arrays.position.shape[0]
+    floor[i] = min(arrays.position[i], 0.0)
+    ceiling[i] = max(arrays.position[i], 0.0)
+    here = 0.0
+    largest = 0.0
+    for k in range(items):
+        here += arrays.items[k, i] * root.point[k]
+        largest = max(largest, abs(arrays.items[k, i]))
+    if largest == 0.0:
+        floor[i] -= 1.0
+        ceiling[i] += 1.0
+        return 0.0
+    slack = SLACK * largest
+    constant = 0.0
+    force = root.multiplier[i]
+    if force != 0.0:
+        edge = ceiling[i] if force > 0.0 else floor[i]
+        span = min(room / abs(force), ceiling[i] - floor[i])
+        steepest = min(abs(force) / max(span, slack), 1e2 * arrays.covariance[i, i])
+        if force > 0.0:
+            floor[i] = ceiling[i] - span
+        else:
+            ceiling[i] = floor[i] + span
+        constant += bend(arrays, i, steepest, edge - here, H, pull)
+    half = 0.5 * (ceiling[i] - floor[i])
+    middle = 0.5 * (ceiling[i] + floor[i])
+    bent = min(ROW_SHARE * room / (n * max(half, slack) ** 2), 1e2 * arrays.covariance[i, i])
+    constant += bend(arrays, i, bent, middle - here, H, pull) - bent * half * half
+    floor[i] -= slack
+    ceiling[i] += slack
+    return float(constant)
+
+
+@compiled
+def bend(arrays: PackingArrays, i: int, curvature: float, off: float, H: FloatArray, pull: FloatArray) -> float:
+    """Add ``curvature (items[:, i] @ x - off)²`` to ``x'Hx - 2 pull'x``; returns what the constant gains."""
+    for k in range(pull.shape[0]):
+        leg = curvature * arrays.items[k, i]
+        if leg != 0.0:
+            pull[k] += leg * off
+            for j in range(pull.shape[0]):
+                H[k, j] += leg * arrays.items[j, i]
+    return curvature * off * off
+
+
+@compiled
+def empty_lattice(free: IntArray, items: int, forms: int) -> Lattice:
+    """Room for a search over `free` (F,) of so many items."""
+    count = free.shape[0]
     return Lattice(
-        basis=np.zeros((items, items)),
-        R=np.zeros((items, items)),
-        centre=np.zeros(items),
-        direction=np.zeros((items, forms)),
-        extent=np.zeros((items + 1, forms)),
+        free=free,
+        fixed=np.zeros(items),
+        basis=np.zeros((count, count)),
+        R=np.zeros((count, count)),
+        centre=np.zeros(count),
+        direction=np.zeros((count, forms)),
+        extent=np.zeros((count + 1, forms)),
         floor=np.zeros(forms),
         ceiling=np.zeros(forms),
-        form=np.zeros((items + 1, forms)),
-        bound=np.zeros(items + 1),
-        z=np.zeros(items),
-        middle=np.zeros(items),
-        next_z=np.zeros((2, items)),
-        next_bound=np.zeros((2, items)),
-        cursor=np.zeros(2, dtype=np.int64),
+        form=np.zeros((count + 1, forms)),
+        bound=np.zeros(count + 1),
+        z=np.zeros(count),
+        middle=np.zeros(count),
+        next_z=np.zeros((2, count)),
+        next_bound=np.zeros((2, count)),
+        cursor=np.array([count - 1, 1]),
     )

@@ -1,357 +1,438 @@
-"""The relaxation of a quadratic packing: multiples need not be whole; and the local search that rounds it off.
+"""The relaxation of a quadratic packing: multiples need not be whole.
 
-The objective with costs over a box is minimised by an active set of multiples at a bound or at zero (where costs bend)
-and Newton steps for the others; the rows of `inside` come in by the method of multipliers.
+    minimise  q'Σq + cost @ |x|   with q = Q - B x,   lower <= x <= upper,   floor <= B x <= ceiling (`inside` only).
+
+Solved by a dual active-set method: it starts where nothing but the costs is felt and takes in one violated constraint
+after the other, so every point on the way gives a bound, and a box that cannot beat the incumbent is known early. A
+multiple has a convex piecewise linear price (infinite outside its bounds, bent by the cost at zero), a row of `inside`
+too; each holds a multiplier that is at a corner of the price (the constraint is idle) or between two corners (the
+multiple stands at a bound or at zero, the row at an edge).
 
 References
 ----------
-Nocedal and Wright (2006), Numerical Optimization, ch. 16 (active sets) and 17 (augmented Lagrangian).
+Goldfarb and Idnani (1983), A numerically stable dual method for solving strictly convex quadratic programs.
+Fletcher and Leyffer (1998), Numerical experience with lower bounds for MIQP branch-and-bound.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
-from solver.packing.lattice import factorise, solve_factored
-from solver.packing.problem import PackingArrays, fits
+from solver.packing.problem import PackingArrays
 
-# The root relaxation: rounds of multipliers for the rows of `inside`, Newton steps in each, sweeps before each step.
-ROUNDS = 12
-NEWTON_STEPS = 100
-SWEEPS = 3
-# Stiffness of a row, in variances of its asset, and what keeps the Newton system regular, as a share of its diagonal.
-STIFFNESS = 8.0
+# What keeps the Hessian regular where items are combinations of each other, as a share of its diagonal. It pulls
+# towards where the relaxation starts, so that it fades when started again from where it ended.
 RIDGE = 1e-9
+# A constraint is violated beyond this share of a lot (or of the largest leg in the row), plus as much of its value.
+FEASIBLE = 1e-9
+# A direction with less than this share of its own length outside the active constraints is a combination of them.
+DEPENDENT = 1e-12
+# What ranges are shortened by is taken as this much less, in lots: far above rounding, far below a lot.
+SLACK = 1e-6
+
+
+class Metric(NamedTuple):
+    """What the relaxation needs of Sigma and the items."""
+
+    gram: FloatArray  # (K, K), B'ΣB
+    ridge: FloatArray  # (K,), on the diagonal of the Hessian
+    inverse: FloatArray  # (K, K), of the Hessian 2 B'ΣB and its ridge
+    root: FloatArray  # (K, K), root' root = inverse
+    length: FloatArray  # (K + n,), of the multiples and the rows in the norm of the inverse; zero for an empty row
+
+
+def metric_of(B: FloatArray, Sigma: FloatArray) -> Metric:
+    """The metric of items B (n, K) under the covariance Sigma (n, n). O(K³ + n² K)."""
+    gram = B.T @ Sigma @ B
+    gram = np.ascontiguousarray(0.5 * (gram + gram.T))
+    diagonal = 2.0 * np.diag(gram)
+    largest = float(np.max(diagonal, initial=0.0))
+    ridge = RIDGE * np.maximum(diagonal, RIDGE * largest if largest > 0.0 else 1.0)
+    hessian = 2.0 * gram + np.diag(ridge)
+    try:
+        root = np.ascontiguousarray(np.linalg.inv(np.linalg.cholesky(hessian)))
+    except np.linalg.LinAlgError:
+        # Rounding took an eigenvalue of a singular B'ΣB further below zero than the ridge lifts it.
+        values, vectors = np.linalg.eigh(hessian)
+        root = np.ascontiguousarray((vectors / np.sqrt(np.maximum(values, RIDGE * values[-1]))).T)
+    inverse = np.ascontiguousarray(root.T @ root)
+    length = np.concatenate([np.sqrt(np.diag(inverse)), np.sqrt(np.sum((root @ B.T) ** 2, axis=0))])
+    return Metric(gram=gram, ridge=ridge, inverse=inverse, root=root, length=length)
+
+
+@compiled
+def corner(low: float, high: float, cost: float, side: float) -> float:
+    """The multiplier of an idle multiple: the slope of the cost on the positive or negative `side`, if both are in."""
+    if low >= 0.0:
+        return cost
+    if high <= 0.0:
+        return -cost
+    return cost * side
+
+
+@compiled
+def contradict(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray, ray: FloatArray) -> bool:
+    """Whether the rows, weighted by `ray` (n,), leave no point of the box: a certificate in the sense of Farkas."""
+    total = 0.0
+    scale = 0.0
+    for i in range(ray.shape[0]):
+        if ray[i] != 0.0:
+            edge = ceiling[i] if ray[i] > 0.0 else floor[i]
+            total -= ray[i] * edge
+            scale += abs(ray[i] * edge)
+    for k in range(arrays.lower.shape[0]):
+        pressure = 0.0
+        for i in range(ray.shape[0]):
+            pressure += ray[i] * arrays.items[k, i]
+        least = min(pressure * arrays.lower[k], pressure * arrays.upper[k])
+        total += least
+        scale += abs(least)
+    return total > 1e-12 * scale
 
 
 @compiled
 def relax(
-    arrays: PackingArrays, gram: FloatArray, pull: FloatArray, point: FloatArray, multiplier: FloatArray, rounds: int
-) -> None:
-    """Move `point` (K,) to the least relaxed objective in the box, and the rows' `multiplier` (n,) with it.
-
-    Coordinate descent finds which multiples end at a bound or at zero, Newton steps place the others; the rows of
-    `inside` come in by the method of multipliers. `gram` (K, K) is B'ΣB and `pull` (K,) is B'ΣQ.
-    """
-    items = point.shape[0]
-    n = multiplier.shape[0]
-    slope = np.zeros(items)
-    packed = np.zeros(n)
-    force = np.zeros(n)
-    trial = np.zeros(items)
-    other = np.zeros(items)
-    step = np.zeros(items)
-    free = np.zeros(items, dtype=np.int64)
-    hessian = np.zeros((items, items))
-    factor = np.zeros((items, items))
-    for _ in range(rounds if arrays.inside else 1):
-        sweep(arrays, gram, pull, point, multiplier, SWEEPS)
-        for _ in range(NEWTON_STEPS):
-            value = steer(arrays, gram, pull, point, multiplier, packed, force, slope)
-            count = 0
-            for k in range(items):
-                up = slope[k] + (arrays.cost[k] if point[k] >= 0.0 else -arrays.cost[k])
-                down = slope[k] + (arrays.cost[k] if point[k] > 0.0 else -arrays.cost[k])
-                if (up < 0.0 and point[k] < arrays.upper[k]) or (down > 0.0 and point[k] > arrays.lower[k]):
-                    free[count] = k
-                    count += 1
-            first = 1.0
-            blocked = -1
-            while count > 0:
-                part = hessian[:count, :count]
-                for a in range(count):
-                    k = free[a]
-                    upwards = point[k] > 0.0 or (point[k] == 0.0 and slope[k] < 0.0)
-                    step[a] = -slope[k] - (arrays.cost[k] if upwards else -arrays.cost[k])
-                    for b in range(count):
-                        part[a, b] = 2.0 * gram[k, free[b]]
-                    part[a, a] *= 1.0 + RIDGE
-                if arrays.inside:
-                    for i in range(n):
-                        if force[i] != 0.0:
-                            stiffness = STIFFNESS * arrays.covariance[i, i]
-                            for a in range(count):
-                                leg = stiffness * arrays.items[free[a], i]
-                                if leg != 0.0:
-                                    for b in range(count):
-                                        part[a, b] += leg * arrays.items[free[b], i]
-                if not factorise(part, factor[:count, :count]):
-                    count = 0
-                    break
-                solve_factored(factor[:count, :count], step[:count])
-                # The whole step, cut off at bounds and at zero where costs bend, and how far it goes uncut.
-                first = 1.0
-                blocked = -1
-                kept = 0
-                copy_point(point, trial)
-                for a in range(count):
-                    k = free[a]
-                    new = point[k] + step[a]
-                    edge = new
-                    if arrays.cost[k] > 0.0:
-                        upwards = point[k] > 0.0 or (point[k] == 0.0 and slope[k] < 0.0)
-                        edge = max(edge, 0.0) if upwards else min(edge, 0.0)
-                    edge = min(max(edge, float(arrays.lower[k])), float(arrays.upper[k]))
-                    if edge == point[k] and new != point[k]:
-                        continue
-                    if edge != new and (edge - point[k]) / step[a] < first:
-                        first = (edge - point[k]) / step[a]
-                        blocked = k
-                    trial[k] = edge
-                    free[kept] = k
-                    step[kept] = step[a]
-                    kept += 1
-                if kept == count:
-                    break
-                # Those that would leave through the kink or the bound they stand at stay there.
-                count = kept
-            if count == 0:
-                break
-            cut_value = steer(arrays, gram, pull, trial, multiplier, packed, force, slope)
-            new_value = cut_value
-            if blocked >= 0:
-                copy_point(point, other)
-                for a in range(count):
-                    other[free[a]] += first * step[a]
-                other[blocked] = trial[blocked]
-                new_value = steer(arrays, gram, pull, other, multiplier, packed, force, slope)
-                if new_value < cut_value:
-                    copy_point(other, trial)
-                else:
-                    new_value = cut_value
-            length = 0.5
-            while new_value >= value and length > 0.05:
-                # Rows that came in or went out on the way: shorter steps.
-                copy_point(point, trial)
-                for a in range(count):
-                    trial[free[a]] += length * first * step[a]
-                new_value = steer(arrays, gram, pull, trial, multiplier, packed, force, slope)
-                length *= 0.5
-            if new_value >= value:
-                break
-            copy_point(trial, point)
-        if arrays.inside:
-            steer(arrays, gram, pull, point, multiplier, packed, force, slope)
-            change = 0.0
-            for i in range(n):
-                change = max(change, abs(force[i] - multiplier[i]) - 1e-6 * abs(force[i]))
-                multiplier[i] = force[i]
-            if change <= 0.0:
-                break
-
-
-@compiled
-def copy_point(source: FloatArray, target: FloatArray) -> None:
-    """Copy (K,) fractional multiples."""
-    for k in range(source.shape[0]):
-        target[k] = source[k]
-
-
-@compiled
-def steer(
     arrays: PackingArrays,
-    gram: FloatArray,
+    metric: Metric,
     pull: FloatArray,
+    floor: FloatArray,
+    ceiling: FloatArray,
     point: FloatArray,
     multiplier: FloatArray,
-    packed: FloatArray,
-    force: FloatArray,
-    slope: FloatArray,
+    give: FloatArray,
+    gap: float,
 ) -> float:
-    """The augmented objective at `point` up to a constant; fills in its gradient without costs and the rows' forces."""
-    items = point.shape[0]
-    value = 0.0
-    for i in range(packed.shape[0]):
-        packed[i] = 0.0
-    for k in range(items):
-        total = -pull[k]
-        for j in range(items):
-            total += gram[k, j] * point[j]
-        slope[k] = 2.0 * total
-        value += point[k] * (total - pull[k]) + arrays.cost[k] * abs(point[k])
-        if arrays.inside and point[k] != 0.0:
-            for i in range(packed.shape[0]):
-                packed[i] += arrays.items[k, i] * point[k]
-    if arrays.inside:
-        for i in range(packed.shape[0]):
-            stiffness = STIFFNESS * arrays.covariance[i, i]
-            force[i] = push(arrays, i, packed[i], multiplier[i], stiffness)
-            if force[i] != 0.0:
-                value += 0.5 * force[i] * force[i] / stiffness
-                for k in range(items):
-                    slope[k] += arrays.items[k, i] * force[i]
-    return value
+    """Move `point` (K,) to the least relaxed objective in the box and fill in the `multiplier` (n,) of the rows.
 
+    `give` (K,) becomes how far each multiple moves for a unit of force while the active constraints stay: moving it by
+    x costs at least ``x² / (2 give)`` until another constraint comes in or goes out (Driebeck's penalty).
 
-@compiled
-def sweep(
-    arrays: PackingArrays, gram: FloatArray, pull: FloatArray, point: FloatArray, multiplier: FloatArray, sweeps: int
-) -> None:
-    """Coordinate descent on the augmented objective with costs."""
-    items = point.shape[0]
-    n = multiplier.shape[0]
-    rest = pull.copy()
-    packed = np.zeros(n)
-    for k in range(items):
-        if point[k] != 0.0:
-            for j in range(items):
-                rest[j] -= gram[k, j] * point[k]
-            for i in range(n):
-                packed[i] += arrays.items[k, i] * point[k]
-    for _ in range(sweeps):
-        for k in range(items):
-            slope = -2.0 * rest[k]
-            curvature = 2.0 * gram[k, k]
-            if arrays.inside:
-                for i in range(n):
-                    leg = arrays.items[k, i]
-                    if leg != 0.0:
-                        stiffness = STIFFNESS * arrays.covariance[i, i]
-                        slope += leg * push(arrays, i, packed[i], multiplier[i], stiffness)
-                        curvature += leg * leg * stiffness
-            if curvature <= 0.0:
-                continue
-            new = point[k] - (slope + arrays.cost[k]) / curvature
-            if new < 0.0:
-                new = min(point[k] - (slope - arrays.cost[k]) / curvature, 0.0)
-            new = min(max(new, float(arrays.lower[k])), float(arrays.upper[k]))
-            step = new - point[k]
-            if step != 0.0:
-                point[k] = new
-                for j in range(items):
-                    rest[j] -= gram[k, j] * step
-                if arrays.inside:
-                    for i in range(n):
-                        packed[i] += arrays.items[k, i] * step
+    Parameters
+    ----------
+    pull : (K,), B'ΣQ.
+    floor, ceiling : (n,) the least and the most that may be packed of each asset; read for `inside` only.
+    point : near where the end is expected; its signs say on which side of zero.
+    gap : relative to packing nothing, an objective at which to stop.
 
-
-@compiled
-def polish(arrays: PackingArrays, gram: FloatArray, pull: FloatArray, best: IntArray) -> int:
-    """Improve `best` (K,), feasible, until no move of one item or of two helps; returns how often it moved.
-
-    One item takes any number of lots; of two, the first takes one lot either way and the second what suits it then.
-    Everything comes from B'ΣB and the gradient, O(1) a move without `inside`.
+    Returns
+    -------
+    The bound reached, relative to packing nothing, up to rounding; infinite where rows and box seem to contradict each
+    other. O(K²) for every constraint taken in or dropped.
     """
-    items = best.shape[0]
-    n = arrays.position.shape[0]
-    rest = pull.copy()
+    items = point.shape[0]
+    n = multiplier.shape[0] if arrays.inside else 0
+    forms = items + n
+    J = metric.root.copy()
+    R = np.empty((items, items))
+    d = np.empty(items)
+    z = np.empty(items)
+    packed = np.empty(n)
+    r = np.empty(items)
+    # Of the active constraints: which, and between which corners the multiplier lies.
+    active = np.empty(items, dtype=np.int64)
+    left = np.empty(items)
+    right = np.empty(items)
+    mu = np.zeros(forms)
+    is_active = np.zeros(forms, dtype=np.int64)
     for k in range(items):
-        for j in range(items):
-            rest[j] -= gram[k, j] * best[k]
-    fits(arrays, best)
-    residual = arrays.residual.copy()
-    scale = 0.0
+        mu[k] = corner(float(arrays.lower[k]), float(arrays.upper[k]), arrays.cost[k], 1.0 if point[k] >= 0.0 else -1.0)
+    value = 0.0
     for k in range(items):
-        scale = max(scale, gram[k, k])
-    moved = 0
-    while moved < 50 * items:
-        gain = -1e-12 * scale
-        move_i = -1
-        move_j = -1
-        move_a = 0
-        move_b = 0
-        for i in range(items):
-            for a in (0, -1, 1):
-                first = best[i] + a
-                if first < arrays.lower[i] or first > arrays.upper[i]:
-                    continue
-                start = a * (a * gram[i, i] - 2.0 * rest[i]) + arrays.cost[i] * (abs(first) - abs(best[i]))
-                for j in range(items):
-                    if (j == i) != (a == 0):
-                        continue
-                    if gram[j, j] <= 0.0:
-                        continue
-                    want = rest[j] - a * gram[i, j]
-                    target = best[j] + (want - 0.5 * arrays.cost[j]) / gram[j, j]
-                    if target < 0.0:
-                        target = min(best[j] + (want + 0.5 * arrays.cost[j]) / gram[j, j], 0.0)
-                    target = np.rint(min(max(target, float(arrays.lower[j])), float(arrays.upper[j])))
-                    for option in range(2 if arrays.inside else 1):
-                        b = int(target) - best[j]
-                        if option == 1:
-                            if abs(b) <= 1:
-                                continue
-                            b = 1 if b > 0 else -1
-                        change = (
-                            start
-                            + b * (b * gram[j, j] - 2.0 * want)
-                            + arrays.cost[j] * (abs(best[j] + b) - abs(best[j]))
-                        )
-                        if change >= gain:
-                            continue
-                        kept = True
-                        if arrays.inside:
-                            for r in range(n):
-                                step = a * arrays.items[i, r] + b * arrays.items[j, r]
-                                if step != 0.0:
-                                    packed = arrays.position[r] - residual[r] + step
-                                    kept = kept and (
-                                        min(arrays.position[r], 0.0) - arrays.leg_tolerance[r]
-                                        <= packed
-                                        <= max(arrays.position[r], 0.0) + arrays.leg_tolerance[r]
-                                    )
-                        if kept:
-                            gain = change
-                            move_i, move_j, move_a, move_b = i, j, a, b
-        if move_i < 0:
-            break
-        moved += 1
-        best[move_i] += move_a
-        best[move_j] += move_b
+        give[k] = metric.inverse[k, k]
+        z[k] = 2.0 * pull[k] + metric.ridge[k] * point[k]
+        value += 0.5 * metric.ridge[k] * point[k] * point[k]
+        point[k] = 0.0
+    for j in range(items):
+        part = z[j] - mu[j]
         for k in range(items):
-            rest[k] -= move_a * gram[move_i, k] + move_b * gram[move_j, k]
-        for r in range(n):
-            residual[r] -= move_a * arrays.items[move_i, r] + move_b * arrays.items[move_j, r]
-    return moved
-
-
-@compiled
-def push(arrays: PackingArrays, i: int, packed: float, multiplier: float, stiffness: float) -> float:
-    """The force that the row of asset `i` exerts in the method of multipliers."""
-    over = multiplier + stiffness * (packed - max(arrays.position[i], 0.0))
-    under = multiplier + stiffness * (packed - min(arrays.position[i], 0.0))
-    return float(max(over, 0.0) + min(under, 0.0))
+            point[k] += part * metric.inverse[j, k]
+    for k in range(items):
+        value -= 0.5 * point[k] * (z[k] - mu[k])
+    count = 0
+    for _ in range(20 * (forms + 1)):
+        if value >= gap:
+            break
+        # The constraint that costs most to reach, as far as the active ones tell (of the rows, as far as none tells).
+        worst = 0.0
+        excess = 0.0
+        entering = -1
+        sign = 0.0
+        target = 0.0
+        for k in range(items):
+            if is_active[k] == 1:
+                continue
+            low = float(arrays.lower[k])
+            high = float(arrays.upper[k])
+            if low < 0.0 < high and arrays.cost[k] > 0.0:
+                if mu[k] > 0.0:
+                    low = 0.0
+                else:
+                    high = 0.0
+            over = point[k] - high
+            under = low - point[k]
+            beyond = max(over, under)
+            edge = high if over > under else low
+            length = np.sqrt(max(give[k], DEPENDENT * metric.inverse[k, k]))
+            if beyond > FEASIBLE * (1.0 + abs(edge)) and beyond > worst * length:
+                worst = beyond / length
+                excess = beyond
+                entering = k
+                sign = 1.0 if over > under else -1.0
+                target = edge
+        for i in range(n):
+            packed[i] = 0.0
+        for k in range(items if n > 0 else 0):
+            legs = arrays.items[k]
+            for i in range(n):
+                packed[i] += legs[i] * point[k]
+        for i in range(n):
+            f = items + i
+            if is_active[f] == 1 or metric.length[f] == 0.0:
+                continue
+            over = packed[i] - ceiling[i]
+            under = floor[i] - packed[i]
+            beyond = max(over, under)
+            # Leg tolerances are the problem's share of the largest leg in a row.
+            if beyond > arrays.leg_tolerance[i] and beyond > worst * metric.length[f]:
+                worst = beyond / metric.length[f]
+                excess = beyond
+                entering = f
+                sign = 1.0 if over > under else -1.0
+                target = ceiling[i] if over > under else floor[i]
+        if entering < 0:
+            break
+        start = -np.inf
+        end = np.inf
+        if entering < items:
+            k = entering
+            corners = arrays.lower[k] < 0 < arrays.upper[k]
+            if sign > 0.0:
+                start = mu[k]
+                end = arrays.cost[k] if corners and mu[k] < arrays.cost[k] else np.inf
+            else:
+                start = mu[k]
+                end = -arrays.cost[k] if corners and mu[k] > -arrays.cost[k] else -np.inf
+        else:
+            start = 0.0
+            end = sign * np.inf
+        settled = False
+        while not settled:
+            for c in range(items):
+                d[c] = -sign * J[c, entering] if entering < items else 0.0
+            for k in range(items if entering >= items else 0):
+                leg = -sign * arrays.items[k, entering - items]
+                if leg != 0.0:
+                    for c in range(items):
+                        d[c] += leg * J[c, k]
+            beyond = 0.0
+            for c in range(count, items):
+                beyond += d[c] * d[c]
+            dependent = beyond <= DEPENDENT * metric.length[entering] ** 2
+            for c in range(count - 1, -1, -1):
+                total = d[c]
+                for j in range(c + 1, count):
+                    total -= R[c, j] * r[j]
+                r[c] = total / R[c, c]
+            step = abs(end - mu[entering])
+            drop = -1
+            for a in range(count):
+                if r[a] > 0.0:
+                    reach = (mu[active[a]] - left[a]) / r[a]
+                elif r[a] < 0.0:
+                    reach = (mu[active[a]] - right[a]) / r[a]
+                else:
+                    continue
+                if reach < step:
+                    step = max(reach, 0.0)
+                    drop = a
+            full = False
+            if not dependent and excess <= step * beyond:
+                step = excess / beyond
+                full = True
+                drop = -1
+            if step == np.inf:
+                # Nothing gives way: the rows' part of this direction is the proof.
+                for i in range(n):
+                    multiplier[i] = 0.0
+                for a in range(count):
+                    if active[a] >= items:
+                        multiplier[active[a] - items] = -r[a]
+                if entering >= items:
+                    multiplier[entering - items] = sign
+                impossible = contradict(arrays, floor, ceiling, multiplier)
+                for i in range(n):
+                    multiplier[i] = mu[items + i]
+                return np.inf if impossible else value
+            for a in range(count):
+                mu[active[a]] -= step * r[a]
+            mu[entering] += sign * step
+            value += step * excess
+            if not dependent:
+                value -= 0.5 * step * step * beyond
+                excess -= step * beyond
+                for k in range(items):
+                    z[k] = 0.0
+                for c in range(count, items):
+                    direction = J[c]
+                    for k in range(items):
+                        z[k] += d[c] * direction[k]
+                for k in range(items):
+                    point[k] += step * z[k]
+            if full:
+                # A reflection brings what is new of the constraint into one direction. J'd is at hand: it is z.
+                norm = np.sqrt(beyond) if d[count] >= 0.0 else -np.sqrt(beyond)
+                d[count] += norm
+                first = J[count]
+                for k in range(items):
+                    z[k] = (z[k] + norm * first[k]) / (norm * d[count])
+                for c in range(count, items):
+                    direction = J[c]
+                    for k in range(items):
+                        direction[k] -= d[c] * z[k]
+                d[count] = -norm
+                for c in range(count + 1):
+                    R[c, count] = sign * d[c]
+                for k in range(items):
+                    give[k] -= J[count, k] * J[count, k]
+                active[count] = entering
+                is_active[entering] = 1
+                left[count] = min(start, end)
+                right[count] = max(start, end)
+                count += 1
+                settled = True
+                if entering < items:
+                    point[entering] = target
+            elif drop < 0:
+                mu[entering] = end
+                settled = True
+            else:
+                leaving = active[drop]
+                mu[leaving] = left[drop] if r[drop] > 0.0 else right[drop]
+                is_active[leaving] = 0
+                for a in range(drop, count - 1):
+                    active[a] = active[a + 1]
+                    left[a] = left[a + 1]
+                    right[a] = right[a + 1]
+                    for c in range(a + 2):
+                        R[c, a] = R[c, a + 1]
+                count -= 1
+                for c in range(drop, count):
+                    rotated = np.hypot(R[c, c], R[c + 1, c])
+                    cosine = R[c, c] / rotated
+                    sine = R[c + 1, c] / rotated
+                    for j in range(c, count):
+                        one = R[c, j]
+                        other = R[c + 1, j]
+                        R[c, j] = cosine * one + sine * other
+                        R[c + 1, j] = cosine * other - sine * one
+                    first = J[c]
+                    other_direction = J[c + 1]
+                    for k in range(items):
+                        one = first[k]
+                        other = other_direction[k]
+                        first[k] = cosine * one + sine * other
+                        other_direction[k] = cosine * other - sine * one
+                for k in range(items):
+                    give[k] += J[count, k] * J[count, k]
+    for i in range(n):
+        multiplier[i] = mu[items + i]
+    return value
 
 
 @compiled
 def bound_at(
     arrays: PackingArrays,
-    gram: FloatArray,
-    pull: FloatArray,
-    unpacked: float,
+    floor: FloatArray,
+    ceiling: FloatArray,
     point: FloatArray,
     multiplier: FloatArray,
     slope: FloatArray,
     least: FloatArray,
 ) -> float:
-    """A bound on the objective in the box from any `point` and `multiplier`; see `solver.packing.exact`.
+    """A bound on the objective in the box from any `point` (K,) and `multiplier` (n,); see `solver.packing.exact`.
 
     Fills in the gradient without costs, `slope` (K,), and the least of each t_k before it is normalised, `least` (K,).
     """
-    bound = unpacked
-    for k in range(point.shape[0]):
-        total = -pull[k]
-        for j in range(point.shape[0]):
-            total += gram[k, j] * point[j]
-        slope[k] = 2.0 * total
-        bound += point[k] * (total - pull[k]) + arrays.cost[k] * abs(point[k])
-    if arrays.inside:
-        for i in range(multiplier.shape[0]):
-            if multiplier[i] == 0.0:
-                continue
-            packed = 0.0
-            for k in range(point.shape[0]):
-                slope[k] += arrays.items[k, i] * multiplier[i]
-                packed += arrays.items[k, i] * point[k]
-            edge = max(arrays.position[i], 0.0) if multiplier[i] > 0.0 else min(arrays.position[i], 0.0)
-            bound += multiplier[i] * (packed - edge)
-    for k in range(point.shape[0]):
-        at_low = slope[k] * (arrays.lower[k] - point[k]) + arrays.cost[k] * (abs(arrays.lower[k]) - abs(point[k]))
-        at_high = slope[k] * (arrays.upper[k] - point[k]) + arrays.cost[k] * (abs(arrays.upper[k]) - abs(point[k]))
+    items = point.shape[0]
+    n = multiplier.shape[0]
+    q = arrays.position.copy()
+    force = np.empty(n)
+    for k in range(items):
+        if point[k] != 0.0:
+            for i in range(n):
+                q[i] -= arrays.items[k, i] * point[k]
+    for i in range(n):
+        force[i] = 0.0
+    for j in range(n):
+        row = arrays.covariance[j]
+        for i in range(n):
+            force[i] += q[j] * row[i]
+    bound = 0.0
+    for i in range(n):
+        bound += q[i] * force[i]
+        force[i] *= -2.0
+        if multiplier[i] != 0.0:
+            edge = ceiling[i] if multiplier[i] > 0.0 else floor[i]
+            bound += multiplier[i] * (arrays.position[i] - q[i] - edge)
+            force[i] += multiplier[i]
+    for k in range(items):
+        total = 0.0
+        for i in range(n):
+            total += arrays.items[k, i] * force[i]
+        slope[k] = total
+        here = arrays.cost[k] * abs(point[k])
+        bound += here
+        at_low = total * (arrays.lower[k] - point[k]) + arrays.cost[k] * abs(arrays.lower[k]) - here
+        at_high = total * (arrays.upper[k] - point[k]) + arrays.cost[k] * abs(arrays.upper[k]) - here
         least[k] = min(at_low, at_high)
         if arrays.lower[k] < 0 < arrays.upper[k]:
-            least[k] = min(least[k], -slope[k] * point[k] - arrays.cost[k] * abs(point[k]))
+            least[k] = min(least[k], -total * point[k] - here)
         bound += least[k]
     return bound
+
+
+@compiled
+def shorten(
+    low: float, high: float, around: float, slope: float, cost: float, least: float, room: float
+) -> tuple[float, float]:
+    """The whole part of [low, high] where ``slope (x - around) + cost (|x| - |around|) - least <= room``."""
+    at_zero = -slope * around - cost * abs(around) - least - room
+    new_high = high
+    new_low = low
+    if slope * high + cost * abs(high) + at_zero > 0.0:
+        if at_zero <= 0.0:
+            if high > 0.0 and slope + cost > 0.0:
+                new_high = -at_zero / (slope + cost)
+        elif slope - cost > 0.0:
+            new_high = min(high, -at_zero / (slope - cost))
+    if slope * low + cost * abs(low) + at_zero > 0.0:
+        if at_zero <= 0.0:
+            if low < 0.0 and slope - cost < 0.0:
+                new_low = -at_zero / (slope - cost)
+        elif slope + cost < 0.0:
+            new_low = max(low, -at_zero / (slope + cost))
+    return max(low, np.ceil(new_low - SLACK)), min(high, np.floor(new_high + SLACK))
+
+
+@compiled
+def shorten_all(
+    arrays: PackingArrays,
+    around: FloatArray,
+    slope: FloatArray,
+    least: FloatArray,
+    room: float,
+    low: IntArray,
+    high: IntArray,
+) -> bool:
+    """Shorten the ranges (K,) to what can beat the incumbent by `room` over the relaxation; False if nothing can."""
+    for k in range(low.shape[0]):
+        new_low, new_high = shorten(float(low[k]), float(high[k]), around[k], slope[k], arrays.cost[k], least[k], room)
+        if new_low > new_high:
+            return False
+        low[k] = int(new_low)
+        high[k] = int(new_high)
+    return True

@@ -1,12 +1,16 @@
 """Branch and bound over the relaxation: for `inside`, where the rows say more than the distance in any basis.
 
-Each box of packings is tightened by the rows, relaxed, shortened to what can still beat the incumbent, and halved where
-the relaxed multiple is furthest from whole. A bound from the relaxation is valid wherever it stopped (see
-`solver.packing.exact`), so warm starts from the parent are all it takes.
+Each box of packings is tightened by the rows, relaxed, shortened to what can still beat the incumbent, and split where
+both halves are expected to lose most. It plunges into one half after the other, and where a plunge ends goes on with
+the box of least bound, so that one flat valley does not take the whole budget. A bound from the relaxation is valid
+wherever it stopped (see `solver.packing.relaxation.bound_at`).
 
 References
 ----------
 Land and Doig (1960), An automatic method of solving discrete programming problems.
+Fletcher and Leyffer (1998), Numerical experience with lower bounds for MIQP branch-and-bound.
+Linderoth and Savelsbergh (1999), A computational study of search strategies for mixed integer programming.
+Achterberg, Koch and Martin (2005), Branching rules revisited (the product of both sides' gains).
 """
 
 from __future__ import annotations
@@ -17,17 +21,18 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
-from solver.packing.lattice import shorten_all
-from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiples, evaluate, precedes
-from solver.packing.relaxation import bound_at, copy_point, polish, relax
+from solver.packing.incumbent import Incumbent, judge, to_beat
+from solver.packing.polish import polish
+from solver.packing.problem import PackingArrays, copy_multiples
+from solver.packing.relaxation import Metric, bound_at, relax, shorten_all
 from solver.packing.repair import repair
-from solver.packing.tighten import tighten
+from solver.packing.tighten import TIGHTEN_PASSES, row_edges, tighten_held, tighten_rows
 
-# Boxes on the stack. Depth-first search adds one a level, and every level takes a whole number from a range.
-DEPTH = 1_024
-# Passes over the rows in each tightening, and relaxed boxes between two roundings that are repaired and polished.
-PASSES = 3
-CHILD_ROUNDS = 3
+# Boxes on the stack. Depth-first search adds one a level, and every level takes a whole number from a range; with less
+# than half of it taken, a plunge that ended is followed by the box of least bound.
+DEPTH = 4_096
+MOST_OPEN = 2_048
+# Relaxed boxes between two roundings that are repaired and polished.
 ROUND_EVERY = 8
 # A relaxed multiple this close to whole is whole.
 WHOLE = 1e-6
@@ -38,126 +43,137 @@ class Boxes(NamedTuple):
 
     low: IntArray  # (DEPTH, K)
     high: IntArray  # (DEPTH, K)
-    point: FloatArray  # (DEPTH, K), where to start relaxing
-    multiplier: FloatArray  # (DEPTH, n)
+    point: FloatArray  # (DEPTH, K), the relaxed multiples of the box that this one was cut from
     bound: FloatArray  # (DEPTH,), no packing in the box has a smaller objective
 
 
-def one_box(low: IntArray, high: IntArray, point: FloatArray, multiplier: FloatArray, bound: float) -> Boxes:
-    """A stack that holds one box, with room for more."""
-    boxes = Boxes(
-        low=np.zeros((DEPTH, len(low)), dtype=np.int64),
-        high=np.zeros((DEPTH, len(low)), dtype=np.int64),
-        point=np.zeros((DEPTH, len(low))),
-        multiplier=np.zeros((DEPTH, len(multiplier))),
+def empty_boxes(items: int) -> Boxes:
+    """Room for a search."""
+    return Boxes(
+        low=np.zeros((DEPTH, items), dtype=np.int64),
+        high=np.zeros((DEPTH, items), dtype=np.int64),
+        point=np.zeros((DEPTH, items)),
         bound=np.zeros(DEPTH),
     )
-    boxes.low[0], boxes.high[0], boxes.point[0], boxes.multiplier[0], boxes.bound[0] = (
-        low,
-        high,
-        point,
-        multiplier,
-        bound,
-    )
-    return boxes
+
+
+@compiled
+def raise_least(boxes: Boxes, depth: int) -> None:
+    """Exchange the highest of the lowest `depth` boxes with the one of least bound."""
+    top = depth - 1
+    least = top
+    for b in range(depth):
+        if boxes.bound[b] < boxes.bound[least]:
+            least = b
+    if least == top:
+        return
+    boxes.bound[least], boxes.bound[top] = boxes.bound[top], boxes.bound[least]
+    for k in range(boxes.low.shape[1]):
+        boxes.low[least, k], boxes.low[top, k] = boxes.low[top, k], boxes.low[least, k]
+        boxes.high[least, k], boxes.high[top, k] = boxes.high[top, k], boxes.high[least, k]
+        boxes.point[least, k], boxes.point[top, k] = boxes.point[top, k], boxes.point[least, k]
 
 
 @compiled
 def branch(
     arrays: PackingArrays,
-    gram: FloatArray,
+    metric: Metric,
     pull: FloatArray,
     unpacked: float,
     boxes: Boxes,
     depth: int,
-    best: IntArray,
-    second: FloatArray,
+    incumbent: Incumbent,
     rounding: float,
     max_boxes: int,
 ) -> tuple[int, int]:
     """Go on with the lowest `depth` boxes; returns how many are left and how many were relaxed.
 
-    The bounds in `arrays` are overwritten: they hold the box at hand. `unpacked` is the objective of the position,
-    `best` (K,) is replaced by any packing that precedes it, `second` (1,) by the value of the next best so far.
+    The bounds in `arrays` are overwritten: they hold the box at hand. `pull` (K,) is B'ΣQ, `unpacked` the objective of
+    the position.
     """
-    items = best.shape[0]
+    items = pull.shape[0]
+    n = arrays.position.shape[0]
     slope = np.zeros(items)
     least = np.zeros(items)
-    trial = np.zeros_like(best)
-    _, value, tie = evaluate(arrays, best)
+    give = np.zeros(items)
+    multiplier = np.zeros(n)
+    trial = np.zeros_like(arrays.lower)
+    floor = np.empty(n)
+    ceiling = np.empty(n)
+    row_edges(arrays, floor, ceiling)
     relaxed = 0
+    plunging = False
     while depth > 0 and relaxed < max_boxes and depth < DEPTH - 1:
+        if not plunging and depth < MOST_OPEN:
+            raise_least(boxes, depth)
+        plunging = False
         depth -= 1
-        if boxes.bound[depth] >= value * (1.0 - PROOF_TOLERANCE) + rounding:
+        if boxes.bound[depth] >= to_beat(incumbent, rounding):
             continue
         low = boxes.low[depth]
         high = boxes.high[depth]
-        if not tighten(arrays, low, high, PASSES):
+        if arrays.inside and not tighten_rows(arrays.items, floor, ceiling, low, high, TIGHTEN_PASSES):
             continue
         copy_multiples(low, arrays.lower)
         copy_multiples(high, arrays.upper)
         point = boxes.point[depth]
-        for k in range(items):
-            point[k] = min(max(point[k], float(low[k])), float(high[k]))
-        relax(arrays, gram, pull, point, boxes.multiplier[depth], CHILD_ROUNDS)
         relaxed += 1
-        bound = max(
-            bound_at(arrays, gram, pull, unpacked, point, boxes.multiplier[depth], slope, least), boxes.bound[depth]
-        )
+        enough = to_beat(incumbent, rounding)
+        reached = relax(arrays, metric, pull, floor, ceiling, point, multiplier, give, enough - unpacked)
+        if reached == np.inf:
+            continue
+        bound = bound_at(arrays, floor, ceiling, point, multiplier, slope, least)
+        bound = max(bound, boxes.bound[depth])
+        if bound >= enough:
+            continue
         # Every box is rounded; every few the result is repaired and improved too.
         for thorough in range(2 if relaxed % ROUND_EVERY == 1 else 1):
             for k in range(items):
                 trial[k] = int(min(max(np.rint(point[k]), float(low[k])), float(high[k])))
             if thorough == 1:
                 repair(arrays, trial)
-                polish(arrays, gram, pull, trial)
-            kept, new_value, new_tie = evaluate(arrays, trial)
-            for k in range(items):
-                kept = kept and arrays.lower[k] <= trial[k] <= arrays.upper[k]
-            if kept and precedes(new_value, new_tie, trial, value, tie, best):
-                copy_multiples(trial, best)
-                second[0] = value
-                value, tie = new_value, new_tie
-            elif kept and new_value < second[0] and precedes(value, tie, best, new_value, new_tie, trial):
-                second[0] = new_value
-        room = value * (1.0 - PROOF_TOLERANCE) + rounding - bound
+                polish(arrays, metric.gram, pull, trial)
+            judge(arrays, incumbent, trial)
+        room = to_beat(incumbent, rounding) - bound
         if room <= 0.0 or not shorten_all(arrays, point, slope, least, room, low, high):
             continue
-        widest = -1.0
+        if arrays.inside and not tighten_held(arrays, floor, ceiling, multiplier, room, low, high):
+            continue
         split = -1
+        most = -1.0
         for k in range(items):
             if low[k] < high[k]:
                 part = min(max(point[k], float(low[k])), float(high[k]))
-                apart = abs(part - np.rint(part))
+                below = part - np.floor(part)
                 # Where all are whole, the widest range is halved.
-                width = 1.0 + apart * np.sqrt(gram[k, k]) if apart > WHOLE else 1e-12 * (high[k] - low[k])
-                if width > widest:
-                    widest = width
+                score = 1e-30 * (high[k] - low[k])
+                if abs(part - np.rint(part)) > WHOLE:
+                    stiff = 0.5 / max(give[k], 1e-12 * metric.inverse[k, k])
+                    score = min(stiff * below**2, room) * min(stiff * (1.0 - below) ** 2, room) / room**2
+                if score > most:
+                    most = score
                     split = k
         if split < 0:
-            copy_multiples(low, trial)
-            kept, new_value, new_tie = evaluate(arrays, trial)
-            if kept and precedes(new_value, new_tie, trial, value, tie, best):
-                copy_multiples(trial, best)
-                second[0] = value
-                value, tie = new_value, new_tie
+            judge(arrays, incumbent, low)
             continue
-        cut = int(np.floor(min(max(point[split], float(low[split])), float(high[split]))))
-        if widest < 1.0:
+        part = min(max(point[split], float(low[split])), float(high[split]))
+        cut = int(np.floor(part))
+        if abs(part - np.rint(part)) <= WHOLE:
             cut = (low[split] + high[split]) // 2
         cut = min(max(cut, low[split]), high[split] - 1)
         copy_multiples(low, boxes.low[depth + 1])
         copy_multiples(high, boxes.high[depth + 1])
-        copy_point(point, boxes.point[depth + 1])
-        copy_point(boxes.multiplier[depth], boxes.multiplier[depth + 1])
+        for k in range(items):
+            boxes.point[depth + 1, k] = point[k]
         boxes.bound[depth] = bound
         boxes.bound[depth + 1] = bound
         # The half that is nearer to the relaxed multiple goes on top.
-        if point[split] - cut > 0.5:
+        if part - cut > 0.5:
             boxes.high[depth, split] = cut
             boxes.low[depth + 1, split] = cut + 1
         else:
             boxes.low[depth, split] = cut + 1
             boxes.high[depth + 1, split] = cut
         depth += 2
+        plunging = True
     return depth, relaxed

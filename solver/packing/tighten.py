@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from solver.arrays import IntArray
+from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.packing.problem import PackingArrays
 
@@ -14,15 +14,33 @@ TIGHTEN_PASSES = 2
 
 @compiled
 def tighten(arrays: PackingArrays, low: IntArray, high: IntArray, passes: int) -> bool:
-    """Shrink the box ``low <= omega <= high`` in place to what the mode `inside` leaves; False if nothing is left.
+    """Shrink the box ``low <= omega <= high`` in place to what the mode `inside` leaves; False if nothing is left."""
+    floor = np.empty_like(arrays.position)
+    ceiling = np.empty_like(arrays.position)
+    row_edges(arrays, floor, ceiling)
+    return tighten_rows(arrays.items, floor, ceiling, low, high, passes)
+
+
+@compiled
+def row_edges(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray) -> None:
+    """The least and the most (n,) that may be packed of each asset, with the tolerance of `fits`."""
+    for i in range(floor.shape[0]):
+        floor[i] = min(arrays.position[i], 0.0) - arrays.leg_tolerance[i]
+        ceiling[i] = max(arrays.position[i], 0.0) + arrays.leg_tolerance[i]
+
+
+@compiled
+def tighten_rows(
+    items: FloatArray, floor: FloatArray, ceiling: FloatArray, low: IntArray, high: IntArray, passes: int
+) -> bool:
+    """Shrink the box in place to what ``floor <= items.T @ omega <= ceiling`` (n,) leaves; False if nothing is left.
 
     So an asset that is not held and that only one item touches forces the item to zero.
     """
     for _ in range(passes):
         changed = False
-        for i in range(arrays.position.shape[0]):
-            held = arrays.position[i]
-            some, moved = tighten_row(arrays, i, min(held, 0.0), max(held, 0.0), low, high)
+        for i in range(floor.shape[0]):
+            some, moved = tighten_row(items, i, floor[i], ceiling[i], low, high)
             if not some:
                 return False
             changed = changed or moved
@@ -33,9 +51,9 @@ def tighten(arrays: PackingArrays, low: IntArray, high: IntArray, passes: int) -
 
 @compiled
 def tighten_row(
-    arrays: PackingArrays, i: int, floor: float, ceiling: float, low: IntArray, high: IntArray
+    items: FloatArray, i: int, floor: float, ceiling: float, low: IntArray, high: IntArray
 ) -> tuple[bool, bool]:
-    """Shrink the box in place to what can pack between `floor` and `ceiling` of asset `i`.
+    """Shrink the box in place to what packs between `floor` and `ceiling` of asset `i`.
 
     What one item may pack is the room in the asset less what the other items must pack, and plus what they can take
     back. Returns whether anything is left, and whether the box changed.
@@ -43,18 +61,20 @@ def tighten_row(
     least = 0.0
     most = 0.0
     for k in range(low.shape[0]):
-        leg = arrays.items[k, i]
+        leg = items[k, i]
         least += min(leg * low[k], leg * high[k])
         most += max(leg * low[k], leg * high[k])
-    # The limits of `fits`, and room for the rounding of the two sums above.
-    slack = arrays.leg_tolerance[i] + 1e-14 * max(most, -least)
+    # Room for the rounding of the two sums above.
+    slack = 1e-14 * max(most, -least)
     floor -= slack
     ceiling += slack
     if least > ceiling or most < floor:
         return False, False
     changed = False
+    if least >= floor and most <= ceiling:
+        return True, changed
     for k in range(low.shape[0]):
-        leg = arrays.items[k, i]
+        leg = items[k, i]
         if leg == 0.0 or low[k] == high[k]:
             continue
         own_least = min(leg * low[k], leg * high[k])
@@ -73,3 +93,27 @@ def tighten_row(
             least += min(leg * new_low, leg * new_high) - own_least
             most += max(leg * new_low, leg * new_high) - own_most
     return True, changed
+
+
+@compiled
+def tighten_held(
+    arrays: PackingArrays,
+    floor: FloatArray,
+    ceiling: FloatArray,
+    multiplier: FloatArray,
+    room: float,
+    low: IntArray,
+    high: IntArray,
+) -> bool:
+    """Tighten the box by the rows, where a row that holds the relaxation back must stay near its edge.
+
+    To leave the edge by d costs ``|multiplier| d``, and whatever beats the incumbent may cost no more than `room`.
+    """
+    near_floor = floor.copy()
+    near_ceiling = ceiling.copy()
+    for i in range(floor.shape[0]):
+        if multiplier[i] > 0.0:
+            near_floor[i] = max(floor[i], ceiling[i] - room / multiplier[i])
+        elif multiplier[i] < 0.0:
+            near_ceiling[i] = min(ceiling[i], floor[i] - room / multiplier[i])
+    return tighten_rows(arrays.items, near_floor, near_ceiling, low, high, TIGHTEN_PASSES)

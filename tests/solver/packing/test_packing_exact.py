@@ -17,10 +17,12 @@ from solver.errors import ConstraintViolated, IllPosed
 from solver.objective import Objective
 from solver.packing.anneal import pack_by_annealing
 from solver.packing.enumerate import pack_by_enumeration
-from solver.packing.exact import QuadraticFactors, pack_exactly
+from solver.packing.exact import InBall, OverBoxes, QuadraticFactors, pack_exactly
 from solver.packing.greedy import pack_greedily
 from solver.packing.incremental import pack_incrementally
+from solver.packing.incumbent import nothing_packed
 from solver.packing.problem import Mode, Packing, PackingProblem, evaluate, finish, lot_bounds
+from solver.packing.root import relax_root
 
 LOT = 1e5
 
@@ -215,15 +217,41 @@ def test_finish_refuses_a_second_best_below_the_best() -> None:
         finish(problem, np.zeros(2), lower_bound=0.0, proven=False, effort_nodes=1, second_best=0.0)
 
 
-@pytest.mark.parametrize(("n", "K"), [(20, 20), (30, 30)])
-def test_desks_are_proven_in_few_nodes(n: int, K: int) -> None:
-    """With box and costs, free: proven within 20,000 nodes (a millisecond), and no other method does better."""
-    for seed in range(30):
-        problem = desk_problem(seed, n, K)
-        packing = pack_exactly(problem, max_nodes=20_000)
+@pytest.mark.parametrize(
+    ("n", "K", "mode", "nodes"),
+    [(20, 20, "free", 2_000), (30, 30, "free", 10_000), (20, 20, "inside", 2_000_000)],
+)
+def test_desks_are_proven_in_few_nodes(n: int, K: int, mode: Mode, nodes: int) -> None:
+    """With box and costs: proven within so many nodes, and no other method does better."""
+    for seed in range(30 if mode == "free" else 10):
+        problem = desk_problem(seed, n, K, mode)
+        packing = pack_exactly(problem, max_nodes=nodes)
         assert packing.proven, f"seed {seed}"
         other = pack_incrementally(problem, packing.multiples, max_nodes=2_000)
         assert other.objective >= packing.objective / PROOF, f"seed {seed}"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_either_search_alone_proves_the_same(mode: Mode) -> None:
+    """Branch and bound over boxes and the search in a ball share the bound at a point and little else."""
+    both = 0
+    for seed in range(25):
+        problem = desk_problem(seed, 9, 9, mode)
+        factors = QuadraticFactors(problem.B, problem.Sigma)
+        values = []
+        for search in (OverBoxes, InBall):
+            incumbent = nothing_packed(problem.arrays)
+            root = relax_root(problem.arrays, factors.metric, incumbent.multiples, incumbent)
+            alone = search(problem.arrays, factors.metric, root, incumbent)
+            nodes = 0
+            while alone.bound < np.inf and nodes < 300_000:
+                nodes += alone.advance(5_000)
+            if alone.bound == np.inf:
+                values.append(incumbent.key[0])
+        if len(values) == 2:
+            both += 1
+            assert values[0] == pytest.approx(values[1], rel=2e-9), f"seed {seed}"
+    assert both >= 15
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -411,13 +439,14 @@ def test_factors_are_kept_and_checked() -> None:
 
 def test_the_clock_only_ends_the_search() -> None:
     """A clock that never strikes changes nothing; one that does leaves a packing and bound that say so."""
-    problem = desk_problem(3, 12, 16, "inside")
+    problem = desk_problem(3, 20, 20, "inside")
     unhurried = pack_exactly(problem, max_nodes=50_000)
     patient = pack_exactly(problem, max_nodes=50_000, should_stop=lambda: False)
     assert patient.multiples.tolist() == unhurried.multiples.tolist()
     assert patient.effort_nodes == unhurried.effort_nodes
     stopped = pack_exactly(problem, should_stop=lambda: True)
     assert stopped.stopped_by_clock
+    assert not stopped.proven
     assert stopped.lower_bound <= unhurried.objective * PROOF
     assert stopped.objective <= stopped.objective_before
 

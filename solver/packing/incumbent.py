@@ -1,0 +1,50 @@
+"""The best packing found so far, and the rule by which a finished candidate replaces it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from solver.arrays import FloatArray, IntArray
+from solver.compiled import compiled
+from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiples, evaluate, precedes
+
+
+class Incumbent(NamedTuple):
+    """What a search has found."""
+
+    multiples: IntArray  # (K,), the best
+    key: FloatArray  # (3,), its value and tie-break, and the value of the best other packing that was judged
+
+
+@compiled
+def nothing_packed(arrays: PackingArrays) -> Incumbent:
+    """The incumbent that is always feasible."""
+    multiples = np.zeros_like(arrays.lower)
+    _, value, tie = evaluate(arrays, multiples)
+    return Incumbent(multiples=multiples, key=np.array([value, tie, np.inf]))
+
+
+@compiled
+def judge(arrays: PackingArrays, incumbent: Incumbent, candidate: IntArray) -> bool:
+    """Take `candidate` (K,) over if it keeps the mode and precedes the incumbent; True if it was taken."""
+    kept, value, tie = evaluate(arrays, candidate)
+    if not kept:
+        return False
+    key = incumbent.key
+    if precedes(value, tie, candidate, key[0], key[1], incumbent.multiples):
+        copy_multiples(candidate, incumbent.multiples)
+        key[2] = key[0]
+        key[0] = value
+        key[1] = tie
+        return True
+    if value < key[2] and precedes(key[0], key[1], incumbent.multiples, value, tie, candidate):
+        key[2] = value
+    return False
+
+
+@compiled
+def to_beat(incumbent: Incumbent, rounding: float) -> float:
+    """Where the bound of a part of the search is no smaller, nothing in it is worth a look."""
+    return float(incumbent.key[0] * (1.0 - PROOF_TOLERANCE) + rounding)

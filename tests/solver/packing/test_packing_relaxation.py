@@ -1,0 +1,208 @@
+"""The relaxation, what its bound rules out, and the judging of candidates, against enumeration."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from solver.arrays import FloatArray, IntArray
+from solver.packing.incumbent import judge, nothing_packed
+from solver.packing.problem import PackingProblem, evaluate, precedes
+from solver.packing.relaxation import bound_at, metric_of, relax, shorten_all
+from solver.packing.relaxed import branch, empty_boxes
+from solver.packing.root import relax_root
+from solver.packing.tighten import row_edges, tighten_held
+
+LOT = 1e5
+SEEDS = range(150)
+
+
+def boxed_problem(seed: int) -> PackingProblem:
+    """Up to 5 assets and 5 items in narrow boxes; singular covariances, costs, flat assets and whole weights occur."""
+    chance = np.random.default_rng(seed)
+    n, K = int(chance.integers(1, 6)), int(chance.integers(1, 6))
+    factors = 0.01 * chance.normal(size=(n, n + 2 if chance.random() < 0.7 else max(1, n - 1)))
+    B = np.where(chance.random((n, K)) < 0.5, chance.uniform(-1.2, 1.2, (n, K)), 0.0)
+    B[chance.integers(0, n, K), np.arange(K)] = 1.0
+    if chance.random() < 0.3:
+        B = np.sign(B)
+    Q = np.where(chance.random(n) < 0.2, 0.0, 4.0 * chance.normal(size=n))
+    Sigma = factors @ factors.T
+    return PackingProblem(
+        B=LOT * B,
+        Q=LOT * Q,
+        lower=-chance.integers(0, 4, K),
+        upper=chance.integers(0, 4, K),
+        Sigma=Sigma,
+        objective="variance",
+        mode="inside" if seed % 3 else "free",
+        epsilon=1e3,
+        cost_per_lot=None if seed % 2 else chance.uniform(0.0, 1.0, K) * LOT**2 * np.einsum("ik,ij,jk->k", B, Sigma, B),
+    )
+
+
+def sub_box(problem: PackingProblem, seed: int) -> PackingProblem:
+    """Some of the box, with or without zero in it: what branch and bound meets."""
+    chance = np.random.default_rng(seed + 1)
+    low = np.array([chance.integers(a, b + 1) for a, b in zip(problem.lower, problem.upper, strict=True)])
+    high = np.array([chance.integers(a, b + 1) for a, b in zip(low, problem.upper, strict=True)])
+    object.__setattr__(problem, "lower", low)
+    object.__setattr__(problem, "upper", high)
+    problem.__dict__.pop("arrays", None)
+    return problem
+
+
+def packings(problem: PackingProblem) -> list[tuple[float, IntArray]]:
+    """Every packing in the box that keeps the mode, with its objective."""
+    found = []
+    for multiples in itertools.product(
+        *[range(a, b + 1) for a, b in zip(problem.lower.tolist(), problem.upper.tolist(), strict=True)]
+    ):
+        packing = np.array(multiples, dtype=np.int64)
+        kept, value, _ = evaluate(problem.arrays, packing)
+        if kept:
+            found.append((value, packing))
+    return found
+
+
+def relaxed(problem: PackingProblem) -> tuple[float, float, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """(value reached, bound, point, multiplier, slope, least); relaxed twice so that no ridge is left."""
+    n, K = problem.B.shape
+    metric = metric_of(problem.B, problem.Sigma)
+    floor, ceiling = np.empty(n), np.empty(n)
+    row_edges(problem.arrays, floor, ceiling)
+    point, multiplier, slope, least, give = np.zeros(K), np.zeros(n), np.zeros(K), np.zeros(K), np.zeros(K)
+    pull = problem.B.T @ problem.Sigma @ problem.Q
+    for _ in range(2):
+        reached = relax(problem.arrays, metric, pull, floor, ceiling, point, multiplier, give, np.inf)
+    bound = bound_at(problem.arrays, floor, ceiling, point, multiplier, slope, least)
+    return reached, bound, point, multiplier, slope, least
+
+
+def test_the_relaxation_is_optimal_by_its_own_bound() -> None:
+    """The point is feasible and its objective equals the bound there, in boxes with and without zero.
+
+    Where it finds box and rows to contradict each other, no packing fits. That the bound is one is the next test.
+    """
+    contradictions = 0
+    for seed in SEEDS:
+        problem = sub_box(boxed_problem(seed), seed)
+        reached, bound, point, _, _, _ = relaxed(problem)
+        if reached == np.inf:
+            contradictions += 1
+            assert not packings(problem), f"seed {seed}"
+            continue
+        q = problem.Q - problem.B @ point
+        cost = np.zeros(len(point)) if problem.cost_per_lot is None else problem.cost_per_lot
+        # The squared sum of the standalone risks is the scale of the objective. Where Sigma is singular the ridge costs
+        # a share of it some orders above RIDGE: the point moves along what the objective hardly sees.
+        scale = float(np.abs(problem.Q) @ np.sqrt(np.diag(problem.Sigma)) + LOT * 0.01) ** 2
+        assert q @ problem.Sigma @ q + cost @ np.abs(point) == pytest.approx(bound, abs=1e-6 * scale), f"seed {seed}"
+        slack = 1e-6
+        assert (point >= problem.lower - slack).all()
+        assert (point <= problem.upper + slack).all()
+        if problem.mode == "inside":
+            packed = problem.B @ point / LOT
+            assert (packed >= np.minimum(problem.Q, 0.0) / LOT - slack).all(), f"seed {seed}"
+            assert (packed <= np.maximum(problem.Q, 0.0) / LOT + slack).all(), f"seed {seed}"
+    assert contradictions > 3
+
+
+def test_any_point_and_any_multipliers_give_a_bound() -> None:
+    """No packing in the box is below `bound_at`, wherever it is taken."""
+    for seed in SEEDS:
+        problem = sub_box(boxed_problem(seed), seed)
+        chance = np.random.default_rng(seed)
+        n, K = problem.B.shape
+        floor, ceiling = np.empty(n), np.empty(n)
+        row_edges(problem.arrays, floor, ceiling)
+        best = min((value for value, _ in packings(problem)), default=np.inf)
+        for _ in range(5):
+            point = chance.normal(size=K) * 3.0
+            multiplier = np.zeros(n)
+            if problem.mode == "inside":
+                multiplier = chance.normal(size=n) * LOT * np.diag(problem.Sigma)
+            bound = bound_at(problem.arrays, floor, ceiling, point, multiplier, np.zeros(K), np.zeros(K))
+            assert bound <= best * (1 + 1e-11) + 1e-11 * LOT**2, f"seed {seed}"
+
+
+def test_shortened_ranges_keep_what_is_better() -> None:
+    """What the bound and the held rows cut off the box is no better than the value it was cut for."""
+    cut = 0
+    for seed in SEEDS:
+        problem = boxed_problem(seed)
+        reached, bound, point, multiplier, slope, least = relaxed(problem)
+        assert reached < np.inf, "packing nothing is feasible"
+        found = packings(problem)
+        values = sorted(value for value, _ in found)
+        target = values[len(values) // 3]
+        low, high = problem.lower.copy(), problem.upper.copy()
+        floor, ceiling = np.empty(len(problem.Q)), np.empty(len(problem.Q))
+        row_edges(problem.arrays, floor, ceiling)
+        room = target - bound
+        left = shorten_all(problem.arrays, point, slope, least, room, low, high)
+        if left and problem.mode == "inside":
+            left = tighten_held(problem.arrays, floor, ceiling, multiplier, room, low, high)
+        cut += int(np.sum(problem.upper - problem.lower) - np.sum(high - low))
+        for value, packing in found:
+            if value < target * (1 - 1e-9):
+                assert left, f"seed {seed}"
+                assert (low <= packing).all(), f"seed {seed}"
+                assert (packing <= high).all(), f"seed {seed}"
+    assert cut > 100
+
+
+def test_branch_and_bound_alone_finds_the_best() -> None:
+    """From packing nothing, over the whole box, it ends with the least of all packings."""
+    for seed in SEEDS:
+        problem = boxed_problem(seed)
+        metric = metric_of(problem.B, problem.Sigma)
+        arrays = problem.arrays
+        incumbent = nothing_packed(arrays)
+        root = relax_root(arrays, metric, incumbent.multiples, incumbent)
+        incumbent = nothing_packed(arrays)
+        boxes = empty_boxes(len(problem.lower))
+        boxes.low[0], boxes.high[0] = problem.lower, problem.upper
+        work = arrays._replace(lower=problem.lower.copy(), upper=problem.upper.copy())
+        depth, _ = branch(work, metric, root.pull, root.unpacked, boxes, 1, incumbent, root.rounding, 10_000)
+        assert depth == 0
+        best = min(value for value, _ in packings(problem))
+        assert incumbent.key[0] <= best * (1 + 1e-9) + root.rounding, f"seed {seed}"
+
+
+def test_the_incumbent_is_the_best_judged_and_knows_the_second() -> None:
+    """Candidates in any order leave the one that precedes all others, and the next value."""
+    for seed in range(40):
+        problem = boxed_problem(seed)
+        chance = np.random.default_rng(seed)
+        found = packings(problem)
+        incumbent = nothing_packed(problem.arrays)
+        for place in chance.permutation(len(found)):
+            value, packing = found[place]
+            before = incumbent.multiples.copy(), incumbent.key[0]
+            taken = judge(problem.arrays, incumbent, packing)
+            assert taken == precedes(value, 0.0, packing, before[1], 0.0, before[0])
+        values = sorted(value for value, _ in found)
+        assert incumbent.key[0] == values[0]
+        assert incumbent.key[2] == (values[1] if len(values) > 1 else np.inf)
+        broken = problem.upper + 100
+        if problem.mode == "inside":
+            assert not judge(problem.arrays, incumbent, broken)
+
+
+def test_a_covariance_just_below_psd_has_a_metric() -> None:
+    """An eigenvalue below zero by what the problem allows is lifted: root' root is the inverse, and it is finite."""
+    chance = np.random.default_rng(0)
+    n = 40
+    vectors, _ = np.linalg.qr(chance.normal(size=(n, n)))
+    values = np.concatenate([[-0.9e-10 * (n - 1)], np.ones(n - 1)])
+    Sigma = vectors * values @ vectors.T
+    with pytest.raises(np.linalg.LinAlgError):
+        np.linalg.cholesky(2.0 * Sigma + 2e-9 * np.eye(n))
+    metric = metric_of(np.eye(n), Sigma)
+    assert np.isfinite(metric.root).all()
+    np.testing.assert_allclose(metric.root.T @ metric.root, metric.inverse)
+    # Where Sigma is 1 the Hessian is 2.
+    np.testing.assert_allclose(vectors[:, 1:].T @ metric.inverse @ vectors[:, 1:], 0.5 * np.eye(n - 1), atol=1e-6)
