@@ -57,6 +57,8 @@ def warm_kernels(objective: Objective = "volume") -> None:
         epsilon=materiality_floor(1e6, Sigma),
     )
     pack_incrementally(problem, np.array([1, 0]))
+    # With a clock it goes step by step.
+    pack_incrementally(problem, np.array([1, 0]), should_stop=lambda: False)
     volatility = float(np.sqrt(Q @ Sigma @ Q))
     hedge(
         HedgeProblem(

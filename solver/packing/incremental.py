@@ -28,6 +28,7 @@ from solver.packing.problem import (
 )
 from solver.packing.repair import repair
 from solver.packing.tighten import TIGHTEN_PASSES, tighten, tighten_row
+from solver.packing.volume import volume_arrays
 from solver.packing.volume_search import pack_volume
 
 # A few milliseconds for a dozen assets and twenty items.
@@ -374,7 +375,8 @@ def pack_incrementally(
         raise IllPosed(f"enough must be >= 0, got {enough}")
 
     if problem.objective == "volume" and not problem.arrays.cost.any():
-        return pack_volume(problem, start, max_nodes, should_stop, enough)
+        volume = volume_arrays(problem.arrays)
+        return pack_volume(problem, volume, np.ascontiguousarray(start, dtype=np.int64), max_nodes, should_stop, enough)
     low, high = problem.lower.copy(), problem.upper.copy()
     if problem.mode == "inside" and items:
         # Zero is feasible, so the box keeps it. As many passes as items: a chain of them is undone link by link.

@@ -345,33 +345,48 @@ class Packing:
     second_best: float | None
 
 
-def lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode) -> tuple[IntArray, IntArray]:
-    """Generous finite bounds (lower, upper), each (K,), for the multiples of items B in a book Q.
+def lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode, chains: bool = False) -> tuple[IntArray, IntArray]:
+    """Bounds (lower, upper), each (K,), for the multiples of items B in a book Q; never above LARGEST_MULTIPLE.
 
-    ``± ceil(sum|Q| / largest leg)``: an item may pass on exposure that another one brings (EUR to CHF to JPY), so one
-    asset's position is no bound for its items, but the whole book is more than any chain moves. Inside the position
-    every p_i is at most |Q_i|, so with independent items little beyond can be feasible. Twice that for `free`, where
-    items of unequal volatility may hedge by more than the notional held. Never above LARGEST_MULTIPLE.
+    `inside`: an item is packed only as far as the book itself holds each of its legs, in their direction. With a leg
+    flat or on the wrong side, its bounds are zero.
+
+    With `chains`, ``± ceil(sum|Q| / largest leg)``: an item may also take what another one brings (EUR to CHF to JPY),
+    and the whole book is more than any chain moves. That is all that the mode asks for, but a hedge that the data
+    support is an item of its own: a chain rests on two relationships where the pair of its ends was not good enough.
+    And K >= n items that may circulate pack any book whatever, to within fractions of a lot.
+
+    `free`: twice that, as items of unequal volatility may hedge by more than the notional held.
 
     Parameters
     ----------
     B : (n, K) exposure per lot of each item, numeraire.
     Q : (n,) held exposure, numeraire.
     mode : "inside" or "free".
+    chains : for `inside`, whether items may pass on to one another.
 
     Raises
     ------
     IllPosed : an item of zeros, or anything not finite.
     """
-    book = float(np.sum(np.abs(Q)))
-    largest_leg = np.max(np.abs(B), axis=0, initial=0.0)
-    if not (np.isfinite(book) and np.isfinite(largest_leg).all()):
+    touched = B != 0.0
+    if not (np.isfinite(Q).all() and np.isfinite(B).all()):
         raise IllPosed("B and Q must be finite, got NaN or infinity in them")
-    if (largest_leg == 0.0).any():
-        raise IllPosed(f"B must have a non-zero leg in every item, got only zeros in column {largest_leg.argmin()}")
-    lots = np.ceil(book / largest_leg) * (1 if mode == "inside" else 2)
-    upper = np.minimum(lots, LARGEST_MULTIPLE).astype(np.int64)
-    return -upper, upper
+    if not touched.any(axis=0).all():
+        column = touched.any(axis=0).argmin()
+        raise IllPosed(f"B must have a non-zero leg in every item, got only zeros in column {column}")
+    if mode == "free" or chains:
+        largest_leg = np.max(np.abs(B), axis=0, initial=0.0)
+        lots = np.ceil(float(np.sum(np.abs(Q))) / largest_leg) * (1 if mode == "inside" else 2)
+        upper = np.minimum(lots, LARGEST_MULTIPLE).astype(np.int64)
+        return -upper, upper
+    # How many lots of each item every asset holds, negative where the book holds the other side; as far as `fits` goes.
+    held = np.divide(Q[:, None], B, out=np.full(B.shape, np.nan), where=touched)
+    slack = LEG_TOLERANCE * np.max(np.abs(B), axis=1, initial=0.0)
+    room = np.divide(slack[:, None], np.abs(B), out=np.zeros(B.shape), where=touched)
+    least = np.nanmin(held + room, axis=0, initial=LARGEST_MULTIPLE)
+    most = np.nanmax(held - room, axis=0, initial=-LARGEST_MULTIPLE)
+    return np.minimum(np.ceil(most), 0.0).astype(np.int64), np.maximum(np.floor(least), 0.0).astype(np.int64)
 
 
 def finish(
@@ -401,27 +416,19 @@ def finish(
         it bounds, a second best below it, or a value that is not finite.
     """
     multiples = np.array(multiples, dtype=np.int64)
-    outside = np.flatnonzero((multiples < problem.lower) | (multiples > problem.upper))
-    if outside.size:
-        k = int(outside[0])
+    (objective, before, outside, broken), residual = judged(problem.arrays, multiples, problem.mode == "inside")
+    if outside >= 0:
+        k = int(outside)
         raise ConstraintViolated(
             f"multiple of item {k} must lie within [{problem.lower[k]}, {problem.upper[k]}], got {multiples[k]}"
         )
-    if problem.mode == "inside":
-        packed = problem.B @ multiples
-        # Twice the tolerance of the search: this product sums in another order.
-        slack = 2.0 * problem.leg_tolerance
-        broken = np.flatnonzero(
-            (packed < np.minimum(problem.Q, 0.0) - slack) | (packed > np.maximum(problem.Q, 0.0) + slack)
+    if broken >= 0:
+        i = int(broken)
+        raise ConstraintViolated(
+            f"packed exposure of asset {i} must lie between 0 and the held {problem.Q[i]}, "
+            f"got {float(problem.B[i] @ multiples)}"
         )
-        if broken.size:
-            i = int(broken[0])
-            raise ConstraintViolated(
-                f"packed exposure of asset {i} must lie between 0 and the held {problem.Q[i]}, got {packed[i]}"
-            )
-    objective = problem.key(multiples)[0]
-    before = problem.key(np.zeros_like(multiples))[0]
-    if not (np.isfinite(objective) and np.isfinite(before)):
+    if not (math.isfinite(objective) and math.isfinite(before)):
         raise ConstraintViolated(f"objective must be finite, got {objective} ({before} with nothing packed)")
     if proven:
         lower_bound = objective
@@ -433,7 +440,7 @@ def finish(
     others = [other for other in (second_best, before if multiples.any() else None) if other is not None]
     return Packing(
         multiples=multiples,
-        residual=problem.residual(multiples),
+        residual=residual,
         objective=objective,
         objective_before=before,
         lower_bound=lower_bound,
@@ -444,3 +451,48 @@ def finish(
         # Not below the objective by what the keys of a search are rounded to.
         second_best=max(min(others), objective) if others else None,
     )
+
+
+@compiled
+def judged(
+    arrays: PackingArrays, multiples: IntArray, inside: bool
+) -> tuple[tuple[float, float, int, int], FloatArray]:
+    """What `finish` checks and puts into the result, in one call.
+
+    Returns the objective's value with costs, the same with nothing packed, an item beyond its bounds and an asset
+    whose leg is (-1 for none), and the residual (n,).
+    """
+    outside = -1
+    for k in range(multiples.shape[0]):
+        if multiples[k] < arrays.lower[k] or multiples[k] > arrays.upper[k]:
+            outside = k
+    broken = -1
+    if inside:
+        for i in range(arrays.position.shape[0]):
+            # Not the sum of `fits`: summed item by item, so that one mistake cannot hide another.
+            packed = 0.0
+            for k in range(multiples.shape[0]):
+                packed += arrays.items[k, i] * multiples[k]
+            held = arrays.position[i]
+            # Twice the tolerance of the search: this product may round otherwise.
+            slack = 2.0 * arrays.leg_tolerance[i]
+            if packed < min(held, 0.0) - slack or packed > max(held, 0.0) + slack:
+                broken = i
+    before = value_of(arrays, np.zeros_like(multiples))
+    objective = value_of(arrays, multiples)
+    return (objective, before, outside, broken), arrays.residual.copy()
+
+
+@compiled
+def value_of(arrays: PackingArrays, multiples: IntArray) -> float:
+    """The objective's value of `multiples`, feasible or not, with costs and not rounded; fills `arrays.residual`."""
+    fits(arrays, multiples)
+    value, _ = key_kernel(
+        arrays.objective_code,
+        arrays.residual,
+        arrays.covariance,
+        arrays.epsilon,
+        arrays.determinant_of_sigma,
+        arrays.factor,
+    )
+    return value + lot_cost(arrays.cost, multiples)

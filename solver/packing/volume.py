@@ -44,6 +44,7 @@ class VolumeArrays(NamedTuple):
     leg: IntArray  # assets of the legs, item by item
     leg_value: FloatArray  # and their x per lot
     near: IntArray  # (pairs, 2) ordered pairs of items that share an asset
+    toward: IntArray  # (K,) the sign of lots that bring every leg nearer to zero; 0 for none, and in the mode `free`
 
 
 def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
@@ -73,6 +74,7 @@ def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
         leg_value=(arrays.items * scale)[touched],
         # argwhere gives columns, but rows where there are few: another layout is another kernel to compile.
         near=np.ascontiguousarray(np.argwhere(shared), dtype=np.int64),
+        toward=np.zeros(len(arrays.items), dtype=np.int64),
     )
 
 
@@ -187,6 +189,7 @@ class Search(NamedTuple):
     found: FloatArray  # (2,) the steps of the move that a scan found
 
 
+@compiled
 def new_search(items: int, assets: int) -> Search:
     """Room for a local search over so many items and assets."""
     return Search(
@@ -200,8 +203,8 @@ def new_search(items: int, assets: int) -> Search:
         work=np.zeros((assets, assets)),
         row=np.zeros(assets),
         moved=np.zeros(assets),
-        found=np.zeros(2),
         steps=np.zeros(2 * assets + 4),
+        found=np.zeros(2),
     )
 
 

@@ -21,10 +21,12 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
-from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.incumbent import Incumbent, judge
+from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiples, fits
 from solver.packing.repair import repair
 from solver.packing.volume import (
     BOX_NODES,
+    STEP_SLACK,
     Search,
     VolumeArrays,
     descend_volume,
@@ -48,6 +50,11 @@ FEASIBILITY = 1e-9
 WHOLE = 1e-6
 # Passes over the rows when a node is tightened; its children are tightened again.
 PROPAGATION_PASSES = 2
+# What the gap leaves of a box is bounded again, so many times at most, while a range shrinks by more than this share.
+SHRINK_ROUNDS = 4
+SHRUNK = 0.2
+# Halvings when the end of a residual's range is looked for.
+SHRINK_HALVINGS = 7
 # A node is split on a multiple once chords and coupling account for less than this share of its gap.
 SPATIAL_SHARE = 0.2
 # Candidates that improving a rounded point may cost, how many boxes are rounded at first, and every how many later.
@@ -55,8 +62,9 @@ ROUNDED_NODES = 500
 ROUNDED_FIRST = 16
 ROUNDED_EVERY = 16
 # Boxes with at most so many packings are gone through, for at most so many steps, of which so many count as one node.
-MOST_TRIED = 1e6
-MOST_STEPS = 4_000
+MOST_TRIED = 1e12
+PROBE_STEPS = 500
+MOST_STEPS = 16_000
 STEPS_PER_NODE = 16
 # Rounding taken off every bound, as a share of the sum of its terms' sizes.
 BOUND_ROUNDING = 1e-13
@@ -86,39 +94,64 @@ class Nodes(NamedTuple):
     reduced: FloatArray  # (n + K,)
     point: FloatArray  # (n + K,)
     multiplier: FloatArray  # (n,)
-    partial: FloatArray  # (K + 1, n) of `try_out`
+    relaxed: FloatArray  # (1,) the Lagrangian of the node bounded last, before what it cut
+    item_order: IntArray  # (K,) of `try_out`
+    item_left: IntArray  # (K,)
+    tried: IntArray  # (K,) and what else it works with
+    initial: IntArray  # (K,)
+    final: IntArray  # (K,)
+    price: FloatArray  # (K,)
+    rest: FloatArray  # (K,)
+    away: FloatArray  # (K + 1,)
+    x: FloatArray  # (n,)
+    factor: FloatArray  # (n,)
+    partial: FloatArray  # (K, n)
+    saved: FloatArray  # (K, n)
     room_low: FloatArray  # (K + 1, n)
     room_high: FloatArray  # (K + 1, n)
 
 
-def new_nodes(volume: VolumeArrays, capacity: int) -> Nodes:
-    """Room for `capacity` open nodes, none of them in use, and the tableau of the basis of residuals."""
-    items, n = volume.items.shape
+@compiled
+def new_nodes(items: int, assets: int, capacity: int) -> Nodes:
+    """Room for `capacity` open nodes; `open_root` puts the first one in."""
+    columns = assets + items
     return Nodes(
-        x_low=np.empty((capacity, n)),
-        x_high=np.empty((capacity, n)),
+        x_low=np.empty((capacity, assets)),
+        x_high=np.empty((capacity, assets)),
         low=np.empty((capacity, items), dtype=np.int64),
         high=np.empty((capacity, items), dtype=np.int64),
         bound=np.empty(capacity),
-        solution=np.empty((capacity, n + items)),
+        solution=np.empty((capacity, columns)),
         heap=np.empty(capacity, dtype=np.int64),
-        free=np.arange(capacity - 1, -1, -1),
-        tally=np.array([0, capacity, 0, 0]),
+        free=np.empty(capacity, dtype=np.int64),
+        tally=np.zeros(4, dtype=np.int64),
         branch=np.empty(capacity, dtype=np.int64),
-        tableau=np.ascontiguousarray(np.hstack([np.eye(n), volume.items.T])),
-        basis=np.arange(n),
-        row_of=np.concatenate([np.arange(n), np.full(items, AT_LOWER)]),
-        P=np.empty((n, n)),
-        row=np.empty(n),
-        order=np.arange(n),
-        weight=np.empty(n),
-        cost=np.zeros(n + items),
-        reduced=np.zeros(n + items),
-        point=np.zeros(n + items),
-        multiplier=np.zeros(n),
-        partial=np.empty((items + 1, n)),
-        room_low=np.empty((items + 1, n)),
-        room_high=np.empty((items + 1, n)),
+        tableau=np.empty((assets, columns)),
+        basis=np.empty(assets, dtype=np.int64),
+        row_of=np.empty(columns, dtype=np.int64),
+        P=np.empty((assets, assets)),
+        row=np.empty(assets),
+        order=np.empty(assets, dtype=np.int64),
+        weight=np.empty(assets),
+        cost=np.zeros(columns),
+        reduced=np.zeros(columns),
+        point=np.zeros(columns),
+        multiplier=np.zeros(assets),
+        relaxed=np.zeros(1),
+        item_order=np.empty(items, dtype=np.int64),
+        item_left=np.empty(items, dtype=np.int64),
+        tried=np.empty(items, dtype=np.int64),
+        initial=np.empty(items, dtype=np.int64),
+        final=np.empty(items, dtype=np.int64),
+        price=np.empty(items),
+        rest=np.empty(items),
+        away=np.empty(items + 1),
+        x=np.empty(assets),
+        factor=np.empty(assets),
+        partial=np.empty((items, assets)),
+        saved=np.empty((items, assets)),
+        room_low=np.empty((items + 1, assets)),
+        room_high=np.empty((items + 1, assets)),
     )
 
 
@@ -210,19 +243,29 @@ def marginal(weight: float, least: float, x: float) -> float:
 
 
 @compiled
+def stationary(weight: float, least: float, slope: float) -> float:
+    """Where ``h(x) - slope · x`` has its local minimum, or infinity.
+
+    ``2 w x = slope · (1 + w (x² - least))``: the root nearer to zero is the minimum, the other a maximum.
+    """
+    if weight <= 0.0:
+        return math.inf
+    inner = 1.0 - slope * slope * (1.0 - weight * least) / weight
+    if inner < 0.0:
+        return math.inf
+    return slope * (1.0 - weight * least) / (weight * (1.0 + math.sqrt(inner)))
+
+
+@compiled
 def least_of_marginal(weight: float, low: float, high: float, slope: float) -> float:
     """The minimum of ``h(x) - slope · x`` over [low, high]: at an end or where the derivative is zero."""
     least = smallest_square(low, high)
     best = min(marginal(weight, least, low) - slope * low, marginal(weight, least, high) - slope * high)
     if low < 0.0 < high:
         best = min(best, 0.0)
-    if slope != 0.0 and weight > 0.0:
-        # 2 w x = slope · (1 + w (x² - least)); the root nearer to zero is the minimum, the other a maximum.
-        inner = 1.0 - slope * slope * (1.0 - weight * least) / weight
-        if inner >= 0.0:
-            x = slope * (1.0 - weight * least) / (weight * (1.0 + math.sqrt(inner)))
-            if low < x < high:
-                best = min(best, marginal(weight, least, x) - slope * x)
+    x = stationary(weight, least, slope)
+    if low < x < high:
+        best = min(best, marginal(weight, least, x) - slope * x)
     return best
 
 
@@ -366,6 +409,70 @@ def is_infeasible(volume: VolumeArrays, nodes: Nodes, b: int, row: int) -> bool:
 
 
 @compiled
+def first_within(weight: float, least: float, slope: float, limit: float, outside: float, inside: float) -> float:
+    """A point between `outside`, where ``h(x) - slope · x`` exceeds `limit`, and the first towards `inside` where not.
+
+    There is one crossing between the two (see `shrink`); a few halvings bring all but a share of 2⁻⁷ of what there is.
+    """
+    for _ in range(SHRINK_HALVINGS):
+        middle = 0.5 * (outside + inside)
+        if marginal(weight, least, middle) - slope * middle > limit:
+            outside = middle
+        else:
+            inside = middle
+    return outside
+
+
+@compiled
+def shrink(volume: VolumeArrays, nodes: Nodes, b: int, bound: float, limit: float) -> float:
+    """Cut from node `b` what its Lagrangian shows to be no better than `limit`; returns the widest share cut.
+
+    With all other terms at their minimum, an item or a residual may be no further from its own than the gap allows
+    (reduced cost fixing). ``h(x) - slope · x`` is convex near zero and concave beyond, so it has one minimum inside the
+    interval at most: where it is within the limit, both ends are cut towards it, else towards the other end.
+    """
+    gap = limit - bound
+    cut = 0.0
+    for k in range(volume.items.shape[0]):
+        low, high = nodes.low[b, k], nodes.high[b, k]
+        if low == high:
+            continue
+        price = 0.0
+        for a in range(volume.leg_start[k], volume.leg_start[k + 1]):
+            price += nodes.multiplier[volume.leg[a]] * volume.leg_value[a]
+        if abs(price) * (high - low) <= gap:
+            continue
+        room = math.floor(gap / abs(price) * (1.0 + 1e-9))
+        if price > 0.0:
+            nodes.low[b, k] = high - room
+        else:
+            nodes.high[b, k] = low + room
+        cut = max(cut, 1.0 - room / (high - low))
+    for i in range(volume.position.shape[0]):
+        low_x, high_x = nodes.x_low[b, i], nodes.x_high[b, i]
+        width = high_x - low_x
+        if width <= 0.0:
+            continue
+        weight, slope = nodes.weight[i], nodes.multiplier[i]
+        least = smallest_square(low_x, high_x)
+        at_low = marginal(weight, least, low_x) - slope * low_x
+        at_high = marginal(weight, least, high_x) - slope * high_x
+        lowest = least_of_marginal(weight, low_x, high_x, slope)
+        most = lowest + gap
+        if at_low <= most and at_high <= most:
+            continue
+        inner = stationary(weight, least, slope)
+        if not (low_x < inner < high_x and marginal(weight, least, inner) - slope * inner <= most):
+            inner = high_x if at_high <= most else low_x
+        if at_low > most:
+            nodes.x_low[b, i] = first_within(weight, least, slope, most, low_x, inner)
+        if at_high > most:
+            nodes.x_high[b, i] = first_within(weight, least, slope, most, high_x, inner)
+        cut = max(cut, 1.0 - (nodes.x_high[b, i] - nodes.x_low[b, i]) / width)
+    return cut
+
+
+@compiled
 def bound_node(volume: VolumeArrays, nodes: Nodes, b: int, best: float) -> float:
     """Bound node `b` and choose what to branch on; the bound it comes with, its parent's, is kept if higher.
 
@@ -373,24 +480,31 @@ def bound_node(volume: VolumeArrays, nodes: Nodes, b: int, best: float) -> float
     """
     n = volume.position.shape[0]
     x_low, x_high = nodes.x_low[b], nodes.x_high[b]
-    if not propagate(volume, nodes, b, PROPAGATION_PASSES):
-        nodes.bound[b] = np.inf
-        return 0.0
-    base = separate(volume, nodes, b)
-    for i in range(n):
-        least = smallest_square(x_low[i], x_high[i])
-        width = x_high[i] - x_low[i]
-        nodes.cost[i] = 0.0
-        if width > 0.0:
-            weight = nodes.weight[i]
-            nodes.cost[i] = (marginal(weight, least, x_high[i]) - marginal(weight, least, x_low[i])) / width
-    row = solve_programme(volume, nodes, b)
-    if row >= 0 and is_infeasible(volume, nodes, b, row):
-        nodes.bound[b] = np.inf
-        return base
-    nodes.bound[b] = max(nodes.bound[b], lagrangian(volume, nodes, b, base))
-    if nodes.bound[b] >= best * (1.0 - PROOF_TOLERANCE):
-        return base
+    limit = best * (1.0 - PROOF_TOLERANCE)
+    base = 0.0
+    for _ in range(SHRINK_ROUNDS):
+        if not propagate(volume, nodes, b, PROPAGATION_PASSES):
+            nodes.bound[b] = np.inf
+            return 0.0
+        base = separate(volume, nodes, b)
+        for i in range(n):
+            least = smallest_square(x_low[i], x_high[i])
+            width = x_high[i] - x_low[i]
+            nodes.cost[i] = 0.0
+            if width > 0.0:
+                weight = nodes.weight[i]
+                nodes.cost[i] = (marginal(weight, least, x_high[i]) - marginal(weight, least, x_low[i])) / width
+        row = solve_programme(volume, nodes, b)
+        if row >= 0 and is_infeasible(volume, nodes, b, row):
+            nodes.bound[b] = np.inf
+            return base
+        bound = lagrangian(volume, nodes, b, base)
+        nodes.relaxed[0] = bound
+        nodes.bound[b] = max(nodes.bound[b], bound)
+        if nodes.bound[b] >= limit:
+            return base
+        if shrink(volume, nodes, b, bound, limit) < SHRUNK:
+            break
 
     # Where does the bound lose most? To the chords (asset by asset), to the coupling of assets, or to whole lots.
     chords = 0.0
@@ -490,26 +604,18 @@ def round_point(volume: VolumeArrays, nodes: Nodes, b: int, multiples: IntArray)
 
 
 @compiled
-def keep_better(volume: VolumeArrays, arrays: PackingArrays, search: Search, best: Search) -> None:
-    """Move `best` to where `search` stands if that precedes it."""
-    if precedes(search.state[0], search.state[1], search.multiples, best.state[0], best.state[1], best.multiples):
-        copy_multiples(search.multiples, best.multiples)
-        stand_at(volume, arrays, best)
-
-
-@compiled
-def improve_from(volume: VolumeArrays, arrays: PackingArrays, search: Search, best: Search, max_nodes: int) -> int:
-    """Repair and improve the multiples of `search`, then `keep_better`; returns the candidates judged."""
+def improve_from(volume: VolumeArrays, arrays: PackingArrays, search: Search, best: Incumbent, max_nodes: int) -> int:
+    """Repair and improve the multiples of `search`, and judge them; returns the candidates tried."""
     spent = repair(arrays, search.multiples)
     stand_at(volume, arrays, search)
     progress = np.zeros(4, dtype=np.int64)
     spent += descend_volume(volume, arrays, search, progress, max_nodes)
-    keep_better(volume, arrays, search, best)
+    judge(arrays, best, search.multiples)
     return spent
 
 
 @compiled
-def open_root(volume: VolumeArrays, nodes: Nodes, best: Search) -> bool:
+def open_root(volume: VolumeArrays, arrays: PackingArrays, nodes: Nodes, best: Incumbent) -> bool:
     """Bound the whole problem as the only node; whether it stays open.
 
     Assets are taken in step 1 by the share of their position that `best` leaves, largest first: conditioning on an
@@ -528,12 +634,15 @@ def open_root(volume: VolumeArrays, nodes: Nodes, best: Search) -> bool:
         nodes.row_of[n + k] = AT_LOWER
     nodes.tally[2] = 0
     nodes.tally[3] = 0
+    fits(arrays, best.multiples)
+    for i in range(n):
+        nodes.x[i] = abs(arrays.residual[i] * volume.scale[i]) / (1.0 + abs(volume.position[i]))
     for at in range(n):
         i = at
-        share = abs(best.x[i]) / (1.0 + abs(volume.position[i]))
+        share = nodes.x[i]
         while at > 0:
             j = nodes.order[at - 1]
-            if abs(best.x[j]) / (1.0 + abs(volume.position[j])) >= share:
+            if nodes.x[j] >= share:
                 break
             nodes.order[at] = j
             at -= 1
@@ -551,87 +660,204 @@ def open_root(volume: VolumeArrays, nodes: Nodes, best: Search) -> bool:
     copy_multiples(volume.upper, nodes.high[root])
     # No volume is negative.
     nodes.bound[root] = 0.0
-    bound_node(volume, nodes, root, best.state[0])
-    if nodes.bound[root] >= best.state[0] * (1.0 - PROOF_TOLERANCE):
+    bound_node(volume, nodes, root, best.key[0])
+    if nodes.bound[root] >= best.key[0] * (1.0 - PROOF_TOLERANCE):
         return False
+    order_items(volume, nodes, root)
     push(nodes, root)
     return True
 
 
 @compiled
-def least_open_bound(nodes: Nodes, best: Search) -> float:
+def least_open_bound(nodes: Nodes, best: Incumbent) -> float:
     """What no packing beats: the least bound of an open node, or the best value if none is open."""
-    reached = float(best.state[0])
+    reached = float(best.key[0])
     return min(float(nodes.bound[nodes.heap[0]]), reached) if nodes.tally[0] > 0 else reached
 
 
 @compiled
+def order_items(volume: VolumeArrays, nodes: Nodes, b: int) -> None:
+    """Order the items for `try_out`: again and again those of the asset that the fewest items left over touch.
+
+    So assets are decided for good as early as can be (minimum degree elimination).
+    """
+    items, n = volume.items.shape
+    placed = 0
+    for k in range(items):
+        nodes.item_order[k] = -1
+    left = nodes.item_left
+    for k in range(items):
+        left[k] = 1
+    while placed < items:
+        fewest = items + 1
+        asset = -1
+        for i in range(n):
+            count = 0
+            for k in range(items):
+                if left[k] == 1 and volume.items[k, i] != 0.0 and nodes.low[b, k] < nodes.high[b, k]:
+                    count += 1
+            if 0 < count < fewest:
+                fewest = count
+                asset = i
+        for k in range(items):
+            if left[k] == 1 and (asset < 0 or (volume.items[k, asset] != 0.0 and nodes.low[b, k] < nodes.high[b, k])):
+                left[k] = 0
+                nodes.item_order[placed] = k
+                placed += 1
+
+
+@compiled
 def try_out(
-    volume: VolumeArrays, arrays: PackingArrays, nodes: Nodes, b: int, base: float, search: Search, best: Search
+    volume: VolumeArrays,
+    arrays: PackingArrays,
+    nodes: Nodes,
+    b: int,
+    base: float,
+    search: Search,
+    best: Incumbent,
+    max_steps: int,
 ) -> int:
     """Go through the packings of node `b` item by item, unless there are more than MOST_TRIED; returns the steps made.
 
-    A part is left out when step 1, with every |x_i| at the least that the undecided items can reach, is no better than
-    `best`: a product of n factors, no logarithm. That closes the node, or after MOST_STEPS leaves it open.
+    A part is left out when one of two bounds is no better than `best`. The Lagrangian: each item costs its price for
+    every lot that it is away from its preferred end. And step 1, with every |x_i| at the least that the undecided items
+    can reach: a product of n factors, no logarithm, of which a step changes those of its item's legs. That closes the
+    node, or after MOST_STEPS leaves it open.
     """
     n = volume.position.shape[0]
-    items = best.multiples.shape[0]
+    low, high = nodes.low[b], nodes.high[b]
+    tried, multiples = nodes.tried, search.multiples
+    leg_start, leg, leg_value = volume.leg_start, volume.leg, volume.leg_value
+    x, factor, partial, saved = nodes.x, nodes.factor, nodes.partial, nodes.saved
+    room_low, room_high, rest, away = nodes.room_low, nodes.room_high, nodes.rest, nodes.away
+    initial, final = nodes.initial, nodes.final
+    x_low, x_high, weight, tolerance, price = (
+        nodes.x_low[b],
+        nodes.x_high[b],
+        nodes.weight,
+        volume.tolerance,
+        nodes.price,
+    )
     count = 1.0
-    for k in range(items):
-        count *= nodes.high[b, k] - nodes.low[b, k] + 1
+    free = 0
+    for i in range(n):
+        x[i] = volume.position[i]
+    for at in range(multiples.shape[0]):
+        k = nodes.item_order[at]
+        count *= high[k] - low[k] + 1
         if count > MOST_TRIED:
             return 0
-    multiples, low, high = search.multiples, nodes.low[b], nodes.high[b]
-    partial, room_low, room_high = nodes.partial, nodes.room_low, nodes.room_high
-    x_low, x_high, weight, items_x = nodes.x_low[b], nodes.x_high[b], nodes.weight, volume.items
-    # Below depth d the items before d are decided: `partial` is the residual of those, and the others take between
-    # `room_low` and `room_high` from it.
+        multiples[k] = low[k]
+        if low[k] < high[k]:
+            tried[free] = k
+            free += 1
+        else:
+            for a in range(leg_start[k], leg_start[k + 1]):
+                x[leg[a]] -= low[k] * leg_value[a]
+    # The undecided items from depth d on take between `room_low` and `room_high` from the residual of the others.
     for i in range(n):
-        partial[0, i] = volume.position[i]
-        room_low[items, i] = 0.0
-        room_high[items, i] = 0.0
-    for k in range(items - 1, -1, -1):
+        room_low[free, i] = 0.0
+        room_high[free, i] = 0.0
+    for depth in range(free - 1, -1, -1):
+        k = tried[depth]
         for i in range(n):
-            one, two = items_x[k, i] * low[k], items_x[k, i] * high[k]
-            room_low[k, i] = room_low[k + 1, i] + min(one, two)
-            room_high[k, i] = room_high[k + 1, i] + max(one, two)
-    limit = math.exp(min(best.state[0] * (1.0 - PROOF_TOLERANCE) - base, 700.0))
+            room_low[depth, i] = room_low[depth + 1, i]
+            room_high[depth, i] = room_high[depth + 1, i]
+        price[depth] = 0.0
+        for a in range(leg_start[k], leg_start[k + 1]):
+            i = leg[a]
+            one, two = leg_value[a] * low[k], leg_value[a] * high[k]
+            room_low[depth, i] += min(one, two)
+            room_high[depth, i] += max(one, two)
+            price[depth] += nodes.multiplier[i] * leg_value[a]
+    if free == 0:
+        judge(arrays, best, multiples)
+        nodes.bound[b] = np.inf
+        return 1
+    limit = math.exp(min(best.key[0] * (1.0 - PROOF_TOLERANCE) - base, 700.0))
+    gap = best.key[0] * (1.0 - PROOF_TOLERANCE) - nodes.relaxed[0]
+    product = 1.0
+    for i in range(n):
+        least = smallest_square(
+            x[i] - room_high[0, i] - tolerance[i], x[i] - room_low[0, i] + tolerance[i]
+        ) - smallest_square(x_low[i], x_high[i])
+        factor[i] = 1.0 + weight[i] * max(least, 0.0)
+        product *= factor[i]
     steps = 0
     depth = 0
-    multiples[0] = low[0] - 1
+    away[0] = 0.0
+    opening = True
     while depth >= 0:
-        multiples[depth] += 1
-        if multiples[depth] > high[depth]:
+        k = tried[depth]
+        begin, end = leg_start[k], leg_start[k + 1]
+        if opening:
+            opening = False
+            rest[depth] = product
+            first, last = float(low[k]), float(high[k])
+            toward = volume.toward[k]
+            more = np.inf
+            for a in range(begin, end):
+                i = leg[a]
+                partial[depth, i] = x[i]
+                saved[depth, i] = factor[i]
+                rest[depth] /= factor[i]
+                inverse = 1.0 / leg_value[a]
+                one = (x[i] - x_low[i] + tolerance[i] - room_low[depth + 1, i]) * inverse
+                two = (x[i] - x_high[i] - tolerance[i] - room_high[depth + 1, i]) * inverse
+                first = max(first, math.ceil(min(one, two) - STEP_SLACK))
+                last = min(last, math.floor(max(one, two) + STEP_SLACK))
+                others = room_high[depth + 1, i] if volume.position[i] > 0.0 else room_low[depth + 1, i]
+                more = min(more, toward * (x[i] - others) * inverse)
+            if toward > 0:
+                first = max(first, min(math.floor(more - STEP_SLACK), float(volume.upper[k])))
+            elif toward < 0:
+                last = min(last, max(-math.floor(more - STEP_SLACK), float(volume.lower[k])))
+            initial[depth] = int(first)
+            multiples[k] = initial[depth] - 1
+            final[depth] = int(last)
+        multiples[k] += 1
+        if multiples[k] > final[depth]:
+            for a in range(begin, end):
+                i = leg[a]
+                x[i] = partial[depth, i]
+                factor[i] = saved[depth, i]
             depth -= 1
             continue
         steps += 1
-        if steps > MOST_STEPS:
-            break
-        product = 1.0
-        for i in range(n):
-            x = partial[depth, i] - multiples[depth] * items_x[depth, i]
-            partial[depth + 1, i] = x
-            slack = volume.tolerance[i]
-            least = x - room_high[depth + 1, i] - slack
-            most = x - room_low[depth + 1, i] + slack
+        if steps % PROBE_STEPS == 0:
+            # The share of the box that is behind, as a number in mixed radix.
+            share = 0.0
+            for at in range(depth, -1, -1):
+                j = tried[at]
+                share = (multiples[j] - initial[at] + share) / (final[at] - initial[at] + 1.0)
+            if steps > MOST_STEPS * share or steps > max_steps:
+                break
+        lot = multiples[k]
+        lost = away[depth] + (price[depth] * (high[k] - lot) if price[depth] > 0.0 else price[depth] * (low[k] - lot))
+        if lost > gap:
+            continue
+        product = rest[depth]
+        for a in range(begin, end):
+            i = leg[a]
+            x[i] = partial[depth, i] - lot * leg_value[a]
+            least = x[i] - room_high[depth + 1, i] - tolerance[i]
+            most = x[i] - room_low[depth + 1, i] + tolerance[i]
             if least > x_high[i] or most < x_low[i]:
                 product = np.inf
                 break
-            product *= 1.0 + weight[i] * max(smallest_square(least, most) - smallest_square(x_low[i], x_high[i]), 0.0)
+            factor[i] = 1.0 + weight[i] * max(smallest_square(least, most) - smallest_square(x_low[i], x_high[i]), 0.0)
+            product *= factor[i]
         # 1e-12: the rounding of the product.
         if product * (1.0 - 1e-12) >= limit:
             continue
-        if depth + 1 < items:
+        if depth + 1 < free:
             depth += 1
-            multiples[depth] = low[depth] - 1
+            away[depth] = lost
+            opening = True
             continue
-        kept, value, tie = evaluate(arrays, multiples)
-        if kept and precedes(value, tie, multiples, best.state[0], best.state[1], best.multiples):
-            copy_multiples(multiples, best.multiples)
-            best.state[0] = value
-            best.state[1] = tie
-            limit = math.exp(min(value * (1.0 - PROOF_TOLERANCE) - base, 700.0))
-    stand_at(volume, arrays, best)
+        if judge(arrays, best, multiples):
+            limit = math.exp(min(best.key[0] * (1.0 - PROOF_TOLERANCE) - base, 700.0))
+            gap = best.key[0] * (1.0 - PROOF_TOLERANCE) - nodes.relaxed[0]
     if depth < 0:
         nodes.bound[b] = np.inf
     return steps
@@ -643,21 +869,23 @@ def search_nodes(
     arrays: PackingArrays,
     nodes: Nodes,
     search: Search,
-    best: Search,
+    best: Incumbent,
     enough: float,
+    until: int,
     max_nodes: int,
 ) -> int:
     """Best first over the open nodes, until none is left whose bound is more than `enough` below the best value.
 
-    Every bounded box costs BOX_NODES of `max_nodes`. The first boxes' points are rounded and improved, later ones'
-    now and then. Returns the nodes spent; stops early when there is no room for another node.
+    Every bounded box costs BOX_NODES. The first boxes' points are rounded and improved, later ones' now and then.
+    Returns the nodes spent: it stops at `until` to be called again, and what it does in between depends on what is left
+    of `max_nodes` alone. Stops early when there is no room for another node.
     """
     n = volume.position.shape[0]
     items = best.multiples.shape[0]
     spent = 0
-    while nodes.tally[0] > 0 and spent < max_nodes and nodes.tally[1] > 0:
+    while nodes.tally[0] > 0 and spent < until and nodes.tally[1] > 0:
         parent = nodes.heap[0]
-        if nodes.bound[parent] >= best.state[0] * (1.0 - PROOF_TOLERANCE) - enough:
+        if nodes.bound[parent] >= best.key[0] * (1.0 - PROOF_TOLERANCE) - enough:
             break
         parent = pop(nodes)
         other = nodes.free[nodes.tally[1] - 1]
@@ -685,15 +913,17 @@ def search_nodes(
         for child in (parent, other):
             spent += BOX_NODES
             nodes.tally[3] += 1
-            base = bound_node(volume, nodes, child, best.state[0])
-            if nodes.bound[child] < best.state[0] * (1.0 - PROOF_TOLERANCE) - enough:
-                spent += try_out(volume, arrays, nodes, child, base, search, best) // STEPS_PER_NODE
-            if nodes.bound[child] >= best.state[0] * (1.0 - PROOF_TOLERANCE) - enough:
+            base = bound_node(volume, nodes, child, best.key[0])
+            if nodes.bound[child] < best.key[0] * (1.0 - PROOF_TOLERANCE) - enough:
+                room = (max_nodes - spent) * STEPS_PER_NODE
+                spent += try_out(volume, arrays, nodes, child, base, search, best, room) // STEPS_PER_NODE
+            if nodes.bound[child] >= best.key[0] * (1.0 - PROOF_TOLERANCE) - enough:
                 nodes.free[nodes.tally[1]] = child
                 nodes.tally[1] += 1
                 continue
             push(nodes, child)
-            if nodes.tally[3] <= ROUNDED_FIRST or nodes.tally[3] % ROUNDED_EVERY == 0:
+            due = nodes.tally[3] <= ROUNDED_FIRST or nodes.tally[3] % ROUNDED_EVERY == 0
+            if due and spent < max_nodes:
                 round_point(volume, nodes, child, search.multiples)
-                spent += improve_from(volume, arrays, search, best, min(ROUNDED_NODES, max_nodes))
+                spent += improve_from(volume, arrays, search, best, min(ROUNDED_NODES, max_nodes - spent))
     return spent

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solver.arrays import FloatArray, IntArray
+from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled
 from solver.errors import IllPosed
+from solver.packing.incumbent import Incumbent, judge, nothing_packed
 from solver.packing.problem import (
     PROOF_TOLERANCE,
     Mode,
@@ -19,10 +20,10 @@ from solver.packing.problem import (
     PackingArrays,
     PackingProblem,
     copy_multiples,
+    evaluate,
     finish,
 )
 from solver.packing.repair import repair
-from solver.packing.tighten import tighten
 from solver.packing.volume import (
     BOX_NODES,
     Search,
@@ -33,10 +34,11 @@ from solver.packing.volume import (
     stand_at,
     volume_arrays,
 )
+from solver.packing.volume_presolve import Movable, movable_part
 from solver.packing.volume_proof import (
+    ROUNDED_NODES,
     Nodes,
     improve_from,
-    keep_better,
     least_open_bound,
     new_nodes,
     open_root,
@@ -47,116 +49,152 @@ from solver.packing.volume_proof import (
 # Nodes between two looks at the clock: some tenths of a millisecond. The same batches without a clock, so that one
 # which never strikes changes nothing.
 BATCH_NODES = 256
+# What goes without looking at the clock: half a millisecond.
+FIRST_NODES = 1_000
 # A tree holds no more open boxes than this; the search ends with a gap when it is full. 100 MB at 30 assets, 60 items.
 MOST_OPEN = 65_536
 
 
-class Scratch(NamedTuple):
-    """Room for one solve at a time over so many assets and items; nothing in it outlives the solve."""
+# What a search does next.
+DESCEND, OPEN, BRANCH, DONE = 0, 1, 2, 3
 
-    best: Search
+
+class State(NamedTuple):
+    """Where a solve stands, so that it can be interrupted."""
+
+    part: Movable
+    best: Incumbent
     search: Search
-    progress: IntArray  # (4,)
-
-
-def new_scratch(items: int, assets: int) -> Scratch:
-    """Room for solves of this size."""
-    return Scratch(new_search(items, assets), new_search(items, assets), np.zeros(4, dtype=np.int64))
+    progress: IntArray  # (4,) of `descend_volume`
+    nodes: Nodes
+    tally: IntArray  # (2,) nodes spent, what is next
 
 
 @compiled
-def begin(
-    volume: VolumeArrays, arrays: PackingArrays, best: Search, search: Search, start: IntArray, progress: IntArray
-) -> tuple[bool, int]:
-    """Presolve, and stand `best` at nothing packed and `search` at `start`, clipped and repaired.
+def begin(volume: VolumeArrays, arrays: PackingArrays, start: IntArray, max_nodes: int) -> State:
+    """Presolve, and stand `best` at nothing packed and `search` at `start`, clipped and repaired."""
+    part = movable_part(volume, arrays)
+    items, assets = part.volume.items.shape
+    search = new_search(items, assets)
+    for k in range(items):
+        search.multiples[k] = min(max(start[part.items[k]], part.volume.lower[k]), part.volume.upper[k])
+    tally = np.zeros(2, dtype=np.int64)
+    tally[0] = repair(part.arrays, search.multiples)
+    tally[1] = DESCEND if items else DONE
+    stand_at(part.volume, part.arrays, search)
+    # Each box bounded takes a slot at most, and branching returns its parent's.
+    nodes = new_nodes(items, assets, min(4 + max_nodes // BOX_NODES, MOST_OPEN))
+    best = nothing_packed(part.arrays)
+    return State(part=part, best=best, search=search, progress=np.zeros(4, dtype=np.int64), nodes=nodes, tally=tally)
 
-    The bounds in `volume` are overwritten by what the mode leaves of those in `arrays`. Returns whether anything can
-    move, and the candidates judged.
+
+@compiled
+def advance(state: State, enough: float, prove: bool, until: int, max_nodes: int) -> None:
+    """Local optimum, root bound, then branch and bound, each as far as `until` nodes allow, to be called again.
+
+    What it does depends on `max_nodes` and not on where `until` interrupts it.
     """
-    copy_multiples(arrays.lower, volume.lower)
-    copy_multiples(arrays.upper, volume.upper)
-    if arrays.inside:
-        # Zero is feasible, so the box keeps it. As many passes as items: a chain of them is undone link by link.
-        tighten(arrays, volume.lower, volume.upper, start.shape[0])
-    movable = False
-    for k in range(start.shape[0]):
-        movable = movable or volume.lower[k] < volume.upper[k]
-        best.multiples[k] = 0
-        search.multiples[k] = min(max(start[k], volume.lower[k]), volume.upper[k])
-    for a in range(4):
-        progress[a] = 0
-    spent = repair(arrays, search.multiples)
-    stand_at(volume, arrays, best)
-    stand_at(volume, arrays, search)
-    return movable, spent
+    volume, arrays = state.part.volume, state.part.arrays
+    best, search, nodes, tally = state.best, state.search, state.nodes, state.tally
+    if tally[1] == DESCEND and tally[0] < until:
+        tally[0] += descend_volume(volume, arrays, search, state.progress, until - tally[0])
+        if is_local_optimum(volume, state.progress):
+            judge(arrays, best, search.multiples)
+            tally[1] = OPEN if prove and best.key[0] > 0.0 else DONE
+    if tally[1] == OPEN and tally[0] < until:
+        tally[0] += BOX_NODES
+        tally[1] = DONE
+        if open_root(volume, arrays, nodes, best):
+            tally[1] = BRANCH
+            round_point(volume, nodes, nodes.heap[0], search.multiples)
+            tally[0] += improve_from(volume, arrays, search, best, min(ROUNDED_NODES, max_nodes - tally[0]))
+    if tally[1] == BRANCH and tally[0] < until:
+        spent = search_nodes(volume, arrays, nodes, search, best, enough, until - tally[0], max_nodes - tally[0])
+        tally[0] += spent
+        if spent == 0:
+            tally[1] = DONE
+
+
+@compiled
+def conclude(state: State, prove: bool, multiples: IntArray) -> tuple[float, bool, float]:
+    """Fill in the multiples (K,) of the whole problem; the bound, whether it proves them, the second best's value."""
+    best = state.best
+    if state.tally[1] == DESCEND:
+        judge(state.part.arrays, best, state.search.multiples)
+    bound = 0.0
+    if state.part.items.shape[0] == 0 or best.key[0] == 0.0:
+        bound = float(best.key[0])
+    elif prove and state.tally[1] >= BRANCH:
+        bound = least_open_bound(state.nodes, best)
+    for k in range(multiples.shape[0]):
+        multiples[k] = 0
+    for k in range(state.part.items.shape[0]):
+        multiples[state.part.items[k]] = best.multiples[k]
+    constant = state.part.constant
+    return constant + bound, bound >= best.key[0] * (1.0 - PROOF_TOLERANCE), constant + best.key[2]
+
+
+@compiled
+def solve(
+    volume: VolumeArrays,
+    arrays: PackingArrays,
+    start: IntArray,
+    enough: float,
+    prove: bool,
+    until: int,
+    max_nodes: int,
+    multiples: IntArray,
+) -> tuple[bool, float, bool, float, int]:
+    """All of it in one call, as far as `until`: whether it came to its end, what `conclude` returns, nodes spent."""
+    state = begin(volume, arrays, start, max_nodes if prove else 0)
+    while state.tally[1] != DONE and state.tally[0] < until:
+        advance(state, enough, prove, until, max_nodes)
+    bound, proven, second = conclude(state, prove, multiples)
+    ended = state.tally[1] == DONE or state.tally[0] >= max_nodes
+    return ended, bound, proven, second, max(state.tally[0], 1)
 
 
 def pack_volume(
     problem: PackingProblem,
-    start: IntArray,
-    max_nodes: int,
-    should_stop: Callable[[], bool] | None = None,
-    enough: float = 0.0,
-) -> Packing:
-    """`solver.packing.incremental.pack_incrementally` for the objective `volume` without costs.
-
-    The arguments are checked there. With costs a result would still be feasible and its bound hold, but be poor.
-    """
-    volume = volume_arrays(problem.arrays)
-    scratch = new_scratch(problem.B.shape[1], len(problem.Q))
-    return solve(problem, volume, scratch, start, max_nodes, should_stop, enough)
-
-
-def solve(
-    problem: PackingProblem,
     volume: VolumeArrays,
-    scratch: Scratch,
     start: IntArray,
     max_nodes: int,
     should_stop: Callable[[], bool] | None,
     enough: float,
     prove: bool = True,
 ) -> Packing:
-    """Local optimum, root bound, and branch and bound with what is left of `max_nodes`.
+    """`solver.packing.incremental.pack_incrementally` for the objective `volume` without costs.
 
-    P is built from scratch for every start (4 µs at 30 assets), so the result is a function of the arguments alone:
-    the same bytes after a restart, whatever was solved before with the same `volume` and `scratch`.
+    Local optimum, root bound, and branch and bound with what is left of `max_nodes`. `volume` holds the items and the
+    covariance in units of the floor; its position and bounds are not read. P is built from scratch for every start, so
+    the result is a function of the arguments alone: the same bytes after a restart, whatever was solved before.
+
+    The arguments are checked there. With costs a result would still be feasible and its bound hold, but be poor.
     """
     arrays = problem.arrays
-    best, search, progress = scratch
-    movable, nodes = begin(volume, arrays, best, search, start, progress)
-    if not movable:
-        return finish(problem, best.multiples, lower_bound=0.0, proven=True, effort_nodes=1)
+    multiples = np.empty_like(problem.lower)
+    until = max_nodes if should_stop is None else min(FIRST_NODES, max_nodes)
+    ended, bound, proven, second, nodes = solve(volume, arrays, start, enough, prove, until, max_nodes, multiples)
     stopped = False
-    while not stopped and nodes < max_nodes and not is_local_optimum(volume, progress):
-        stopped = should_stop is not None and should_stop()
-        if not stopped:
-            nodes += descend_volume(volume, arrays, search, progress, min(BATCH_NODES, max_nodes - nodes))
-    keep_better(volume, arrays, search, best)
-    bound = 0.0
-    proven = best.state[0] == 0.0
-    if prove and not (proven or stopped) and nodes < max_nodes:
-        # Each box bounded takes a slot at most, and branching returns its parent's.
-        tree = new_nodes(volume, min(4 + (max_nodes - nodes) // BOX_NODES, MOST_OPEN))
-        nodes += BOX_NODES
-        if open_root(volume, tree, best):
-            round_point(volume, tree, tree.heap[0], search.multiples)
-            nodes += improve_from(volume, arrays, search, best, max_nodes - nodes)
-        before = -1
-        while not stopped and before < nodes < max_nodes:
-            before = nodes
-            stopped = should_stop is not None and should_stop()
+    if not ended:
+        # Once more from the beginning, the same way: what it takes to interrupt costs more than most solves.
+        state = begin(volume, arrays, start, max_nodes)
+        nodes = 0
+        while state.tally[1] != DONE and nodes < max_nodes and not stopped:
+            # Up to here it came within time.
+            stopped = nodes >= FIRST_NODES and should_stop is not None and should_stop()
             if not stopped:
-                nodes += search_nodes(volume, arrays, tree, search, best, enough, min(BATCH_NODES, max_nodes - nodes))
-        bound = least_open_bound(tree, best)
-        proven = bound >= best.state[0] * (1.0 - PROOF_TOLERANCE)
+                advance(state, enough, prove, min(max(nodes + BATCH_NODES, FIRST_NODES), max_nodes), max_nodes)
+                nodes = state.tally[0]
+        bound, proven, second = conclude(state, prove, multiples)
     return finish(
         problem,
-        best.multiples,
+        multiples,
         lower_bound=float(bound),
         proven=bool(proven),
-        effort_nodes=int(nodes),
+        effort_nodes=max(int(nodes), 1),
         stopped_by_clock=stopped,
+        second_best=float(second) if np.isfinite(second) else None,
     )
 
 
@@ -192,7 +230,6 @@ class LivePacker:
             epsilon=epsilon,
         )
         self._volume = volume_arrays(self._problem.arrays)
-        self._scratch = new_scratch(len(nothing), B.shape[0])
 
     def with_covariance(self, Sigma: FloatArray, epsilon: float) -> LivePacker:
         """The same items under another covariance; a new object, because everything scaled changes with it."""
@@ -220,8 +257,8 @@ class LivePacker:
         problem = self._problem.at_position(Q, lower, upper)
         if start.shape != problem.lower.shape or not np.issubdtype(start.dtype, np.integer):
             raise IllPosed(f"start must be integers of shape {problem.lower.shape}, got {start.dtype} {start.shape}")
-        volume = move_position(self._volume, problem.arrays)
-        return solve(problem, volume, self._scratch, start, max_nodes, should_stop, enough, prove)
+        start = np.ascontiguousarray(start, dtype=np.int64)
+        return pack_volume(problem, self._volume, start, max_nodes, should_stop, enough, prove)
 
     def pack_books(
         self,
@@ -233,13 +270,13 @@ class LivePacker:
         threads: int = 1,
         spread: Callable[[Callable[[slice], None], list[slice]], Iterable[None]] = map,
     ) -> BookPackings:
-        """Pack many books at once to local optimality, each with the bound of its root box; no branching.
+        """Pack many books at once, each as `pack` does.
 
         Parameters
         ----------
         Q : (books, n) held exposures, numeraire.
         lower, upper, start : (books, K) integers.
-        max_nodes : >= 1, candidates for each book.
+        max_nodes : >= 1, for each book.
         threads : >= 1, shares that the books are cut into.
         spread : runs the shares; the `map` of a thread pool does it at the same time, as the kernel releases the
             interpreter's lock. The result depends on neither.
@@ -260,65 +297,44 @@ class LivePacker:
             raise IllPosed("lower <= 0 <= upper must hold for every book and item")
         result = BookPackings(
             multiples=np.zeros((books, items), dtype=np.int64),
-            residual=Q.copy(),
+            residual=np.zeros_like(Q),
             objective=np.zeros(books),
             lower_bound=np.zeros(books),
+            proven=np.zeros(books, dtype=np.bool_),
             effort_nodes=np.zeros(books, dtype=np.int64),
         )
-        if not items:
-            for book in range(books):
-                objective = self._problem.at_position(Q[book], bounds[0][book], bounds[1][book]).key(bounds[2][book])[0]
-                result.objective[book] = result.lower_bound[book] = objective
-            return result
         edges = [books * t // threads for t in range(threads + 1)]
         shares = [slice(first, last) for first, last in pairwise(edges) if first < last]
 
         def pack(share: slice) -> None:
-            self._pack_share(Q[share], bounds[0][share], bounds[1][share], bounds[2][share], max_nodes, result, share)
+            # Every thread needs its own room to work in.
+            n = len(self._problem.Q)
+            arrays = self._problem.arrays._replace(
+                position=np.empty(n),
+                lower=np.empty(items, dtype=np.int64),
+                upper=np.empty(items, dtype=np.int64),
+                residual=np.empty(n),
+                factor=np.empty((n, n)),
+            )
+            pack_share(
+                self._volume,
+                arrays,
+                Q[share],
+                bounds[0][share],
+                bounds[1][share],
+                bounds[2][share],
+                max_nodes,
+                result.multiples[share],
+                result.residual[share],
+                result.objective[share],
+                result.lower_bound[share],
+                result.proven[share],
+                result.effort_nodes[share],
+            )
 
         # Read to the end, so that what a share raises is raised here.
         list(spread(pack, shares))
         return result
-
-    def _pack_share(
-        self,
-        Q: FloatArray,
-        lower: IntArray,
-        upper: IntArray,
-        start: IntArray,
-        max_nodes: int,
-        result: BookPackings,
-        share: slice,
-    ) -> None:
-        # Every thread needs its own room to work in.
-        n, items = len(self._problem.Q), self._problem.B.shape[1]
-        arrays = self._problem.arrays._replace(
-            position=np.empty(n),
-            lower=np.empty(items, dtype=np.int64),
-            upper=np.empty(items, dtype=np.int64),
-            residual=np.empty(n),
-            factor=np.empty((n, n)),
-        )
-        volume = move_position(self._volume, arrays)
-        best, search, progress = new_scratch(items, n)
-        pack_share(
-            volume,
-            arrays,
-            new_nodes(volume, 2),
-            best,
-            search,
-            progress,
-            Q,
-            lower,
-            upper,
-            start,
-            max_nodes,
-            result.multiples[share],
-            result.residual[share],
-            result.objective[share],
-            result.lower_bound[share],
-            result.effort_nodes[share],
-        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -330,6 +346,7 @@ class BookPackings:
     multiples : (books, K) whole lots, feasible.
     residual : (books, n) numeraire.
     objective, lower_bound : (books,) the volume reached and one that no packing beats.
+    proven : (books,)
     effort_nodes : (books,).
     """
 
@@ -337,42 +354,14 @@ class BookPackings:
     residual: FloatArray
     objective: FloatArray
     lower_bound: FloatArray
+    proven: BoolArray
     effort_nodes: IntArray
-
-
-def move_position(volume: VolumeArrays, arrays: PackingArrays) -> VolumeArrays:
-    """`volume` for the position in `arrays`, with bounds of its own to overwrite; the rest is shared."""
-    unlimited = np.full_like(arrays.position, np.inf)
-    moved = volume._replace(
-        position=np.empty_like(arrays.position),
-        least=-unlimited,
-        most=unlimited,
-        lower=np.empty_like(arrays.lower),
-        upper=np.empty_like(arrays.upper),
-    )
-    scale_position(moved, arrays)
-    return moved
-
-
-@compiled
-def scale_position(volume: VolumeArrays, arrays: PackingArrays) -> None:
-    """Put the position of `arrays` and what the mode leaves of it into `volume`, in x."""
-    for i in range(arrays.position.shape[0]):
-        held, slack, scale = arrays.position[i], arrays.leg_tolerance[i], volume.scale[i]
-        volume.position[i] = held * scale
-        if arrays.inside:
-            volume.least[i] = (min(held, 0.0) - slack) * scale
-            volume.most[i] = (max(held, 0.0) + slack) * scale
 
 
 @compiled
 def pack_share(
     volume: VolumeArrays,
     arrays: PackingArrays,
-    nodes: Nodes,
-    best: Search,
-    search: Search,
-    progress: IntArray,
     Q: FloatArray,
     lower: IntArray,
     upper: IntArray,
@@ -382,38 +371,20 @@ def pack_share(
     residual: FloatArray,
     objective: FloatArray,
     lower_bound: FloatArray,
+    proven: BoolArray,
     effort_nodes: IntArray,
 ) -> None:
-    """Pack one book after another, each as `solve` does with no budget for branching; rows of the results are filled.
-
-    A book without a start gets the rounded point of its root box as one.
-    """
+    """`solve` one book after another; rows of the results are filled in."""
     for book in range(Q.shape[0]):
         for i in range(Q.shape[1]):
             arrays.position[i] = Q[book, i]
         copy_multiples(lower[book], arrays.lower)
         copy_multiples(upper[book], arrays.upper)
-        scale_position(volume, arrays)
-        movable, spent = begin(volume, arrays, best, search, start[book], progress)
-        bound = best.state[0]
-        if movable:
-            spent += descend_volume(volume, arrays, search, progress, max_nodes)
-            keep_better(volume, arrays, search, best)
-            spent += BOX_NODES
-            started = False
-            for k in range(start.shape[1]):
-                started = started or start[book, k] != 0
-            if open_root(volume, nodes, best):
-                if not started and spent < max_nodes:
-                    round_point(volume, nodes, nodes.heap[0], search.multiples)
-                    spent += improve_from(volume, arrays, search, best, max_nodes - spent)
-                bound = least_open_bound(nodes, best)
-            else:
-                bound = best.state[0]
-        copy_multiples(best.multiples, multiples[book])
-        stand_at(volume, arrays, best)
+        _, bound, done, _, nodes = solve(volume, arrays, start[book], 0.0, True, max_nodes, max_nodes, multiples[book])
+        _, value, _ = evaluate(arrays, multiples[book])
         for i in range(Q.shape[1]):
             residual[book, i] = arrays.residual[i]
-        objective[book] = best.state[0]
-        lower_bound[book] = bound
-        effort_nodes[book] = spent
+        objective[book] = value
+        lower_bound[book] = value if done else min(bound, value)
+        proven[book] = done
+        effort_nodes[book] = nodes

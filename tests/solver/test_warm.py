@@ -41,7 +41,7 @@ for mode in ("inside", "free"):
         for k in range(K):
             B[chance.choice(n, 3, replace=False), k] = lot * np.array([1.0, -0.7, 0.4])
         Q = 30.0 * lot * chance.normal(size=n)
-        lower, upper = lot_bounds(B, Q, mode)
+        lower, upper = lot_bounds(B, Q, mode, chains=True)
         problem = PackingProblem(
             B=B, Q=Q, lower=lower, upper=upper, Sigma=Sigma, objective=objective, mode=mode,
             epsilon=materiality_floor(lot, Sigma),

@@ -17,7 +17,7 @@ from solver.packing.anneal import DEFAULT_MAX_NODES, anneal, pack_by_annealing, 
 from solver.packing.chains import DRAWS, new_walk, propose, stand_at
 from solver.packing.enumerate import pack_by_enumeration
 from solver.packing.exact import pack_exactly
-from solver.packing.incremental import root_boxes
+from solver.packing.incremental import ANY, root_box
 from solver.packing.problem import Mode, PackingProblem, evaluate, lot_bounds
 
 LOT = 1e5
@@ -199,7 +199,7 @@ def test_an_exact_search_is_exact(objective: Objective, mode: Mode) -> None:
     for seed in range(60):
         problem = make(seed, objective, mode, n=5, K=6, most=3, lots=5.0, costs=seed % 2 == 0)
         chance = np.random.default_rng(seed)
-        boxes = root_boxes(problem.arrays)
+        boxes = root_box(problem.arrays, ANY)
         walk = new_walk(problem.arrays, boxes.item_risk)
         held = pack_by_annealing(problem, chance, max_nodes=300).multiples
         free = np.sort(chance.choice(6, size=3, replace=False))
@@ -226,7 +226,7 @@ def test_the_walk_stands_where_it_says(seed: int, objective: Objective, mode: Mo
     """After 500 steps residual and key are those of its multiples, to the bit; without heat it never goes up."""
     problem = make(seed, objective, mode, n=6, K=8, most=5)
     arrays = problem.arrays
-    walk = new_walk(arrays, root_boxes(arrays).item_risk)
+    walk = new_walk(arrays, root_box(arrays, ANY).item_risk)
     stand_at(arrays, walk, np.zeros(8, dtype=np.int64))
     draws = np.random.default_rng(seed).random((500, DRAWS))
     before = tuple(walk.state)
@@ -247,7 +247,7 @@ def test_the_walk_stands_where_it_says(seed: int, objective: Objective, mode: Mo
 def test_moves_reach_every_lot_and_exchange(objective: Objective) -> None:
     """From nothing packed each item moves by a lot either way and up to three move at once, never beyond bounds."""
     problem = make(5, objective, "free", n=5, K=6, most=4, lots=4.0)
-    walk = new_walk(problem.arrays, root_boxes(problem.arrays).item_risk)
+    walk = new_walk(problem.arrays, root_box(problem.arrays, ANY).item_risk)
     stand_at(problem.arrays, walk, np.zeros(6, dtype=np.int64))
     met = set()
     for draws in np.random.default_rng(1).random((5_000, DRAWS)):
@@ -269,7 +269,7 @@ def test_an_exchange_keeps_what_its_items_share() -> None:
     problem = PackingProblem(
         B=B, Q=Q, lower=-bound, upper=bound, Sigma=Sigma, objective="volume", mode="inside", epsilon=1e3
     )
-    walk = new_walk(problem.arrays, root_boxes(problem.arrays).item_risk)
+    walk = new_walk(problem.arrays, root_box(problem.arrays, ANY).item_risk)
     stand_at(problem.arrays, walk, np.zeros(2, dtype=np.int64))
     legal = set()
     for draws in np.random.default_rng(1).random((500, DRAWS)):

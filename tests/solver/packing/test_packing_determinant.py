@@ -25,7 +25,7 @@ PROOF = 1 + 1e-9
 
 def make(B: FloatArray, Q: FloatArray, Sigma: FloatArray, mode: Mode, most: int) -> PackingProblem:
     """A problem in lots of LOT, with no multiple beyond `most`."""
-    lower, upper = lot_bounds(LOT * B, LOT * Q, mode)
+    lower, upper = lot_bounds(LOT * B, LOT * Q, mode, chains=True)
     return PackingProblem(
         B=LOT * B,
         Q=LOT * Q,

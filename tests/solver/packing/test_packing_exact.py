@@ -71,7 +71,7 @@ def small_problem(seed: int, mode: Mode | None = None, objective: Objective = "v
         B, Q = np.sign(B), np.round(Q)
     Q[chance.random(n) < 0.25] = 0.0
     mode = mode or MODES[int(chance.integers(2))]
-    lower, upper = lot_bounds(LOT * B, LOT * Q, mode)
+    lower, upper = lot_bounds(LOT * B, LOT * Q, mode, chains=True)
     size = {"variance": LOT**2 * 1e-4 * n, "volume": 1.0, "determinant": 1e-3 * (LOT**2 * 1e-4) ** n}[objective]
     cost = chance.choice([0.01, 0.1, 1.0]) * chance.uniform(0.0, 2.0, K) * size
     return PackingProblem(

@@ -47,7 +47,7 @@ methods = st.sampled_from(METHODS)
 def make(B: Any, Q: Any, Sigma: Any, objective: Objective, mode: Mode, most: int = 10**9) -> PackingProblem:
     """A problem in lots of LOT with the default bounds, none beyond `most`."""
     B, Q, Sigma = LOT * np.asarray(B, dtype=float), LOT * np.asarray(Q, dtype=float), np.asarray(Sigma, dtype=float)
-    lower, upper = lot_bounds(B, Q, mode)
+    lower, upper = lot_bounds(B, Q, mode, chains=True)
     return PackingProblem(
         B=B,
         Q=Q,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from solver.errors import ConstraintViolated, IllPosed
-from solver.packing.problem import PackingProblem, finish, lot_bounds
+from solver.packing.problem import LEG_TOLERANCE, PackingProblem, finish, lot_bounds
 
 LOT = 1e5
 
@@ -125,10 +125,32 @@ def test_lot_bounds_contain_what_independent_items_can_pack(seed: int, mode: Any
     B = LOT * (np.eye(n)[:, :-1] - np.eye(n)[:, 1:])
     Q = np.zeros(n)
     Q[0], Q[-1] = 40 * LOT, -40 * LOT
-    lower, upper = lot_bounds(B, Q, mode)
+    lower, upper = lot_bounds(B, Q, mode, chains=True)
     assert (lower <= -40).all()
     assert (upper >= 40).all()
     assert lower.dtype == upper.dtype == np.int64
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_lot_bounds_hold_what_the_book_holds(seed: int) -> None:
+    """Inside the bounds each item fits by itself, leg by leg; a lot beyond them does not, in either direction."""
+    chance = np.random.default_rng(seed)
+    n, K = int(chance.integers(1, 5)), int(chance.integers(0, 5))
+    B, Q = LOT * chance.normal(size=(n, K)), LOT * chance.integers(-4, 5, size=n)
+    B[:, 1:] *= chance.random((n, max(K - 1, 0))) < 0.7
+    B[0, ~B.any(axis=0)] = LOT
+    lower, upper = lot_bounds(B, Q, "inside")
+    slack = LEG_TOLERANCE * np.abs(B).max(axis=1, initial=0.0)
+
+    def fits(k: int, lots: int) -> bool:
+        packed = lots * B[:, k]
+        return bool(((packed >= np.minimum(Q, 0) - slack) & (packed <= np.maximum(Q, 0) + slack)).all())
+
+    for k in range(K):
+        for lots in (lower[k], upper[k]):
+            assert fits(k, lots)
+        assert not fits(k, lower[k] - 1)
+        assert not fits(k, upper[k] + 1)
 
 
 def test_lot_bounds_are_finite_and_allow_nothing_packed() -> None:

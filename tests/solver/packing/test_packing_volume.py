@@ -18,6 +18,7 @@ from solver.objective import materiality_floor
 from solver.packing.enumerate import pack_by_enumeration
 from solver.packing.exact import pack_exactly
 from solver.packing.incremental import pack_incrementally
+from solver.packing.incumbent import nothing_packed
 from solver.packing.problem import Mode, PackingProblem, evaluate, lot_bounds
 from solver.packing.repair import repair
 from solver.packing.volume import (
@@ -52,7 +53,7 @@ def make(
         B[legs, k] = -LOT * chance.uniform(0.4, 1.2, size=len(legs))
         B[legs[0], k] = LOT
     Q = lots * LOT * chance.normal(size=n)
-    lower, upper = lot_bounds(B, Q, mode)
+    lower, upper = lot_bounds(B, Q, mode, chains=True)
     return PackingProblem(
         B=B,
         Q=Q,
@@ -216,9 +217,8 @@ def test_no_packing_beats_the_bound_of_its_box(mode: Mode, rank: int | None) -> 
     for seed in range(40):
         problem = make(seed, 5, 4, mode, lots=6.0, rank=rank)
         volume, chance = volume_arrays(problem.arrays), np.random.default_rng(seed)
-        nodes, best = new_nodes(volume, 4), new_search(4, 5)
-        stand_at(volume, problem.arrays, best)
-        open_root(volume, nodes, best)
+        nodes = new_nodes(4, 5, 4)
+        open_root(volume, problem.arrays, nodes, nothing_packed(problem.arrays))
         for _ in range(25):
             low = chance.integers(-6, 4, size=4)
             high = low + chance.integers(0, 4, size=4)
@@ -313,7 +313,7 @@ def test_live_packing_is_a_function_of_its_arguments() -> None:
         if step == 20:
             packer = packer.with_covariance(1.1 * problem.Sigma, problem.epsilon)
         Sigma = problem.Sigma if step < 20 else 1.1 * problem.Sigma
-        lower, upper = lot_bounds(problem.B, Q, "inside")
+        lower, upper = lot_bounds(problem.B, Q, "inside", chains=True)
         lived = packer.pack(Q, lower, upper, start, 1_500)
         fresh = pack_incrementally(
             PackingProblem(
@@ -341,7 +341,9 @@ def test_books_together_equal_books_alone() -> None:
     problem = make(8, 10, 12)
     chance = np.random.default_rng(9)
     Q = 30.0 * LOT * chance.normal(size=(7, 10))
-    lower, upper = (np.array(one) for one in zip(*(lot_bounds(problem.B, q, "inside") for q in Q), strict=True))
+    lower, upper = (
+        np.array(one) for one in zip(*(lot_bounds(problem.B, q, "inside", chains=True) for q in Q), strict=True)
+    )
     start = chance.integers(-3, 4, size=(7, 12))
     start[::2] = 0
     packer = LivePacker(problem.B, problem.Sigma, problem.epsilon, "inside")
@@ -404,7 +406,7 @@ def test_every_size_of_problem_runs_the_same_kernels(mode: Mode) -> None:
     ):
         B = np.array(legs, dtype=np.float64).reshape(-1, 3).T
         Q = np.array([4.0, -3.0, 2.0])
-        lower, upper = lot_bounds(B, Q, mode)
+        lower, upper = lot_bounds(B, Q, mode, chains=True)
         problem = PackingProblem(
             B=B, Q=Q, lower=lower, upper=upper, Sigma=np.eye(3), objective="volume", mode=mode, epsilon=1.0
         )

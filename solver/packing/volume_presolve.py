@@ -1,0 +1,141 @@
+"""What of a volume problem can move: the smaller problem that is left once the rest is conditioned on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from solver.arrays import IntArray
+from solver.compiled import compiled
+from solver.packing.problem import PackingArrays
+from solver.packing.tighten import tighten
+from solver.packing.volume import VolumeArrays, refresh_precision
+
+
+class Movable(NamedTuple):
+    """The items that can move and the assets that they touch, as a problem of their own."""
+
+    volume: VolumeArrays
+    arrays: PackingArrays
+    items: IntArray  # (K',) places of its items in the whole problem
+    constant: float  # what to add to its volume
+
+
+@compiled
+def movable_part(volume: VolumeArrays, arrays: PackingArrays) -> Movable:
+    """Presolve: drop items that the mode leaves no lot of, and assets that no other item touches. O(n³ + K² n).
+
+    With the assets b at rest, ``log det(I + D R D) = log det(I + D_b R_bb D_b) + log det(I + D_a P_aa D_a)``, where P
+    is the matrix of `solver.packing.volume` with the assets a flat (Schur complement). So what is left is a volume
+    problem with P_aa in place of R, plus a constant. Position and bounds are read from `arrays`, the structure
+    of the items from `volume`.
+    """
+    n, every = arrays.position.shape[0], arrays.lower.shape[0]
+    low, high = arrays.lower.copy(), arrays.upper.copy()
+    if arrays.inside:
+        # Zero is feasible, so the box keeps it. As many passes as items: a chain of them is undone link by link.
+        tighten(arrays, low, high, every)
+    items = np.empty(every, dtype=np.int64)
+    K = 0
+    at_rest = np.ones(n, dtype=np.bool_)
+    legs = 0
+    for k in range(every):
+        if low[k] < high[k]:
+            items[K] = k
+            K += 1
+            legs += volume.leg_start[k + 1] - volume.leg_start[k]
+            for a in range(volume.leg_start[k], volume.leg_start[k + 1]):
+                at_rest[volume.leg[a]] = False
+    place = np.empty(n, dtype=np.int64)
+    m = 0
+    x = np.zeros(n)
+    for i in range(n):
+        if not at_rest[i]:
+            place[m] = i
+            m += 1
+        elif abs(arrays.position[i]) > arrays.leg_tolerance[i]:
+            x[i] = arrays.position[i] * volume.scale[i]
+    P, row = np.empty((n, n)), np.empty(n)
+    constant = refresh_precision(volume.correlation, x, P, row)
+
+    pairs = 0
+    near = np.empty((K * K, 2), dtype=np.int64)
+    for k in range(K):
+        for other in range(K):
+            shared = False
+            for a in range(volume.leg_start[items[k]], volume.leg_start[items[k] + 1]):
+                shared = shared or volume.items[items[other], volume.leg[a]] != 0.0
+            if shared and k != other:
+                near[pairs, 0] = k
+                near[pairs, 1] = other
+                pairs += 1
+
+    part = VolumeArrays(
+        items=np.empty((K, m)),
+        position=np.empty(m),
+        least=np.empty(m),
+        most=np.empty(m),
+        tolerance=np.empty(m),
+        scale=np.empty(m),
+        correlation=np.empty((m, m)),
+        lower=np.empty(K, dtype=np.int64),
+        upper=np.empty(K, dtype=np.int64),
+        leg_start=np.empty(K + 1, dtype=np.int64),
+        leg=np.empty(legs, dtype=np.int64),
+        leg_value=np.empty(legs),
+        near=near[:pairs].copy(),
+        toward=np.zeros(K, dtype=np.int64),
+    )
+    part_arrays = PackingArrays(
+        items=np.empty((K, m)),
+        position=np.empty(m),
+        lower=part.lower,
+        upper=part.upper,
+        cost=np.zeros(K),
+        covariance=np.empty((m, m)),
+        leg_tolerance=np.empty(m),
+        inside=arrays.inside,
+        objective_code=arrays.objective_code,
+        epsilon=arrays.epsilon,
+        determinant_of_sigma=arrays.determinant_of_sigma,
+        residual=np.empty(m),
+        factor=np.empty((m, m)),
+    )
+    for a in range(m):
+        i = place[a]
+        held, slack, scale = arrays.position[i], arrays.leg_tolerance[i], volume.scale[i]
+        part_arrays.position[a] = held
+        part_arrays.leg_tolerance[a] = slack
+        part.position[a] = held * scale
+        part.least[a] = (min(held, 0.0) - slack) * scale if arrays.inside else -np.inf
+        part.most[a] = (max(held, 0.0) + slack) * scale if arrays.inside else np.inf
+        part.tolerance[a] = slack * scale
+        part.scale[a] = scale
+        for b in range(m):
+            j = place[b]
+            part.correlation[a, b] = P[i, j]
+            part_arrays.covariance[a, b] = P[i, j] * (scale * arrays.epsilon) * (volume.scale[j] * arrays.epsilon)
+        for k in range(K):
+            part.items[k, a] = volume.items[items[k], i]
+            part_arrays.items[k, a] = arrays.items[items[k], i]
+    filled = 0
+    for k in range(K):
+        part.lower[k] = low[items[k]]
+        part.upper[k] = high[items[k]]
+        part.leg_start[k] = filled
+        towards = 0
+        away = 0
+        for a in range(m):
+            if part.items[k, a] != 0.0:
+                part.leg[filled] = a
+                part.leg_value[filled] = part.items[k, a]
+                filled += 1
+                # An asset without risk: a lot of it changes nothing.
+                push = part.items[k, a] * part.position[a] * part.correlation[a, a]
+                towards += 1 if push > 0.0 else 0
+                away += 1 if push < 0.0 else 0
+        if arrays.inside:
+            part.toward[k] = (towards == filled - part.leg_start[k]) - (away == filled - part.leg_start[k])
+    part.leg_start[K] = filled
+    return Movable(volume=part, arrays=part_arrays, items=items[:K].copy(), constant=constant)
