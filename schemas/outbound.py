@@ -26,7 +26,8 @@ class AssetExposure(Struct, frozen=True, kw_only=True):
 class PackedBeta(Struct, frozen=True, kw_only=True):
     """Whole lots of one β vector that were packed out of a book.
 
-    `beta_id` and `basis_ratio` are those of the model's β. `weights` are notional weights by asset, the leading leg
+    `beta_id`, `version` and the evidence (`evidence`, `basis_ratio`, `basis_ratio_upper`, `p_value`) are those of the
+    model's β. `weights` are notional weights by asset, the leading leg
     is +1; `multiples` counts lots of `lot_notional` on that leg. `basis_risk` is the risk that this many lots keep:
     packed is not riskless.
     """
@@ -37,6 +38,10 @@ class PackedBeta(Struct, frozen=True, kw_only=True):
     lot_notional: float
     basis_ratio: float
     basis_risk: float
+    version: int = 0
+    evidence: tuple[Literal["reverting", "basis"], ...] = ()
+    basis_ratio_upper: float | None = None
+    p_value: float | None = None
 
 
 class ResidualExposure(Struct, frozen=True, kw_only=True):
@@ -165,11 +170,13 @@ class ModelBeta(Struct, frozen=True, kw_only=True):
 
     `weights`: notional weights by asset, leading leg +1. `basis_ratio` is Var(β'Δx) / Σ βᵢ² Var(Δxᵢ) over
     `basis_horizon_steps` on the stretch held back from the fit: 1 for independent walks, 0 for a perfect hedge.
-    `half_life_steps` is None when the spread does not revert in the window. `statistic` and `critical_value` are those
-    of the method's test for reversion, None where it has none. `deviation` is the spread's distance from its mean in
-    units of its standard deviation in the window. `evidence` says on which grounds it was accepted. `beta_id` is its
-    `method` with its legs, or with its rank where every asset is a leg. `spread_volatility` is the standard deviation
-    of the spread in the window.
+    `basis_ratio_upper` is its upper confidence bound, None where there is none. `half_life_steps` is None when the
+    spread does not revert in the window. `statistic` is that of the method's test of a walk against reversion,
+    `p_value` the chance of such a one where nothing reverts; how many were tried says the model's `candidates_tried`.
+    `deviation` is the spread's distance from its mean in units of its standard deviation in the window. `evidence` says
+    on which grounds it was accepted. `beta_id` is its `method` with its legs, or with a number where every asset is a
+    leg; it stays the same over refits. `version` counts the weights that it had, `age_steps` the timesteps since it was
+    accepted. `spread_volatility` is the standard deviation of the spread in the window.
     """
 
     beta_id: str
@@ -182,7 +189,10 @@ class ModelBeta(Struct, frozen=True, kw_only=True):
     spread_volatility: float | None = None
     deviation: float | None = None
     statistic: float | None = None
-    critical_value: float | None = None
+    version: int = 0
+    age_steps: int = 0
+    basis_ratio_upper: float | None = None
+    p_value: float | None = None
 
 
 class Model(Struct, frozen=True, kw_only=True):

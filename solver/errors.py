@@ -3,6 +3,7 @@
 SolverError
 ├── IllPosed            an input that no answer can be computed from (NaN, wrong shape, not PSD, an item of zeros)
 │   └── ExactlyDependent  a set of prices with an exact linear relation, as a full set of FX crosses has
+├── UnstableModel       a fitted model whose deviations grow without bound
 ├── NotEnoughData       fewer observations than the estimator needs
 ├── TooLarge            an exhaustive method was asked for more combinations than its limit
 └── ConstraintViolated  a result broke its own constraints: a bug of ours, never to be published
@@ -21,6 +22,10 @@ class IllPosed(SolverError):
 
 class ExactlyDependent(IllPosed):
     """An exact linear relation among the series; the message names it."""
+
+
+class UnstableModel(SolverError):
+    """A fitted model with an eigenvalue outside the unit circle; the message gives its modulus."""
 
 
 class NotEnoughData(SolverError):

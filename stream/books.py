@@ -214,6 +214,10 @@ class BookSolver:
                 lot_notional=lot_notional,
                 basis_ratio=beta.vector.basis_ratio,
                 basis_risk=float(np.sqrt(variance_of(beta.vector.weights * (lot_notional * int(multiple)), Sigma))),
+                version=beta.version,
+                evidence=beta.vector.evidence,
+                basis_ratio_upper=finite_or_none(beta.vector.basis_ratio_upper),
+                p_value=beta.vector.p_value,
             )
             for beta, multiple in zip(market.betas, multiples, strict=True)
             if multiple
@@ -337,6 +341,11 @@ class BookSolver:
 def variance_of(q: FloatArray, Sigma: FloatArray) -> float:
     """q'Σq, and 0 where rounding of a perfectly offset position would make it negative."""
     return max(float(q @ Sigma @ q), 0.0)
+
+
+def finite_or_none(value: float) -> float | None:
+    """JSON has no infinity: a bound that bounds nothing is none."""
+    return value if np.isfinite(value) else None
 
 
 def _reason(

@@ -106,8 +106,10 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How β vectors are found, and what they must show to be used (docs/design.md).
 
     They are fitted on the last `window_steps` timesteps without the latest `holdout_steps`, on which the basis ratio
-    over `basis_horizon_steps` is then measured. Accepted is a vector whose basis ratio is at most `basis_ratio_max`,
-    or whose test of reversion rejects at `significance` with a half-life of at most `half_life_max_steps`.
+    over `basis_horizon_steps` is then measured. Accepted is a vector whose basis ratio is at most `basis_ratio_max`
+    with `basis_confidence`, or which is among the discoveries at `false_discovery_rate` and reverts with a half-life
+    between the two bounds. Another vector takes its place only when it is better by `switching_penalty`. Between refits
+    it is watched: one that still holds is retired at most once in `false_alarm_steps` timesteps on average.
     """
 
     methods: tuple[Literal["johansen", "pca", "sparse"], ...] = ("sparse",)
@@ -115,8 +117,12 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     holdout_steps: int = 125
     basis_horizon_steps: int = 1
     basis_ratio_max: float = 0.3
-    significance: float = 0.05
+    basis_confidence: float = 0.95
+    false_discovery_rate: float = 0.05
+    half_life_min_steps: float = 1.0
     half_life_max_steps: float = 60.0
+    switching_penalty: float = 0.1
+    false_alarm_steps: float = 1e6
     max_legs: int = 2
     max_vectors: int = 12
     lags: int = 1
@@ -346,11 +352,20 @@ def _check_models(config: Config) -> None:
     _at_least("reversion.window_steps", reversion.window_steps, least)
     if not 0 < reversion.basis_ratio_max < 1:
         raise _wrong("reversion.basis_ratio_max", "a number between 0 and 1", reversion.basis_ratio_max)
-    if reversion.significance not in (0.1, 0.05, 0.01):
+    for name in ("basis_confidence", "false_discovery_rate"):
+        if not 0 < getattr(reversion, name) < 1:
+            raise _wrong(f"reversion.{name}", "a number between 0 and 1", getattr(reversion, name))
+    _at_least("reversion.half_life_min_steps", reversion.half_life_min_steps, 0)
+    if not reversion.half_life_min_steps < reversion.half_life_max_steps < math.inf:
         raise _wrong(
-            "reversion.significance", "0.1, 0.05 or 0.01, for which critical values are tabled", reversion.significance
+            "reversion.half_life_max_steps",
+            f"above reversion.half_life_min_steps {reversion.half_life_min_steps}",
+            reversion.half_life_max_steps,
         )
-    _positive("reversion.half_life_max_steps", reversion.half_life_max_steps)
+    if not 0 <= reversion.switching_penalty < 1:
+        raise _wrong("reversion.switching_penalty", "at least 0 and below 1", reversion.switching_penalty)
+    if not 1 < reversion.false_alarm_steps < math.inf:
+        raise _wrong("reversion.false_alarm_steps", "a number above 1", reversion.false_alarm_steps)
     if reversion.max_legs not in (2, 3):
         raise _wrong("reversion.max_legs", "2 or 3", reversion.max_legs)
     _at_least("reversion.max_vectors", reversion.max_vectors, 1)

@@ -14,7 +14,7 @@ import numpy as np
 
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ModelBeta, ResidualExposure
 from stream.alerts import Condition, Moment, update_alert
-from stream.books import BookSolver, BookState, SolveStage, Trigger
+from stream.books import BookSolver, BookState, SolveStage, Trigger, finite_or_none
 from stream.clock import Clock
 from stream.config import BookConfig, Config
 from stream.events import LATEST_NS, EngineEvent, FeedSilence, PositionLevel, Refused, Timestep
@@ -160,14 +160,19 @@ class Engine:
     def _relationship_alerts(
         self, state: EngineState, market: Market, packed_in: dict[str, list[str]], moment: Moment
     ) -> list[Output]:
-        """A β that books rely on and the refit no longer accepts: what was packed of it is back in the residual."""
+        """A β that books rely on and that broke, or that the refit no longer accepts: its lots are in the residual."""
+        reasons = {
+            broken.beta_id: f"broke, with a step of {broken.deviations:+.1f} deviations of what its evidence allows"
+            for broken in market.retirements
+        }
         conditions = [
             Condition(
                 kind="relationship-broken",
                 subject=beta_id,
                 severity="critical",
                 holds=True,
-                message=f"{beta_id} is no longer accepted; its lots are back in the residual of {', '.join(books)}",
+                message=f"{beta_id} {reasons.get(beta_id, 'is no longer accepted')}; "
+                f"its lots are back in the residual of {', '.join(books)}",
             )
             for beta_id, books in packed_in.items()
             if books
@@ -233,7 +238,10 @@ class Engine:
                     spread_volatility=beta.vector.spread_volatility,
                     deviation=beta.vector.deviation,
                     statistic=beta.vector.statistic,
-                    critical_value=beta.vector.critical_value,
+                    version=beta.version,
+                    age_steps=market.steps - beta.since_step,
+                    basis_ratio_upper=finite_or_none(beta.vector.basis_ratio_upper),
+                    p_value=beta.vector.p_value,
                 )
                 for beta in market.betas
             ),

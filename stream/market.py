@@ -8,19 +8,11 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.covariance import ExponentialCovariance, WindowCovariance
+from solver.reversion.live import LiveBeta, LiveBetas, Retirement, renewed, watched
 from solver.reversion.rolling import ReversionSettings, RollingReversion
-from solver.reversion.vector import BetaVector
 from stream.config import NANOSECONDS, Config, CovarianceConfig, ReversionConfig
 from stream.events import Timestep
 from stream.valuation import Valuation, Valuer
-
-
-@dataclass(frozen=True)
-class NamedBeta:
-    """An accepted β vector and the id it is known by: method and legs."""
-
-    beta_id: str
-    vector: BetaVector
 
 
 @dataclass(frozen=True)
@@ -28,8 +20,8 @@ class Market:
     """All that a book needs to know of the market at the close of one timestep.
 
     `Sigma` (n, n) covariance of log returns over one timestep, None while too few were seen. `version` counts the
-    models of this universe. `betas` may be empty: no reliable vector. `refusals` names methods that could not be
-    fitted, and why.
+    models of this universe. `betas` may be empty: no reliable vector; their ages are counted to `steps`. `retirements`
+    are those that the watch took out of use at this close. `refusals` names methods that could not be fitted, and why.
     """
 
     timestep: int
@@ -38,7 +30,9 @@ class Market:
     valuation: Valuation
     Sigma: FloatArray | None
     observations: int
-    betas: tuple[NamedBeta, ...]
+    betas: tuple[LiveBeta, ...]
+    steps: int
+    retirements: tuple[Retirement, ...]
     candidates_tried: int
     refusals: tuple[str, ...]
 
@@ -53,7 +47,7 @@ class MarketState:
     log_prices: FloatArray | None = None
     log_prices_at_ns: int = 0
     pushed_since_refit: int = 0
-    betas: tuple[NamedBeta, ...] = ()
+    live: LiveBetas = field(default_factory=LiveBetas)
     candidates_tried: int = 0
     refusals: tuple[str, ...] = ()
 
@@ -64,16 +58,18 @@ class MarketModel:
 
     config: Config
     valuer: Valuer = field(init=False)
+    settings: ReversionSettings = field(init=False)
 
     def __post_init__(self) -> None:
         self.valuer = Valuer(self.config)
+        self.settings = _reversion_settings(self.config.reversion)
 
     def new_state(self) -> MarketState:
         """Nothing seen yet."""
         n = len(self.config.universe.assets)
         return MarketState(
             covariance=_covariance(n, self.config.covariance),
-            reversion=RollingReversion(n, _reversion_settings(self.config.reversion), self.config.universe.assets),
+            reversion=RollingReversion(n, self.settings, self.config.universe.assets),
         )
 
     def advance(self, state: MarketState, timestep: Timestep) -> Market:
@@ -84,17 +80,22 @@ class MarketModel:
         """
         config = self.config
         valuation = self.valuer.value(timestep)
+        retirements: tuple[Retirement, ...] = ()
         if not valuation.unpriced.any():
             log_prices = np.log(valuation.prices)
             if state.log_prices is not None:
+                retirements = self._watch(state, log_prices, timestep.end_ns)
                 state.covariance.update(log_prices - state.log_prices)
             state.log_prices = log_prices
             state.log_prices_at_ns = timestep.end_ns
             state.reversion.push(log_prices)
             state.pushed_since_refit += 1
             if state.reversion.ready and state.pushed_since_refit >= config.reversion.refit_every_steps:
-                refit = state.reversion.refit()
-                state.betas = self._named(refit.betas)
+                live = state.live
+                refit = state.reversion.refit(
+                    [beta.vector for beta in live.betas], [broken.weights for broken in live.retired]
+                )
+                state.live = renewed(live, refit, config.universe.assets, self.settings)
                 state.candidates_tried = refit.candidates_tried
                 state.refusals = refit.refusals
                 state.pushed_since_refit = 0
@@ -114,7 +115,9 @@ class MarketModel:
             valuation=valuation,
             Sigma=Sigma,
             observations=observations,
-            betas=state.betas,
+            betas=state.live.betas,
+            steps=state.live.steps,
+            retirements=retirements,
             candidates_tried=state.candidates_tried,
             refusals=state.refusals,
         )
@@ -131,19 +134,16 @@ class MarketModel:
         quotes = Timestep(market.timestep, seen_until_ns, valuation.bids, valuation.asks, valuation.quoted_at_ns)
         return replace(market, valuation=self.valuer.value(quotes))
 
-    def _named(self, vectors: tuple[BetaVector, ...]) -> tuple[NamedBeta, ...]:
-        """Sparse vectors are known by their legs, whatever place a refit gives them; dense ones by method and rank."""
-        named = []
-        rank = dict.fromkeys(self.config.reversion.methods, 0)
-        for vector in vectors:
-            if vector.method == "sparse":
-                assets = self.config.universe.assets
-                name = "/".join(asset for asset, weight in zip(assets, vector.weights, strict=True) if weight)
-            else:
-                rank[vector.method] += 1
-                name = str(rank[vector.method])
-            named.append(NamedBeta(f"{vector.method}:{name}", vector))
-        return tuple(named)
+    def _watch(self, state: MarketState, log_prices: FloatArray, end_ns: int) -> tuple[Retirement, ...]:
+        """Test the β in use on the step to `log_prices`, before anything has learnt from it."""
+        assert state.log_prices is not None
+        steps = (end_ns - state.log_prices_at_ns) // self.config.universe.timestep_ns
+        n = len(log_prices)
+        leg_variances = np.diag(state.covariance.estimate()) if state.live.betas else np.zeros(n)
+        state.live, retirements = watched(
+            state.live, state.log_prices, log_prices - state.log_prices, leg_variances, steps, self.settings
+        )
+        return retirements
 
 
 def _covariance(n: int, config: CovarianceConfig) -> ExponentialCovariance | WindowCovariance:
@@ -159,8 +159,12 @@ def _reversion_settings(config: ReversionConfig) -> ReversionSettings:
         holdout_steps=config.holdout_steps,
         basis_horizon_steps=config.basis_horizon_steps,
         basis_ratio_max=config.basis_ratio_max,
-        significance=config.significance,
+        basis_confidence=config.basis_confidence,
+        false_discovery_rate=config.false_discovery_rate,
+        half_life_min_steps=config.half_life_min_steps,
         half_life_max_steps=config.half_life_max_steps,
+        switching_penalty=config.switching_penalty,
+        false_alarm_steps=config.false_alarm_steps,
         max_legs=config.max_legs,
         max_vectors=config.max_vectors,
         lags=config.lags,

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.internal import PartitionOffset, Snapshot
+from solver.reversion.live import LiveBetas
 from stream.books import BookState
 from stream.config import Config
 from stream.engine import Engine, EngineState
 from stream.errors import StateMismatch
 from stream.log import TopicPartition
-from stream.market import Market, NamedBeta
+from stream.market import Market
 from stream.timesteps import TimestepsState
 
 FORMAT_VERSION = 1
@@ -42,7 +43,7 @@ class Stored:
     log_prices: NDArray[np.float64] | None
     log_prices_at_ns: int
     pushed_since_refit: int
-    betas: tuple[NamedBeta, ...]
+    live: LiveBetas
     candidates_tried: int
     refusals: tuple[str, ...]
     books: dict[str, BookState]
@@ -62,7 +63,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         log_prices=market.log_prices,
         log_prices_at_ns=market.log_prices_at_ns,
         pushed_since_refit=market.pushed_since_refit,
-        betas=market.betas,
+        live=market.live,
         candidates_tried=market.candidates_tried,
         refusals=market.refusals,
         books=engine.books,
@@ -118,7 +119,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     market.log_prices = stored.log_prices
     market.log_prices_at_ns = stored.log_prices_at_ns
     market.pushed_since_refit = stored.pushed_since_refit
-    market.betas = stored.betas
+    market.live = stored.live
     market.candidates_tried = stored.candidates_tried
     market.refusals = stored.refusals
     state.books.update({name: book for name, book in stored.books.items() if name in state.books})

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from solver.arrays import FloatArray
+from solver.arrays import BoolArray, FloatArray
 from solver.errors import ExactlyDependent, IllPosed, NotEnoughData
 from solver.moments import SlidingMoments, restored_arrays
 from solver.reversion.basis import basis_ratios
+from solver.reversion.basis_bound import basis_ratio_bounds, resampling_weights
 from solver.reversion.johansen import (
-    SIGNIFICANCE_LEVELS,
     TABULATED_SERIES,
     centred_moments,
     half_life_of,
@@ -22,9 +22,12 @@ from solver.reversion.johansen import (
     johansen_row,
 )
 from solver.reversion.pca import minor_components
-from solver.reversion.select import Candidate, evidence_for, prune
+from solver.reversion.select import Candidate, Findings, Standards, benjamini_hochberg, evidence_for, prune
 from solver.reversion.sparse import sparse_vectors
+from solver.reversion.track import LARGEST_ANGLE, angles_between, match
+from solver.reversion.unit_root import dickey_fuller_p_values, dickey_fuller_statistics, trace_p_values
 from solver.reversion.vector import LEADING_SHARE, BetaVector, Method, canonical_weights
+from solver.reversion.wild_bootstrap import resampling_signs, wild_p_value
 
 # A spread did not move when its variance is below this share of its legs': rounding of moments leaves about 1e-14.
 _STILL_SPREAD = 1e-12
@@ -33,6 +36,13 @@ _STILL_SPREAD = 1e-12
 # window that has gone flat keep from rounding.
 _STILL_ASSET = 1e-24
 
+# Resamples are drawn once, at construction: the same for every refit and after every restart, so that a bound moves
+# because the data did.
+_RESAMPLING_SEED = 1
+
+# Shortest mean block of the resamples of the basis ratio: squared daily returns hang together for about a week.
+_BLOCK_STEPS = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReversionSettings:
@@ -40,18 +50,22 @@ class ReversionSettings:
 
     Attributes
     ----------
-    methods : what proposes candidates, any of "johansen", "pca", "sparse". The last two accept nothing on
-        independent random walks; the trace test's tables are for drifting series, and on driftless walks it rejects
-        more often than `significance` says.
+    methods : what proposes candidates, any of "johansen", "pca", "sparse".
     window_steps : timesteps in all, the held-back stretch included.
     holdout_steps : the most recent of them, kept from the fit.
     basis_horizon_steps : H of the basis ratio, at most half of `holdout_steps`.
-    basis_ratio_max : a vector passes as `basis` when its ratio is at most this on both stretches, in (0, 1).
-    significance : of the trace test, one of 0.10, 0.05, 0.01.
-    half_life_max_steps : slowest reversion that passes as `reverting`, > 0.
+    basis_ratio_max : a vector passes as `basis` when its ratio on the fit stretch and the upper confidence bound of
+        that on the held-back stretch are at most this, in (0, 1).
+    basis_confidence : of that bound, in (0, 1).
+    false_discovery_rate : of `reverting`, over every candidate tried in a refit, in (0, 1).
+    half_life_min_steps, half_life_max_steps : reversion faster or slower does not pass as `reverting`; >= 0 and above.
+    switching_penalty : share of its basis ratio that another vector must be better by to take the place of one in use,
+        in [0, 1).
+    false_alarm_steps : timesteps that pass on average, at least, until the watch falsely refutes one kind of evidence
+        of one vector, and in proportion more for spreads with a half-life above ten; > 1.
     max_legs : 2 or 3, of a sparse vector.
     max_vectors : how many are handed on, >= 1.
-    lags : lagged differences in the error-correction model, >= 0.
+    lags : lagged differences in the error-correction model and in the test of a spread, >= 0.
     """
 
     methods: tuple[Method, ...]
@@ -59,8 +73,12 @@ class ReversionSettings:
     holdout_steps: int
     basis_horizon_steps: int
     basis_ratio_max: float
-    significance: float
+    basis_confidence: float
+    false_discovery_rate: float
+    half_life_min_steps: float
     half_life_max_steps: float
+    switching_penalty: float
+    false_alarm_steps: float
     max_legs: int
     max_vectors: int
     lags: int
@@ -73,11 +91,14 @@ class Refit:
     Attributes
     ----------
     betas : accepted vectors, least basis ratio first. Empty is a normal answer: no reliable vector.
+    continues : for each of `betas` the place of the incumbent that it goes on with, with its weights or new ones; None
+        for a newcomer.
     candidates_tried : vectors and leg sets that were looked at, rejected ones included.
     refusals : one line for each method that had no answer on this window, with the reason.
     """
 
     betas: tuple[BetaVector, ...]
+    continues: tuple[int | None, ...]
     candidates_tried: int
     refusals: tuple[str, ...] = ()
 
@@ -89,8 +110,10 @@ class RollingReversion:
     window and, `holdout_steps` later, falls out of it into the fit window. Candidates come from the fit window alone.
     Changes over H > 1 belong to the stretch that they end in.
 
-    A push costs O((n * lags)²), a refit O(n³) and O(n³) leg sets; neither depends on the windows' lengths. Log prices
-    are kept less those of the first timestep, which changes no result and keeps the moments' digits.
+    A push costs O((n * lags)²), a refit O(n³) and O(n³) leg sets, whatever the windows' lengths. To that come upper
+    bounds, O(499 * holdout_steps) for each vector that may pass by `basis`, and a wild bootstrap, O(199 * fit steps)
+    for each that the tables call reverting. Log prices are kept less those of the first timestep, which changes no
+    result and keeps the moments' digits.
 
     Parameters
     ----------
@@ -116,6 +139,11 @@ class RollingReversion:
         self._history = np.zeros((max(settings.lags + 1, settings.basis_horizon_steps) + 1, n))
         self._anchor = np.zeros(n)
         self._seen = np.zeros(1, dtype=np.int64)
+        chance = np.random.default_rng(_RESAMPLING_SEED)
+        self._weights = resampling_weights(
+            settings.holdout_steps, max(_BLOCK_STEPS, settings.basis_horizon_steps), chance
+        )
+        self._signs = resampling_signs(settings.window_steps - settings.holdout_steps, chance)
 
     @property
     def ready(self) -> bool:
@@ -146,8 +174,15 @@ class RollingReversion:
         if fallen_out is not None:
             self._fit.push(fallen_out)
 
-    def refit(self) -> Refit:
+    def refit(self, incumbents: Sequence[BetaVector] = (), barred: Sequence[FloatArray] = ()) -> Refit:
         """Propose on the fit stretch, measure on both, accept and prune.
+
+        Parameters
+        ----------
+        incumbents : vectors in use. They are measured anew, and stay with their weights while they hold and nothing is
+            better by the switching penalty: else lots in every book would move with every estimate.
+        barred : weights (n,) of relationships that broke; nothing within `LARGEST_ANGLE` of them is accepted, whatever
+            method proposes it.
 
         Raises
         ------
@@ -157,58 +192,130 @@ class RollingReversion:
             raise NotEnoughData(
                 f"a refit needs {self._fit.window} rows in the fit stretch, got {self._fit.count}: push more log prices"
             )
-        fit = self._fit.sums()
-        candidates, tried, refusals = self._candidates(fit)
+        fit, held_back = self._fit.sums(), self._held_back.sums()
+        leg_scale = np.sqrt(np.diag(self._covariance(fit, self._changes)))
+        proposed, tried, refusals = self._candidates(fit)
+        if barred:
+            angles = angles_between(np.array(barred).T, _columns(proposed, self._n), leg_scale)
+            proposed = [c for c, angle in zip(proposed, angles.min(axis=0), strict=True) if angle >= LARGEST_ANGLE]
+        proposed, discovered = self._discovered(proposed, tried)
+        successor_of = {i: j for j, i in match(incumbents, proposed, leg_scale).items()}
+        # An incumbent is tested as what the method makes of it today; one that it no longer proposes has no test.
+        kept = [
+            Candidate(beta.weights, beta.method, proposed[j].statistic, proposed[j].p_value)
+            if (j := successor_of.get(i)) is not None
+            else Candidate(beta.weights, beta.method, 0.0, 1.0)
+            for i, beta in enumerate(incumbents)
+        ]
+        betas = self._measured(
+            [*proposed, *kept],
+            np.concatenate([discovered, np.zeros(len(kept), dtype=np.bool_)]),
+            [None] * len(proposed) + list(incumbents),
+            fit,
+            held_back,
+        )
+        own, fresh = betas[len(proposed) :], dict(enumerate(betas[: len(proposed)]))
+        accepted: list[tuple[BetaVector, int | None]] = []
+        eased = 1.0 - self._settings.switching_penalty
+        for i, incumbent in enumerate(own):
+            successor = fresh.pop(successor_of[i]) if i in successor_of else None
+            if incumbent is None or (successor is not None and successor.basis_ratio < eased * incumbent.basis_ratio):
+                incumbent = successor
+            if incumbent is not None:
+                accepted.append((incumbent, i))
+        accepted += [(beta, None) for beta in fresh.values() if beta is not None]
+        pruned = prune(
+            [beta for beta, _ in accepted],
+            [beta.basis_ratio * (1.0 if i is None else eased) for beta, i in accepted],
+            leg_scale,
+            self._settings.max_vectors,
+        )
+        place = dict(accepted)
+        return Refit(
+            betas=pruned,
+            continues=tuple(place[beta] for beta in pruned),
+            candidates_tried=tried,
+            refusals=refusals,
+        )
+
+    def _measured(
+        self,
+        candidates: Sequence[Candidate],
+        discovered: BoolArray,
+        before: Sequence[BetaVector | None],
+        fit: FloatArray,
+        held_back: FloatArray,
+    ) -> list[BetaVector | None]:
+        """Each candidate with its evidence; None where none holds. `before` is the vector in use that it is."""
         if not candidates:
-            return Refit(betas=(), candidates_tried=tried, refusals=refusals)
+            return []
+        n, constant, settings = self._n, self._constant, self._settings
+        B = _columns(candidates, n)
+        fit_ratios = basis_ratios(B, self._covariance(fit, self._horizon_changes))
+        held_back_ratios = basis_ratios(B, self._covariance(held_back, self._horizon_changes))
+        step_ratios = basis_ratios(B, self._covariance(held_back, self._changes))
+        fit_mean = fit[:n, constant] / fit[constant, constant]
+        half_lives = [half_life_of(k) for k in self._reversions(fit, B, fit_mean)]
+        held_back_half_lives = [half_life_of(k) for k in self._reversions(held_back, B, fit_mean)]
 
-        held_back = self._held_back.sums()
-        n, constant = self._n, self._constant
-        levels = slice(0, n)
-        changes = slice(constant + 1, constant + 1 + n)
-        horizon_changes = slice(constant + 1 + n, constant + 1 + 2 * n)
-
-        B = np.array([candidate.weights for candidate in candidates]).T
-        fit_ratios = basis_ratios(B, self._covariance(fit, horizon_changes))
-        held_back_ratios = basis_ratios(B, self._covariance(held_back, horizon_changes))
-        half_lives = [half_life_of(reversion) for reversion in self._reversions(fit, B)]
+        # What no bound could save needs none.
+        held = np.array([vector is not None for vector in before])
+        hopeful = discovered | held | (np.maximum(fit_ratios, held_back_ratios) <= settings.basis_ratio_max)
+        uppers = np.full(len(candidates), np.inf)
+        if hopeful.any():
+            changes = self._held_back.rows()[:, self._horizon_changes]
+            uppers[hopeful] = basis_ratio_bounds(B[:, hopeful], changes, self._weights, settings.basis_confidence)
 
         whole = fit + held_back
-        level_covariance = self._covariance(whole, levels)
+        level_covariance = self._covariance(whole, slice(0, n))
         spread_variances = _quadratic(B, level_covariance)
         moved = spread_variances > _STILL_SPREAD * (np.diag(level_covariance) @ B**2)
         volatilities = np.sqrt(np.where(moved, spread_variances, 0.0))
-        distances = B.T @ (self._history[-1] - whole[levels, constant] / whole[constant, constant])
+        mean = whole[:n, constant] / whole[constant, constant]
+        distances = B.T @ (self._history[-1] - mean)
+        spread_means = B.T @ (self._anchor + mean)
+        innovation_ratios = self._innovation_ratios(whole, B, half_lives)
 
-        accepted = []
+        standards = Standards(
+            basis_ratio_max=settings.basis_ratio_max,
+            false_discovery_rate=settings.false_discovery_rate,
+            half_life_min_steps=settings.half_life_min_steps,
+            half_life_max_steps=settings.half_life_max_steps,
+        )
+        betas: list[BetaVector | None] = []
         for k, candidate in enumerate(candidates):
-            evidence = evidence_for(
-                candidate,
+            findings = Findings(
                 fit_basis_ratio=float(fit_ratios[k]),
                 held_back_basis_ratio=float(held_back_ratios[k]),
+                basis_ratio_upper=float(uppers[k]),
+                p_value=candidate.p_value,
+                discovered=bool(discovered[k]),
                 half_life_steps=half_lives[k],
-                basis_ratio_max=self._settings.basis_ratio_max,
-                half_life_max_steps=self._settings.half_life_max_steps,
+                held_back_half_life_steps=held_back_half_lives[k],
             )
-            if evidence:
-                accepted.append(
-                    BetaVector(
-                        weights=candidate.weights,
-                        method=candidate.method,
-                        basis_ratio=float(held_back_ratios[k]),
-                        basis_horizon_steps=self._settings.basis_horizon_steps,
-                        half_life_steps=half_lives[k],
-                        spread_volatility=float(volatilities[k]),
-                        deviation=float(distances[k] / volatilities[k]) if moved[k] else None,
-                        statistic=candidate.statistic,
-                        critical_value=candidate.critical_value,
-                        evidence=evidence,
-                    )
+            vector = before[k]
+            evidence = evidence_for(findings, standards, vector.evidence if vector is not None else ())
+            betas.append(
+                BetaVector(
+                    weights=candidate.weights,
+                    method=candidate.method,
+                    basis_ratio=float(held_back_ratios[k]),
+                    basis_ratio_upper=float(uppers[k]),
+                    basis_horizon_steps=settings.basis_horizon_steps,
+                    step_ratio=float(step_ratios[k]),
+                    half_life_steps=half_lives[k],
+                    spread_volatility=float(volatilities[k]),
+                    deviation=float(distances[k] / volatilities[k]) if moved[k] else None,
+                    spread_mean=float(spread_means[k]),
+                    innovation_ratio=float(innovation_ratios[k]),
+                    statistic=candidate.statistic,
+                    p_value=candidate.p_value,
+                    evidence=evidence,
                 )
-        leg_scale = np.sqrt(np.diag(self._covariance(fit, changes)))
-        return Refit(
-            betas=prune(accepted, leg_scale, self._settings.max_vectors), candidates_tried=tried, refusals=refusals
-        )
+                if evidence
+                else None
+            )
+        return betas
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Copies of everything needed to go on bit for bit."""
@@ -235,9 +342,7 @@ class RollingReversion:
 
     def _candidates(self, fit: FloatArray) -> tuple[list[Candidate], int, tuple[str, ...]]:
         """Candidates of every method in the settings' order, how many were tried, and which methods had no answer."""
-        n, constant = self._n, self._constant
-        changes = slice(constant + 1, constant + 1 + n)
-        change_covariance = self._covariance(fit, changes)
+        change_covariance = self._covariance(fit, self._changes)
         candidates: list[Candidate] = []
         tried = 0
         refusals: tuple[str, ...] = ()
@@ -245,18 +350,56 @@ class RollingReversion:
             if method == "johansen":
                 try:
                     candidates += self._cointegrated(fit)
-                    tried += n
+                    tried += self._n
                 except ExactlyDependent as exc:
                     refusals += (f"johansen: {exc}",)
             elif method == "pca":
                 components = minor_components(change_covariance)
-                candidates += [Candidate(weights, "pca") for weights in components]
+                candidates += self._tested(components, "pca", fit)
                 tried += len(components)
             else:
                 vectors, leg_sets = sparse_vectors(change_covariance, self._settings.max_legs)
-                candidates += [Candidate(weights, "sparse") for weights in vectors]
+                candidates += self._tested(vectors, "sparse", fit)
                 tried += leg_sets
         return candidates, tried, refusals
+
+    def _tested(self, vectors: Sequence[FloatArray], method: Method, fit: FloatArray) -> list[Candidate]:
+        """Vectors that were fitted to changes alone, with a Dickey-Fuller test.
+
+        Their choice says nothing of their levels, so the tables of a given spread hold on the fit stretch too.
+        """
+        if not vectors:
+            return []
+        statistics = dickey_fuller_statistics(fit, self._n, self._settings.lags, np.array(vectors).T)
+        p_values = dickey_fuller_p_values(statistics)
+        return [
+            Candidate(weights, method, float(statistic), float(p_value))
+            for weights, statistic, p_value in zip(vectors, statistics, p_values, strict=True)
+        ]
+
+    def _discovered(self, candidates: list[Candidate], tried: int) -> tuple[list[Candidate], BoolArray]:
+        """Which walks are rejected over all that were tried; with p-values that allow for changing volatility.
+
+        The wild bootstrap can only raise a p-value, so it is drawn for those alone that the tables reject.
+        """
+        rate = self._settings.false_discovery_rate
+        by_tables = benjamini_hochberg(np.array([c.p_value for c in candidates]), tried, rate)
+        if by_tables.any():
+            changes = self._fit.rows()[:, self._changes]
+            for k in np.flatnonzero(by_tables):
+                candidate = candidates[k]
+                if candidate.method != "johansen":  # its statistic is not that of a spread
+                    p_value = wild_p_value(candidate.statistic, changes @ candidate.weights, self._signs)
+                    candidates[k] = replace(candidate, p_value=max(candidate.p_value, p_value))
+        return candidates, benjamini_hochberg(np.array([c.p_value for c in candidates]), tried, rate)
+
+    @property
+    def _changes(self) -> slice:
+        return slice(self._constant + 1, self._constant + 1 + self._n)
+
+    @property
+    def _horizon_changes(self) -> slice:
+        return slice(self._constant + 1 + self._n, self._constant + 1 + 2 * self._n)
 
     def _covariance(self, sums: FloatArray, block: slice) -> FloatArray:
         """(n, n) covariance of one block of the rows; exactly 0 for an asset that did not move."""
@@ -268,33 +411,51 @@ class RollingReversion:
         covariance[:, still] = 0.0
         return covariance
 
-    def _reversions(self, fit: FloatArray, B: FloatArray) -> list[float]:
-        """Coefficient of Δs_t on s_{t-1} in the fit stretch for each spread s = β'x; 0 for one that did not move."""
+    def _reversions(self, sums: FloatArray, B: FloatArray, centre: FloatArray) -> list[float]:
+        """Coefficient of Δs_t on s_{t-1} - β'centre for each spread s = β'x, with a constant where `centre` (n,) is
+        the mean of these rows; 0 for one that did not move."""
         n, constant = self._n, self._constant
-        covariance = centred_moments(fit, constant) / fit[constant, constant]
-        levels = covariance[:n, :n]
-        variances = _quadratic(B, levels)
-        common = _quadratic(B, covariance[:n, constant + 1 : constant + 1 + n])
-        moved = variances > _STILL_SPREAD * (np.diag(levels) @ B**2)
+        rows, levels, changes = sums[constant, constant], sums[:n, constant], sums[constant, self._changes]
+        about = sums[:n, :n] - np.outer(levels, centre) - np.outer(centre, levels) + rows * np.outer(centre, centre)
+        common = _quadratic(B, sums[:n, self._changes] - np.outer(centre, changes))
+        variances = _quadratic(B, about)
+        moved = variances > _STILL_SPREAD * (np.diag(about) @ B**2)
         return [float(c / v) if m else 0.0 for c, v, m in zip(common, variances, moved, strict=True)]
 
+    def _innovation_ratios(self, whole: FloatArray, B: FloatArray, half_lives: Sequence[float | None]) -> FloatArray:
+        """Variance of Δs_t + (1 - φ)(s_{t-1} - mean) as a share of Σ βᵢ² Var(Δxᵢ); φ = 1 without a half-life."""
+        n, constant = self._n, self._constant
+        centred = centred_moments(whole, constant) / whole[constant, constant]
+        pull = np.array([0.0 if h is None else 1.0 - 0.5 ** (1.0 / h) if h > 0.0 else 1.0 for h in half_lives])
+        own = np.diag(centred)[self._changes] @ B**2
+        innovations = (
+            _quadratic(B, centred[self._changes, self._changes])
+            + 2.0 * pull * _quadratic(B, centred[:n, self._changes])
+            + pull**2 * _quadratic(B, centred[:n, :n])
+        )
+        ratios: FloatArray = np.divide(np.maximum(innovations, 0.0), own, out=np.zeros(len(own)), where=own > 0.0)
+        return ratios
+
     def _cointegrated(self, fit: FloatArray) -> list[Candidate]:
-        """The cointegrating vectors up to the rank at which the sequence of trace tests stops rejecting."""
+        """The cointegrating vectors that the sequence of trace tests does not rule out by itself."""
         dimension = self._constant + 1 + self._n
         model = johansen(fit[:dimension, :dimension], self._n, self._settings.lags, self._names)
-        assert model.trace_critical is not None  # _check refused more series than the tables have
-        critical = model.trace_critical[:, SIGNIFICANCE_LEVELS.index(self._settings.significance)]
-        passed = model.trace > critical
-        rank = self._n if passed.all() else int(np.argmin(passed))
+        # Vector k is one only if every hypothesis of fewer relations falls as well.
+        p_values = np.maximum.accumulate(trace_p_values(model.trace, self._settings.lags, model.observations))
         return [
             Candidate(
                 canonical_weights(model.beta[:, k], LEADING_SHARE),
                 "johansen",
                 float(model.trace[k]),
-                float(critical[k]),
+                float(p_values[k]),
             )
-            for k in range(rank)
+            for k in np.flatnonzero(p_values <= self._settings.false_discovery_rate)
         ]
+
+
+def _columns(candidates: Sequence[Candidate], n: int) -> FloatArray:
+    """(n, K) weights of the candidates."""
+    return np.array([candidate.weights for candidate in candidates]).reshape(-1, n).T
 
 
 def _quadratic(B: FloatArray, matrix: FloatArray) -> FloatArray:
@@ -321,10 +482,20 @@ def _check(n: int, settings: ReversionSettings) -> None:
         )
     if not 0.0 < settings.basis_ratio_max < 1.0:
         raise IllPosed(f"basis_ratio_max must lie in (0, 1), got {settings.basis_ratio_max}")
-    if settings.significance not in SIGNIFICANCE_LEVELS:
-        raise IllPosed(f"significance must be one of {SIGNIFICANCE_LEVELS}, got {settings.significance}")
-    if not settings.half_life_max_steps > 0.0:
-        raise IllPosed(f"half_life_max_steps must be > 0, got {settings.half_life_max_steps}")
+    for name in ("basis_confidence", "false_discovery_rate"):
+        if not 0.0 < getattr(settings, name) < 1.0:
+            raise IllPosed(f"{name} must lie in (0, 1), got {getattr(settings, name)}")
+    if not settings.half_life_min_steps >= 0.0:
+        raise IllPosed(f"half_life_min_steps must be >= 0, got {settings.half_life_min_steps}")
+    if not settings.half_life_max_steps > settings.half_life_min_steps:
+        raise IllPosed(
+            f"half_life_max_steps must be above half_life_min_steps = {settings.half_life_min_steps}, "
+            f"got {settings.half_life_max_steps}"
+        )
+    if not 0.0 <= settings.switching_penalty < 1.0:
+        raise IllPosed(f"switching_penalty must lie in [0, 1), got {settings.switching_penalty}")
+    if not settings.false_alarm_steps > 1.0:
+        raise IllPosed(f"false_alarm_steps must be > 1, got {settings.false_alarm_steps}")
     if settings.max_legs not in (2, 3):
         raise IllPosed(f"max_legs must be 2 or 3, got {settings.max_legs}")
     if settings.max_vectors < 1:

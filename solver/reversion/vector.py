@@ -30,24 +30,33 @@ class BetaVector:
     method : what proposed it.
     basis_ratio : Var(β'Δ_H x) / Σ βᵢ² Var(Δ_H xᵢ) on the stretch held back from the fit; 1 for independent walks, 0 for
         a perfect hedge.
+    basis_ratio_upper : upper confidence bound of it.
     basis_horizon_steps : the H of `basis_ratio`, in timesteps.
+    step_ratio : the basis ratio over one timestep on the same stretch, larger than over H where the spread reverts.
     half_life_steps : timesteps for half of a deviation to go, in the fit window; None when it does not revert there.
     spread_volatility : standard deviation of the level of β'x over the whole window, in log price.
     deviation : distance of the current β'x from its mean over the whole window, in units of `spread_volatility`; None
         when the spread did not move.
-    statistic, critical_value : of the method's own test for reversion; None where it has none.
+    spread_mean : mean of the level of β'x over the whole window, in log price.
+    innovation_ratio : variance of a step of the AR(1) of that half-life, as a share of the legs' variance of a step.
+    statistic, p_value : of the method's test of a walk against reversion. `p_value` allows for how the method chose
+        the vector, not for how many were tried.
     evidence : every kind that held, in the order "reverting", "basis"; never empty for a selected vector.
     """
 
     weights: FloatArray
     method: Method
     basis_ratio: float
+    basis_ratio_upper: float
     basis_horizon_steps: int
+    step_ratio: float
     half_life_steps: float | None
     spread_volatility: float
     deviation: float | None
-    statistic: float | None
-    critical_value: float | None
+    spread_mean: float
+    innovation_ratio: float
+    statistic: float
+    p_value: float
     evidence: tuple[Evidence, ...]
 
 

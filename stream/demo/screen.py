@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from schemas.outbound import Alert, HedgeSuggestion, Model, ResidualExposure
+from schemas.outbound import Alert, HedgeSuggestion, Model, ModelBeta, ResidualExposure
 
 LATENCIES_KEPT = 2000
 ALERTS_SHOWN = 6
@@ -180,13 +180,15 @@ def _trades(suggestion: HedgeSuggestion | None) -> Text:
 def _vectors(desk: Desk) -> RenderableType:
     if desk.model is None or not desk.model.betas:
         return Text("β in use: none reliable", style="dim")
-    parts = [
-        f"{beta.beta_id.partition(':')[2]} {beta.basis_ratio:.4f}"
-        if beta.basis_ratio < 0.01
-        else f"{beta.beta_id.partition(':')[2]} {beta.basis_ratio:.2f}"
-        for beta in desk.model.betas
-    ]
-    return Text.assemble(("β in use (basis ratio): ", "dim"), "   ".join(parts))
+    parts = [f"{beta.beta_id.partition(':')[2]} {_evidence(beta)}" for beta in desk.model.betas]
+    return Text.assemble(("β in use (basis ratio ≤ its upper bound, chance of a walk): ", "dim"), "   ".join(parts))
+
+
+def _evidence(beta: ModelBeta) -> str:
+    digits = 4 if beta.basis_ratio < 0.01 else 2
+    upper = "?" if beta.basis_ratio_upper is None else f"{beta.basis_ratio_upper:.{digits}f}"
+    chance = "?" if beta.p_value is None else f"{beta.p_value:.2g}"
+    return f"{beta.basis_ratio:.{digits}f}≤{upper}, {chance}"
 
 
 def _alerts(desk: Desk) -> RenderableType:

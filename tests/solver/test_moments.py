@@ -129,3 +129,14 @@ def test_wrong_shapes_are_refused() -> None:
         moments.restore(SlidingMoments(6, 2).arrays())
     with pytest.raises(IllPosed, match="lacks"):
         moments.restore({})
+
+
+def test_rows_come_in_the_order_of_time() -> None:
+    """While filling and after any number of turns of the ring, the rows held are the last ones, oldest first."""
+    data = np.random.default_rng(12).normal(size=(23, 2))
+    moments = SlidingMoments(5, 2)
+    for seen, row in enumerate(data, start=1):
+        moments.push(row)
+        np.testing.assert_array_equal(moments.rows(), data[max(seen - 5, 0) : seen])
+    moments.rows()[:] = 0.0
+    np.testing.assert_array_equal(moments.rows(), data[-5:])

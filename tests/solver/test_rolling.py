@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from currency_converter import CurrencyConverter
+from statsmodels.tsa.adfvalues import mackinnonp
+from statsmodels.tsa.stattools import adfuller
 from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
 from solver.errors import IllPosed, NotEnoughData
 from solver.reversion.basis import basis_ratios, change_covariance
 from solver.reversion.rolling import Refit, ReversionSettings, RollingReversion
+from solver.reversion.track import LARGEST_ANGLE, angles_between
 
 CURRENCIES = ("EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "SGD")
 DAILY = ReversionSettings(
@@ -24,8 +27,12 @@ DAILY = ReversionSettings(
     holdout_steps=125,
     basis_horizon_steps=1,
     basis_ratio_max=0.35,
-    significance=0.05,
+    basis_confidence=0.95,
+    false_discovery_rate=0.05,
+    half_life_min_steps=1.0,
     half_life_max_steps=60.0,
+    switching_penalty=0.1,
+    false_alarm_steps=1e6,
     max_legs=3,
     max_vectors=12,
     lags=1,
@@ -101,13 +108,16 @@ def test_eurchf_under_the_floor_and_after_it(horizon: int) -> None:
 
 
 def test_pairs_a_trader_knows() -> None:
-    """With the default bound on the basis ratio AUD/NZD comes out as well, EUR/JPY never does."""
-    for last_day in (date(2014, 12, 31), date(2016, 5, 31)):
-        found = by_legs(refit_on(last_day, DAILY))
+    """AUD/NZD is accepted in 2016; at the end of 2014 only for one who asks for no confidence; EUR/JPY never is."""
+    unsure = replace(DAILY, basis_confidence=0.5)
+    late, early = date(2016, 5, 31), date(2014, 12, 31)
+    for found in (by_legs(refit_on(late, DAILY)), by_legs(refit_on(early, unsure))):
         assert found["AUD/NZD"]["NZD"] == pytest.approx(-1.0, abs=0.2)
         assert "EUR/JPY" not in found
+    assert "AUD/NZD" not in by_legs(refit_on(early, DAILY))
 
 
+@pytest.mark.filterwarnings("ignore:adfuller currently returns:FutureWarning")
 def test_figures_of_a_vector() -> None:
     """Basis ratio, half-life, volatility and deviation are those of a batch over the same stretches."""
     days, log_prices = daily_log_prices()
@@ -125,7 +135,15 @@ def test_figures_of_a_vector() -> None:
     assert beta.spread_volatility == pytest.approx(levels.std(), rel=1e-8)
     assert beta.deviation == pytest.approx((spread[-1] - levels.mean()) / levels.std(), rel=1e-8)
     assert (beta.method, beta.evidence, beta.basis_horizon_steps) == ("sparse", ("basis",), 1)
-    assert beta.statistic is None
+    fit = log_prices[end - 502 : end - 125] @ beta.weights
+    assert beta.statistic == pytest.approx(adfuller(fit, maxlag=1, regression="c", autolag=None)[0], rel=1e-7)
+    assert beta.p_value == pytest.approx(mackinnonp(beta.statistic, "c", 1), rel=1e-9)
+    assert beta.basis_ratio < beta.basis_ratio_upper < 2.0 * beta.basis_ratio
+    kept = 0.5 ** (1.0 / beta.half_life_steps)
+    innovations = np.diff(spread[-501:]) + (1.0 - kept) * (levels - levels.mean())
+    legs = np.diff(log_prices[end - 501 : end], axis=0).var(axis=0) @ beta.weights**2
+    assert beta.spread_mean == pytest.approx(levels.mean(), rel=1e-8)
+    assert beta.innovation_ratio == pytest.approx(innovations.var() / legs, rel=1e-6)
     assert refit.candidates_tried == 55 + 165
 
 
@@ -156,14 +174,75 @@ def test_permuted_assets_give_permuted_vectors() -> None:
             assert other[name] / other[leading] == pytest.approx(weight / weights[leading], rel=1e-6)
 
 
-@pytest.mark.parametrize("method", ["sparse", "pca"])
-def test_independent_walks_give_nothing(method: Any) -> None:
-    """On independent random walks by `basis` nothing is accepted: "no reliable vector" is the normal answer."""
-    for seed in range(10):
-        settings = replace(DAILY, methods=(method,), window_steps=300, holdout_steps=75)
+def test_independent_walks_give_nothing() -> None:
+    """Of 100 windows of six independent walks, every method on, at most five have any vector, and none by `basis`."""
+    settings = replace(ALL_METHODS, max_legs=2, window_steps=300, holdout_steps=75)
+    selected = 0
+    for seed in range(100):
         refit = fed(RollingReversion(6, settings), walks(seed, 303, 6)).refit()
-        assert refit.betas == ()
-        assert refit.candidates_tried > 0
+        selected += bool(refit.betas)
+        assert not [beta for beta in refit.betas if "basis" in beta.evidence]
+        assert refit.candidates_tried > 15 + 6
+    assert selected <= 5
+
+
+def planted_pair(seed: int, steps: int) -> np.ndarray:
+    """Four walks, the second the first plus a spread that halves in four steps."""
+    log_prices, noise = walks(seed, steps, 4), np.random.default_rng(seed + 100).normal(size=steps) * 0.001
+    for t in range(1, steps):
+        noise[t] += 0.5**0.25 * noise[t - 1]
+    log_prices[:, 1] = log_prices[:, 0] + noise
+    return log_prices
+
+
+def test_an_incumbent_keeps_its_weights_and_its_place() -> None:
+    """A refit with incumbents goes on with their weights while no estimate is better by the penalty, and says so."""
+    days, log_prices = daily_log_prices()
+    end = days.index(date(2014, 6, 30))
+    rolling = fed(RollingReversion(11, DAILY), log_prices[:end])
+    before = rolling.refit()
+    assert set(before.continues) == {None}
+    fed(rolling, log_prices[end : end + 20])
+    alone, after = rolling.refit(), rolling.refit(before.betas)
+    for beta, place in zip(after.betas, after.continues, strict=True):
+        if place is not None:
+            np.testing.assert_array_equal(beta.weights, before.betas[place].weights)
+    assert len([place for place in after.continues if place is not None]) >= len(before.betas) - 2
+    moved = {tuple(beta.weights) for beta in alone.betas} - {tuple(beta.weights) for beta in after.betas}
+    assert moved
+
+
+def test_a_much_better_estimate_replaces_the_weights() -> None:
+    """An incumbent with weights 15 % off goes on under its place, with the weights that the refit finds."""
+    days, log_prices = daily_log_prices()
+    rolling = fed(RollingReversion(11, DAILY), log_prices[: days.index(date(2014, 6, 30))])
+    best = rolling.refit().betas[0]
+    off = replace(best, weights=np.where(best.weights < 0.0, 1.15 * best.weights, best.weights))
+    after = rolling.refit([off])
+    place = after.continues.index(0)
+    np.testing.assert_array_equal(after.betas[place].weights, best.weights)
+
+
+def test_a_barred_relationship_stays_out() -> None:
+    """Nothing near the weights of a broken relationship is accepted, by no method; the rest is as before."""
+    days, log_prices = daily_log_prices()
+    rolling = fed(RollingReversion(11, ALL_METHODS), log_prices[: days.index(date(2014, 6, 30))])
+    own = rolling.refit()
+    broken = next(beta for beta in own.betas if np.flatnonzero(beta.weights).tolist() == [0, 9])
+    left = rolling.refit(barred=[broken.weights]).betas
+    scale = np.diff(log_prices, axis=0).std(axis=0)
+    angles = angles_between(np.array([beta.weights for beta in left]).T, broken.weights[:, None], scale)
+    assert angles.min() > 0.9 * LARGEST_ANGLE
+    assert len(left) >= 3
+
+
+def test_wild_p_values_replace_those_of_the_tables() -> None:
+    """A discovery by the tables is published with the p-value that allows for changing volatility, where larger."""
+    log_prices = planted_pair(1, 503)
+    refit = fed(RollingReversion(4, replace(DAILY, max_legs=2)), log_prices).refit()
+    beta = next(beta for beta in refit.betas if np.flatnonzero(beta.weights).tolist() == [0, 1])
+    assert beta.evidence[0] == "reverting"
+    assert mackinnonp(beta.statistic, "c", 1) <= beta.p_value < 0.05 / 6
 
 
 def test_johansen_finds_a_planted_relation_by_reversion() -> None:
@@ -183,7 +262,7 @@ def test_johansen_finds_a_planted_relation_by_reversion() -> None:
     # The newest of the fit stretch is 125 steps back; one lag and one difference come before its 375 rows.
     expected = coint_johansen(log_prices[-125 - 377 : -125], 0, 1)
     assert beta.statistic == pytest.approx(expected.lr1[0], rel=1e-8)
-    assert beta.critical_value == pytest.approx(expected.cvt[0, 1])
+    assert beta.p_value < 0.01
 
 
 def test_sparse_vectors_replace_the_components_that_repeat_them() -> None:
@@ -284,8 +363,12 @@ def test_refused_prices_change_nothing() -> None:
         {"basis_horizon_steps": 63},
         {"basis_ratio_max": 0.0},
         {"basis_ratio_max": 1.0},
-        {"significance": 0.07},
-        {"half_life_max_steps": 0.0},
+        {"basis_confidence": 1.0},
+        {"false_discovery_rate": 0.0},
+        {"half_life_min_steps": -1.0},
+        {"half_life_max_steps": 1.0},
+        {"switching_penalty": 1.0},
+        {"false_alarm_steps": 1.0},
         {"max_legs": 4},
         {"max_vectors": 0},
         {"lags": -1},

@@ -262,13 +262,33 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
         ),
         (
             "max_legs = 2",
-            "max_legs = 2\nhalf_life_max_steps = -1.0",
-            "reversion.half_life_max_steps must be > 0, got -1.0",
+            "max_legs = 2\nhalf_life_max_steps = 1.0",
+            "reversion.half_life_max_steps must be above reversion.half_life_min_steps 1.0, got 1.0",
         ),
         (
             "max_legs = 2",
-            "max_legs = 2\nsignificance = 0.2",
-            "reversion.significance must be 0.1, 0.05 or 0.01, for which critical values are tabled, got 0.2",
+            "max_legs = 2\nhalf_life_min_steps = -1.0",
+            "reversion.half_life_min_steps must be >= 0, got -1.0",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nbasis_confidence = 0.0",
+            "reversion.basis_confidence must be a number between 0 and 1, got 0.0",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nswitching_penalty = 1.0",
+            "reversion.switching_penalty must be at least 0 and below 1, got 1.0",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nfalse_alarm_steps = 1.0",
+            "reversion.false_alarm_steps must be a number above 1, got 1.0",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nfalse_discovery_rate = 1.0",
+            "reversion.false_discovery_rate must be a number between 0 and 1, got 1.0",
         ),
         ("max_legs = 2", "max_legs = 4", "reversion.max_legs must be 2 or 3, got 4"),
         ("max_legs = 2", "max_legs = 2\nmax_vectors = 0", "reversion.max_vectors must be >= 1, got 0"),
@@ -360,7 +380,7 @@ def test_johansen_is_refused_where_its_test_has_no_critical_values(desk: Config)
 def test_what_is_accepted_can_be_run(desk: Config) -> None:
     """The least windows that the configuration accepts are enough for every estimator that it names."""
     reversion = ReversionConfig(
-        methods=("johansen", "pca", "sparse"), window_steps=23, holdout_steps=4, max_legs=3, significance=0.01
+        methods=("johansen", "pca", "sparse"), window_steps=23, holdout_steps=4, max_legs=3, false_discovery_rate=0.01
     )
     config = msgspec.structs.replace(desk, reversion=reversion)
     check_config(config)

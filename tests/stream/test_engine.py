@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from statsmodels.tsa.adfvalues import mackinnonp
 
 from schemas.inbound import Position, Tick
 from schemas.outbound import (
@@ -27,7 +28,10 @@ from schemas.outbound import (
 )
 from schemas.wire import JSON, encode
 from solver.errors import IllPosed
+from solver.reversion.basis_bound import resampling_weights
+from solver.reversion.live import LiveBeta
 from solver.reversion.vector import BetaVector
+from solver.reversion.watch import BASIS, Detector
 from stream import books
 from stream.books import BookSolver, BookState, Trigger
 from stream.config import BookConfig, Config
@@ -36,8 +40,10 @@ from stream.encode import Encoder
 from stream.engine import Engine, EngineState, Output
 from stream.events import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused, Timestep
 from stream.log import MAX_RECORD_BYTES, Record
-from stream.market import Market, NamedBeta
+from stream.market import Market
+from stream.snapshot import WorkerState, restore_snapshot, take_snapshot
 from stream.testing.memory_log import MemoryLog
+from stream.timesteps import new_timesteps_state
 from stream.valuation import Valuer
 
 SECOND = 1_000_000_000
@@ -76,6 +82,15 @@ def only(outputs: Sequence[Output], message: type[Output], **fields: object) -> 
 # looked at. Four instruments of the desk in `conftest`, three assets, exponential covariance, sparse pairs.
 
 
+def dickey_fuller(spread: np.ndarray) -> float:
+    """t-statistic of the level before in a regression of each change on it, on the change before and a constant."""
+    changes = np.diff(spread)
+    X = np.column_stack([spread[1:-1], changes[:-1], np.ones(len(changes) - 1)])
+    coefficients, squares, *_ = np.linalg.lstsq(X, changes[1:])
+    variance = squares[0] / (len(X) - 3) * np.linalg.inv(X.T @ X)[0, 0]
+    return float(coefficients[0] / math.sqrt(variance))
+
+
 @dataclass
 class PlainBook:
     config: BookConfig
@@ -93,6 +108,8 @@ class PlainDesk:
     log_prices: list[np.ndarray] = field(default_factory=list)
     version: int = 0
     standing: set[str] = field(default_factory=set)
+    in_use: dict[str, tuple[np.ndarray, int, int]] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.books = {book.name: PlainBook(book) for book in self.config.books}
@@ -150,38 +167,70 @@ class PlainDesk:
         return (1 - intensity) * S + intensity * target
 
     def pairs(self) -> list[ModelBeta]:
-        """The least-ratio vector of each pair on 40 of the last 60 changes, kept if it holds on the last 20 too."""
+        """The least-ratio vector of each pair on 40 of the last 60 changes, by `basis` on the last 20.
+
+        A newcomer needs an upper bound of its ratio there inside the limit, one in use the ratio itself; and that one
+        keeps its weights unless today's are better by a tenth.
+        """
         if len(self.log_prices) < 62:
             return []
         levels = np.array(self.log_prices)
         changes = np.diff(levels, axis=0)[-60:]
-        before = levels[-61:-1]
-        fit, held_back = np.cov(changes[:40].T, bias=True), np.cov(changes[40:].T, bias=True)
+        fit, limit = np.cov(changes[:40].T, bias=True), self.config.reversion.basis_ratio_max
         found = []
+        in_use: dict[str, tuple[np.ndarray, int, int]] = {}
         for i, j in combinations(range(3), 2):
-            weights = np.zeros(3)
-            weights[i] = 1.0
-            weights[j] = -np.sign(fit[i, j]) * np.sqrt(fit[i, i] / fit[j, j])
-            ratios = [weights @ C @ weights / (np.diag(C) @ weights**2) for C in (fit, held_back)]
-            if max(ratios) > self.config.reversion.basis_ratio_max:
-                continue
-            spread = before @ weights
+            beta_id = f"sparse:{ASSETS[i]}/{ASSETS[j]}"
+            fresh = np.zeros(3)
+            fresh[i] = 1.0
+            fresh[j] = -np.sign(fit[i, j]) * np.sqrt(fit[i, i] / fit[j, j])
+            statistic = dickey_fuller(levels[-62:-20] @ fresh)
+            p_value = float(mackinnonp(statistic, "c", 1))
+            assert p_value > 0.05, "chosen so that nothing reverts: this desk knows one kind of evidence"
+            weights, version, since = self.in_use.get(beta_id, (None, self.versions.get(beta_id, 0), self.step))
+            now, upper = self.ratio(fresh, changes[40:]), self.upper_bound(fresh, changes[40:])
+            accepted = max(self.ratio(fresh, changes[:40]), upper) <= limit
+            if weights is not None and max(self.ratio(weights, part) for part in (changes[:40], changes[40:])) > limit:
+                weights = None
+            if weights is None or (accepted and now < 0.9 * self.ratio(weights, changes[40:])):
+                if not accepted:
+                    continue
+                weights, version = fresh, version + 1
+            in_use[beta_id] = (weights, version, since)
+            self.versions[beta_id] = version
+            spread = levels[-61:-1] @ weights
             reversion = np.cov(spread[:40], changes[:40] @ weights, bias=True)
             persistence = abs(1 + reversion[0, 1] / reversion[0, 0])
             found.append(
                 ModelBeta(
-                    beta_id=f"sparse:{ASSETS[i]}/{ASSETS[j]}",
+                    beta_id=beta_id,
                     method="sparse",
                     evidence=("basis",),
                     weights={ASSETS[i]: 1.0, ASSETS[j]: float(weights[j])},
-                    basis_ratio=float(ratios[1]),
+                    basis_ratio=self.ratio(weights, changes[40:]),
                     basis_horizon_steps=1,
                     half_life_steps=math.log(2) / -math.log(persistence) if persistence < 1 else None,
                     spread_volatility=float(spread.std()),
                     deviation=float((levels[-1] @ weights - spread.mean()) / spread.std()),
+                    statistic=statistic,
+                    version=version,
+                    age_steps=self.step - since,
+                    basis_ratio_upper=self.upper_bound(weights, changes[40:]),
+                    p_value=p_value,
                 )
             )
+        self.in_use = in_use
         return sorted(found, key=lambda beta: beta.basis_ratio)
+
+    def ratio(self, weights: np.ndarray, changes: np.ndarray) -> float:
+        covariance = np.cov(changes.T, bias=True)
+        return float(weights @ covariance @ weights / (np.diag(covariance) @ weights**2))
+
+    def upper_bound(self, weights: np.ndarray, changes: np.ndarray) -> float:
+        """95 % quantile over the samples in which each change is repeated as often as its blocks were drawn."""
+        drawn = resampling_weights(len(changes), 5, np.random.default_rng(1)) * len(changes)
+        ratios = [self.ratio(weights, np.repeat(changes, np.rint(row).astype(int), axis=0)) for row in drawn]
+        return float(np.quantile(ratios, 0.95, method="higher"))
 
     def model(self) -> Model:
         enough = len(self.log_prices) > self.config.covariance.min_observations
@@ -250,6 +299,10 @@ class PlainDesk:
                     lot_notional=LOT,
                     basis_ratio=beta.basis_ratio,
                     basis_risk=math.sqrt(self.dense(beta) @ Sigma @ self.dense(beta)) * LOT * abs(int(multiple)),
+                    version=beta.version,
+                    evidence=beta.evidence,
+                    basis_ratio_upper=beta.basis_ratio_upper,
+                    p_value=beta.p_value,
                 )
                 for beta, multiple in zip(self.betas, omega, strict=True)
                 if multiple
@@ -536,20 +589,28 @@ def made_market(config: Config, betas: dict[str, tuple[float, ...]], timestep: i
     valuation = Valuer(config).value(quotes)
     assert (valuation.prices == 1.0).all()
     named = tuple(
-        NamedBeta(
+        LiveBeta(
             name,
+            1,
+            0,
             BetaVector(
                 weights=np.array(weights),
                 method="sparse",
                 basis_ratio=0.1,
+                basis_ratio_upper=0.13,
                 basis_horizon_steps=1,
+                step_ratio=0.1,
                 half_life_steps=None,
                 spread_volatility=1e-4,
                 deviation=0.0,
-                statistic=None,
-                critical_value=None,
+                spread_mean=0.0,
+                innovation_ratio=0.1,
+                statistic=-1.5,
+                p_value=0.5,
                 evidence=("basis",),
             ),
+            Detector.fresh(BASIS),
+            Detector.fresh(BASIS),
         )
         for name, weights in betas.items()
     )
@@ -562,6 +623,8 @@ def made_market(config: Config, betas: dict[str, tuple[float, ...]], timestep: i
         Sigma=Sigma,
         observations=100,
         betas=named,
+        steps=timestep,
+        retirements=(),
         candidates_tried=len(named),
         refusals=(),
     )
@@ -929,6 +992,36 @@ def test_a_relationship_that_breaks_is_said_once_and_its_lots_are_back_at_once(
             assert "sparse:EUR/CHF" in accepted
             cleared += 1
     assert (broken, cleared) == (1, 1)
+
+
+def test_a_jump_retires_a_relationship_between_refits(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
+) -> None:
+    """CHF moves by 1 % in one step, with no refit due: the β is gone from that step's model, and the alert says why.
+
+    A worker that is restored from a snapshot just before says the same.
+    """
+    rare = msgspec.structs.replace(desk.reversion, refit_every_steps=1000)
+    config = msgspec.structs.replace(desk, reversion=rare)
+    engine = Engine(config)
+    # The refit that comes when the window is full falls to step 71 here.
+    state = warmed_up(engine, mid_prices, timestep_of)
+    state.market.pushed_since_refit = 1000
+    mids = mid_prices(WARM_UP + 1, 5)
+    play(engine, state, [timestep_of(71, mids[-1])])
+    play(engine, state, [position("spot", EUR, 5e6, 71.5), position("spot", CHF, -5e6, 71.6, 1)])
+    assert state.books["spot"].multiples
+    worker = WorkerState(new_timesteps_state(len(config.instruments)), state, {})
+    restored = restore_snapshot(take_snapshot(worker, config), config, engine).engine
+    jumped = timestep_of(72, mids[-1] * np.array([1.0, 1.01, 1.0]))
+    outputs = play(engine, state, [jumped])
+    (model,), (residual,) = only(outputs, Model), only(outputs, ResidualExposure)
+    assert "sparse:EUR/CHF" not in {beta.beta_id for beta in model.betas}
+    assert residual.packed == ()
+    (alert,) = only(outputs, Alert, kind="relationship-broken")
+    assert alert.message.startswith("sparse:EUR/CHF broke, with a step of ")
+    assert "residual of spot" in alert.message
+    assert play(engine, restored, [jumped]) == outputs
 
 
 def test_a_relationship_that_nobody_packed_breaks_without_an_alert(

@@ -1,0 +1,183 @@
+"""The β vectors in use: followed over refits, watched between them, retired when they break."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from solver.arrays import FloatArray
+from solver.reversion.rolling import Refit, ReversionSettings
+from solver.reversion.vector import BetaVector, Evidence
+from solver.reversion.watch import BASIS, Detector, basis_step, reversion_step, reverting_alternatives
+
+# Slower spreads are to be lost by mistake no more often in their own time: at a million steps for half-lives up to this
+# many steps, the chance is at most 1 % in 1,000 half-lives whatever they are.
+_COMMON_HALF_LIFE = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class LiveBeta:
+    """A β vector in use.
+
+    Attributes
+    ----------
+    beta_id : stays as long as refits go on with it: the method with the legs of a sparse vector, or with a number that
+        no other vector ever has. A sparse one that comes back has its name again.
+    version : of its weights, from 1; never used twice under one id.
+    since_step : timestep of the state's count at which it was accepted.
+    vector : its weights and evidence, as of the last refit, less the kinds that the watch has refuted.
+    basis, reverting : the watch on each kind of evidence.
+    refuted : kinds of evidence that the watch has refuted, with the timestep.
+    """
+
+    beta_id: str
+    version: int
+    since_step: int
+    vector: BetaVector
+    basis: Detector
+    reverting: Detector
+    refuted: dict[Evidence, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Retirement:
+    """A β that the watch took out of use, and the standardised step that was the last straw."""
+
+    beta_id: str
+    version: int
+    weights: FloatArray
+    step: int
+    evidence: Evidence
+    deviations: float
+
+
+@dataclass(frozen=True, eq=False)
+class LiveBetas:
+    """All of them.
+
+    `steps` counts timesteps. `retired` holds the broken ones for as long as the stretch held back from fits still has
+    days from before the break. `versions` is the last version of every sparse id, `serials` the last number of every
+    other method.
+    """
+
+    betas: tuple[LiveBeta, ...] = ()
+    retired: tuple[Retirement, ...] = ()
+    versions: dict[str, int] = field(default_factory=dict)
+    serials: dict[str, int] = field(default_factory=dict)
+    steps: int = 0
+
+
+def watched(
+    live: LiveBetas,
+    log_prices: FloatArray,
+    log_returns: FloatArray,
+    leg_variances: FloatArray,
+    steps: int,
+    settings: ReversionSettings,
+) -> tuple[LiveBetas, tuple[Retirement, ...]]:
+    """After one more step of prices, and what it has retired; O(n) for each β.
+
+    Parameters
+    ----------
+    log_prices : (n,) before the step.
+    log_returns : (n,) of the step.
+    leg_variances : (n,) of log returns over one timestep, known before the step.
+    steps : timesteps that it spans, more than 1 after a gap.
+    settings : those of the refits.
+    """
+    now = live.steps + steps
+    betas, broken = [], []
+    alarm_at = settings.false_alarm_steps
+    for beta in live.betas:
+        weights = beta.vector.weights
+        legs = float(weights**2 @ leg_variances) * steps
+        change = float(weights @ log_returns)
+        last: tuple[Evidence, float] | None = None
+        for kind in beta.vector.evidence:
+            if kind == "basis":
+                z = basis_step(change, legs, _step_ratio_max(beta.vector, settings.basis_ratio_max))
+                beta = replace(beta, basis=beta.basis.step(BASIS, z))
+                refuted = beta.basis.log_evidence >= math.log(alarm_at)
+            else:
+                half_life = beta.vector.half_life_steps
+                assert half_life is not None  # nothing passes as reverting without one
+                noise = beta.vector.innovation_ratio * legs
+                z = reversion_step(
+                    float(weights @ log_prices), change, beta.vector.spread_mean, half_life, noise, steps
+                )
+                beta = replace(beta, reverting=beta.reverting.step(reverting_alternatives(half_life), z))
+                refuted = beta.reverting.log_evidence >= math.log(alarm_at * max(1.0, half_life / _COMMON_HALF_LIFE))
+            if refuted:
+                beta = replace(beta, refuted={**beta.refuted, kind: now})
+                last = (kind, z)
+        beta = _without_refuted(beta)
+        if beta.vector.evidence:
+            betas.append(beta)
+        else:
+            assert last is not None
+            broken.append(Retirement(beta.beta_id, beta.version, weights, now, *last))
+    retired = tuple(old for old in live.retired if now - old.step < settings.holdout_steps)
+    return replace(live, betas=tuple(betas), retired=(*retired, *broken), steps=now), tuple(broken)
+
+
+def renewed(live: LiveBetas, refit: Refit, names: Sequence[str], settings: ReversionSettings) -> LiveBetas:
+    """After a refit with the vectors of `live` as its incumbents; `names` (n) of the assets."""
+    versions, serials = dict(live.versions), dict(live.serials)
+    betas = []
+    for vector, place in zip(refit.betas, refit.continues, strict=True):
+        if place is None:
+            beta_id = _new_id(vector, names, serials)
+            fresh = Detector.fresh(reverting_alternatives(1.0))
+            version = versions.get(beta_id, 0) + 1
+            beta = LiveBeta(beta_id, version, live.steps, vector, Detector.fresh(BASIS), fresh)
+        else:
+            old = live.betas[place]
+            moved = not np.array_equal(old.vector.weights, vector.weights)
+            beta = replace(_pardoned(old, live.steps, settings), vector=vector, version=old.version + moved)
+        if beta.vector.method == "sparse":
+            versions[beta.beta_id] = beta.version
+        beta = _without_refuted(beta)
+        if beta.vector.evidence:
+            betas.append(beta)
+    return replace(live, betas=tuple(betas), versions=versions, serials=serials)
+
+
+def _step_ratio_max(vector: BetaVector, basis_ratio_max: float) -> float:
+    """The bound over the horizon, as one over a single timestep.
+
+    A spread that bounces keeps more of its legs' variance over one step than over many, and that breaks nothing.
+    """
+    if not 0.0 < vector.basis_ratio < vector.step_ratio:
+        return basis_ratio_max
+    return basis_ratio_max * vector.step_ratio / vector.basis_ratio
+
+
+def _new_id(vector: BetaVector, names: Sequence[str], serials: dict[str, int]) -> str:
+    if vector.method == "sparse":
+        legs = "/".join(name for name, weight in zip(names, vector.weights, strict=True) if weight)
+        return f"sparse:{legs}"
+    serials[vector.method] = serials.get(vector.method, 0) + 1
+    return f"{vector.method}:{serials[vector.method]}"
+
+
+def _pardoned(beta: LiveBeta, step: int, settings: ReversionSettings) -> LiveBeta:
+    """Evidence counts again, and is watched from the start, once the stretch held back lies behind its refutation."""
+    due = [kind for kind, since in beta.refuted.items() if step - since >= settings.holdout_steps]
+    if not due:
+        return beta
+    return replace(
+        beta,
+        refuted={kind: since for kind, since in beta.refuted.items() if kind not in due},
+        basis=Detector.fresh(BASIS) if "basis" in due else beta.basis,
+        reverting=Detector.fresh(reverting_alternatives(1.0)) if "reverting" in due else beta.reverting,
+    )
+
+
+def _without_refuted(beta: LiveBeta) -> LiveBeta:
+    evidence = tuple(kind for kind in beta.vector.evidence if kind not in beta.refuted)
+    if evidence == beta.vector.evidence:
+        return beta
+    return replace(beta, vector=replace(beta.vector, evidence=evidence))

