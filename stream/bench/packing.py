@@ -9,6 +9,7 @@ from typing import get_args
 
 from solver.arrays import FloatArray
 from solver.packing.problem import Mode
+from stream.bench.packing_anneal import anneal_against_exact
 from stream.bench.packing_exact import boxed_variance, exact_against_enumeration
 from stream.bench.packing_growth import growth_with_assets, growth_with_items
 from stream.bench.packing_live import books_at_once, live_within_deadline, warm_against_cold
@@ -31,6 +32,7 @@ class PackingEffort:
     inside_scip_cases: int = 6
     scip_limit_s: float = 60.0
     large_cases: int = 500
+    anneal_cases: int = 60
     live_steps: int = 10_000
     warm_steps: int = 300
     books: int = 1_000
@@ -47,6 +49,7 @@ QUICK = PackingEffort(
     inside_cases=4,
     inside_scip_cases=1,
     large_cases=20,
+    anneal_cases=3,
     live_steps=500,
     warm_steps=20,
     books=100,
@@ -69,6 +72,7 @@ def packing_figures(effort: PackingEffort, data: Path | None, say: Callable[[str
     exact_against_enumeration(QUICK.small_cases)
     for mode in get_args(Mode):
         boxed_variance("", None, 20, mode, QUICK.inside_cases, 0, effort.scip_limit_s)
+    anneal_against_exact(1)
     say(f"{effort.small_cases:,} small packings, exact and by enumeration")
     figures = exact_against_enumeration(effort.small_cases)
 
@@ -85,6 +89,9 @@ def packing_figures(effort: PackingEffort, data: Path | None, say: Callable[[str
             figures += boxed_variance(source, prices, 20, mode, cases, scip_cases, effort.scip_limit_s)
     say("variance with box and costs, free, 30/30")
     figures += boxed_variance("random desks", None, 30, "free", effort.large_cases, 0, effort.scip_limit_s)
+
+    say("anneal against exact")
+    figures += anneal_against_exact(effort.anneal_cases)
 
     histories = {"ECB rates": currency_prices(LIVE_ASSETS)}
     if data is not None:

@@ -29,6 +29,7 @@ TINY = PackingEffort(
     inside_cases=1,
     inside_scip_cases=1,
     large_cases=1,
+    anneal_cases=1,
     live_steps=30,
     warm_steps=2,
     books=8,
@@ -70,6 +71,7 @@ def test_every_packing_figure_is_there(packing_run: tuple[list[dict[str, Any]], 
         ("small cases: exact proven", 1),
         ("small cases, up to", 1),
         ("exact variance with box and costs, free, 30/30, random desks: time, p99", 1),
+        ("anneal, ", 2),
         ("live, ECB rates, 12/20, positions of ", 4),
         ("packing, one position changed, 30/60, local optimum", 2),
         ("8 books of 20 assets", 2),
@@ -81,6 +83,12 @@ def test_every_packing_figure_is_there(packing_run: tuple[list[dict[str, Any]], 
         assert np.isfinite(figure["ours"])
         assert figure["better"]
         assert f"| {figure['what']} | {figure['ours_label']}: " in table
+
+
+def test_annealing_is_never_below_the_optimum(packing_run: tuple[list[dict[str, Any]], str]) -> None:
+    """`exact` proves the variance, so the gap to it is a number, and none is below zero."""
+    (gap,) = (figure["ours"] for figure in packing_run[0] if figure["what"].startswith("anneal, variance"))
+    assert gap >= 0.0
 
 
 def test_small_cases_agree(packing_run: tuple[list[dict[str, Any]], str]) -> None:

@@ -1,0 +1,58 @@
+"""`anneal` against `exact`, where `exact` proves its packing: how far above the optimum it ends, and in what time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from solver.packing.anneal import pack_by_annealing
+from solver.packing.exact import pack_exactly
+from solver.packing.problem import PROOF_TOLERANCE, PackingProblem
+from stream.bench.instances import random_desk
+from stream.bench.result import Comparison, measure
+from stream.bench.timing import timed_alone
+
+SEED = 20_141_005
+
+
+def anneal_against_exact(cases: int) -> list[Comparison]:
+    """Relative gap to the optimum: variance with box and costs, and volume at a size that is proven."""
+    makers: tuple[tuple[str, Callable[[np.random.Generator], PackingProblem]], ...] = (
+        ("variance with box and costs, free, 20/20", _boxed_variance),
+        ("volume, inside, 8/6", _volume),
+    )
+    return [_gap(f"anneal, {name}, random desks", make, cases) for name, make in makers]
+
+
+def _boxed_variance(chance: np.random.Generator) -> PackingProblem:
+    return random_desk(chance, 20, 20).boxed_variance(chance, "free")
+
+
+def _volume(chance: np.random.Generator) -> PackingProblem:
+    return random_desk(chance, 8, 6).volume()
+
+
+def _gap(name: str, make: Callable[[np.random.Generator], PackingProblem], cases: int) -> Comparison:
+    chance = np.random.default_rng(SEED)
+    gaps, anneal_ms, exact_ms = [], [], []
+    for case in range(cases):
+        problem = make(chance)
+        seconds, best = timed_alone(pack_exactly, problem)
+        if not best.proven or best.objective <= 0.0:
+            continue
+        exact_ms.append(seconds * 1e3)
+        # A generator of its own, so that what it draws does not change the next case.
+        seconds, found = timed_alone(pack_by_annealing, problem, np.random.default_rng([SEED, case]))
+        anneal_ms.append(seconds * 1e3)
+        gaps.append(max(found.objective / best.objective - 1.0, 0.0))
+    what, label = f"{name}: gap to exact, p95", "anneal"
+    if not gaps:
+        return measure(what, "anneal", np.nan, "%", "near 0", "", "exact: no case proven")
+    median, p95 = 100.0 * np.quantile(gaps, [0.5, 0.95])
+    optimal = sum(gap <= PROOF_TOLERANCE for gap in gaps)
+    note = (
+        f"median {median:.2g} %; {optimal} of {len(gaps)} optimal, of {cases} cases those that exact proved; medians "
+        f"{np.median(anneal_ms):.3g} ms and {np.median(exact_ms):.3g} ms"
+    )
+    return measure(what, label, float(p95), "%", "near 0", note)
