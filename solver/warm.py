@@ -12,6 +12,7 @@ from solver.packing.problem import PackingProblem, lot_bounds
 from solver.reversion.rolling import ReversionSettings, RollingReversion
 
 SEED = 1
+LOT = 1e6
 
 
 def warm_kernels(objective: Objective = "volume") -> None:
@@ -48,7 +49,7 @@ def warm_kernels(objective: Objective = "volume") -> None:
     window.estimate()
     Sigma = exponential.estimate()
     Q = np.array([10e6, -7e6, 2e6])
-    B = 1e6 * np.array([[1.0, 0.0], [-0.7, 0.9], [0.0, -0.5]])
+    B = LOT * np.array([[1.0, 0.0], [-0.7, 0.9], [0.0, -0.5]])
     lower, upper = lot_bounds(B, Q, "inside")
     problem = PackingProblem(
         B=B,
@@ -58,16 +59,29 @@ def warm_kernels(objective: Objective = "volume") -> None:
         Sigma=Sigma,
         objective=objective,
         mode="inside",
-        epsilon=materiality_floor(1e6, Sigma),
+        epsilon=materiality_floor(LOT, Sigma),
     )
     pack_incrementally(problem, np.array([1, 0]))
-    # With a clock it goes step by step.
-    pack_incrementally(problem, np.array([1, 0]), should_stop=lambda: False)
+    # With a clock, what does not end soon goes on step by step.
+    many = LOT * chance.normal(size=(8, 12))
+    book = 20.0 * LOT * chance.normal(size=8)
+    lower, upper = lot_bounds(many, book, "inside", chains=True)
+    wide = PackingProblem(
+        B=many,
+        Q=book,
+        lower=lower,
+        upper=upper,
+        Sigma=np.eye(8),
+        objective=objective,
+        mode="inside",
+        epsilon=LOT,
+    )
+    pack_incrementally(wide, max_nodes=2_000, should_stop=lambda: False)
     volatility = float(np.sqrt(Q @ Sigma @ Q))
     hedge(
         HedgeProblem(
             q=Q,
-            A=1e6 * np.eye(n),
+            A=LOT * np.eye(n),
             cost_per_lot=np.array([10.0, 20.0, 30.0]),
             lower=np.full(n, -20),
             upper=np.full(n, 20),

@@ -464,7 +464,7 @@ def judged(
     """
     outside = -1
     for k in range(multiples.shape[0]):
-        if multiples[k] < arrays.lower[k] or multiples[k] > arrays.upper[k]:
+        if outside < 0 and (multiples[k] < arrays.lower[k] or multiples[k] > arrays.upper[k]):
             outside = k
     broken = -1
     if inside:
@@ -476,7 +476,7 @@ def judged(
             held = arrays.position[i]
             # Twice the tolerance of the search: this product may round otherwise.
             slack = 2.0 * arrays.leg_tolerance[i]
-            if packed < min(held, 0.0) - slack or packed > max(held, 0.0) + slack:
+            if broken < 0 and (packed < min(held, 0.0) - slack or packed > max(held, 0.0) + slack):
                 broken = i
     before = value_of(arrays, np.zeros_like(multiples))
     objective = value_of(arrays, multiples)

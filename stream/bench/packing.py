@@ -16,8 +16,8 @@ from stream.bench.packing_live import books_at_once, live_within_deadline, warm_
 from stream.bench.prices import currency_prices, etf_prices
 from stream.bench.result import Comparison
 
-# β lots of the live sequences: positions of some two and a half million are about three and about thirty of them.
-LIVE_LOTS = (1_000_000.0, 100_000.0)
+# β lots of the live sequences: positions of some two and a half million are about three, ten and thirty of them.
+LIVE_LOTS = (1_000_000.0, 300_000.0, 100_000.0)
 LIVE_ASSETS, LIVE_ITEMS = 12, 20
 
 
