@@ -34,13 +34,12 @@ from solver.packing.volume import (
     stand_at,
     volume_arrays,
 )
+from solver.packing.volume_bound import Nodes, new_nodes
 from solver.packing.volume_presolve import Movable, movable_part
-from solver.packing.volume_proof import (
+from solver.packing.volume_tree import (
     ROUNDED_NODES,
-    Nodes,
     improve_from,
     least_open_bound,
-    new_nodes,
     open_root,
     round_point,
     search_nodes,

@@ -33,8 +33,9 @@ from solver.packing.volume import (
     stand_at,
     volume_arrays,
 )
-from solver.packing.volume_proof import bound_node, least_of_marginal, new_nodes, open_root
+from solver.packing.volume_bound import bound_node, least_of_marginal, new_nodes
 from solver.packing.volume_search import LivePacker
+from solver.packing.volume_tree import open_root
 
 LOT = 1e5
 seeds = st.integers(0, 2**32 - 1)
@@ -412,3 +413,28 @@ def test_every_size_of_problem_runs_the_same_kernels(mode: Mode) -> None:
         )
         types.add((typeof(problem.arrays), typeof(volume_arrays(problem.arrays))))
     assert len(types) == 1
+
+
+def test_proofs_hold_where_no_exponential_does() -> None:
+    """Thirty assets of millions of lots have a volume that e cannot be raised to; the proof is still enumeration's."""
+    n, K = 30, 9
+    chance = np.random.default_rng(31)
+    B = np.zeros((n, K))
+    for k in range(K):
+        B[chance.choice(n, 6, replace=False), k] = LOT * 1e12 * chance.uniform(-1.0, 1.0, 6)
+    problem = PackingProblem(
+        B=B,
+        Q=LOT * 1e13 * chance.normal(size=n),
+        lower=np.full(K, -1),
+        upper=np.ones(K, dtype=np.int64),
+        Sigma=np.diag(chance.uniform(1e-5, 1e-4, n)) + 1e-5,
+        objective="volume",
+        mode="free",
+        epsilon=1e3,
+    )
+    best = pack_by_enumeration(problem)
+    assert best.objective > 700.0
+    packing = pack_incrementally(problem, max_nodes=200_000)
+    assert packing.lower_bound <= best.objective * (1 + 1e-9)
+    assert not packing.proven or packing.objective <= best.objective * (1 + 1e-9)
+    assert packing.effort_nodes > 100
