@@ -415,13 +415,14 @@ def test_every_size_of_problem_runs_the_same_kernels(mode: Mode) -> None:
     assert len(types) == 1
 
 
-def test_proofs_hold_where_no_exponential_does() -> None:
+@pytest.mark.parametrize("seed", [7, 16, 20])
+def test_proofs_hold_where_no_exponential_does(seed: int) -> None:
     """Thirty assets of millions of lots have a volume that e cannot be raised to; the proof is still enumeration's."""
     n, K = 30, 9
-    chance = np.random.default_rng(31)
+    chance = np.random.default_rng(seed)
     B = np.zeros((n, K))
     for k in range(K):
-        B[chance.choice(n, 6, replace=False), k] = LOT * 1e12 * chance.uniform(-1.0, 1.0, 6)
+        B[chance.choice(n, 8, replace=False), k] = LOT * 1e13 * chance.uniform(-1.0, 1.0, 8)
     problem = PackingProblem(
         B=B,
         Q=LOT * 1e13 * chance.normal(size=n),
@@ -435,6 +436,5 @@ def test_proofs_hold_where_no_exponential_does() -> None:
     best = pack_by_enumeration(problem)
     assert best.objective > 700.0
     packing = pack_incrementally(problem, max_nodes=200_000)
-    assert packing.lower_bound <= best.objective * (1 + 1e-9)
-    assert not packing.proven or packing.objective <= best.objective * (1 + 1e-9)
-    assert packing.effort_nodes > 100
+    assert packing.proven
+    assert packing.objective == pytest.approx(best.objective, rel=1e-9)
