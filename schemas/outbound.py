@@ -10,9 +10,12 @@ book.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
+
+#: What may propose a β vector.
+ReversionMethod: TypeAlias = Literal["sparse", "pca", "ica", "johansen", "ou", "box_tiao", "baskets"]
 
 
 class AssetExposure(Struct, frozen=True, kw_only=True):
@@ -180,7 +183,7 @@ class ModelBeta(Struct, frozen=True, kw_only=True):
     """
 
     beta_id: str
-    method: Literal["johansen", "pca", "sparse"]
+    method: ReversionMethod
     evidence: tuple[Literal["reverting", "basis"], ...]
     weights: dict[str, float]
     basis_ratio: float

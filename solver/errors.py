@@ -5,6 +5,7 @@ SolverError
 │   └── ExactlyDependent  a set of prices with an exact linear relation, as a full set of FX crosses has
 ├── UnstableModel       a fitted model whose deviations grow without bound
 ├── NotEnoughData       fewer observations than the estimator needs
+├── NotConverged        an iteration that did not settle within its limit
 ├── TooLarge            an exhaustive method was asked for more combinations than its limit
 └── ConstraintViolated  a result broke its own constraints: a bug of ours, never to be published
 """
@@ -30,6 +31,10 @@ class UnstableModel(SolverError):
 
 class NotEnoughData(SolverError):
     """Too few observations; the message says how many there are and how many are needed."""
+
+
+class NotConverged(SolverError):
+    """An iterative method stopped at its limit of iterations; the message says which."""
 
 
 class TooLarge(SolverError):

@@ -10,13 +10,17 @@ from solver.objective import Objective, materiality_floor
 from solver.packing.incremental import pack_incrementally
 from solver.packing.problem import PackingProblem, lot_bounds
 from solver.reversion.rolling import ReversionSettings, RollingReversion
+from solver.reversion.vector import Method
 
 SEED = 1
 LOT = 1e6
 
 
-def warm_kernels(objective: Objective = "volume") -> None:
+def warm_kernels(objective: Objective = "volume", methods: tuple[Method, ...] = ("sparse",)) -> None:
     """Run every kernel that a service packing by `objective` needs, through the functions that it calls.
+
+    `methods` are those by which it finds β. All of them share the kernels of the sliding sums, but the first "ica"
+    loads its library, which takes a second.
 
     What no service calls (`greedy`, `anneal`, `exact`, `LivePacker.pack_books`) is compiled at its first use.
     """
@@ -25,7 +29,7 @@ def warm_kernels(objective: Objective = "volume") -> None:
     steps = chance.normal(0.0, 1e-3, (80, n))
     window, exponential = WindowCovariance(n, 40, "ledoit-wolf"), ExponentialCovariance(n, 20.0, "ledoit-wolf")
     settings = ReversionSettings(
-        methods=("sparse", "pca", "johansen"),
+        methods=methods,
         window_steps=60,
         holdout_steps=20,
         basis_horizon_steps=1,

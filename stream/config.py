@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
+from schemas.outbound import ReversionMethod
 from stream.errors import ConfigError
 from stream.log import KafkaSettings
 
@@ -24,8 +25,6 @@ SECONDS_MAX = 1e9
 
 LOTS_MAX = 1_000_000_000
 """The solver's own bound, far below where whole numbers stop being exact as floating-point ones."""
-MOST_JOHANSEN_ASSETS = 12
-"""`solver.reversion.johansen.TABULATED_SERIES`, said here because reading a configuration must not load the solver."""
 
 
 class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,7 +111,7 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     it is watched: one that still holds is retired at most once in `false_alarm_steps` timesteps on average.
     """
 
-    methods: tuple[Literal["johansen", "pca", "sparse"], ...] = ("sparse",)
+    methods: tuple[ReversionMethod, ...] = ("sparse",)
     window_steps: int = 500
     holdout_steps: int = 125
     basis_horizon_steps: int = 1
@@ -335,15 +334,9 @@ def _check_models(config: Config) -> None:
             covariance.min_observations,
         )
     if not reversion.methods:
-        raise _wrong("reversion.methods", "at least one of johansen, pca, sparse", [])
+        raise _wrong("reversion.methods", f"at least one of {', '.join(get_args(ReversionMethod))}", [])
     _no_twins("reversion.methods", reversion.methods)
     n = len(config.universe.assets)
-    if "johansen" in reversion.methods and n > MOST_JOHANSEN_ASSETS:
-        raise _wrong(
-            "reversion.methods",
-            f"without johansen above {MOST_JOHANSEN_ASSETS} assets, for which its test has no critical values",
-            list(reversion.methods),
-        )
     _at_least("reversion.basis_horizon_steps", reversion.basis_horizon_steps, 1)
     _at_least("reversion.holdout_steps", reversion.holdout_steps, 4 * reversion.basis_horizon_steps)
     _at_least("reversion.lags", reversion.lags, 1)

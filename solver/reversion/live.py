@@ -10,7 +10,7 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.reversion.rolling import Refit, ReversionSettings
-from solver.reversion.vector import BetaVector, Evidence
+from solver.reversion.vector import FEW_LEGS, BetaVector, Evidence
 from solver.reversion.watch import BASIS, Detector, basis_step, reversion_step, reverting_alternatives
 
 # Slower spreads are to be lost by mistake no more often in their own time: at a million steps for half-lives up to this
@@ -24,8 +24,8 @@ class LiveBeta:
 
     Attributes
     ----------
-    beta_id : stays as long as refits go on with it: the method with the legs of a sparse vector, or with a number that
-        no other vector ever has. A sparse one that comes back has its name again.
+    beta_id : stays as long as refits go on with it: the method with the legs where they are few, or with a number that
+        no other vector ever has. One named by its legs that comes back has its name again.
     version : of its weights, from 1; never used twice under one id.
     since_step : timestep of the state's count at which it was accepted.
     vector : its weights and evidence, as of the last refit, less the kinds that the watch has refuted.
@@ -59,7 +59,7 @@ class LiveBetas:
     """All of them.
 
     `steps` counts timesteps. `retired` holds the broken ones for as long as the stretch held back from fits still has
-    days from before the break. `versions` is the last version of every sparse id, `serials` the last number of every
+    days from before the break. `versions` is the last version of every id of legs, `serials` the last number of every
     other method.
     """
 
@@ -137,7 +137,7 @@ def renewed(live: LiveBetas, refit: Refit, names: Sequence[str], settings: Rever
             old = live.betas[place]
             moved = not np.array_equal(old.vector.weights, vector.weights)
             beta = replace(_pardoned(old, live.steps, settings), vector=vector, version=old.version + moved)
-        if beta.vector.method == "sparse":
+        if beta.vector.method in FEW_LEGS:
             versions[beta.beta_id] = beta.version
         beta = _without_refuted(beta)
         if beta.vector.evidence:
@@ -156,9 +156,9 @@ def _step_ratio_max(vector: BetaVector, basis_ratio_max: float) -> float:
 
 
 def _new_id(vector: BetaVector, names: Sequence[str], serials: dict[str, int]) -> str:
-    if vector.method == "sparse":
+    if vector.method in FEW_LEGS:
         legs = "/".join(name for name, weight in zip(names, vector.weights, strict=True) if weight)
-        return f"sparse:{legs}"
+        return f"{vector.method}:{legs}"
     serials[vector.method] = serials.get(vector.method, 0) + 1
     return f"{vector.method}:{serials[vector.method]}"
 

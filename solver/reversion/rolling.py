@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from solver.arrays import BoolArray, FloatArray
-from solver.errors import ExactlyDependent, IllPosed, NotEnoughData
+from solver.errors import ExactlyDependent, IllPosed, NotConverged, NotEnoughData
 from solver.moments import SlidingMoments, restored_arrays
 from solver.reversion.basis import basis_ratios
 from solver.reversion.basis_bound import basis_ratio_bounds, resampling_weights
-from solver.reversion.johansen import (
-    TABULATED_SERIES,
-    centred_moments,
-    half_life_of,
-    johansen,
-    johansen_row,
-)
-from solver.reversion.pca import minor_components
-from solver.reversion.select import Candidate, Findings, Standards, benjamini_hochberg, evidence_for, prune
-from solver.reversion.sparse import sparse_vectors
+from solver.reversion.error_correction import centred_moments, half_life_of, johansen_row, regress
+from solver.reversion.models import change_vectors, level_vectors
+from solver.reversion.select import Findings, Standards, benjamini_hochberg, evidence_for, prune
 from solver.reversion.track import LARGEST_ANGLE, angles_between, match
-from solver.reversion.unit_root import dickey_fuller_p_values, dickey_fuller_statistics, trace_p_values
-from solver.reversion.vector import LEADING_SHARE, BetaVector, Method, canonical_weights
+from solver.reversion.vector import CHANGE_METHODS, FEW_LEGS, LEVEL_METHODS, METHODS, BetaVector, Candidate, Method
 from solver.reversion.wild_bootstrap import resampling_signs, wild_p_value
 
 # A spread did not move when its variance is below this share of its legs': rounding of moments leaves about 1e-14.
@@ -37,8 +29,9 @@ _STILL_SPREAD = 1e-12
 _STILL_ASSET = 1e-24
 
 # Resamples are drawn once, at construction: the same for every refit and after every restart, so that a bound moves
-# because the data did.
+# because the data did. So does an independent component, which starts from one and the same place.
 _RESAMPLING_SEED = 1
+_ICA_SEED = 2
 
 # Shortest mean block of the resamples of the basis ratio: squared daily returns hang together for about a week.
 _BLOCK_STEPS = 5
@@ -50,7 +43,7 @@ class ReversionSettings:
 
     Attributes
     ----------
-    methods : what proposes candidates, any of "johansen", "pca", "sparse".
+    methods : what proposes candidates, any of `METHODS`.
     window_steps : timesteps in all, the held-back stretch included.
     holdout_steps : the most recent of them, kept from the fit.
     basis_horizon_steps : H of the basis ratio, at most half of `holdout_steps`.
@@ -63,7 +56,7 @@ class ReversionSettings:
         in [0, 1).
     false_alarm_steps : timesteps that pass on average, at least, until the watch falsely refutes one kind of evidence
         of one vector, and in proportion more for spreads with a half-life above ten; > 1.
-    max_legs : 2 or 3, of a sparse vector.
+    max_legs : 2 or 3, of a vector of "sparse" or "baskets".
     max_vectors : how many are handed on, >= 1.
     lags : lagged differences in the error-correction model and in the test of a spread, >= 0.
     """
@@ -93,7 +86,8 @@ class Refit:
     betas : accepted vectors, least basis ratio first. Empty is a normal answer: no reliable vector.
     continues : for each of `betas` the place of the incumbent that it goes on with, with its weights or new ones; None
         for a newcomer.
-    candidates_tried : vectors and leg sets that were looked at, rejected ones included.
+    candidates_tried : leg sets that "sparse" looked at, and vectors that the others proposed, whose p-values allow for
+        what was looked at to find them; rejected ones included.
     refusals : one line for each method that had no answer on this window, with the reason.
     """
 
@@ -110,10 +104,10 @@ class RollingReversion:
     window and, `holdout_steps` later, falls out of it into the fit window. Candidates come from the fit window alone.
     Changes over H > 1 belong to the stretch that they end in.
 
-    A push costs O((n * lags)²), a refit O(n³) and O(n³) leg sets, whatever the windows' lengths. To that come upper
-    bounds, O(499 * holdout_steps) for each vector that may pass by `basis`, and a wild bootstrap, O(199 * fit steps)
-    for each that the tables call reverting. Log prices are kept less those of the first timestep, which changes no
-    result and keeps the moments' digits.
+    A push costs O((n * lags)²), a refit O(n³) and O(n³) leg sets, whatever the windows' lengths; only "ica" goes
+    through the rows. To that come upper bounds, O(499 * holdout_steps) for each vector that may pass by `basis`, and a
+    wild bootstrap, O(199 * fit steps) for each that the tables call reverting. Log prices are kept less those of the
+    first timestep, which changes no result and keeps the moments' digits.
 
     Parameters
     ----------
@@ -124,7 +118,7 @@ class RollingReversion:
     Raises
     ------
     IllPosed : a setting out of range; the message names it.
-    NotEnoughData : the fit stretch is too short for the error-correction model of "johansen".
+    NotEnoughData : the fit stretch is too short for the regression that a method needs.
     """
 
     def __init__(self, n: int, settings: ReversionSettings, names: tuple[str, ...] | None = None) -> None:
@@ -342,40 +336,50 @@ class RollingReversion:
 
     def _candidates(self, fit: FloatArray) -> tuple[list[Candidate], int, tuple[str, ...]]:
         """Candidates of every method in the settings' order, how many were tried, and which methods had no answer."""
+        n, lags = self._n, self._settings.lags
+        max_legs = min(self._settings.max_legs, n)
         change_covariance = self._covariance(fit, self._changes)
+        regression, dependence = None, ""
+        if any(method in LEVEL_METHODS for method in self._settings.methods):
+            dimension = self._constant + 1 + n
+            try:
+                # Without drift: one in the levels would take the place of a walk in the null of every test.
+                regression = regress(fit[:dimension, :dimension], n, lags, self._names, constant="restricted")
+            except ExactlyDependent as exc:
+                dependence = str(exc)
         candidates: list[Candidate] = []
         tried = 0
         refusals: tuple[str, ...] = ()
         for method in self._settings.methods:
-            if method == "johansen":
-                try:
-                    candidates += self._cointegrated(fit)
-                    tried += self._n
-                except ExactlyDependent as exc:
-                    refusals += (f"johansen: {exc}",)
-            elif method == "pca":
-                components = minor_components(change_covariance)
-                candidates += self._tested(components, "pca", fit)
-                tried += len(components)
-            else:
-                vectors, leg_sets = sparse_vectors(change_covariance, self._settings.max_legs)
-                candidates += self._tested(vectors, "sparse", fit)
-                tried += leg_sets
+            match method:
+                case "sparse" | "pca" | "ica":
+                    try:
+                        vectors, looked_at = change_vectors(
+                            method,
+                            fit,
+                            n,
+                            lags,
+                            change_covariance,
+                            max_legs=max_legs,
+                            returns=self._fit.rows()[:, self._changes] if method == "ica" else None,
+                            rng=np.random.default_rng(_ICA_SEED),
+                            names=self._names,
+                        )
+                    except (ExactlyDependent, NotConverged) as exc:
+                        refusals += (f"{method}: {exc}",)
+                        continue
+                    candidates += vectors
+                    tried += looked_at
+                case _ if regression is None:
+                    refusals += (f"{method}: {dependence}",)
+                case _:
+                    proposed = level_vectors(method, regression, max_legs=max_legs)
+                    tried += len(proposed)
+                    # A combination of all assets that was chosen for a reversion which its own test does not see is
+                    # another one at every refit: as hedges these would come and go day by day.
+                    rate = self._settings.false_discovery_rate
+                    candidates += [v for v in proposed if method in FEW_LEGS or v.p_value <= rate]
         return candidates, tried, refusals
-
-    def _tested(self, vectors: Sequence[FloatArray], method: Method, fit: FloatArray) -> list[Candidate]:
-        """Vectors that were fitted to changes alone, with a Dickey-Fuller test.
-
-        Their choice says nothing of their levels, so the tables of a given spread hold on the fit stretch too.
-        """
-        if not vectors:
-            return []
-        statistics = dickey_fuller_statistics(fit, self._n, self._settings.lags, np.array(vectors).T)
-        p_values = dickey_fuller_p_values(statistics)
-        return [
-            Candidate(weights, method, float(statistic), float(p_value))
-            for weights, statistic, p_value in zip(vectors, statistics, p_values, strict=True)
-        ]
 
     def _discovered(self, candidates: list[Candidate], tried: int) -> tuple[list[Candidate], BoolArray]:
         """Which walks are rejected over all that were tried; with p-values that allow for changing volatility.
@@ -388,7 +392,7 @@ class RollingReversion:
             changes = self._fit.rows()[:, self._changes]
             for k in np.flatnonzero(by_tables):
                 candidate = candidates[k]
-                if candidate.method != "johansen":  # its statistic is not that of a spread
+                if candidate.method in CHANGE_METHODS:  # the statistic of the others is not that of a spread alone
                     p_value = wild_p_value(candidate.statistic, changes @ candidate.weights, self._signs)
                     candidates[k] = replace(candidate, p_value=max(candidate.p_value, p_value))
         return candidates, benjamini_hochberg(np.array([c.p_value for c in candidates]), tried, rate)
@@ -436,22 +440,6 @@ class RollingReversion:
         ratios: FloatArray = np.divide(np.maximum(innovations, 0.0), own, out=np.zeros(len(own)), where=own > 0.0)
         return ratios
 
-    def _cointegrated(self, fit: FloatArray) -> list[Candidate]:
-        """The cointegrating vectors that the sequence of trace tests does not rule out by itself."""
-        dimension = self._constant + 1 + self._n
-        model = johansen(fit[:dimension, :dimension], self._n, self._settings.lags, self._names)
-        # Vector k is one only if every hypothesis of fewer relations falls as well.
-        p_values = np.maximum.accumulate(trace_p_values(model.trace, self._settings.lags, model.observations))
-        return [
-            Candidate(
-                canonical_weights(model.beta[:, k], LEADING_SHARE),
-                "johansen",
-                float(model.trace[k]),
-                float(p_values[k]),
-            )
-            for k in np.flatnonzero(p_values <= self._settings.false_discovery_rate)
-        ]
-
 
 def _columns(candidates: Sequence[Candidate], n: int) -> FloatArray:
     """(n, K) weights of the candidates."""
@@ -468,8 +456,8 @@ def _check(n: int, settings: ReversionSettings) -> None:
     if n < 2:
         raise IllPosed(f"a β vector needs at least 2 assets, got {n}")
     for method in settings.methods:
-        if method not in get_args(Method):
-            raise IllPosed(f"methods must be of {get_args(Method)}, got {method!r}")
+        if method not in METHODS:
+            raise IllPosed(f"methods must be of {METHODS}, got {method!r}")
     if not 2 <= settings.holdout_steps < settings.window_steps - 1:
         raise IllPosed(
             f"holdout_steps must be >= 2 and leave at least 2 of window_steps = {settings.window_steps} to the fit, "
@@ -502,15 +490,11 @@ def _check(n: int, settings: ReversionSettings) -> None:
         raise IllPosed(f"max_vectors must be >= 1, got {settings.max_vectors}")
     if settings.lags < 0:
         raise IllPosed(f"lags must be >= 0, got {settings.lags}")
-    if "johansen" in settings.methods:
-        if n > TABULATED_SERIES:
-            raise IllPosed(
-                f"the trace test has critical values for at most {TABULATED_SERIES} series, got {n}: leave johansen "
-                f"out of methods, or split the universe"
-            )
-        needed = n * (settings.lags + 2) + 1
-        if settings.window_steps - settings.holdout_steps < needed:
+    fit_steps = settings.window_steps - settings.holdout_steps
+    for method in settings.methods:
+        needed = n * (settings.lags + 2) + 1 if method in LEVEL_METHODS else n + 1 if method == "ica" else 0
+        if fit_steps < needed:
             raise NotEnoughData(
-                f"johansen on {n} series with {settings.lags} lags needs a fit stretch of at least {needed} steps, "
-                f"got {settings.window_steps - settings.holdout_steps}"
+                f"{method} on {n} series with {settings.lags} lags needs a fit stretch of at least {needed} steps, "
+                f"got {fit_steps}"
             )

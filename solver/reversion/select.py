@@ -13,31 +13,16 @@ import numpy as np
 
 from solver.arrays import BoolArray, FloatArray
 from solver.errors import IllPosed
-from solver.reversion.vector import BetaVector, Evidence, Method
+from solver.reversion.vector import FEW_LEGS, BetaVector, Evidence
 
 #: A vector adds nothing to better ones on the same legs when they leave less than this share of it, legs measured in
 #: their own standard deviations: weights that differ by a tenth are one relationship estimated twice.
 SPAN_TOLERANCE = 0.01
 
-
 #: Share of the false discovery rate that the p-value of a reverting vector in use may reach. At all of it, false ones
 #: stay so long that of eight walks followed over 2,500 steps 5.7 % of the refits have one in use; at a fifth 3.8 %,
 #: and 2.5 % where each refit judges anew.
 KEPT_RATE = 0.2
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A canonical vector (n,) as proposed, with its test of a walk against reversion.
-
-    `p_value` is the chance of such a statistic where nothing reverts, by a null that allows for how the method chose
-    the vector.
-    """
-
-    weights: FloatArray
-    method: Method
-    statistic: float
-    p_value: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +131,9 @@ def prune(
 
     Only vectors whose legs are all among the candidate's count against it. Three pairs of three currencies have rank 2,
     and all three stay: a book may hold just the two legs of the worst. A dense vector goes when the better ones span
-    it. A sparse one goes when there is any: its third leg, which paid in the fit, did not on the held-back stretch. And
-    a vector replaces a better one of more legs that says the same: a principal component may be EUR against DKK plus
-    crumbs of everything else.
+    it. One of few legs goes when there is any: its third leg, which paid in the fit, did not on the held-back stretch.
+    And a vector replaces a better one of more legs that says the same: a principal component may be EUR against DKK
+    plus crumbs of everything else.
 
     Parameters
     ----------
@@ -165,7 +150,7 @@ def prune(
     for beta in (betas[k] for k in sorted(range(len(betas)), key=lambda k: ranks[k])):
         absent = beta.weights == 0.0
         within = [better.weights for better in kept if not np.any(better.weights[absent])]
-        if within and (beta.method == "sparse" or _spanned(beta.weights, np.array(within).T, leg_scale)):
+        if within and (beta.method in FEW_LEGS or _spanned(beta.weights, np.array(within).T, leg_scale)):
             continue
         legs = np.count_nonzero(beta.weights)
         kept = [

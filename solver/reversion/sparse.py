@@ -53,16 +53,16 @@ def sparse_vectors(covariance: FloatArray, max_legs: int) -> tuple[list[FloatArr
     n = covariance.shape[0]
     moving = np.flatnonzero(np.diag(covariance) > 0.0)
     scale = np.sqrt(np.diag(covariance))
-    pairs = _leg_sets(moving, 2)
-    pair_ratios, pair_weights = _least_basis_ratios(covariance, scale, pairs)
+    pairs = leg_sets(moving, 2)
+    pair_ratios, pair_weights = least_ratios(covariance, scale, pairs)
     vectors = [canonical_weights(_on_legs(n, pairs[k], pair_weights[k])) for k in range(len(pairs))]
     if max_legs == 2:
         return vectors, len(pairs)
 
     ratio_of = np.full((n, n), np.inf)
     ratio_of[pairs[:, 0], pairs[:, 1]] = pair_ratios
-    triples = _leg_sets(moving, 3)
-    triple_ratios, triple_weights = _least_basis_ratios(covariance, scale, triples)
+    triples = leg_sets(moving, 3)
+    triple_ratios, triple_weights = least_ratios(covariance, scale, triples)
     first, second, third = triples.T
     parents = np.minimum(np.minimum(ratio_of[first, second], ratio_of[first, third]), ratio_of[second, third])
     # Less a rounding margin: under an exact pair nothing is left for a third leg to explain.
@@ -71,13 +71,13 @@ def sparse_vectors(covariance: FloatArray, max_legs: int) -> tuple[list[FloatArr
     return vectors, len(pairs) + len(triples)
 
 
-def _leg_sets(assets: IntArray, legs: int) -> IntArray:
+def leg_sets(assets: IntArray, legs: int) -> IntArray:
     """(number of sets, legs) every combination, ascending within a row."""
     return np.array(list(combinations(assets.tolist(), legs)), dtype=np.int64).reshape(-1, legs)
 
 
-def _least_basis_ratios(covariance: FloatArray, scale: FloatArray, legs: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Least ratio (sets,) and its weights (sets, legs) for each row of `legs`."""
+def least_ratios(covariance: FloatArray, scale: FloatArray, legs: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Least β'Cβ / Σ (βᵢ scaleᵢ)² (sets,) and its weights (sets, legs) for each row of `legs`; one batch of eigh."""
     spans = scale[legs]
     correlations = covariance[legs[:, :, None], legs[:, None, :]] / (spans[:, :, None] * spans[:, None, :])
     eigenvalues, eigenvectors = np.linalg.eigh(correlations)

@@ -13,8 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from solver.arrays import BoolArray, FloatArray
 from solver.errors import IllPosed
-from solver.reversion.select import Candidate
-from solver.reversion.vector import BetaVector
+from solver.reversion.vector import FEW_LEGS, Candidate
 
 #: Vectors further apart are different relationships: beyond 30° a quarter of the one's leg variance is not in the
 #: other.
@@ -54,13 +53,11 @@ def angles_between(first: FloatArray, second: FloatArray, leg_scale: FloatArray)
     return angles
 
 
-def match(
-    old: Sequence[BetaVector | Candidate], new: Sequence[BetaVector | Candidate], leg_scale: FloatArray
-) -> dict[int, int]:
+def match(old: Sequence[Candidate], new: Sequence[Candidate], leg_scale: FloatArray) -> dict[int, int]:
     """For each of `new` that goes on with one of `old`, the place of that one.
 
     The assignment of least total angle, each vector used once and none across `LARGEST_ANGLE`. Only vectors of one
-    method can match, and sparse ones only on the same legs: those name the trade. O((K + L)³).
+    method can match, and those of few legs only on the same ones: they name the trade. O((K + L)³).
 
     References
     ----------
@@ -78,14 +75,14 @@ def match(
     return {int(j): int(i) for i, j in zip(places, successors, strict=True) if angles[i, j] < LARGEST_ANGLE}
 
 
-def _comparable(old: Sequence[BetaVector | Candidate], new: Sequence[BetaVector | Candidate]) -> BoolArray:
+def _comparable(old: Sequence[Candidate], new: Sequence[Candidate]) -> BoolArray:
     """(K, L) whether two vectors can be one relationship at all."""
     same_method = np.array([[before.method == after.method for after in new] for before in old])
-    sparse = np.array([before.method == "sparse" for before in old])
+    few = np.array([before.method in FEW_LEGS for before in old])
     legs_before = np.array([before.weights != 0.0 for before in old])
     legs_after = np.array([after.weights != 0.0 for after in new])
     same_legs = (legs_before[:, None, :] == legs_after[None, :, :]).all(axis=2)
-    comparable: BoolArray = same_method & (same_legs | ~sparse[:, None])
+    comparable: BoolArray = same_method & (same_legs | ~few[:, None])
     return comparable
 
 

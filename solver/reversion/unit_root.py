@@ -1,13 +1,13 @@
-"""Tests of a random walk against reversion, with the chance of their statistics where nothing reverts."""
+"""Dickey and Fuller's test of a walk against reversion, for spreads whose weights were not chosen by their levels."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import gammaincc, ndtr
+from scipy.special import ndtr
 
 from solver.arrays import FloatArray
 from solver.errors import IllPosed, NotEnoughData
-from solver.reversion.johansen import centred_moments
+from solver.reversion.error_correction import centred_moments
 
 # A spread did not move, or its changes are determined by those before them, when regression leaves less than this share
 # of its legs' variance: rounding of moments leaves about 1e-14.
@@ -19,13 +19,6 @@ _STILL = 1e-12
 _SMALL_P = (2.1659, 1.4412, 0.038269)
 _LARGE_P = (1.7339, 0.93202, -0.12745, -0.010368)
 _LEAST, _TURN, _LARGEST = -18.83, -1.61, 2.74
-
-# Mean and variance of the trace statistic of d driftless walks under an unrestricted constant, as polynomials of d:
-# coefficients of d², d, 1. Fitted to 20,000 simulated sets of walks of 1,000 steps for each d = 1..12. The published
-# tables for this model suppose that the walks drift, and then one trend takes the place of a walk: on two driftless
-# walks their 5 % test rejects 11 %.
-_TRACE_MEAN = (2.0, 0.97, 0.08)
-_TRACE_VARIANCE = (3.0, 1.9, 2.0)
 
 
 def dickey_fuller_statistics(moments: FloatArray, n: int, lags: int, B: FloatArray) -> FloatArray:
@@ -99,33 +92,3 @@ def dickey_fuller_p_values(statistics: FloatArray) -> FloatArray:
     large = np.polynomial.polynomial.polyval(statistics, _LARGE_P)
     p_values: FloatArray = ndtr(np.where(statistics <= _TURN, small, large))
     return np.where(statistics < _LEAST, 0.0, np.where(statistics > _LARGEST, 1.0, p_values))
-
-
-def trace_p_values(trace: FloatArray, lags: int, observations: int) -> FloatArray:
-    """Chance of a larger trace statistic of "at most r relations" where n - r driftless walks are left.
-
-    A gamma distribution with the statistic's mean and variance. Every estimated coefficient lets short samples look
-    less like walks: the statistic counts for (T - n (lags + 1/2)) / T of itself, which holds its mean within 2 % for
-    2 to 11 series, 0 to 2 lags and 200 to 1,000 steps.
-
-    Parameters
-    ----------
-    trace : (n,) of r = 0..n-1, as `johansen` gives it.
-    lags, observations : of the model.
-
-    Returns
-    -------
-    (n,); the p-value of a sequence of tests up to r is the largest of the first r + 1.
-
-    References
-    ----------
-    Doornik (1998), Approximations to the asymptotic distributions of cointegration tests, Journal of Economic Surveys
-    12(5). Reinsel and Ahn (1992), Vector autoregressive models with unit roots and reduced rank structure, Journal of
-    Time Series Analysis 13(4): the correction, there without the half.
-    """
-    n = len(trace)
-    trends = np.arange(n, 0, -1)
-    mean, variance = np.polyval(_TRACE_MEAN, trends), np.polyval(_TRACE_VARIANCE, trends)
-    corrected = trace * max(observations - n * (lags + 0.5), 0.0) / observations
-    p_values: FloatArray = gammaincc(mean**2 / variance, corrected * mean / variance)
-    return p_values

@@ -1,17 +1,27 @@
-"""What a mean-reversion method hands on: one β vector with the evidence for it."""
+"""What a mean-reversion method hands on: β vectors with the evidence for them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from solver.arrays import FloatArray
 from solver.errors import IllPosed
 
-Method: TypeAlias = Literal["johansen", "pca", "sparse"]
+#: Methods that choose their vectors by how levels and changes go together, and so need the whole regression.
+LevelMethod: TypeAlias = Literal["johansen", "ou", "box_tiao", "baskets"]
+#: Methods that look at changes alone.
+ChangeMethod: TypeAlias = Literal["sparse", "pca", "ica"]
+Method: TypeAlias = LevelMethod | ChangeMethod
+LEVEL_METHODS: tuple[LevelMethod, ...] = get_args(LevelMethod)
+CHANGE_METHODS: tuple[ChangeMethod, ...] = get_args(ChangeMethod)
+METHODS: tuple[Method, ...] = (*LEVEL_METHODS, *CHANGE_METHODS)
+#: Methods whose vectors have few legs, which name the trade; those of the others have every asset.
+FEW_LEGS: tuple[Method, ...] = ("sparse", "baskets")
+
 Evidence: TypeAlias = Literal["reverting", "basis"]
 
 #: A vector of more than two legs leads with the first leg of at least half its largest weight: no other weight then
@@ -21,13 +31,52 @@ LEADING_SHARE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class BetaVector:
-    """A combination of log prices that mean-reverts or keeps little of its legs' variance.
+class Candidate:
+    """A vector as proposed, with its test of a walk against reversion.
 
     Attributes
     ----------
     weights : (n,) notional weights, read-only; the leading leg is +1 (see `canonical_weights`), unused assets are 0.
     method : what proposed it.
+    statistic, p_value : of the test that suits the method (see `models`). `p_value` is the chance of such a statistic
+        where nothing reverts; it allows for how the method chose the vector, not for how many were tried.
+    """
+
+    weights: FloatArray
+    method: Method
+    statistic: float
+    p_value: float
+
+
+@dataclass(frozen=True, eq=False)
+class ReversionVector(Candidate):
+    """A candidate measured on the rows that it was fitted to: what its model says of it.
+
+    Attributes
+    ----------
+    half_life_steps : timesteps for half of a deviation to go; None when it does not revert. The model's own where it
+        has one (`ou`), else that of an AR(1) fitted to the spread.
+    half_life_interval_steps : lower and upper confidence bound, where the model gives one; an upper bound of infinity
+        does not exclude that the spread never reverts.
+    period_steps : timesteps of a full turn, for a vector in the plane of a complex pair of eigenvalues.
+    spread_volatility : standard deviation of the level of β'x on those rows, in log price.
+    """
+
+    half_life_steps: float | None
+    half_life_interval_steps: tuple[float, float] | None
+    period_steps: float | None
+    spread_volatility: float
+
+
+@dataclass(frozen=True, eq=False)
+class BetaVector(Candidate):
+    """An accepted candidate measured on both stretches, in one way for all methods: what the watch holds it to.
+
+    It mean-reverts, or keeps little of its legs' variance. The half-life is that of an AR(1) here whatever the model
+    says, since the watch tests the innovations of that AR(1), and of weights that may be older than the refit.
+
+    Attributes
+    ----------
     basis_ratio : Var(β'Δ_H x) / Σ βᵢ² Var(Δ_H xᵢ) on the stretch held back from the fit; 1 for independent walks, 0 for
         a perfect hedge.
     basis_ratio_upper : upper confidence bound of it.
@@ -39,13 +88,9 @@ class BetaVector:
         when the spread did not move.
     spread_mean : mean of the level of β'x over the whole window, in log price.
     innovation_ratio : variance of a step of the AR(1) of that half-life, as a share of the legs' variance of a step.
-    statistic, p_value : of the method's test of a walk against reversion. `p_value` allows for how the method chose
-        the vector, not for how many were tried.
     evidence : every kind that held, in the order "reverting", "basis"; never empty for a selected vector.
     """
 
-    weights: FloatArray
-    method: Method
     basis_ratio: float
     basis_ratio_upper: float
     basis_horizon_steps: int
@@ -55,8 +100,6 @@ class BetaVector:
     deviation: float | None
     spread_mean: float
     innovation_ratio: float
-    statistic: float
-    p_value: float
     evidence: tuple[Evidence, ...]
 
 

@@ -14,7 +14,7 @@ import msgspec
 from solver.warm import warm_kernels
 from stream.bench.packing import QUICK, PackingEffort, packing_figures
 from stream.bench.result import Comparison, markdown, report
-from stream.bench.reversion import johansen_against_statsmodels
+from stream.bench.reversion import johansen_against_statsmodels, refit_by_every_method
 from stream.bench.stream import full_path_against_bare_consumer, position_to_suggestion_against_echo
 from stream.broker import KAFKA_VERSION, LocalBroker
 from stream.log import KafkaSettings
@@ -52,6 +52,8 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> str:
     if wanted("reversion"):
         say("Johansen against statsmodels")
         figures.append(johansen_against_statsmodels())
+        say("refits by every method")
+        figures.append(refit_by_every_method())
     if wanted("stream"):
         with (
             tempfile.TemporaryDirectory(prefix="betapack-bench-") as folder_name,

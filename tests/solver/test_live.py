@@ -13,7 +13,7 @@ from currency_converter import CurrencyConverter
 
 from solver.reversion.live import LiveBetas, Retirement, renewed, watched
 from solver.reversion.rolling import Refit, ReversionSettings, RollingReversion
-from solver.reversion.vector import BetaVector, Evidence, Method
+from solver.reversion.vector import FEW_LEGS, METHODS, BetaVector, Evidence, Method
 
 CURRENCIES = ("EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "SGD")
 SETTINGS = ReversionSettings(
@@ -70,17 +70,18 @@ def stepped(live: LiveBetas, log_returns: np.ndarray, steps: int = 1) -> tuple[L
     return watched(live, np.zeros(3), log_returns, np.full(3, 1e-4), steps, SETTINGS)
 
 
-def test_names_last_and_versions_count_weights() -> None:
+@pytest.mark.parametrize("method", FEW_LEGS)
+def test_names_last_and_versions_count_weights(method: Method) -> None:
     """A pair keeps its name over refits; new weights are a new version, and so is its return after it was lost."""
-    pair, moved = vector((1.0, -1.0, 0.0)), vector((1.0, -1.2, 0.0))
+    pair, moved, name = vector((1.0, -1.0, 0.0), method), vector((1.0, -1.2, 0.0), method), f"{method}:EUR/CHF"
     live = after(LiveBetas(steps=7), (pair, None))
-    assert known(live) == [("sparse:EUR/CHF", 1, 7)]
+    assert known(live) == [(name, 1, 7)]
     live = after(replace(live, steps=9), (pair, 0))
-    assert known(live) == [("sparse:EUR/CHF", 1, 7)]
+    assert known(live) == [(name, 1, 7)]
     live = after(live, (moved, 0))
-    assert known(live) == [("sparse:EUR/CHF", 2, 7)]
+    assert known(live) == [(name, 2, 7)]
     live = after(after(live), (pair, None))
-    assert known(live) == [("sparse:EUR/CHF", 3, 9)]
+    assert known(live) == [(name, 3, 9)]
 
 
 def test_dense_vectors_have_numbers_that_are_never_used_again() -> None:
@@ -181,37 +182,39 @@ def daily_log_prices() -> tuple[list[date], np.ndarray]:
     return days, per_eur[:, :1] - per_eur[:, 1:]
 
 
-@pytest.mark.parametrize("refit_every", [1, 60])
-def test_the_franc(refit_every: int) -> None:
+@pytest.mark.parametrize(("methods", "refit_every"), [(("sparse",), 1), (("sparse",), 60), (METHODS, 20)])
+def test_the_franc(methods: tuple[Method, ...], refit_every: int) -> None:
     """EUR/CHF is in use on every day of the floor with two years of it behind, EUR/DKK on every day.
 
-    On 2015-01-15 the watch retires what has the franc in it, in that very step and however rare refits are, and
-    nothing else ever.
+    On 2015-01-15 the watch retires what has the franc in it, in that very step, however rare refits are and whatever
+    else looks for vectors, and nothing else ever.
     """
+    settings = replace(SETTINGS, methods=methods)
     days, log_prices = daily_log_prices()
-    rolling, live = RollingReversion(11, SETTINGS, CURRENCIES), LiveBetas()
+    rolling, live = RollingReversion(11, settings, CURRENCIES), LiveBetas()
     variances, weight = np.zeros(11), 0.0
-    retired: dict[date, set[str]] = {}
+    retired: dict[date, tuple[Retirement, ...]] = {}
     since_refit = refit_every
     for t, day in enumerate(days):
         if t:
             change = log_prices[t] - log_prices[t - 1]
             if weight:
-                live, broken = watched(live, log_prices[t - 1], change, variances / weight, 1, SETTINGS)
+                live, broken = watched(live, log_prices[t - 1], change, variances / weight, 1, settings)
                 if broken:
-                    retired[day] = {retirement.beta_id for retirement in broken}
+                    retired[day] = broken
             decay = 0.5 ** (1 / 60)
             variances, weight = decay * variances + (1 - decay) * change**2, decay * weight + 1 - decay
         rolling.push(log_prices[t])
         since_refit += 1
         if rolling.ready and since_refit >= refit_every:
             vectors, barred = [beta.vector for beta in live.betas], [old.weights for old in live.retired]
-            live, since_refit = renewed(live, rolling.refit(vectors, barred), CURRENCIES, SETTINGS), 0
-        in_use = {beta.beta_id for beta in live.betas}
+            live, since_refit = renewed(live, rolling.refit(vectors, barred), CURRENCIES, settings), 0
+        # A pair may be in use as one of "sparse" or of "baskets".
+        legs = {beta.beta_id.partition(":")[2] for beta in live.betas}
         if rolling.ready:
-            assert "sparse:EUR/DKK" in in_use
-            assert ("sparse:EUR/CHF" in in_use) == (day < date(2015, 1, 15))
+            assert "EUR/DKK" in legs
+            assert ("EUR/CHF" in legs) == (day < date(2015, 1, 15))
     (broken_on,) = retired
     assert broken_on == date(2015, 1, 15)
-    assert {"sparse:EUR/CHF", "sparse:CHF/DKK"} <= retired[broken_on]
-    assert all("CHF" in name for name in retired[broken_on])
+    assert {"EUR/CHF", "CHF/DKK"} <= {retirement.beta_id.partition(":")[2] for retirement in retired[broken_on]}
+    assert all(retirement.weights[CURRENCIES.index("CHF")] for retirement in retired[broken_on])

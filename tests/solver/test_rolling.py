@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -13,12 +12,12 @@ import pytest
 from currency_converter import CurrencyConverter
 from statsmodels.tsa.adfvalues import mackinnonp
 from statsmodels.tsa.stattools import adfuller
-from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
 from solver.errors import IllPosed, NotEnoughData
 from solver.reversion.basis import basis_ratios, change_covariance
 from solver.reversion.rolling import Refit, ReversionSettings, RollingReversion
 from solver.reversion.track import LARGEST_ANGLE, angles_between
+from solver.reversion.vector import CHANGE_METHODS, LEVEL_METHODS, METHODS, Method
 
 CURRENCIES = ("EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "SGD")
 DAILY = ReversionSettings(
@@ -37,7 +36,7 @@ DAILY = ReversionSettings(
     max_vectors=12,
     lags=1,
 )
-ALL_METHODS = replace(DAILY, methods=("sparse", "pca", "johansen"))
+ALL_METHODS = replace(DAILY, methods=METHODS)
 
 
 @cache
@@ -245,24 +244,42 @@ def test_wild_p_values_replace_those_of_the_tables() -> None:
     assert mackinnonp(beta.statistic, "c", 1) <= beta.p_value < 0.05 / 6
 
 
-def test_johansen_finds_a_planted_relation_by_reversion() -> None:
-    """x0 = x1 + x2 + AR(1) noise as large as a month's walk: accepted as reverting, with statsmodels' statistic."""
-    log_prices = walks(3, 504, 4)
-    noise = np.zeros(504)
-    rng = np.random.default_rng(4)
+def planted_triple(seed: int) -> np.ndarray:
+    """Four walks, x0 = x1 + x2 + AR(1) noise as large as a month's walk."""
+    log_prices, noise, rng = walks(seed, 504, 4), np.zeros(504), np.random.default_rng(seed + 1)
     for t in range(1, 504):
         noise[t] = 0.8 * noise[t - 1] + 0.02 * rng.normal()
     log_prices[:, 0] = log_prices[:, 1] + log_prices[:, 2] + noise
+    return log_prices
+
+
+@pytest.mark.parametrize("method", LEVEL_METHODS)
+def test_a_planted_relation_is_found_by_reversion(method: Method) -> None:
+    """Whatever looks at levels finds the triple, accepts it as reverting, and nothing else."""
+    rolling = fed(RollingReversion(4, replace(DAILY, methods=(method,))), planted_triple(3))
+    (beta,) = rolling.refit().betas
+    assert (beta.method, beta.evidence) == (method, ("reverting",))
+    # 375 steps pin each of three weights to about a tenth, the noise's deviation of .03 against that of the walks, .1:
+    # 6°, and here at most two and a half times that.
+    triple = np.array([[1.0], [-1.0], [-1.0], [0.0]])
+    assert angles_between(beta.weights[:, None], triple, np.ones(4))[0, 0] < np.radians(15.0)
+    assert beta.half_life_steps == pytest.approx(np.log(0.5) / np.log(0.8), rel=0.3)
+    assert beta.p_value < 0.01
+
+
+def test_johansen_is_fitted_on_the_fit_stretch_without_drift() -> None:
+    """The statistic is the trace of 375 rows' canonical correlations, the constant among the levels, by plain QR."""
+    log_prices = planted_triple(3)
     rolling = fed(RollingReversion(4, replace(DAILY, methods=("johansen",))), log_prices)
     (beta,) = rolling.refit().betas
-    assert beta.evidence == ("reverting",)
-    # 375 steps pin a weight to about a tenth: the noise's deviation of .03 against that of the walks, .1.
-    np.testing.assert_allclose(beta.weights, [1.0, -1.0, -1.0, 0.0], atol=0.25)
-    assert beta.half_life_steps == pytest.approx(np.log(0.5) / np.log(0.8), rel=0.3)
     # The newest of the fit stretch is 125 steps back; one lag and one difference come before its 375 rows.
-    expected = coint_johansen(log_prices[-125 - 377 : -125], 0, 1)
-    assert beta.statistic == pytest.approx(expected.lr1[0], rel=1e-8)
-    assert beta.p_value < 0.01
+    fit = log_prices[-125 - 377 : -125]
+    changes = np.diff(fit, axis=0)
+    levels = np.column_stack([np.ones(375), fit[1:-1] - fit.mean(axis=0)])
+    before = np.linalg.qr(changes[:-1])[0]
+    bases = [np.linalg.qr(block - before @ (before.T @ block))[0] for block in (levels, changes[1:])]
+    correlations = np.linalg.svd(bases[0].T @ bases[1], compute_uv=False)
+    assert beta.statistic == pytest.approx(-375 * np.log1p(-(correlations**2)).sum(), rel=1e-8)
 
 
 def test_sparse_vectors_replace_the_components_that_repeat_them() -> None:
@@ -276,15 +293,18 @@ def test_sparse_vectors_replace_the_components_that_repeat_them() -> None:
     assert refit.refusals == ()
 
 
-def test_dependent_or_still_assets_refuse_johansen_only() -> None:
-    """An exact triangle silences the trace test with a reason; pairs of it that do hold stay available."""
+def test_dependent_or_still_assets_refuse_what_needs_them_not_to_be() -> None:
+    """An exact triangle silences regression and ICA, each with a reason; pairs of it that do hold stay available."""
     log_prices = walks(5, 210, 3)
     log_prices = np.column_stack([log_prices, log_prices[:, 0] - log_prices[:, 1], log_prices[:, 0]])
     settings = replace(ALL_METHODS, window_steps=200, holdout_steps=50)
     names = ("EURUSD", "GBPUSD", "CHFUSD", "EURGBP", "EURUSD@2")
     refit = fed(RollingReversion(5, settings, names), log_prices).refit()
-    assert len(refit.refusals) == 1
-    assert "EURGBP = +1 EURUSD -1 GBPUSD" in refit.refusals[0]
+    refused = dict(line.split(": ", 1) for line in refit.refusals)
+    assert set(refused) == {*LEVEL_METHODS, "ica"}
+    for method in LEVEL_METHODS:
+        assert "EURGBP = +1 EURUSD -1 GBPUSD" in refused[method]
+    assert "linearly dependent" in refused["ica"]
     twin = refit.betas[0]
     np.testing.assert_allclose(twin.weights, [1.0, 0.0, 0.0, 0.0, -1.0], atol=1e-9)
     assert twin.basis_ratio == pytest.approx(0.0, abs=1e-12)
@@ -295,7 +315,39 @@ def test_dependent_or_still_assets_refuse_johansen_only() -> None:
     stopped[30:, 1] = stopped[30, 1]
     refit = fed(RollingReversion(3, settings, ("EUR", "CHF", "JPY")), stopped).refit()
     assert refit.betas == ()
-    assert "CHF does not move" in refit.refusals[0]
+    assert {line.split(": ", 1)[0] for line in refit.refusals} == {*LEVEL_METHODS, "ica"}
+    assert all("CHF does not move" in line for line in refit.refusals)
+
+
+def test_components_that_do_not_settle_are_said() -> None:
+    """Normal returns have no independent components: ICA says so, and the other methods answer."""
+    settings = replace(DAILY, methods=("ica", "sparse"), max_legs=2)
+    refit = fed(RollingReversion(6, settings), walks(1, 503, 6)).refit()
+    (line,) = refit.refusals
+    assert line.startswith("ica: no independent components of 6 assets")
+    assert refit.candidates_tried == 15
+
+
+@pytest.mark.parametrize("method", ["johansen", "ou", "box_tiao"])
+def test_dense_vectors_of_levels_live_by_reversion(method: Method) -> None:
+    """Under the floor each has vectors within the basis bound; without a test that rejects none is in use."""
+    refit = refit_on(date(2014, 12, 31), replace(DAILY, methods=(method,)))
+    assert refit.candidates_tried == 11
+    assert all(beta.p_value <= DAILY.false_discovery_rate for beta in refit.betas)
+    asked_little = refit_on(date(2014, 12, 31), replace(DAILY, methods=(method,), false_discovery_rate=1.0 - 1e-9))
+    assert [beta for beta in asked_little.betas if "basis" in beta.evidence and beta.p_value > 0.5]
+
+
+@pytest.mark.parametrize("method", CHANGE_METHODS)
+def test_a_peg_is_found_by_whatever_looks_at_changes(method: Method) -> None:
+    """Each method alone has a vector near EUR against DKK, in use by `basis`."""
+    refit = refit_on(date(2014, 12, 31), replace(DAILY, methods=(method,)))
+    scale = np.diff(daily_log_prices()[1], axis=0).std(axis=0)
+    peg = np.zeros((11, 1))
+    peg[[0, 9], 0] = 1.0, -1.0
+    near = [b for b in refit.betas if angles_between(b.weights[:, None], peg, scale)[0, 0] < LARGEST_ANGLE]
+    assert near
+    assert all("basis" in beta.evidence for beta in near)
 
 
 def test_restored_state_goes_on_bit_for_bit() -> None:
@@ -356,7 +408,7 @@ def test_refused_prices_change_nothing() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"methods": ("ou",)},
+        {"methods": ("baskets", "ols")},
         {"holdout_steps": 1},
         {"holdout_steps": 499},
         {"basis_horizon_steps": 0},
@@ -380,22 +432,14 @@ def test_settings_out_of_range_are_named(change: dict[str, Any]) -> None:
         RollingReversion(3, replace(DAILY, **change))
 
 
-def test_johansen_needs_tables_and_data() -> None:
-    """More series than the tables have, a fit too short for the model and one asset alone fail at construction."""
-    with pytest.raises(IllPosed, match="at most 12 series, got 13"):
-        RollingReversion(13, ALL_METHODS)
-    with pytest.raises(NotEnoughData, match="at least 34 steps, got 30"):
-        RollingReversion(11, replace(ALL_METHODS, window_steps=60, holdout_steps=30))
+def test_methods_need_data() -> None:
+    """A fit too short for a method and one asset alone fail at construction; series beyond any table do not."""
+    for method in LEVEL_METHODS:
+        with pytest.raises(NotEnoughData, match=f"{method} on 11 .* at least 34 steps, got 30"):
+            RollingReversion(11, replace(DAILY, methods=(method,), window_steps=60, holdout_steps=30))
+    with pytest.raises(NotEnoughData, match=r"ica on 11 .* at least 12 steps, got 10"):
+        RollingReversion(11, replace(DAILY, methods=("ica",), window_steps=40, holdout_steps=30))
     with pytest.raises(IllPosed, match="at least 2 assets"):
         RollingReversion(1, DAILY)
-
-
-def test_a_refit_takes_milliseconds() -> None:
-    """n = 11, window 500, every method: under 10 ms, measured about 2 ms, the least of five runs."""
-    rolling = fed(RollingReversion(11, ALL_METHODS), daily_log_prices()[1][:600])
-    durations = []
-    for _ in range(5):
-        start = time.perf_counter()
-        rolling.refit()
-        durations.append(time.perf_counter() - start)
-    assert min(durations) < 10e-3
+    many = replace(ALL_METHODS, max_legs=2, window_steps=300, holdout_steps=100)
+    assert fed(RollingReversion(20, many), walks(9, 303, 20)).refit().candidates_tried >= 190 + 3 * 20

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from solver.errors import IllPosed
-from solver.reversion.select import Candidate
 from solver.reversion.track import LARGEST_ANGLE, angles_between, match
-from solver.reversion.vector import Method
+from solver.reversion.vector import Candidate, Method
 
 
 def candidates(B: np.ndarray, method: Method = "pca") -> list[Candidate]:
@@ -62,7 +61,7 @@ def test_shuffled_flipped_and_scaled_vectors_are_found_again() -> None:
 
 
 def test_only_the_like_match() -> None:
-    """Not across methods, not beyond the largest angle, and sparse vectors only on their own legs."""
+    """Not across methods, not beyond the largest angle, and vectors of few legs only on their own."""
     pair, near, far = (
         np.array([[1.0], [-1.0], [0.0]]),
         np.array([[1.0], [-1.1], [0.1]]),
@@ -72,8 +71,11 @@ def test_only_the_like_match() -> None:
     assert match(candidates(pair), candidates(near), scale) == {0: 0}
     assert match(candidates(pair), candidates(near, "johansen"), scale) == {}
     assert match(candidates(pair), candidates(far), scale) == {}
-    assert match(candidates(pair, "sparse"), candidates(near, "sparse"), scale) == {}
-    assert match(candidates(pair, "sparse"), candidates(pair * 2.0, "sparse"), scale) == {0: 0}
+    few: tuple[Method, ...] = ("sparse", "baskets")
+    for method in few:
+        assert match(candidates(pair, method), candidates(near, method), scale) == {}
+        assert match(candidates(pair, method), candidates(pair * 2.0, method), scale) == {0: 0}
+    assert match(candidates(pair, "sparse"), candidates(pair, "baskets"), scale) == {}
     assert match([], candidates(pair), scale) == {}
     assert match(candidates(pair), [], scale) == {}
 

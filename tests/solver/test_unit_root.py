@@ -1,4 +1,4 @@
-"""Statistics against statsmodels on the series themselves, p-values against its tables and against simulated walks."""
+"""Statistics against statsmodels on the series themselves, p-values against its tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from statsmodels.tsa.adfvalues import mackinnonp
 from statsmodels.tsa.stattools import adfuller
 
 from solver.errors import IllPosed, NotEnoughData
-from solver.reversion.johansen import johansen, johansen_moments
-from solver.reversion.unit_root import dickey_fuller_p_values, dickey_fuller_statistics, trace_p_values
+from solver.reversion.error_correction import johansen_moments
+from solver.reversion.unit_root import dickey_fuller_p_values, dickey_fuller_statistics
 
 
 def walks(seed: int, steps: int, n: int) -> np.ndarray:
@@ -52,17 +52,6 @@ def test_p_values_equal_the_tables() -> None:
     statistics = np.linspace(-20.0, 4.0, 97)
     expected = [mackinnonp(statistic, "c", 1) for statistic in statistics]
     np.testing.assert_allclose(dickey_fuller_p_values(statistics), expected, rtol=1e-9)
-
-
-@pytest.mark.parametrize(("n", "lags"), [(2, 1), (5, 1), (5, 2)])
-def test_trace_p_values_are_even_on_driftless_walks(n: int, lags: int) -> None:
-    """Of 600 sets of walks 10 % have a p-value below .1, within 3.5 standard errors, at the length of a fit."""
-    rng = np.random.default_rng(n)
-    rejected, sets, steps = 0, 600, 300
-    for _ in range(sets):
-        model = johansen(johansen_moments(np.cumsum(rng.normal(size=(steps, n)), axis=0), lags), n, lags)
-        rejected += trace_p_values(model.trace, lags, model.observations)[0] < 0.1
-    assert abs(rejected - 0.1 * sets) < 3.5 * np.sqrt(sets * 0.1 * 0.9)
 
 
 def test_bad_input() -> None:

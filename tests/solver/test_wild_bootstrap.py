@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from solver.errors import IllPosed, NotEnoughData
-from solver.reversion.johansen import johansen_moments
+from solver.reversion.error_correction import johansen_moments
 from solver.reversion.unit_root import dickey_fuller_p_values, dickey_fuller_statistics
 from solver.reversion.wild_bootstrap import resampling_signs, wild_p_value
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
-from solver.reversion.johansen import TABULATED_SERIES
-from stream.config import BookConfig, Config, InstrumentConfig, ReversionConfig, check_config, load_config
+from schemas.outbound import ReversionMethod
+from solver.reversion.vector import METHODS
+from stream.config import Config, ReversionConfig, check_config, load_config
 from stream.engine import Engine
 from stream.errors import ConfigError
 
@@ -85,7 +87,7 @@ def test_bytes_that_are_not_text_are_said_to_be_so(tmp_path: Path) -> None:
         ("lot_notional = 1_000_000.0", 'lot_notional = 1.0\nobjective = "risk"', "solver.objective", ("'risk'",)),
         ("half_life_steps = 20.0", 'half_life_steps = 20.0\nkind = "flat"', "covariance.kind", ("'flat'",)),
         ("max_legs = 2", "max_legs = 2.5", "reversion.max_legs", ("int", "float")),
-        ("max_legs = 2", 'max_legs = 2\nmethods = ["ica"]', "reversion.methods[0]", ("'ica'",)),
+        ("max_legs = 2", 'max_legs = 2\nmethods = ["lasso"]', "reversion.methods[0]", ("'lasso'",)),
         ("[solver]", "[kafka]\npassword = 'x'\n[solver]", "kafka", ("unknown field", "password")),
         ("[solver]", "[metricz]\n[solver]", "", ("unknown field", "metricz")),
     ],
@@ -231,7 +233,7 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
         (
             "max_legs = 2",
             "max_legs = 2\nmethods = []",
-            "reversion.methods must be at least one of johansen, pca, sparse, got []",
+            "reversion.methods must be at least one of sparse, pca, ica, johansen, ou, box_tiao, baskets, got []",
         ),
         (
             "max_legs = 2",
@@ -358,29 +360,15 @@ def test_every_asset_needs_a_direct_price(desk_toml: str, config_path: Callable[
         load_config(config_path(text))
 
 
-def test_johansen_is_refused_where_its_test_has_no_critical_values(desk: Config) -> None:
-    """The largest universe that the configuration accepts for johansen is the largest that the solver accepts."""
-
-    def universe_of(n: int) -> Config:
-        assets = tuple(f"S{place}" for place in range(n))
-        shares = tuple(InstrumentConfig(name=asset, legs={asset: 1.0}, quote="USD", lot=1.0) for asset in assets)
-        return msgspec.structs.replace(
-            desk,
-            universe=msgspec.structs.replace(desk.universe, assets=assets),
-            instruments=shares,
-            books=(BookConfig(name="shares", limit=1.0),),
-            reversion=ReversionConfig(methods=("johansen",)),
-        )
-
-    check_config(universe_of(TABULATED_SERIES))
-    with pytest.raises(ConfigError, match="without johansen above 12 assets"):
-        check_config(universe_of(TABULATED_SERIES + 1))
+def test_every_method_of_the_solver_can_be_configured() -> None:
+    """The configuration and the messages name the solver's methods, no more and no fewer."""
+    assert set(get_args(ReversionMethod)) == set(METHODS)
 
 
 def test_what_is_accepted_can_be_run(desk: Config) -> None:
     """The least windows that the configuration accepts are enough for every estimator that it names."""
     reversion = ReversionConfig(
-        methods=("johansen", "pca", "sparse"), window_steps=23, holdout_steps=4, max_legs=3, false_discovery_rate=0.01
+        methods=METHODS, window_steps=23, holdout_steps=4, max_legs=3, false_discovery_rate=0.01
     )
     config = msgspec.structs.replace(desk, reversion=reversion)
     check_config(config)

@@ -120,7 +120,11 @@ def test_a_snapshot_before_anything_was_read(desk: Config, mids: np.ndarray) -> 
 
 @pytest.mark.parametrize(
     ("kind", "shrinkage", "methods"),
-    [("window", "none", ["johansen", "pca"]), ("window", "ledoit-wolf", ["sparse", "pca"])],
+    [
+        ("window", "none", ["johansen", "pca"]),
+        ("window", "ledoit-wolf", ["sparse", "pca"]),
+        ("window", "none", ["ou", "box_tiao", "baskets", "ica"]),
+    ],
 )
 def test_every_estimator_goes_on_bit_for_bit(
     desk: Config, mids: np.ndarray, kind: str, shrinkage: str, methods: list[str]
