@@ -18,7 +18,7 @@ from msgspec import Struct
 ReversionMethod: TypeAlias = Literal["sparse", "pca", "ica", "johansen", "ou", "box_tiao", "baskets"]
 
 
-class AssetExposure(Struct, frozen=True, kw_only=True):
+class AssetExposure(Struct, frozen=True, kw_only=True, gc=False):
     """Net position in one asset (`exposure`) and its `residual` after packing, both valued in the numeraire."""
 
     asset: str
@@ -61,7 +61,8 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
 
     Packing: `objective` is the value that was minimised, `objective_before` its value with nothing packed,
     `lower_bound` a value that no packing can beat, `gap` the difference of `objective` and `lower_bound`, `proven`
-    whether the gap is closed. `objective_name` says what was minimised. `packed` is empty when nothing was packed.
+    whether the gap is closed. `second_best` is the objective of the best other packing that the search came across,
+    None when there is none. `objective_name` says what was minimised. `packed` is empty when nothing was packed.
     `effort_nodes` is the effort spent, `stopped_by_clock` whether the deadline cut it short.
 
     `trigger` is what caused the solve: the close of a timestep, or a change of the book's position.
@@ -91,6 +92,7 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     lower_bound: float | None = None
     gap: float | None = None
     proven: bool = False
+    second_best: float | None = None
     effort_nodes: int = 0
     stopped_by_clock: bool = False
     trigger_source: str = ""

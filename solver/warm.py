@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 
 from solver.covariance import ExponentialCovariance, WindowCovariance
 from solver.hedge import HedgeProblem, hedge
 from solver.objective import Objective, materiality_floor
-from solver.packing.incremental import pack_incrementally
-from solver.packing.problem import PackingProblem, lot_bounds
+from solver.packing.books import BookPacker
+from solver.packing.problem import Mode
 from solver.reversion.rolling import ReversionSettings, RollingReversion
 from solver.reversion.vector import Method
 
@@ -22,7 +24,7 @@ def warm_kernels(objective: Objective = "volume", methods: tuple[Method, ...] = 
     `methods` are those by which it finds β. All of them share the kernels of the sliding sums, but the first "ica"
     loads its library, which takes a second.
 
-    What no service calls (`greedy`, `anneal`, `exact`, `LivePacker.pack_books`) is compiled at its first use.
+    What no service calls (`greedy`, `anneal`, `exact`) is compiled at its first use.
     """
     chance = np.random.default_rng(SEED)
     n = 3
@@ -53,34 +55,13 @@ def warm_kernels(objective: Objective = "volume", methods: tuple[Method, ...] = 
     window.estimate()
     Sigma = exponential.estimate()
     Q = np.array([10e6, -7e6, 2e6])
-    B = LOT * np.array([[1.0, 0.0], [-0.7, 0.9], [0.0, -0.5]])
-    lower, upper = lot_bounds(B, Q, "inside")
-    problem = PackingProblem(
-        B=B,
-        Q=Q,
-        lower=lower,
-        upper=upper,
-        Sigma=Sigma,
-        objective=objective,
-        mode="inside",
-        epsilon=materiality_floor(LOT, Sigma),
-    )
-    pack_incrementally(problem, np.array([1, 0]))
-    # With a clock, what does not end soon goes on step by step.
-    many = LOT * chance.normal(size=(8, 12))
-    book = 20.0 * LOT * chance.normal(size=8)
-    lower, upper = lot_bounds(many, book, "inside", chains=True)
-    wide = PackingProblem(
-        B=many,
-        Q=book,
-        lower=lower,
-        upper=upper,
-        Sigma=np.eye(8),
-        objective=objective,
-        mode="inside",
-        epsilon=LOT,
-    )
-    pack_incrementally(wide, max_nodes=2_000, should_stop=lambda: False)
+    # More items than assets: not done before the first look at the clock, so that it goes step by step from there.
+    B = LOT * chance.normal(size=(n, 8))
+    start = np.ones((1, 8), dtype=np.int64)
+    for mode in get_args(Mode):
+        packer = BookPacker(B, Sigma, objective, mode, materiality_floor(LOT, Sigma))
+        packer.pack(Q[None, :], start, 2_000)
+        packer.pack(Q[None, :], start, 2_000, lambda: lambda: False)
     volatility = float(np.sqrt(Q @ Sigma @ Q))
     hedge(
         HedgeProblem(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,15 +12,15 @@ import msgspec
 import numpy as np
 
 from schemas.outbound import AssetExposure, HedgeSuggestion, HedgeTrade, PackedBeta, ResidualExposure
-from solver.arrays import FloatArray, IntArray
+from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.errors import SolverError
 from solver.hedge import Hedge, HedgeProblem, hedge
-from solver.objective import materiality_floor
-from solver.packing.incremental import pack_incrementally
-from solver.packing.problem import Packing, PackingProblem, lot_bounds
+from solver.packing.books import Spread
+from solver.packing.problem import Packing
 from stream.clock import Clock
 from stream.config import BookConfig, Config
 from stream.market import Market
+from stream.prepared import LatestModel, PreparedModel
 
 SolveStage = Literal["pack", "hedge"]
 
@@ -59,10 +60,10 @@ class BookResult:
 
 
 class BookSolver:
-    """Packs and hedges the books of one configuration. Holds nothing that changes.
+    """Packs and hedges the books of one configuration. Holds nothing that changes a result.
 
     `clock` stops a solve at the deadline; without one every solve runs to the end of its effort, as a replay must.
-    `timed` brackets each stage of a solve, for metrics.
+    `timed` brackets each stage of a solve, for metrics. `spread` runs shares of the books, see `BookPacker.pack`.
     """
 
     def __init__(
@@ -70,30 +71,59 @@ class BookSolver:
         config: Config,
         clock: Clock | None = None,
         timed: Callable[[SolveStage], AbstractContextManager[object]] = lambda stage: nullcontext(),
+        spread: Spread = map,
     ) -> None:
         self._config = config
         self._clock = clock
         self._timed = timed
+        self._spread = spread
+        self._latest = LatestModel(config)
         names = [instrument.name for instrument in config.instruments]
         self._permitted = {
             book.name: np.array([not book.instruments or name in book.instruments for name in names])
             for book in config.books
         }
 
-    def solve(self, book: BookConfig, state: BookState, market: Market, trigger: Trigger) -> BookResult:
-        """Pack and hedge `book` against `market`, and keep in `state` what the next solve starts from."""
+    def solve(
+        self, books: Sequence[tuple[BookConfig, BookState]], market: Market, trigger: Trigger
+    ) -> list[BookResult]:
+        """Pack `books` together and hedge each against `market`; their states keep what the next solve starts from."""
+        if not books:
+            return []
         prices = market.valuation.prices
-        held = state.quantities != 0
+        quantities = np.array([state.quantities for _, state in books])
+        held = quantities != 0
         unpriced = held & np.isnan(prices)
+        Q = np.where(held, quantities * prices, 0.0)
+        places: list[int] = [] if market.Sigma is None else np.flatnonzero(~unpriced.any(axis=1)).tolist()
+        packings: list[Packing | SolverError | None] = [None] * len(books)
+        if places:
+            states = [books[place][1] for place in places]
+            for place, packing in zip(places, self._pack(states, market, Q[places]), strict=True):
+                packings[place] = packing
+        return [
+            self._result(book, state, market, trigger, Q[place], unpriced[place], packings[place])
+            for place, (book, state) in enumerate(books)
+        ]
+
+    def _result(
+        self,
+        book: BookConfig,
+        state: BookState,
+        market: Market,
+        trigger: Trigger,
+        Q: FloatArray,
+        unpriced: BoolArray,
+        packing: Packing | SolverError | None,
+    ) -> BookResult:
         result_id = f"residual/{book.name}/{market.timestep}/{market.version}/{trigger.source}"
-        if unpriced.any() or market.Sigma is None:
+        if packing is None:
             # What was suggested before stands on numbers that no longer hold, but nothing better is known: it is
             # neither repeated nor withdrawn until the book can be priced again.
             return BookResult(self._unknown(book, market, trigger, result_id, unpriced), None)
-        Q = np.where(held, state.quantities * prices, 0.0)
         try:
-            with self._timed("pack"):
-                packing = self._pack(state, market, Q, market.Sigma)
+            if isinstance(packing, SolverError):
+                raise packing
             residual = self._residual_exposure(book, market, trigger, result_id, Q, packing)
             suggestion = self._suggest(book, state, market, residual, Q)
         except SolverError as exc:
@@ -104,7 +134,7 @@ class BookSolver:
         return BookResult(residual, suggestion)
 
     def _unknown(
-        self, book: BookConfig, market: Market, trigger: Trigger, result_id: str, unpriced: np.ndarray
+        self, book: BookConfig, market: Market, trigger: Trigger, result_id: str, unpriced: BoolArray
     ) -> ResidualExposure:
         missing = tuple(asset for asset, gone in zip(self._config.universe.assets, unpriced, strict=True) if gone)
         return ResidualExposure(
@@ -125,30 +155,26 @@ class BookSolver:
             else "the covariance has too few or too old returns",
         )
 
-    def _pack(self, state: BookState, market: Market, Q: FloatArray, Sigma: FloatArray) -> Packing:
+    def _pack(self, states: Sequence[BookState], market: Market, Q: FloatArray) -> list[Packing | SolverError]:
+        """The packing of every book, (books, n) exposures `Q`, or why there is none; kept for the next start."""
         settings = self._config.solver
-        B = np.zeros((len(Q), len(market.betas)))
-        for column, beta in enumerate(market.betas):
-            B[:, column] = beta.vector.weights * settings.lot_notional
-        lower, upper = lot_bounds(B, Q, settings.mode)
-        problem = PackingProblem(
-            B=B,
-            Q=Q,
-            lower=lower,
-            upper=upper,
-            Sigma=Sigma,
-            objective=settings.objective,
-            mode=settings.mode,
-            epsilon=materiality_floor(settings.lot_notional, Sigma),
-        )
-        start = np.array([state.multiples.get(beta.beta_id, 0) for beta in market.betas], dtype=np.int64)
-        packing = pack_incrementally(problem, start, settings.max_packing_nodes, self._deadline())
-        state.multiples = {
-            beta.beta_id: int(multiple)
-            for beta, multiple in zip(market.betas, packing.multiples, strict=True)
-            if multiple
-        }
-        return packing
+        ids = [beta.beta_id for beta in market.betas]
+        start = np.array([[state.multiples.get(each, 0) for each in ids] for state in states], dtype=np.int64)
+        # Shared in equal parts and not by what others leave, so that a book's result depends on their number alone.
+        max_nodes = max(1, min(settings.max_packing_nodes, settings.max_timestep_nodes // len(states)))
+        with self._timed("pack"):
+            try:
+                packings = self._latest.of(market).packer.pack(
+                    Q, start, max_nodes, self._deadline, settings.threads, self._spread
+                )
+            except SolverError as exc:
+                return [exc] * len(states)
+        for state, packing in zip(states, packings, strict=True):
+            if isinstance(packing, Packing):
+                state.multiples = {
+                    each: lots for each, lots in zip(ids, packing.multiples.tolist(), strict=True) if lots
+                }
+        return packings
 
     def _residual_exposure(
         self,
@@ -159,15 +185,15 @@ class BookSolver:
         Q: FloatArray,
         packing: Packing,
     ) -> ResidualExposure:
-        assert market.Sigma is not None  # solve() answered that case
-        universe, settings, Sigma = self._config.universe, self._config.solver, market.Sigma
-        volatility = np.sqrt(np.diag(Sigma))
+        universe, settings = self._config.universe, self._config.solver
+        model = self._latest.of(market)
         packed = Q - packing.residual
-        netted_variance = variance_of(Q, Sigma)
+        netted_variance = variance_of(Q, model.Sigma)
+        packed_variance = variance_of(packed, model.Sigma)
         # q'Σq + p'Σp is Q'ΣQ less 2 q'Σp. Where that last term is a credit, an offset between what is packed and
         # what is left would count that no β justifies; where it is a charge, both lean the same way, and it stays.
-        apart_variance = variance_of(packing.residual, Sigma) + variance_of(packed, Sigma)
-        unhedged_risk = float(np.sqrt(max(netted_variance, apart_variance)))
+        apart_variance = variance_of(packing.residual, model.Sigma) + packed_variance
+        unhedged_risk = math.sqrt(max(netted_variance, apart_variance))
         return ResidualExposure(
             id=result_id,
             book=book.name,
@@ -181,14 +207,16 @@ class BookSolver:
             numeraire=universe.numeraire,
             limit=book.limit,
             positions=tuple(
-                AssetExposure(asset=asset, exposure=float(exposure), residual=float(residual))
-                for asset, exposure, residual in zip(universe.assets, Q, packing.residual, strict=True)
+                AssetExposure(asset=asset, exposure=exposure, residual=residual)
+                for asset, exposure, residual in zip(
+                    universe.assets, Q.tolist(), packing.residual.tolist(), strict=True
+                )
                 if exposure or residual
             ),
-            packed=self._packed(market, packing.multiples, Sigma),
-            standalone_risk=float(np.abs(Q) @ volatility),
-            netted_risk=float(np.sqrt(netted_variance)),
-            basis_risk=float(np.sqrt(variance_of(packed, Sigma))),
+            packed=self._packed(model, packing.multiples),
+            standalone_risk=float(np.abs(Q) @ model.volatility),
+            netted_risk=math.sqrt(netted_variance),
+            basis_risk=math.sqrt(packed_variance),
             unhedged_risk=unhedged_risk,
             limit_share=unhedged_risk / book.limit,
             objective_name=settings.objective,
@@ -197,30 +225,30 @@ class BookSolver:
             lower_bound=packing.lower_bound,
             gap=packing.gap,
             proven=packing.proven,
+            second_best=packing.second_best,
             effort_nodes=packing.effort_nodes,
             stopped_by_clock=packing.stopped_by_clock,
         )
 
-    def _packed(self, market: Market, multiples: IntArray, Sigma: FloatArray) -> tuple[PackedBeta, ...]:
+    def _packed(self, model: PreparedModel, multiples: IntArray) -> tuple[PackedBeta, ...]:
         lot_notional = self._config.solver.lot_notional
-        assets = self._config.universe.assets
         return tuple(
             PackedBeta(
                 beta_id=beta.beta_id,
-                weights={
-                    asset: float(weight) for asset, weight in zip(assets, beta.vector.weights, strict=True) if weight
-                },
-                multiples=int(multiple),
+                weights=weights,
+                multiples=lots,
                 lot_notional=lot_notional,
                 basis_ratio=beta.vector.basis_ratio,
-                basis_risk=float(np.sqrt(variance_of(beta.vector.weights * (lot_notional * int(multiple)), Sigma))),
+                basis_risk=abs(lots) * risk,
                 version=beta.version,
                 evidence=beta.vector.evidence,
                 basis_ratio_upper=finite_or_none(beta.vector.basis_ratio_upper),
                 p_value=beta.vector.p_value,
             )
-            for beta, multiple in zip(market.betas, multiples, strict=True)
-            if multiple
+            for beta, weights, risk, lots in zip(
+                model.betas, model.weights, model.lot_risk.tolist(), multiples.tolist(), strict=True
+            )
+            if lots
         )
 
     def _suggest(
@@ -254,7 +282,8 @@ class BookSolver:
             risk_resolution=RISK_RESOLUTION,
         )
         with self._timed("hedge"):
-            answer = hedge(problem, settings.max_hedge_nodes, self._deadline())
+            deadline = self._deadline
+            answer = hedge(problem, settings.max_hedge_nodes, deadline() if deadline else None)
         if answer.status == "none-needed":  # with target_share 1, and over the limit by rounding alone
             return self._withdrawn(book, state, market, residual)
         lots = np.zeros(m, dtype=np.int64)
@@ -330,12 +359,18 @@ class BookSolver:
             if count
         )
 
-    def _deadline(self) -> Callable[[], bool] | None:
+    @property
+    def _deadline(self) -> Callable[[], Callable[[], bool]] | None:
+        """Starts the time of one solve, and gives what says when it is over; None without a clock."""
         if self._clock is None:
             return None
         clock = self._clock
-        stop_at_ns = clock.monotonic_ns() + round(self._config.solver.deadline_ms * 1e6)
-        return lambda: clock.monotonic_ns() >= stop_at_ns
+
+        def begin() -> Callable[[], bool]:
+            stop_at_ns = clock.monotonic_ns() + round(self._config.solver.deadline_ms * 1e6)
+            return lambda: clock.monotonic_ns() >= stop_at_ns
+
+        return begin
 
 
 def variance_of(q: FloatArray, Sigma: FloatArray) -> float:

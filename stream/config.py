@@ -133,15 +133,18 @@ class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     β vectors are packed in lots of `lot_notional` on their leading leg. Effort is counted in nodes, so that the
     result does not depend on the machine's speed; `deadline_ms` only stops a solve that takes too long, and its
-    result says so.
+    result says so. The books of one timestep share `max_timestep_nodes` in equal parts, each at most
+    `max_packing_nodes`. `threads` pack them; no result depends on it.
     """
 
     lot_notional: float
     objective: Literal["volume", "variance", "determinant"] = "volume"
     mode: Literal["inside", "free"] = "inside"
     max_packing_nodes: int = 20_000
+    max_timestep_nodes: int = 250_000
     max_hedge_nodes: int = 1_000
     deadline_ms: float = 50.0
+    threads: int = 2
 
 
 class SnapshotConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -212,8 +215,10 @@ def check_config(config: Config) -> None:
     solver = config.solver
     _positive("solver.lot_notional", solver.lot_notional)
     _positive("solver.max_packing_nodes", solver.max_packing_nodes)
+    _positive("solver.max_timestep_nodes", solver.max_timestep_nodes)
     _positive("solver.max_hedge_nodes", solver.max_hedge_nodes)
     _positive("solver.deadline_ms", solver.deadline_ms)
+    _positive("solver.threads", solver.threads)
     _positive("snapshot.every_s", config.snapshot.every_s)
     _at_least("topics.replication", config.topics.replication, 1)
     if not 0 <= config.metrics.port <= 65535:

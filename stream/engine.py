@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ModelBeta, ResidualExposure
+from solver.packing.books import Spread
 from stream.alerts import Condition, Moment, update_alert
 from stream.books import BookSolver, BookState, SolveStage, Trigger, finite_or_none
 from stream.clock import Clock
@@ -46,10 +47,11 @@ class Engine:
         config: Config,
         clock: Clock | None = None,
         timed: Callable[[SolveStage], AbstractContextManager[object]] = lambda stage: nullcontext(),
+        spread: Spread = map,
     ) -> None:
         self._config = config
         self._market = MarketModel(config)
-        self._solver = BookSolver(config, clock, timed)
+        self._solver = BookSolver(config, clock, timed, spread)
         self._books = {book.name: book for book in config.books}
 
     def new_state(self) -> EngineState:
@@ -91,10 +93,8 @@ class Engine:
         outputs += self._price_alerts(state, market, newly_unpriced, moment)
         outputs += self._relationship_alerts(state, market, packed_in, moment)
         trigger = Trigger("timestep", timestep.end_ns, str(timestep.index))
-        for book in self._config.books:
-            if state.books[book.name].has_positions:
-                outputs += self._solve(state, book, market, trigger)
-        return outputs
+        known = [book for book in self._config.books if state.books[book.name].has_positions]
+        return outputs + self._solve(state, known, market, trigger)
 
     def _position(self, state: EngineState, position: PositionLevel) -> list[Output]:
         book_state = state.books[position.book]
@@ -112,18 +112,25 @@ class Engine:
         silent = f"feed-silent:{self._config.universe.name}" in state.alerts
         # A position without a time of its own says nothing of how old the prices are, but the silence does.
         market = self._market.at(state.latest, LATEST_NS if silent and not position.dated else event_time_ns)
-        return self._solve(state, self._books[position.book], market, trigger)
+        return self._solve(state, [self._books[position.book]], market, trigger)
 
-    def _solve(self, state: EngineState, book: BookConfig, market: Market, trigger: Trigger) -> list[Output]:
-        result = self._solver.solve(book, state.books[book.name], market, trigger)
-        outputs: list[Output] = [result.residual]
-        if result.suggestion is not None:
-            outputs.append(result.suggestion)
+    def _solve(self, state: EngineState, books: list[BookConfig], market: Market, trigger: Trigger) -> list[Output]:
         moment = Moment(trigger.event_time_ns, market.timestep, trigger.source)
         warming_up = market.observations < self._config.covariance.min_observations
-        conditions = (_limit_condition(book, result.residual), _unsolved_condition(book, result.residual, warming_up))
-        alerts = (update_alert(state.alerts, condition, moment) for condition in conditions)
-        return [*outputs, *(alert for alert in alerts if alert)]
+        results = self._solver.solve([(book, state.books[book.name]) for book in books], market, trigger)
+        outputs: list[Output] = []
+        for book, result in zip(books, results, strict=True):
+            outputs.append(result.residual)
+            if result.suggestion is not None:
+                outputs.append(result.suggestion)
+            for condition in (
+                _limit_condition(book, result.residual),
+                _unsolved_condition(book, result.residual, warming_up),
+            ):
+                alert = update_alert(state.alerts, condition, moment)
+                if alert:
+                    outputs.append(alert)
+        return outputs
 
     def _unpriced_assets(self, market: Market) -> set[str]:
         assets = self._config.universe.assets

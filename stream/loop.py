@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from schemas.topics import TOPICS
+from solver.packing.books import Spread
 from stream.clock import Clock
 from stream.config import Config
 from stream.decode import Decoder
@@ -54,6 +55,7 @@ class Worker:
         clock: Clock,
         metrics: Metrics,
         deadlines: bool = True,
+        spread: Spread = map,
     ) -> None:
         names = topic_names(config)
         self._config = config
@@ -64,7 +66,7 @@ class Worker:
         self._decoder = Decoder(config, names["ticks"], names["positions"])
         self._encoder = Encoder(config.topics.prefix, f"/betapack/{config.universe.name}")
         self._timesteps = Timesteps(config.universe, len(config.instruments))
-        self._engine = Engine(config, clock if deadlines else None, metrics.time_solve)
+        self._engine = Engine(config, clock if deadlines else None, metrics.time_solve, spread)
         self._merge = Merge(inputs.partitions(), MERGE_CAPACITY)
         self._paused: set[TopicPartition] = set()
         self.state = recover(config, self._engine, inputs, states)

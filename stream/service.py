@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 from schemas.topics import TOPICS
@@ -32,8 +33,11 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
             closing(KafkaReader(config.kafka, [names["ticks"], names["positions"]])) as inputs,
             closing(KafkaReader(config.kafka, [names["state"]])) as states,
             closing(KafkaWriter(config.kafka)) as writer,
+            ThreadPoolExecutor(config.solver.threads, "pack") as pool,
         ):
-            worker = Worker(config, inputs, writer, None if rebuild else states, SystemClock(), metrics)
+            worker = Worker(
+                config, inputs, writer, None if rebuild else states, SystemClock(), metrics, spread=pool.map
+            )
             states.close()
             log_event("running")
             worker.run(stop)

@@ -361,7 +361,7 @@ def lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode, chains: bool = False) -
     Parameters
     ----------
     B : (n, K) exposure per lot of each item, numeraire.
-    Q : (n,) held exposure, numeraire.
+    Q : (n,) held exposure, numeraire; or (books, n), and the bounds are (books, K).
     mode : "inside" or "free".
     chains : for `inside`, whether items may pass on to one another.
 
@@ -377,15 +377,17 @@ def lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode, chains: bool = False) -
         raise IllPosed(f"B must have a non-zero leg in every item, got only zeros in column {column}")
     if mode == "free" or chains:
         largest_leg = np.max(np.abs(B), axis=0, initial=0.0)
-        lots = np.ceil(float(np.sum(np.abs(Q))) / largest_leg) * (1 if mode == "inside" else 2)
+        held = np.sum(np.abs(Q), axis=-1)[..., None]
+        lots = np.ceil(held / largest_leg) * (1 if mode == "inside" else 2)
         upper = np.minimum(lots, LARGEST_MULTIPLE).astype(np.int64)
         return -upper, upper
     # How many lots of each item every asset holds, negative where the book holds the other side; as far as `fits` goes.
-    held = np.divide(Q[:, None], B, out=np.full(B.shape, np.nan), where=touched)
+    held = np.divide(Q[..., None], B, out=np.full((*Q.shape, B.shape[1]), np.nan), where=touched)
     slack = LEG_TOLERANCE * np.max(np.abs(B), axis=1, initial=0.0)
     room = np.divide(slack[:, None], np.abs(B), out=np.zeros(B.shape), where=touched)
-    least = np.nanmin(held + room, axis=0, initial=LARGEST_MULTIPLE)
-    most = np.nanmax(held - room, axis=0, initial=-LARGEST_MULTIPLE)
+    # `fmin` and `fmax` leave out the NaN of the assets that an item does not touch.
+    least = np.fmin.reduce(held + room, axis=-2, initial=LARGEST_MULTIPLE)
+    most = np.fmax.reduce(held - room, axis=-2, initial=-LARGEST_MULTIPLE)
     return np.minimum(np.ceil(most), 0.0).astype(np.int64), np.maximum(np.floor(least), 0.0).astype(np.int64)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +17,6 @@ from solver.packing.problem import (
     Packing,
     PackingArrays,
     PackingProblem,
-    copy_multiples,
-    evaluate,
     finish,
 )
 from solver.packing.repair import repair
@@ -67,6 +63,26 @@ class State(NamedTuple):
     progress: IntArray  # (4,) of `descend_volume`
     nodes: Nodes
     tally: IntArray  # (2,) nodes spent, what is next
+
+
+class Books(NamedTuple):
+    """Positions over the same items, a row each."""
+
+    Q: FloatArray  # (books, n)
+    lower: IntArray  # (books, K)
+    upper: IntArray  # (books, K)
+    start: IntArray  # (books, K)
+
+
+class Found(NamedTuple):
+    """What `solve` found, a row a book; `ended` False where `until` cut it short of `max_nodes`."""
+
+    multiples: IntArray  # (books, K)
+    lower_bound: FloatArray  # (books,)
+    second_best: FloatArray  # (books,), infinite without one
+    proven: BoolArray  # (books,)
+    ended: BoolArray  # (books,)
+    effort_nodes: IntArray  # (books,)
 
 
 @compiled
@@ -137,20 +153,68 @@ def conclude(state: State, prove: bool, multiples: IntArray) -> tuple[float, boo
 def solve(
     volume: VolumeArrays,
     arrays: PackingArrays,
-    start: IntArray,
+    books: Books,
     enough: float,
     prove: bool,
     until: int,
     max_nodes: int,
-    multiples: IntArray,
-) -> tuple[bool, float, bool, float, int]:
-    """All of it in one call, as far as `until`: whether it came to its end, what `conclude` returns, nodes spent."""
-    state = begin(volume, arrays, start, max_nodes if prove else 0)
-    while state.tally[1] != DONE and state.tally[0] < until:
-        advance(state, enough, prove, until, max_nodes)
-    bound, proven, second = conclude(state, prove, multiples)
-    ended = state.tally[1] == DONE or state.tally[0] >= max_nodes
-    return ended, bound, proven, second, max(state.tally[0], 1)
+    found: Found,
+) -> None:
+    """All of it for one book after another, each as far as `until`; rows of `found` are filled in.
+
+    Position and bounds of `arrays` are not read, its room to work in is used.
+    """
+    for book in range(books.Q.shape[0]):
+        at_book = PackingArrays(
+            items=arrays.items,
+            position=books.Q[book],
+            lower=books.lower[book],
+            upper=books.upper[book],
+            cost=arrays.cost,
+            covariance=arrays.covariance,
+            leg_tolerance=arrays.leg_tolerance,
+            inside=arrays.inside,
+            objective_code=arrays.objective_code,
+            epsilon=arrays.epsilon,
+            determinant_of_sigma=arrays.determinant_of_sigma,
+            residual=arrays.residual,
+            factor=arrays.factor,
+        )
+        state = begin(volume, at_book, books.start[book], max_nodes if prove else 0)
+        while state.tally[1] != DONE and state.tally[0] < until:
+            advance(state, enough, prove, until, max_nodes)
+        bound, proven, second = conclude(state, prove, found.multiples[book])
+        found.lower_bound[book] = bound
+        found.proven[book] = proven
+        found.second_best[book] = second
+        found.effort_nodes[book] = max(state.tally[0], 1)
+        found.ended[book] = state.tally[1] == DONE or state.tally[0] >= max_nodes
+
+
+def nothing_found(books: int, items: int) -> Found:
+    """Rows for `solve` to fill in; none has ended."""
+    return Found(
+        multiples=np.zeros((books, items), dtype=np.int64),
+        lower_bound=np.zeros(books),
+        second_best=np.zeros(books),
+        proven=np.zeros(books, dtype=np.bool_),
+        ended=np.zeros(books, dtype=np.bool_),
+        effort_nodes=np.zeros(books, dtype=np.int64),
+    )
+
+
+def packing_found(problem: PackingProblem, found: Found, book: int, stopped: bool = False) -> Packing:
+    """The checked result in row `book`, whose problem it is."""
+    second_best = float(found.second_best[book])
+    return finish(
+        problem,
+        found.multiples[book],
+        lower_bound=float(found.lower_bound[book]),
+        proven=bool(found.proven[book]),
+        effort_nodes=int(found.effort_nodes[book]),
+        stopped_by_clock=stopped,
+        second_best=second_best if np.isfinite(second_best) else None,
+    )
 
 
 def pack_volume(
@@ -170,35 +234,42 @@ def pack_volume(
 
     The arguments are checked there. With costs a result would still be feasible and its bound hold, but be poor.
     """
-    arrays = problem.arrays
-    multiples = np.empty_like(problem.lower)
+    found = nothing_found(1, len(start))
+    books = Books(problem.Q[None, :], problem.lower[None, :], problem.upper[None, :], start[None, :])
     until = max_nodes if should_stop is None else min(FIRST_NODES, max_nodes)
-    ended, bound, proven, second, nodes = solve(volume, arrays, start, enough, prove, until, max_nodes, multiples)
+    solve(volume, problem.arrays, books, enough, prove, until, max_nodes, found)
+    if found.ended[0] or should_stop is None:
+        return packing_found(problem, found, 0)
+    # Once more from the beginning, the same way: what it takes to interrupt costs more than most solves.
+    return pack_with_clock(problem, volume, start, max_nodes, should_stop, enough, prove)
+
+
+def pack_with_clock(
+    problem: PackingProblem,
+    volume: VolumeArrays,
+    start: IntArray,
+    max_nodes: int,
+    should_stop: Callable[[], bool],
+    enough: float,
+    prove: bool = True,
+) -> Packing:
+    """`pack_volume` in steps, with a look at the clock before each from FIRST_NODES on: up to there it was in time."""
+    state = begin(volume, problem.arrays, start, max_nodes if prove else 0)
+    nodes = 0
     stopped = False
-    if not ended:
-        # Once more from the beginning, the same way: what it takes to interrupt costs more than most solves.
-        state = begin(volume, arrays, start, max_nodes)
-        nodes = 0
-        while state.tally[1] != DONE and nodes < max_nodes and not stopped:
-            # Up to here it came within time.
-            stopped = nodes >= FIRST_NODES and should_stop is not None and should_stop()
-            if not stopped:
-                advance(state, enough, prove, min(max(nodes + BATCH_NODES, FIRST_NODES), max_nodes), max_nodes)
-                nodes = state.tally[0]
-        bound, proven, second = conclude(state, prove, multiples)
-    return finish(
-        problem,
-        multiples,
-        lower_bound=float(bound),
-        proven=bool(proven),
-        effort_nodes=max(int(nodes), 1),
-        stopped_by_clock=stopped,
-        second_best=float(second) if np.isfinite(second) else None,
-    )
+    while state.tally[1] != DONE and nodes < max_nodes and not stopped:
+        stopped = nodes >= FIRST_NODES and should_stop()
+        if not stopped:
+            advance(state, enough, prove, min(max(nodes + BATCH_NODES, FIRST_NODES), max_nodes), max_nodes)
+            nodes = int(state.tally[0])
+    found = nothing_found(1, len(start))
+    found.lower_bound[0], found.proven[0], found.second_best[0] = conclude(state, prove, found.multiples[0])
+    found.effort_nodes[0] = max(nodes, 1)
+    return packing_found(problem, found, 0, stopped)
 
 
 class LivePacker:
-    """`volume` packings of books over the same items and covariance, for one book after another or step after step.
+    """`volume` packings over the same items and covariance, step after step; of many books see `BookPacker`.
 
     What depends on items and covariance alone is kept: the checks of both, scaled items, who shares an asset with whom.
     Nothing that a solve found is kept. P is rebuilt for each (see `solve`), so a packing depends on the arguments and
@@ -258,132 +329,3 @@ class LivePacker:
             raise IllPosed(f"start must be integers of shape {problem.lower.shape}, got {start.dtype} {start.shape}")
         start = np.ascontiguousarray(start, dtype=np.int64)
         return pack_volume(problem, self._volume, start, max_nodes, should_stop, enough, prove)
-
-    def pack_books(
-        self,
-        Q: FloatArray,
-        lower: IntArray,
-        upper: IntArray,
-        start: IntArray,
-        max_nodes: int,
-        threads: int = 1,
-        spread: Callable[[Callable[[slice], None], list[slice]], Iterable[None]] = map,
-    ) -> BookPackings:
-        """Pack many books at once, each as `pack` does.
-
-        Parameters
-        ----------
-        Q : (books, n) held exposures, numeraire.
-        lower, upper, start : (books, K) integers.
-        max_nodes : >= 1, for each book.
-        threads : >= 1, shares that the books are cut into.
-        spread : runs the shares; the `map` of a thread pool does it at the same time, as the kernel releases the
-            interpreter's lock. The result depends on neither.
-
-        Raises
-        ------
-        IllPosed : shapes that do not fit, bounds without zero between them, anything not finite.
-        """
-        Q = np.ascontiguousarray(Q, dtype=np.float64)
-        bounds = [np.ascontiguousarray(one, dtype=np.int64) for one in (lower, upper, start)]
-        books, items = Q.shape[0], self._problem.B.shape[1]
-        if Q.ndim != 2 or Q.shape[1] != len(self._problem.Q) or not np.isfinite(Q).all():
-            raise IllPosed(f"Q must be finite of shape (books, {len(self._problem.Q)}), got {Q.shape}")
-        for name, one in zip(("lower", "upper", "start"), bounds, strict=True):
-            if one.shape != (books, items):
-                raise IllPosed(f"{name} must have shape {(books, items)}, got {one.shape}")
-        if (bounds[0] > 0).any() or (bounds[1] < 0).any():
-            raise IllPosed("lower <= 0 <= upper must hold for every book and item")
-        result = BookPackings(
-            multiples=np.zeros((books, items), dtype=np.int64),
-            residual=np.zeros_like(Q),
-            objective=np.zeros(books),
-            lower_bound=np.zeros(books),
-            proven=np.zeros(books, dtype=np.bool_),
-            effort_nodes=np.zeros(books, dtype=np.int64),
-        )
-        edges = [books * t // threads for t in range(threads + 1)]
-        shares = [slice(first, last) for first, last in pairwise(edges) if first < last]
-
-        def pack(share: slice) -> None:
-            # Every thread needs its own room to work in.
-            n = len(self._problem.Q)
-            arrays = self._problem.arrays._replace(
-                position=np.empty(n),
-                lower=np.empty(items, dtype=np.int64),
-                upper=np.empty(items, dtype=np.int64),
-                residual=np.empty(n),
-                factor=np.empty((n, n)),
-            )
-            pack_share(
-                self._volume,
-                arrays,
-                Q[share],
-                bounds[0][share],
-                bounds[1][share],
-                bounds[2][share],
-                max_nodes,
-                result.multiples[share],
-                result.residual[share],
-                result.objective[share],
-                result.lower_bound[share],
-                result.proven[share],
-                result.effort_nodes[share],
-            )
-
-        # Read to the end, so that what a share raises is raised here.
-        list(spread(pack, shares))
-        return result
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class BookPackings:
-    """Packings of many books, one row each; see `Packing`.
-
-    Attributes
-    ----------
-    multiples : (books, K) whole lots, feasible.
-    residual : (books, n) numeraire.
-    objective, lower_bound : (books,) the volume reached and one that no packing beats.
-    proven : (books,)
-    effort_nodes : (books,).
-    """
-
-    multiples: IntArray
-    residual: FloatArray
-    objective: FloatArray
-    lower_bound: FloatArray
-    proven: BoolArray
-    effort_nodes: IntArray
-
-
-@compiled
-def pack_share(
-    volume: VolumeArrays,
-    arrays: PackingArrays,
-    Q: FloatArray,
-    lower: IntArray,
-    upper: IntArray,
-    start: IntArray,
-    max_nodes: int,
-    multiples: IntArray,
-    residual: FloatArray,
-    objective: FloatArray,
-    lower_bound: FloatArray,
-    proven: BoolArray,
-    effort_nodes: IntArray,
-) -> None:
-    """`solve` one book after another; rows of the results are filled in."""
-    for book in range(Q.shape[0]):
-        for i in range(Q.shape[1]):
-            arrays.position[i] = Q[book, i]
-        copy_multiples(lower[book], arrays.lower)
-        copy_multiples(upper[book], arrays.upper)
-        _, bound, done, _, nodes = solve(volume, arrays, start[book], 0.0, True, max_nodes, max_nodes, multiples[book])
-        _, value, _ = evaluate(arrays, multiples[book])
-        for i in range(Q.shape[1]):
-            residual[book, i] = arrays.residual[i]
-        objective[book] = value
-        lower_bound[book] = value if done else min(bound, value)
-        proven[book] = done
-        effort_nodes[book] = nodes

@@ -38,7 +38,7 @@ class Metrics:
         self._idle = self._gauge("partitions_idle_count", "Partitions of ticks too far behind to be waited for.")
         self._watermark = self._gauge("watermark_seconds", "Event time up to which timesteps have closed.")
         self._step = self._histogram("step_seconds", "Engine time of one event.", "event")
-        self._solve = self._histogram("solve_seconds", "Time of one stage of a book's solve.", "stage")
+        self._solve = self._histogram("solve_seconds", "Packing of all books of an event, hedge of one.", "stage")
         self._commit = self._histogram("commit_seconds", "Time to flush outputs and commit input offsets.")
         self._turnaround = self._histogram(
             "turnaround_seconds", "From a record's arrival in the process to the acknowledgement of what it caused."
@@ -50,6 +50,11 @@ class Metrics:
         self._packed = self._gauge("packed_lots_count", "Lots of β packed out of a book.", "book")
         self._solves = self._counter("packing_solves", "Packings published.", "book")
         self._proven = self._counter("packing_solves_proven", "Packings published with a proof of optimality.", "book")
+        self._gap = self._gauge(
+            "packing_gap_ratio",
+            "Distance of a packing to its bound over its objective, 0 when proven; NaN while unknown.",
+            "book",
+        )
         self._unsolved = self._counter("books_unknown", "Residual exposures without figures.", "book", "status")
         self._clock_stops = self._counter(
             "solves_stopped_by_clock", "Packings and hedges that the deadline cut short.", "book"
@@ -84,6 +89,7 @@ class Metrics:
         for book in books:
             self._residual_risk.labels(book).set(float("nan"))
             self._limit_share.labels(book).set(float("nan"))
+            self._gap.labels(book).set(float("nan"))
             self._solves.labels(book)
             self._proven.labels(book)
         for alert_key in alerts:
@@ -144,6 +150,7 @@ class Metrics:
         risk, share = message.unhedged_risk, message.limit_share
         self._residual_risk.labels(message.book).set(unknown if risk is None else risk)
         self._limit_share.labels(message.book).set(unknown if share is None else share)
+        self._gap.labels(message.book).set(_gap_share(message))
         if message.status != "ok":
             self._unsolved.labels(message.book, message.status).inc()
             return
@@ -162,3 +169,10 @@ class Metrics:
 
     def _histogram(self, name: str, help_text: str, *labels: str) -> Histogram:
         return Histogram(f"betapack_{name}", help_text, labels, registry=self.registry, buckets=SECONDS_BUCKETS)
+
+
+def _gap_share(message: ResidualExposure) -> float:
+    """Share of the objective that a better packing could save at most."""
+    if message.status != "ok":
+        return float("nan")
+    return message.gap / message.objective if message.gap and message.objective else 0.0

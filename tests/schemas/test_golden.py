@@ -147,6 +147,7 @@ SAMPLES: tuple[Struct, ...] = (
         lower_bound=4.48493317080654,
         gap=0.0,
         proven=True,
+        second_best=4.61027735490112,
         effort_nodes=23,
         stopped_by_clock=False,
         trigger_source="28407421",

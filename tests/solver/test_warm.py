@@ -21,8 +21,7 @@ from numba.core.dispatcher import Dispatcher
 
 from solver.hedge import HedgeProblem, hedge
 from solver.objective import materiality_floor
-from solver.packing.incremental import pack_incrementally
-from solver.packing.problem import PackingProblem, lot_bounds
+from solver.packing.books import BookPacker
 from solver.warm import warm_kernels
 
 def specialisations():
@@ -40,18 +39,15 @@ for mode in ("inside", "free"):
         B = np.zeros((n, K))
         for k in range(K):
             B[chance.choice(n, 3, replace=False), k] = lot * np.array([1.0, -0.7, 0.4])
-        Q = 30.0 * lot * chance.normal(size=n)
-        lower, upper = lot_bounds(B, Q, mode, chains=True)
-        problem = PackingProblem(
-            B=B, Q=Q, lower=lower, upper=upper, Sigma=Sigma, objective=objective, mode=mode,
-            epsilon=materiality_floor(lot, Sigma),
-        )
-        packing = pack_incrementally(problem, max_nodes=20_000)
-        pack_incrementally(problem, packing.multiples + 3, 5_000, lambda: False)
+        Q = 30.0 * lot * chance.normal(size=(4, n))
+        packer = BookPacker(B, Sigma, objective, mode, materiality_floor(lot, Sigma))
+        packings = packer.pack(Q, np.zeros((4, K), dtype=np.int64), 20_000)
+        start = np.array([packing.multiples for packing in packings])
+        packer.pack(Q, start + 3, 5_000, lambda: lambda: False)
 bound = np.full(n, 20)
 hedge(HedgeProblem(
-    q=Q, A=1e6 * np.eye(n), cost_per_lot=np.ones(n), lower=-bound, upper=bound, Sigma=Sigma, basis_variance=1.0,
-    target=0.3 * float(np.sqrt(Q @ Sigma @ Q)),
+    q=Q[0], A=1e6 * np.eye(n), cost_per_lot=np.ones(n), lower=-bound, upper=bound, Sigma=Sigma, basis_variance=1.0,
+    target=0.3 * float(np.sqrt(Q[0] @ Sigma @ Q[0])),
 ))
 print(*sorted(name for name, _ in specialisations() - before))
 """

@@ -311,6 +311,16 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
         ),
         (
             "lot_notional = 1_000_000.0",
+            "lot_notional = 1.0\nmax_timestep_nodes = 0",
+            "solver.max_timestep_nodes must be > 0, got 0",
+        ),
+        (
+            "lot_notional = 1_000_000.0",
+            "lot_notional = 1.0\nthreads = 0",
+            "solver.threads must be > 0, got 0",
+        ),
+        (
+            "lot_notional = 1_000_000.0",
             "lot_notional = 1.0\nmax_hedge_nodes = 0",
             "solver.max_hedge_nodes must be > 0, got 0",
         ),

@@ -27,13 +27,11 @@ from schemas.outbound import (
     ResidualExposure,
 )
 from schemas.wire import JSON, encode
-from solver.errors import IllPosed
 from solver.reversion.basis_bound import resampling_weights
 from solver.reversion.live import LiveBeta
 from solver.reversion.vector import BetaVector
 from solver.reversion.watch import BASIS, Detector
-from stream import books
-from stream.books import BookSolver, BookState, Trigger
+from stream.books import BookResult, BookSolver, BookState, Trigger
 from stream.config import BookConfig, Config
 from stream.decode import Decoder
 from stream.encode import Encoder
@@ -276,7 +274,7 @@ class PlainDesk:
             return
         Sigma = self.Sigma
         Q = book.quantities * np.nan_to_num(self.prices)
-        omega, residual, objective, before = self.pack(Q)
+        omega, residual, objective, before, runner_up = self.pack(Q)
         basis_variance = max((Q - residual) @ Sigma @ (Q - residual), 0.0)
         netted_variance = Q @ Sigma @ Q
         unhedged = math.sqrt(max(netted_variance, residual @ Sigma @ residual + basis_variance))
@@ -318,6 +316,7 @@ class PlainDesk:
             lower_bound=objective,
             gap=0.0,
             proven=True,
+            second_best=runner_up,
             **common,
         )
         if unhedged > limit:
@@ -349,8 +348,11 @@ class PlainDesk:
     def dense(self, beta: ModelBeta) -> np.ndarray:
         return np.array([beta.weights.get(asset, 0.0) for asset in ASSETS])
 
-    def pack(self, Q: np.ndarray) -> tuple[tuple[int, ...], np.ndarray, float, float]:
-        """Of all multiples that keep each leg inside its position the least log det(I + DΣD / ε²), then fewest lots."""
+    def pack(self, Q: np.ndarray) -> tuple[tuple[int, ...], np.ndarray, float, float, float | None]:
+        """Of all multiples that keep each leg inside its position the least log det(I + DΣD / ε²), then fewest lots.
+
+        Also the volume of its residual, of Q, and of the next best.
+        """
         epsilon = LOT * math.sqrt(np.trace(self.Sigma) / 3)
 
         def volume(q: np.ndarray) -> float:
@@ -359,18 +361,16 @@ class PlainDesk:
         B = np.array([self.dense(beta) * LOT for beta in self.betas]).reshape(-1, 3).T
         most = math.ceil(np.abs(Q).sum() / LOT) + 1
         low, high = np.minimum(Q, 0.0), np.maximum(Q, 0.0)
-        best: tuple[float, int, tuple[int, ...]] | None = None
+        candidates: list[tuple[float, int, tuple[int, ...]]] = []
         for omega in product(range(-most, most + 1), repeat=len(self.betas)):
             packed = B @ np.array(omega, dtype=float) if omega else np.zeros(3)
             # A tenth of a cent: multiples of weights and lots are exact to far less.
             if (packed < low - 1e-3).any() or (packed > high + 1e-3).any():
                 continue
-            candidate = (volume(Q - packed), sum(map(abs, omega)), omega)
-            if best is None or candidate < best:
-                best = candidate
-        assert best is not None
+            candidates.append((volume(Q - packed), sum(map(abs, omega)), omega))
+        best, *others = sorted(candidates)
         packed = B @ np.array(best[2], dtype=float) if best[2] else np.zeros(3)
-        return best[2], Q - packed, best[0], volume(Q)
+        return best[2], Q - packed, best[0], volume(Q), others[0][0] if others else None
 
     def suggestion(
         self,
@@ -468,6 +468,18 @@ class PlainDesk:
         ]
 
 
+def assert_some_other(published: object, expected: object, where: str) -> None:
+    """The next best that a search came across: no better than the next best of all, no worse than nothing packed."""
+    assert isinstance(published, ResidualExposure)
+    assert isinstance(expected, ResidualExposure)
+    if published.second_best is None:
+        assert not expected.packed, where
+    else:
+        assert expected.second_best is not None, where
+        assert published.second_best >= expected.second_best * (1 - 1e-9), where
+        assert not expected.packed or published.second_best <= expected.objective_before * (1 + 1e-9), where
+
+
 def assert_same(published: object, expected: object, where: str) -> None:
     """Equal, numbers to 1e-8: sums that run in another order, and a square root of what they leave."""
     if isinstance(expected, float):
@@ -476,7 +488,9 @@ def assert_same(published: object, expected: object, where: str) -> None:
     elif isinstance(expected, msgspec.Struct):
         assert type(published) is type(expected), where
         for name in expected.__struct_fields__:
-            if name not in ("effort_nodes", "reason"):
+            if name == "second_best":
+                assert_some_other(published, expected, where)
+            elif name not in ("effort_nodes", "reason"):
                 assert_same(getattr(published, name), getattr(expected, name), f"{where}.{name}")
     elif isinstance(expected, dict):
         assert isinstance(published, dict)
@@ -630,6 +644,12 @@ def made_market(config: Config, betas: dict[str, tuple[float, ...]], timestep: i
     )
 
 
+def solve(solver: BookSolver, book: BookConfig, state: BookState, market: Market) -> BookResult:
+    """One book at the close of a timestep."""
+    (result,) = solver.solve([(book, state)], market, Trigger("timestep", 1, "1"))
+    return result
+
+
 def test_the_articles_example(desk: Config) -> None:
     """β = (1, 0, -1) in a book of +10, -7 and +2 lots: seven lots are packed, +3, 0 and +2 stay.
 
@@ -672,7 +692,7 @@ def test_a_packing_stays_inside_the_position(desk: Config) -> None:
     solver = BookSolver(desk)
     state = BookState(quantities=np.array([10.0, 7.0, 0.0]) * LOT)
     market = made_market(desk, {"sparse:EUR/CHF": (1.0, -1.0, 0.0)})
-    residual = solver.solve(desk.books[0], state, market, Trigger("timestep", 1, "1")).residual
+    residual = solve(solver, desk.books[0], state, market).residual
     assert residual.packed == ()
     assert residual.unhedged_risk == pytest.approx(residual.netted_risk)
     assert state.multiples == {}
@@ -683,11 +703,11 @@ def test_what_was_packed_is_where_the_next_solve_starts(desk: Config) -> None:
     solver = BookSolver(desk)
     state = BookState(quantities=np.array([10.0, -7.0, -2.0]) * LOT)
     vectors = {"sparse:EUR/JPY": (1.0, 0.0, -1.0), "sparse:EUR/CHF": (1.0, -1.0, 0.0)}
-    first = solver.solve(desk.books[0], state, made_market(desk, vectors), Trigger("timestep", 1, "1"))
+    first = solve(solver, desk.books[0], state, made_market(desk, vectors))
     packed = {"sparse:EUR/CHF": 7, "sparse:EUR/JPY": 2}
     assert state.multiples == packed
     reordered = made_market(desk, dict(reversed(vectors.items())))
-    second = solver.solve(desk.books[0], state, reordered, Trigger("timestep", 1, "1"))
+    second = solve(solver, desk.books[0], state, reordered)
     assert state.multiples == packed
     assert second.residual.positions == first.residual.positions
     assert {each.beta_id: each.multiples for each in second.residual.packed} == packed
@@ -904,27 +924,52 @@ def test_a_position_without_a_time_is_not_solved_on_a_silent_feed(ready: Ready) 
     assert back.status == "ok"
 
 
-def test_a_book_that_the_solver_refuses_does_not_stop_the_others(
-    ready: Ready, timestep_of: TimestepOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_book_that_the_solver_refuses_does_not_stop_the_others(ready: Ready, timestep_of: TimestepOf) -> None:
     """It is published as unsolved with the reason and no figure, an alert names it, and the other book is solved."""
     engine, state, mids = ready
     play(engine, state, [position("spot", EUR, 1e6, 70.1), position("options", EUR, 1e6, 70.2, 1)])
-    real = books.pack_incrementally
-    calls = iter([True, False])
-
-    def refuse(*arguments: Any) -> Any:
-        if next(calls):
-            raise IllPosed("made up")
-        return real(*arguments)
-
-    monkeypatch.setattr(books, "pack_incrementally", refuse)
+    # No ledger says this; its square is no number any more.
+    state.books["spot"].quantities[EUR] = 1e200
     outputs = play(engine, state, [timestep_of(71, mids)])
     spot, options = only(outputs, ResidualExposure)
     assert (spot.status, options.status) == ("unsolved", "ok")
-    assert "made up" in spot.detail
+    assert "must be finite" in spot.detail
     assert {getattr(spot, name) for name in FIGURES} == {None}
     assert [alert.subject for alert in only(outputs, Alert, kind="book-unsolved")] == ["spot"]
+
+
+def test_a_model_that_the_solver_refuses_leaves_every_book_unsolved(desk: Config) -> None:
+    """A covariance that is none: no book may look solved, and each says why."""
+    market = with_changes(made_market(desk, {}), Sigma=np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
+    held = [(book, BookState(quantities=np.full(3, LOT))) for book in desk.books]
+    results = BookSolver(desk).solve(held, market, Trigger("timestep", 1, "1"))
+    assert {result.residual.status for result in results} == {"unsolved"}
+    assert all("Sigma must be positive semi-definite" in result.residual.detail for result in results)
+
+
+def test_books_of_a_timestep_share_its_nodes(desk: Config) -> None:
+    """Two books get half of the timestep's nodes each, a book alone all of them, and none more than a packing may."""
+    vectors = {
+        "sparse:EUR/CHF": (1.0, -1.0, 0.0),
+        "sparse:EUR/JPY": (1.0, 0.0, -0.9),
+        "sparse:CHF/JPY": (0.0, 1.0, -0.7),
+    }
+    market = made_market(desk, vectors)
+    spent = {}
+    for max_timestep_nodes in (2, 40, 10**6):
+        few = msgspec.structs.replace(
+            desk,
+            solver=msgspec.structs.replace(
+                desk.solver, mode="free", max_packing_nodes=10_000, max_timestep_nodes=max_timestep_nodes
+            ),
+        )
+        for books in (desk.books[:1], desk.books):
+            held = [(book, BookState(quantities=np.array([33.3, -27.7, -41.1]) * LOT)) for book in books]
+            results = BookSolver(few).solve(held, market, Trigger("timestep", 1, "1"))
+            efforts = {result.residual.effort_nodes for result in results}
+            assert len(efforts) == 1, "equal books, equal parts"
+            spent[max_timestep_nodes, len(books)] = efforts.pop()
+    assert spent[2, 2] <= spent[2, 1] < spent[40, 2] < spent[40, 1] < spent[10**6, 2] == spent[10**6, 1] <= 10_100
 
 
 def test_a_value_too_large_for_a_dead_letter_is_cut_and_says_so(ready: Ready) -> None:
@@ -1108,11 +1153,10 @@ def test_a_target_equal_to_the_limit_has_no_gap(desk: Config, ready: Ready) -> N
     book = msgspec.structs.replace(desk.books[0], target_share=1.0, clear_share=1.0)
     solver = BookSolver(msgspec.structs.replace(desk, books=(book,)))
     held = BookState(quantities=np.array([3e6, 0.0, 0.0]))
-    trigger = Trigger("timestep", 1, "1")
-    risk = solver.solve(book, held, state.latest, trigger).residual.unhedged_risk
+    risk = solve(solver, book, held, state.latest).residual.unhedged_risk
     assert risk is not None
     close = msgspec.structs.replace(book, limit=risk * (1 - 1e-12))
-    suggestion = BookSolver(msgspec.structs.replace(desk, books=(close,))).solve(close, held, state.latest, trigger)
+    suggestion = solve(BookSolver(msgspec.structs.replace(desk, books=(close,))), close, held, state.latest)
     assert suggestion.suggestion is None or suggestion.suggestion.status != "unreachable"
 
 
@@ -1270,10 +1314,9 @@ def test_another_numeraire_packs_the_same_lots(desk: Config) -> None:
             cost_per_lot=valuation.cost_per_lot / 2,
         ),
     )
-    trigger = Trigger("timestep", 1, "1")
     quantities = np.array([10.0, -4.0, 9.0]) * LOT
-    one = BookSolver(desk).solve(desk.books[0], BookState(quantities=quantities.copy()), market, trigger)
-    other = BookSolver(halved).solve(halved.books[0], BookState(quantities=quantities.copy()), in_half, trigger)
+    one = solve(BookSolver(desk), desk.books[0], BookState(quantities=quantities.copy()), market)
+    other = solve(BookSolver(halved), halved.books[0], BookState(quantities=quantities.copy()), in_half)
     assert [packed.multiples for packed in one.residual.packed] == [each.multiples for each in other.residual.packed]
     assert other.residual.limit_share == pytest.approx(one.residual.limit_share)
     assert other.residual.objective == pytest.approx(one.residual.objective)

@@ -216,6 +216,18 @@ def test_the_share_of_proven_packings_can_be_read(metrics: Metrics) -> None:
     assert sample(metrics, "solves_stopped_by_clock_total", book="spot") == 1
 
 
+def test_the_gap_of_a_packing_is_shown_as_a_share(metrics: Metrics) -> None:
+    """Of the objective; 0 when proven, also where the objective is 0 itself; NaN while unknown."""
+    metrics.observe_output(residual(proven=False, objective=8.0, lower_bound=6.0, gap=2.0))
+    assert sample(metrics, "packing_gap_ratio", book="spot") == 0.25
+    metrics.observe_output(residual(objective=8.0, lower_bound=8.0, gap=0.0))
+    assert sample(metrics, "packing_gap_ratio", book="spot") == 0.0
+    metrics.observe_output(residual(objective=0.0, lower_bound=0.0, gap=0.0))
+    assert sample(metrics, "packing_gap_ratio", book="spot") == 0.0
+    metrics.observe_output(residual(status="no-model", proven=False))
+    assert math.isnan(sample(metrics, "packing_gap_ratio", book="spot"))
+
+
 def test_packed_lots_are_counted_whatever_their_sign(metrics: Metrics) -> None:
     """Lots packed short hedge as many as lots packed long."""
     packed = [
@@ -263,6 +275,7 @@ def test_books_are_there_before_their_first_solve(metrics: Metrics) -> None:
     metrics.expose(["spot"], [])
     assert math.isnan(sample(metrics, "residual_risk_numeraire", book="spot"))
     assert math.isnan(sample(metrics, "limit_share_ratio", book="spot"))
+    assert math.isnan(sample(metrics, "packing_gap_ratio", book="spot"))
     assert sample(metrics, "packing_solves_total", book="spot") == 0
     assert sample(metrics, "packing_solves_proven_total", book="spot") == 0
 

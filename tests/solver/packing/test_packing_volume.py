@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -337,38 +336,11 @@ def test_live_packing_is_a_function_of_its_arguments() -> None:
         start = lived.multiples
 
 
-def test_books_together_equal_books_alone() -> None:
-    """Threads and company change no bit of a book's packing; each is feasible and bounded."""
-    problem = make(8, 10, 12)
-    chance = np.random.default_rng(9)
-    Q = 30.0 * LOT * chance.normal(size=(7, 10))
-    lower, upper = (
-        np.array(one) for one in zip(*(lot_bounds(problem.B, q, "inside", chains=True) for q in Q), strict=True)
-    )
-    start = chance.integers(-3, 4, size=(7, 12))
-    start[::2] = 0
-    packer = LivePacker(problem.B, problem.Sigma, problem.epsilon, "inside")
-    together = packer.pack_books(Q, lower, upper, start, 3_000)
-    with ThreadPoolExecutor(2) as executor:
-        shared = packer.pack_books(Q, lower, upper, start, 3_000, 2, executor.map)
-    for book in range(7):
-        one = slice(book, book + 1)
-        alone = packer.pack_books(Q[one], lower[one], upper[one], start[one], 3_000)
-        for name in ("multiples", "residual", "objective", "lower_bound", "effort_nodes"):
-            np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[book])
-            np.testing.assert_array_equal(getattr(shared, name)[book], getattr(together, name)[book])
-        checked = packer.pack(Q[book], lower[book], upper[book], together.multiples[book], 1)
-        np.testing.assert_allclose(checked.objective, together.objective[book], rtol=1e-11)
-        assert together.lower_bound[book] <= together.objective[book] < checked.objective_before
-
-
-def test_without_items_every_book_stays_as_it_is() -> None:
+def test_without_items_a_book_stays_as_it_is() -> None:
     """K = 0: nothing packed, and that is the bound."""
     packer = LivePacker(np.empty((2, 0)), 1e-4 * np.eye(2), 1e3, "inside")
-    empty = np.empty((1, 0), dtype=np.int64)
-    books = packer.pack_books(np.array([[3 * LOT, 0.0]]), empty, empty, empty, 10)
-    assert books.objective[0] == books.lower_bound[0] > 0.0
-    assert packer.pack(np.array([3 * LOT, 0.0]), empty[0], empty[0], empty[0], 10).proven
+    empty = np.empty(0, dtype=np.int64)
+    assert packer.pack(np.array([3 * LOT, 0.0]), empty, empty, empty, 10).proven
 
 
 @pytest.mark.parametrize(

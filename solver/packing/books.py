@@ -1,0 +1,143 @@
+"""Packings of many books against one market: what depends on the market alone is prepared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+
+from solver.arrays import FloatArray, IntArray
+from solver.errors import IllPosed, SolverError
+from solver.objective import Objective
+from solver.packing.incremental import pack_incrementally
+from solver.packing.problem import Mode, Packing, PackingProblem, lot_bounds
+from solver.packing.volume import VolumeArrays, volume_arrays
+from solver.packing.volume_search import (
+    FIRST_NODES,
+    Books,
+    Found,
+    nothing_found,
+    pack_with_clock,
+    packing_found,
+    solve,
+)
+
+Spread: TypeAlias = Callable[[Callable[[slice], None], list[slice]], Iterable[None]]
+"""Runs a function on every share of the books: `map`, or that of a thread pool."""
+
+
+class BookPacker:
+    """Packs books, one or many at a time, over the same items and covariance.
+
+    Checks of both, scaled items, who shares an asset with whom: all that is kept, and nothing that a solve found. So a
+    packing is a function of the arguments alone, and `pack_incrementally` on each book gives the same, bit for bit.
+
+    Parameters
+    ----------
+    B : (n, K) exposure per lot of each item, numeraire.
+    Sigma : (n, n) covariance of log returns.
+    objective, mode, epsilon : see `PackingProblem`.
+
+    Raises
+    ------
+    IllPosed : what `PackingProblem` refuses.
+    """
+
+    def __init__(self, B: FloatArray, Sigma: FloatArray, objective: Objective, mode: Mode, epsilon: float) -> None:
+        nothing = np.zeros(B.shape[1] if B.ndim == 2 else 0, dtype=np.int64)
+        self._problem = PackingProblem(
+            B=B,
+            Q=np.zeros(B.shape[0]),
+            lower=nothing,
+            upper=nothing,
+            Sigma=Sigma,
+            objective=objective,
+            mode=mode,
+            epsilon=epsilon,
+        )
+        self._volume = volume_arrays(self._problem.arrays) if objective == "volume" else None
+
+    def pack(
+        self,
+        Q: FloatArray,
+        start: IntArray,
+        max_nodes: int,
+        deadline: Callable[[], Callable[[], bool]] | None = None,
+        threads: int = 1,
+        spread: Spread = map,
+    ) -> list[Packing | SolverError]:
+        """Pack every book within `lot_bounds`; one that cannot be packed has the error in its place.
+
+        `volume` goes through all books in compiled code, as far as a solve goes without looking at the clock; what is
+        not done by then, and every other objective, goes one book after another.
+
+        Parameters
+        ----------
+        Q : (books, n) held exposures, numeraire.
+        start : (books, K) multiples from which each search starts, feasible or not.
+        max_nodes : >= 1, for each book.
+        deadline : called when a book's turn comes; what it returns says when to stop. None lets every solve end.
+        threads : >= 1, shares that the books are cut into.
+        spread : runs the shares; the `map` of a thread pool does it at the same time, as the kernel releases the
+            interpreter's lock. The result depends on neither.
+
+        Raises
+        ------
+        IllPosed : Q or `start` of another shape, `start` not of integers, max_nodes < 1.
+        """
+        n, items = self._problem.B.shape
+        if Q.ndim != 2 or Q.shape[1] != n:
+            raise IllPosed(f"Q must have shape (books, {n}), got {Q.shape}")
+        if start.shape != (len(Q), items) or not np.issubdtype(start.dtype, np.integer):
+            raise IllPosed(f"start must be integers of shape {(len(Q), items)}, got {start.dtype} of {start.shape}")
+        if max_nodes < 1:
+            raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
+        Q = np.ascontiguousarray(Q, dtype=np.float64)
+        start = np.ascontiguousarray(start, dtype=np.int64)
+        # A position that is no number is refused below, at its own book.
+        finite = np.where(np.isfinite(Q).all(axis=1, keepdims=True), Q, 0.0)
+        lower, upper = lot_bounds(self._problem.B, finite, self._problem.mode)
+        books = Books(finite, lower, upper, start)
+        found = nothing_found(len(Q), items)
+        if self._volume is not None:
+            until = max_nodes if deadline is None else min(FIRST_NODES, max_nodes)
+            self._search(self._volume, books, until, max_nodes, found, threads, spread)
+        packings: list[Packing | SolverError] = []
+        for book in range(len(Q)):
+            try:
+                problem = self._problem.at_position(Q[book], lower[book], upper[book])
+                if found.ended[book]:
+                    packing = packing_found(problem, found, book)
+                elif self._volume is None or deadline is None:
+                    packing = pack_incrementally(problem, start[book], max_nodes, deadline() if deadline else None)
+                else:
+                    packing = pack_with_clock(problem, self._volume, start[book], max_nodes, deadline(), 0.0)
+            except SolverError as exc:
+                packings.append(exc)
+            else:
+                packings.append(packing)
+        return packings
+
+    def _search(
+        self,
+        volume: VolumeArrays,
+        books: Books,
+        until: int,
+        max_nodes: int,
+        found: Found,
+        threads: int,
+        spread: Spread,
+    ) -> None:
+        n = len(self._problem.Q)
+        edges = [len(books.Q) * t // threads for t in range(threads + 1)]
+
+        def search(share: slice) -> None:
+            # Every thread needs its own room to work in.
+            arrays = self._problem.arrays._replace(residual=np.empty(n), factor=np.empty((n, n)))
+            part, part_found = Books._make(rows[share] for rows in books), Found._make(rows[share] for rows in found)
+            solve(volume, arrays, part, 0.0, True, until, max_nodes, part_found)
+
+        # Read to the end, so that what a share raises is raised here.
+        list(spread(search, [slice(first, last) for first, last in pairwise(edges) if first < last]))
