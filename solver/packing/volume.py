@@ -25,6 +25,7 @@ DRIFT_LIMIT = 1e-10
 # with fewer lots is decided on keys made from scratch.
 RATIO_NOISE = 1e-11
 # Room in quotients of limits and legs before they are rounded to whole lots; every accepted step is judged exactly.
+# They are rounded by numpy, which stays in floats: a leg of rounding noise makes quotients that no integer holds.
 STEP_SLACK = 1e-9
 
 
@@ -277,10 +278,10 @@ def scan_items(volume: VolumeArrays, search: Search, first: int, count: int) -> 
             if most[i] < np.inf:
                 one = (x[i] - least[i]) * inverse
                 two = (x[i] - most[i]) * inverse
-                low = max(low, math.ceil(min(one, two) - STEP_SLACK))
-                high = min(high, math.floor(max(one, two) + STEP_SLACK))
-            steps[wanted] = math.floor(flat)
-            steps[wanted + 1] = math.ceil(flat)
+                low = max(low, np.ceil(min(one, two) - STEP_SLACK))
+                high = min(high, np.floor(max(one, two) + STEP_SLACK))
+            steps[wanted] = np.floor(flat)
+            steps[wanted + 1] = np.ceil(flat)
             wanted += 2
         if low >= high:
             continue
@@ -368,7 +369,7 @@ def scan_pairs(volume: VolumeArrays, search: Search, first: int, count: int) -> 
                 i = leg[begin + (move - 3) // 2]
                 target = x[i] if (move - 3) % 2 == 0 else x[i] - position[i]
                 # Towards zero, so that the limit holds.
-                step = float(math.trunc(target / items[k, i]))
+                step = np.trunc(target / items[k, i])
             if step == 0.0 or (move >= 2 and abs(step) == 1.0):
                 continue
             if held + step < volume.lower[k] or held + step > volume.upper[k]:
@@ -387,8 +388,8 @@ def scan_pairs(volume: VolumeArrays, search: Search, first: int, count: int) -> 
                 other_leg = items[other, i]
                 if other_leg == 0.0:
                     continue
-                to_zero = math.floor(moved_x[shared - begin] / other_leg)
-                back = math.floor((moved_x[shared - begin] - x[i]) / other_leg)
+                to_zero = np.floor(moved_x[shared - begin] / other_leg)
+                back = np.floor((moved_x[shared - begin] - x[i]) / other_leg)
                 for choice in range(4):
                     other_step = to_zero + choice if choice < 2 else back + (choice - 2)
                     if other_step == 0.0 or (choice >= 2 and (other_step == to_zero or other_step == to_zero + 1.0)):

@@ -155,14 +155,14 @@ def try_out(
                 inverse = 1.0 / leg_value[a]
                 one = (x[i] - x_low[i] + tolerance[i] - room_low[depth + 1, i]) * inverse
                 two = (x[i] - x_high[i] - tolerance[i] - room_high[depth + 1, i]) * inverse
-                first = max(first, math.ceil(min(one, two) - STEP_SLACK))
-                last = min(last, math.floor(max(one, two) + STEP_SLACK))
+                first = max(first, np.ceil(min(one, two) - STEP_SLACK))
+                last = min(last, np.floor(max(one, two) + STEP_SLACK))
                 others = room_high[depth + 1, i] if volume.position[i] > 0.0 else room_low[depth + 1, i]
                 more = min(more, toward * (x[i] - others) * inverse)
             if toward > 0:
-                first = max(first, min(math.floor(more - STEP_SLACK), float(volume.upper[k])))
+                first = max(first, min(np.floor(more - STEP_SLACK), float(volume.upper[k])))
             elif toward < 0:
-                last = min(last, max(-math.floor(more - STEP_SLACK), float(volume.lower[k])))
+                last = min(last, max(-np.floor(more - STEP_SLACK), float(volume.lower[k])))
             initial[depth] = int(first)
             multiples[k] = initial[depth] - 1
             final[depth] = int(last)

@@ -192,13 +192,15 @@ def search_nodes(
             if nodes.bound[child] < best.key[0] * (1.0 - PROOF_TOLERANCE) - enough:
                 room = (max_nodes - spent) * STEPS_PER_NODE
                 spent += try_out(volume, arrays, nodes, child, base, search, best, room) // STEPS_PER_NODE
-            if nodes.bound[child] >= best.key[0] * (1.0 - PROOF_TOLERANCE) - enough:
+            # A box that is only good enough stays open: `least_open_bound` counts it, or the result would look proven.
+            if nodes.bound[child] >= best.key[0] * (1.0 - PROOF_TOLERANCE):
                 nodes.free[nodes.tally[1]] = child
                 nodes.tally[1] += 1
                 continue
             push(nodes, child)
+            worth = nodes.bound[child] < best.key[0] * (1.0 - PROOF_TOLERANCE) - enough
             due = nodes.tally[3] <= ROUNDED_FIRST or nodes.tally[3] % ROUNDED_EVERY == 0
-            if due and spent < max_nodes:
+            if worth and due and spent < max_nodes:
                 round_point(volume, nodes, child, search.multiples)
                 spent += improve_from(volume, arrays, search, best, min(ROUNDED_NODES, max_nodes - spent))
     return spent
