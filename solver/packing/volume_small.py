@@ -163,6 +163,9 @@ def try_out(
                 first = max(first, min(np.floor(more - STEP_SLACK), float(volume.upper[k])))
             elif toward < 0:
                 last = min(last, max(-np.floor(more - STEP_SLACK), float(volume.lower[k])))
+            if first > last:
+                # Neither may be beyond what an integer holds.
+                first, last = 0.0, -1.0
             initial[depth] = int(first)
             multiples[k] = initial[depth] - 1
             final[depth] = int(last)
