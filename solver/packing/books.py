@@ -85,15 +85,16 @@ class BookPacker:
 
         Raises
         ------
-        IllPosed : Q or `start` of another shape, `start` not of integers, max_nodes < 1.
+        IllPosed : Q or `start` of another shape, `start` not of integers, max_nodes or threads < 1.
         """
         n, items = self._problem.B.shape
         if Q.ndim != 2 or Q.shape[1] != n:
             raise IllPosed(f"Q must have shape (books, {n}), got {Q.shape}")
         if start.shape != (len(Q), items) or not np.issubdtype(start.dtype, np.integer):
             raise IllPosed(f"start must be integers of shape {(len(Q), items)}, got {start.dtype} of {start.shape}")
-        if max_nodes < 1:
-            raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
+        for name, least in (("max_nodes", max_nodes), ("threads", threads)):
+            if least < 1:
+                raise IllPosed(f"{name} must be >= 1, got {least}")
         Q = np.ascontiguousarray(Q, dtype=np.float64)
         start = np.ascontiguousarray(start, dtype=np.int64)
         # A position that is no number is refused below, at its own book.

@@ -21,7 +21,8 @@ Mode: TypeAlias = Literal["inside", "free"]
 LEG_TOLERANCE = 1e-9
 # Asymmetry allowed in Sigma, as a share of its largest entry: what a few floating-point operations leave.
 SYMMETRY_TOLERANCE = 1e-12
-# Negative eigenvalue allowed in Sigma, as a share of its trace: rounding in an estimate that is PSD by construction.
+# Negative eigenvalue allowed in the correlations, as a share of their trace: rounding in an estimate that is PSD by
+# construction.
 PSD_TOLERANCE = 1e-10
 # A proven packing is optimal up to this share of its objective: bounds and values round differently.
 PROOF_TOLERANCE = 1e-9
@@ -152,8 +153,8 @@ class PackingProblem:
     B : (n, K) exposure per lot of each item, numeraire; K may be 0.
     Q : (n,) held exposure, numeraire; n >= 1.
     lower, upper : (K,) bounds of the multiples, lower <= 0 <= upper; see `lot_bounds`.
-    Sigma : (n, n) covariance of log returns; symmetric up to SYMMETRY_TOLERANCE of its largest entry, its eigenvalues
-        not below -PSD_TOLERANCE of its trace.
+    Sigma : (n, n) covariance of log returns; symmetric up to SYMMETRY_TOLERANCE of its largest entry, the eigenvalues of
+        its correlations not below -PSD_TOLERANCE of their trace.
     objective : "variance", "volume" or "determinant", see `solver.objective`.
     mode : "inside" or "free".
     epsilon : > 0, numeraire; the materiality floor, see `solver.objective.materiality_floor`.
@@ -236,9 +237,19 @@ class PackingProblem:
         asymmetry = float(np.max(np.abs(self.Sigma - self.Sigma.T)))
         if asymmetry > SYMMETRY_TOLERANCE * float(np.max(np.abs(self.Sigma))):
             raise IllPosed(f"Sigma must be symmetric, got entries that differ by {asymmetry} from their mirror image")
-        smallest = float(np.linalg.eigvalsh(self.Sigma)[0])
-        if smallest < -PSD_TOLERANCE * abs(float(np.trace(self.Sigma))):
-            raise IllPosed(f"Sigma must be positive semi-definite, got the eigenvalue {smallest}")
+        # Asset by asset in its own volatility: next to a volatile one, a quiet one's correlation could be anything.
+        variances = np.diag(self.Sigma)
+        volatility = np.sqrt(np.maximum(variances, 0.0))
+        still = volatility == 0.0
+        rounding = PSD_TOLERANCE * float(np.max(np.abs(self.Sigma)))
+        if (variances < -rounding).any() or (np.abs(self.Sigma[still]) > rounding).any():
+            raise IllPosed(
+                "Sigma must be positive semi-definite, got a negative variance, or covariances with an asset of none"
+            )
+        scale = np.where(still, 1.0, volatility)
+        smallest = float(np.linalg.eigvalsh(self.Sigma / scale[:, None] / scale)[0])
+        if smallest < -PSD_TOLERANCE * len(scale):
+            raise IllPosed(f"Sigma must be positive semi-definite, got the eigenvalue {smallest} of its correlations")
 
     def at_position(self, Q: FloatArray, lower: IntArray, upper: IntArray) -> PackingProblem:
         """The same problem for another position and other bounds; items and covariance are not checked again.

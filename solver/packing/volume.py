@@ -45,7 +45,7 @@ class VolumeArrays(NamedTuple):
     leg: IntArray  # assets of the legs, item by item
     leg_value: FloatArray  # and their x per lot
     near: IntArray  # (pairs, 2) ordered pairs of items that share an asset
-    toward: IntArray  # (K,) the sign of lots that bring every leg nearer to zero; 0 for none, and in the mode `free`
+    toward: IntArray  # (K,) sign of lots that bring every leg nearer to zero; `movable_part` sets it if `inside`
 
 
 def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
@@ -119,7 +119,9 @@ def refresh_precision(correlation: FloatArray, x: FloatArray, P: FloatArray, row
         if x[i] != 0.0:
             # For singular R rounding can take a variance below zero.
             P[i, i] = max(P[i, i], 0.0)
-            total += math.log(shift_precision(P, i, x[i] * x[i], row))
+            # Not the logarithm of the pivot: 1 + t has lost the digits of positions far below the floor.
+            total += math.log1p(P[i, i] * x[i] * x[i])
+            shift_precision(P, i, x[i] * x[i], row)
     return total
 
 

@@ -49,7 +49,6 @@ FIRST_NODES = 1_000
 # A tree holds no more open boxes than this; the search ends with a gap when it is full. 100 MB at 30 assets, 60 items.
 MOST_OPEN = 65_536
 
-
 # What a search does next.
 DESCEND, OPEN, BRANCH, DONE = 0, 1, 2, 3
 
@@ -272,8 +271,8 @@ class LivePacker:
     """`volume` packings over the same items and covariance, step after step; of many books see `BookPacker`.
 
     What depends on items and covariance alone is kept: the checks of both, scaled items, who shares an asset with whom.
-    Nothing that a solve found is kept. P is rebuilt for each (see `solve`), so a packing depends on the arguments and
-    on `start` alone, and `pack_incrementally` gives the same one, bit for bit.
+    Nothing that a solve found is kept. P is rebuilt for each (see `pack_volume`), so a packing depends on the arguments
+    and on `start` alone, and `pack_incrementally` gives the same one, bit for bit.
 
     Parameters
     ----------
@@ -322,8 +321,13 @@ class LivePacker:
 
         Raises
         ------
-        IllPosed : Q not finite or of another shape, bounds or start of another shape or not integers.
+        IllPosed : Q not finite or of another shape, bounds or start of another shape or not integers, max_nodes < 1,
+            enough < 0.
         """
+        if max_nodes < 1:
+            raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
+        if not enough >= 0.0:
+            raise IllPosed(f"enough must be >= 0, got {enough}")
         problem = self._problem.at_position(Q, lower, upper)
         if start.shape != problem.lower.shape or not np.issubdtype(start.dtype, np.integer):
             raise IllPosed(f"start must be integers of shape {problem.lower.shape}, got {start.dtype} {start.shape}")

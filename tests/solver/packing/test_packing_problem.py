@@ -98,6 +98,9 @@ def test_leg_tolerance_is_relative_to_the_lot() -> None:
         ({"Sigma": np.full((3, 3), np.nan)}, "Sigma must be finite"),
         ({"Sigma": np.eye(3) + np.triu(np.full((3, 3), 0.1), 1)}, "Sigma must be symmetric"),
         ({"Sigma": np.diag([1.0, 1.0, -1e-6])}, "Sigma must be positive semi-definite"),
+        # The quiet assets' correlation is 3: nothing next to the trace, and everything to a hedge between them.
+        ({"Sigma": np.array([[1.0, 0, 0], [0, 1e-13, 3e-13], [0, 3e-13, 1e-13]])}, "eigenvalue -2"),
+        ({"Sigma": np.array([[1.0, 0.1, 0], [0.1, 0.0, 0], [0, 0, 1.0]])}, "an asset of none"),
         ({"objective": "risk"}, "objective must be one of"),
         ({"mode": "outside"}, "mode must be one of"),
         ({"epsilon": 0.0}, "epsilon must be"),

@@ -13,7 +13,7 @@ from numba import typeof
 
 from solver.compiled import compiled
 from solver.errors import IllPosed
-from solver.objective import materiality_floor
+from solver.objective import materiality_floor, volume_kernel
 from solver.packing.enumerate import pack_by_enumeration
 from solver.packing.exact import pack_exactly
 from solver.packing.incremental import pack_incrementally
@@ -90,6 +90,18 @@ def test_precision_from_scratch_is_the_inverse(rank: int | None) -> None:
         total = refresh_precision(volume.correlation, x, P, row)
         np.testing.assert_allclose(P, inverse_precision(volume.correlation, x), atol=1e-9)
         assert total == pytest.approx(slogdet_volume(problem, x / volume.scale), rel=1e-9)
+
+
+@given(seeds, st.floats(-9, 1))
+@settings(max_examples=50, deadline=None)
+def test_precision_keeps_the_digits_of_small_volumes(seed: int, magnitude: float) -> None:
+    """Far below the floor the volume is Cholesky's to ten digits: a bound off by more may pass the objective."""
+    problem = make(seed, 6, 3)
+    volume = volume_arrays(problem.arrays)
+    x = 10.0**magnitude * np.random.default_rng(seed).normal(size=6)
+    total = refresh_precision(volume.correlation, x, np.empty((6, 6)), np.empty(6))
+    work = np.empty((6, 6))
+    assert total == pytest.approx(volume_kernel(x, volume.correlation, 1.0, work), rel=1e-10, abs=0.0)
 
 
 @pytest.mark.parametrize("legs", [0, 1, 2, 3, 4, 5, 7])
@@ -385,6 +397,8 @@ def test_without_items_a_book_stays_as_it_is() -> None:
         ({"lower": np.array([1])}, "lower <= 0 <= upper"),
         ({"upper": np.array([1.5])}, "upper must hold integers"),
         ({"start": np.array([1.0])}, "start must be integers"),
+        ({"max_nodes": 0}, "max_nodes must be >= 1"),
+        ({"enough": np.nan}, "enough must be >= 0"),
     ],
 )
 def test_live_packer_refuses_bad_arguments(changes: dict[str, Any], named: str) -> None:
@@ -395,9 +409,10 @@ def test_live_packer_refuses_bad_arguments(changes: dict[str, Any], named: str) 
         "lower": np.array([-5]),
         "upper": np.array([5]),
         "start": np.array([0]),
+        "max_nodes": 100,
     }
     with pytest.raises(IllPosed, match=named):
-        packer.pack(**(arguments | changes), max_nodes=100)
+        packer.pack(**(arguments | changes))
 
 
 @pytest.mark.parametrize("mode", ["inside", "free"])
