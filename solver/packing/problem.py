@@ -153,8 +153,8 @@ class PackingProblem:
     B : (n, K) exposure per lot of each item, numeraire; K may be 0.
     Q : (n,) held exposure, numeraire; n >= 1.
     lower, upper : (K,) bounds of the multiples, lower <= 0 <= upper; see `lot_bounds`.
-    Sigma : (n, n) covariance of log returns; symmetric up to SYMMETRY_TOLERANCE of its largest entry, the eigenvalues of
-        its correlations not below -PSD_TOLERANCE of their trace.
+    Sigma : (n, n) covariance of log returns; symmetric up to SYMMETRY_TOLERANCE of its largest entry, the eigenvalues
+        of its correlations not below -PSD_TOLERANCE of their trace.
     objective : "variance", "volume" or "determinant", see `solver.objective`.
     mode : "inside" or "free".
     epsilon : > 0, numeraire; the materiality floor, see `solver.objective.materiality_floor`.
