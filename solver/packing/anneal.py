@@ -33,7 +33,7 @@ from solver.packing.problem import (
     finish,
 )
 from solver.packing.repair import repair
-from solver.packing.tighten import tighten
+from solver.packing.tighten import movable_items, tighten
 
 # Some 200 ms for a dozen assets and ten items, if it is not proven before. A quarter of it leaves the determinant,
 # where legs can come as close to zero as one likes, 19 % above the optimum at p95 (nine assets and items, free).
@@ -154,19 +154,9 @@ def pack_by_annealing(
     if max_nodes < 1:
         raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
 
-    low, high = problem.lower.copy(), problem.upper.copy()
-    if problem.mode == "inside" and items:
-        # Zero is feasible, so the box keeps it.
-        tighten(problem.arrays, low, high, items)
-    movable = np.flatnonzero(low < high)
+    movable, arrays = movable_items(problem)
     if not movable.size:
-        return finish(problem, np.zeros_like(low), lower_bound=0.0, proven=True, effort_nodes=1)
-    arrays = problem.arrays._replace(
-        items=np.ascontiguousarray(problem.arrays.items[movable]),
-        lower=low[movable],
-        upper=high[movable],
-        cost=problem.arrays.cost[movable],
-    )
+        return finish(problem, np.zeros_like(problem.lower), lower_bound=0.0, proven=True, effort_nodes=1)
 
     stop = should_stop or (lambda: False)
     boxes = root_box(arrays, ANY)

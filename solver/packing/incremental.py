@@ -27,7 +27,7 @@ from solver.packing.problem import (
     precedes,
 )
 from solver.packing.repair import repair
-from solver.packing.tighten import TIGHTEN_PASSES, tighten, tighten_row
+from solver.packing.tighten import TIGHTEN_PASSES, movable_items, tighten, tighten_row
 from solver.packing.volume import volume_arrays
 from solver.packing.volume_search import pack_volume
 
@@ -377,19 +377,9 @@ def pack_incrementally(
     if problem.objective == "volume" and not problem.arrays.cost.any():
         volume = volume_arrays(problem.arrays)
         return pack_volume(problem, volume, np.ascontiguousarray(start, dtype=np.int64), max_nodes, should_stop, enough)
-    low, high = problem.lower.copy(), problem.upper.copy()
-    if problem.mode == "inside" and items:
-        # Zero is feasible, so the box keeps it. As many passes as items: a chain of them is undone link by link.
-        tighten(problem.arrays, low, high, items)
-    movable = np.flatnonzero(low < high)
+    movable, arrays = movable_items(problem)
     if not movable.size:
-        return finish(problem, np.zeros_like(low), lower_bound=0.0, proven=True, effort_nodes=1)
-    arrays = problem.arrays._replace(
-        items=np.ascontiguousarray(problem.arrays.items[movable]),
-        lower=low[movable],
-        upper=high[movable],
-        cost=problem.arrays.cost[movable],
-    )
+        return finish(problem, np.zeros_like(problem.lower), lower_bound=0.0, proven=True, effort_nodes=1)
 
     boxes = root_box(arrays, ANY)
     best = np.zeros(len(movable), dtype=np.int64)

@@ -6,10 +6,26 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
-from solver.packing.problem import PackingArrays
+from solver.packing.problem import PackingArrays, PackingProblem
 
 # Passes over the rows when a box is tightened. The first pass does most, and every child is tightened again.
 TIGHTEN_PASSES = 2
+
+
+def movable_items(problem: PackingProblem) -> tuple[IntArray, PackingArrays]:
+    """The items that the bounds and the mode leave a choice for, as places (K',) and as arrays of those alone."""
+    arrays = problem.arrays
+    low, high = arrays.lower.copy(), arrays.upper.copy()
+    if arrays.inside:
+        # Zero is feasible, so the box keeps it. As many passes as items: a chain of them is undone link by link.
+        tighten(arrays, low, high, len(low))
+    movable = np.flatnonzero(low < high)
+    return movable, arrays._replace(
+        items=np.ascontiguousarray(arrays.items[movable]),
+        lower=low[movable],
+        upper=high[movable],
+        cost=arrays.cost[movable],
+    )
 
 
 @compiled
