@@ -92,6 +92,7 @@ def warm_against_cold(steps: int) -> list[Comparison]:
     desk = random_desk(np.random.default_rng(SEED), n, K)
     problem = desk.volume()
     packer = LivePacker(desk.B, desk.Sigma, problem.epsilon, "inside")
+    renewal_s = [timed_alone(LivePacker, desk.B, desk.Sigma, problem.epsilon, "inside")[0] for _ in range(9)]
     nothing = np.zeros(K, dtype=np.int64)
     figures = []
     for name, pack in (
@@ -102,7 +103,6 @@ def warm_against_cold(steps: int) -> list[Comparison]:
         # The same changes for both rows.
         changes, Q = np.random.default_rng([SEED, 1]), desk.Q.copy()
         last = pack(Q, problem.lower, problem.upper, nothing).multiples
-        renewal_s: list[float] = []
         times_s: dict[str, list[float]] = {"warm": [], "cold": []}
         packings: dict[str, list[Packing]] = {"warm": [], "cold": []}
         for _ in range(steps):
@@ -112,8 +112,6 @@ def warm_against_cold(steps: int) -> list[Comparison]:
                 seconds, packing = timed_alone(pack, Q, lower, upper, start)
                 times_s[how].append(seconds)
                 packings[how].append(packing)
-            seconds, _ = timed_alone(LivePacker, desk.B, desk.Sigma, problem.epsilon, "inside")
-            renewal_s.append(seconds)
             last = packings["warm"][-1].multiples
         nodes = {how: np.median([packing.effort_nodes for packing in packings[how]]) for how in packings}
         objective = {how: np.median([packing.objective for packing in packings[how]]) for how in packings}
