@@ -21,7 +21,6 @@ import numpy as np
 
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled
-from solver.errors import IllPosed
 from solver.packing.chains import DRAWS, Walk, new_walk, offer, propose, stand_at
 from solver.packing.incremental import ANY, Boxes, bound_box, descend, is_hopeless, root_box, search
 from solver.packing.problem import (
@@ -146,13 +145,7 @@ def pack_by_annealing(
     ------
     IllPosed : `start` of another shape or not of integers, max_nodes < 1.
     """
-    items = problem.B.shape[1]
-    if start is None:
-        start = np.zeros(items, dtype=np.int64)
-    if start.shape != (items,) or not np.issubdtype(start.dtype, np.integer):
-        raise IllPosed(f"start must be integers of shape {(items,)}, got {start.dtype} of shape {start.shape}")
-    if max_nodes < 1:
-        raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
+    start = problem.checked_start(start, max_nodes)
 
     movable, arrays = movable_items(problem)
     if not movable.size:
@@ -208,7 +201,7 @@ def pack_by_annealing(
                 proven = ended and free == len(movable)
                 free = min(free + 1, len(movable)) if ended else max(free - 1, 1)
 
-    full = np.zeros(items, dtype=np.int64)
+    full = np.zeros_like(problem.lower)
     full[movable] = walk.best
     return finish(
         problem,

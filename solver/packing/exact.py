@@ -237,7 +237,6 @@ def pack_exactly(
     ------
     IllPosed : `start` of another shape or not of integers, max_nodes < 1, factors of another problem.
     """
-    items = len(problem.lower)
     if problem.objective == "volume":
         return pack_incrementally(problem, start, max_nodes, should_stop)
     if problem.objective == "determinant" and not _is_always_zero(problem):
@@ -261,19 +260,14 @@ def pack_exactly(
             effort_nodes=packing.effort_nodes,
             stopped_by_clock=packing.stopped_by_clock,
         )
-    if start is None:
-        start = np.zeros(items, dtype=np.int64)
-    if start.shape != (items,) or not np.issubdtype(start.dtype, np.integer):
-        raise IllPosed(f"start must be integers of shape {(items,)}, got {start.dtype} of shape {start.shape}")
-    if max_nodes < 1:
-        raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
+    start = problem.checked_start(start, max_nodes)
     if factors is None:
         factors = QuadraticFactors(problem.B, problem.Sigma)
     elif not factors.suit(problem):
         raise IllPosed("factors must be made of the problem's B and Sigma, got those of others")
 
     arrays = problem.arrays
-    incumbent, bound, nodes = settle(arrays, factors.metric, start.astype(np.int64), max_nodes)
+    incumbent, bound, nodes = settle(arrays, factors.metric, start, max_nodes)
     stopped = False
     searches: list[InBall | OverBoxes] = []
     if bound < np.inf:

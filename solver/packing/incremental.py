@@ -365,18 +365,13 @@ def pack_incrementally(
     IllPosed : `start` of another shape or not of integers, max_nodes < 1.
     """
     items = problem.B.shape[1]
-    if start is None:
-        start = np.zeros(items, dtype=np.int64)
-    if start.shape != (items,) or not np.issubdtype(start.dtype, np.integer):
-        raise IllPosed(f"start must be integers of shape {(items,)}, got {start.dtype} of shape {start.shape}")
-    if max_nodes < 1:
-        raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
+    start = problem.checked_start(start, max_nodes)
     if not enough >= 0.0:
         raise IllPosed(f"enough must be >= 0, got {enough}")
 
     if problem.objective == "volume" and not problem.arrays.cost.any():
         volume = volume_arrays(problem.arrays)
-        return pack_volume(problem, volume, np.ascontiguousarray(start, dtype=np.int64), max_nodes, should_stop, enough)
+        return pack_volume(problem, volume, start, max_nodes, should_stop, enough)
     movable, arrays = movable_items(problem)
     if not movable.size:
         return finish(problem, np.zeros_like(problem.lower), lower_bound=0.0, proven=True, effort_nodes=1)

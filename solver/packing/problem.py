@@ -95,10 +95,8 @@ def lot_cost(cost: FloatArray, multiples: IntArray) -> float:
 
 
 @compiled
-def evaluate(arrays: PackingArrays, multiples: IntArray) -> tuple[bool, float, float]:
-    """Whether `multiples` keep the mode, and if so their key with costs, at KEY_BITS (otherwise two zeros)."""
-    if not fits(arrays, multiples):
-        return False, 0.0, 0.0
+def key_with_cost(arrays: PackingArrays, multiples: IntArray) -> tuple[float, float]:
+    """The key, not rounded, of `multiples` whose residual `fits` has left in `arrays.residual`."""
     value, tie = key_kernel(
         arrays.objective_code,
         arrays.residual,
@@ -107,8 +105,36 @@ def evaluate(arrays: PackingArrays, multiples: IntArray) -> tuple[bool, float, f
         arrays.determinant_of_sigma,
         arrays.factor,
     )
-    value += lot_cost(arrays.cost, multiples)
+    return value + lot_cost(arrays.cost, multiples), tie
+
+
+@compiled
+def evaluate(arrays: PackingArrays, multiples: IntArray) -> tuple[bool, float, float]:
+    """Whether `multiples` keep the mode, and if so their key with costs, at KEY_BITS (otherwise two zeros)."""
+    if not fits(arrays, multiples):
+        return False, 0.0, 0.0
+    value, tie = key_with_cost(arrays, multiples)
     return True, without_rounding_noise(value), without_rounding_noise(tie)
+
+
+@compiled
+def placed(arrays: PackingArrays, position: FloatArray, lower: IntArray, upper: IntArray) -> PackingArrays:
+    """The same items and covariance for another position (n,) and other bounds (K,); the room to work in is shared."""
+    return PackingArrays(
+        items=arrays.items,
+        position=position,
+        lower=lower,
+        upper=upper,
+        cost=arrays.cost,
+        covariance=arrays.covariance,
+        leg_tolerance=arrays.leg_tolerance,
+        inside=arrays.inside,
+        objective_code=arrays.objective_code,
+        epsilon=arrays.epsilon,
+        determinant_of_sigma=arrays.determinant_of_sigma,
+        residual=arrays.residual,
+        factor=arrays.factor,
+    )
 
 
 @compiled
@@ -136,6 +162,13 @@ def precedes(
         if multiples[k] != other[k]:
             return bool(multiples[k] < other[k])
     return False
+
+
+def _finite(name: str, values: FloatArray) -> FloatArray:
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise IllPosed(f"{name} must be finite, got NaN or infinity in it")
+    return array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -181,10 +214,7 @@ class PackingProblem:
         for name in ("B", "Q", "Sigma", "cost_per_lot"):
             if getattr(self, name) is None:
                 continue
-            array = np.ascontiguousarray(getattr(self, name), dtype=np.float64)
-            if not np.isfinite(array).all():
-                raise IllPosed(f"{name} must be finite, got NaN or infinity in it")
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, _finite(name, getattr(self, name)))
         for name in ("lower", "upper"):
             bound = np.asarray(getattr(self, name))
             if bound.size and not np.issubdtype(bound.dtype, np.integer):
@@ -261,16 +291,14 @@ class PackingProblem:
         moved = object.__new__(PackingProblem)
         # The cached properties too: `leg_tolerance` and the determinant in `arrays` depend on neither.
         moved.__dict__.update(self.__dict__)
-        Q = np.ascontiguousarray(Q, dtype=np.float64)
-        if not np.isfinite(Q).all():
-            raise IllPosed("Q must be finite, got NaN or infinity in it")
+        Q = _finite("Q", Q)
         if Q.shape != self.Q.shape:
             raise IllPosed(f"Q must have shape {self.Q.shape}, got {Q.shape}")
-        for name, bound in (("Q", Q), ("lower", lower), ("upper", upper)):
-            if name != "Q" and not np.issubdtype(np.asarray(bound).dtype, np.integer):
+        moved.__dict__["Q"] = Q
+        for name, bound in (("lower", lower), ("upper", upper)):
+            if not np.issubdtype(np.asarray(bound).dtype, np.integer):
                 raise IllPosed(f"{name} must hold integers, got dtype {np.asarray(bound).dtype}")
-            dtype = np.float64 if name == "Q" else np.int64
-            moved.__dict__[name] = np.ascontiguousarray(bound, dtype=dtype)
+            moved.__dict__[name] = np.ascontiguousarray(bound, dtype=np.int64)
         moved._check_shapes()
         moved._check_bounds()
         moved.__dict__["arrays"] = self.arrays._replace(position=moved.Q, lower=moved.lower, upper=moved.upper)
@@ -300,6 +328,23 @@ class PackingProblem:
             factor=np.empty_like(self.Sigma),
         )
 
+    def checked_start(self, start: IntArray | None, max_nodes: int) -> IntArray:
+        """The multiples (K,) that a method is to start from, zeros for None, as its kernels take them.
+
+        Raises
+        ------
+        IllPosed : `start` of another shape or not of integers, max_nodes < 1.
+        """
+        if start is None:
+            start = np.zeros_like(self.lower)
+        if start.shape != self.lower.shape or not np.issubdtype(start.dtype, np.integer):
+            raise IllPosed(
+                f"start must be integers of shape {self.lower.shape}, got {start.dtype} of shape {start.shape}"
+            )
+        if max_nodes < 1:
+            raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
+        return np.ascontiguousarray(start, dtype=np.int64)
+
     def residual(self, multiples: IntArray) -> FloatArray:
         """``Q - B @ multiples``, (n,) numeraire, with legs within `leg_tolerance` of zero set to exactly zero.
 
@@ -310,16 +355,8 @@ class PackingProblem:
 
     def key(self, multiples: IntArray) -> tuple[float, float]:
         """The key of `multiples`, feasible or not: `solver.objective.objective_key` of the residual, plus the cost."""
-        arrays = self.arrays
-        value, tie = key_kernel(
-            arrays.objective_code,
-            self.residual(multiples),
-            arrays.covariance,
-            arrays.epsilon,
-            arrays.determinant_of_sigma,
-            arrays.factor,
-        )
-        return value + lot_cost(arrays.cost, multiples), tie
+        fits(self.arrays, multiples)
+        return key_with_cost(self.arrays, multiples)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -429,7 +466,7 @@ def finish(
         it bounds, a second best below it, or a value that is not finite.
     """
     multiples = np.array(multiples, dtype=np.int64)
-    (objective, before, outside, broken), residual = judged(problem.arrays, multiples, problem.mode == "inside")
+    (objective, before, outside, broken), residual = judged(problem.arrays, multiples)
     if outside >= 0:
         k = int(outside)
         raise ConstraintViolated(
@@ -467,9 +504,7 @@ def finish(
 
 
 @compiled
-def judged(
-    arrays: PackingArrays, multiples: IntArray, inside: bool
-) -> tuple[tuple[float, float, int, int], FloatArray]:
+def judged(arrays: PackingArrays, multiples: IntArray) -> tuple[tuple[float, float, int, int], FloatArray]:
     """What `finish` checks and puts into the result, in one call.
 
     Returns the objective's value with costs, the same with nothing packed, an item beyond its bounds and an asset
@@ -480,7 +515,7 @@ def judged(
         if outside < 0 and (multiples[k] < arrays.lower[k] or multiples[k] > arrays.upper[k]):
             outside = k
     broken = -1
-    if inside:
+    if arrays.inside:
         for i in range(arrays.position.shape[0]):
             # Not the sum of `fits`: summed item by item, so that one mistake cannot hide another.
             packed = 0.0
@@ -491,21 +526,9 @@ def judged(
             slack = 2.0 * arrays.leg_tolerance[i]
             if broken < 0 and (packed < min(held, 0.0) - slack or packed > max(held, 0.0) + slack):
                 broken = i
-    before = value_of(arrays, np.zeros_like(multiples))
-    objective = value_of(arrays, multiples)
-    return (objective, before, outside, broken), arrays.residual.copy()
-
-
-@compiled
-def value_of(arrays: PackingArrays, multiples: IntArray) -> float:
-    """The objective's value of `multiples`, feasible or not, with costs and not rounded; fills `arrays.residual`."""
+    nothing = np.zeros_like(multiples)
+    fits(arrays, nothing)
+    before, _ = key_with_cost(arrays, nothing)
     fits(arrays, multiples)
-    value, _ = key_kernel(
-        arrays.objective_code,
-        arrays.residual,
-        arrays.covariance,
-        arrays.epsilon,
-        arrays.determinant_of_sigma,
-        arrays.factor,
-    )
-    return value + lot_cost(arrays.cost, multiples)
+    objective, _ = key_with_cost(arrays, multiples)
+    return (objective, before, outside, broken), arrays.residual.copy()

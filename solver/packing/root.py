@@ -10,7 +10,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.polish import polish
-from solver.packing.problem import PackingArrays
+from solver.packing.problem import PackingArrays, placed
 from solver.packing.relaxation import Metric, bound_at, relax, shorten_all
 from solver.packing.repair import repair
 from solver.packing.tighten import row_edges, tighten_held, tighten_rows
@@ -43,21 +43,7 @@ class Root(NamedTuple):
 @compiled
 def with_own_box(arrays: PackingArrays, low: IntArray, high: IntArray) -> PackingArrays:
     """The same problem with the bounds ``low`` and ``high`` (K,), copied."""
-    return PackingArrays(
-        items=arrays.items,
-        position=arrays.position,
-        lower=low.copy(),
-        upper=high.copy(),
-        cost=arrays.cost,
-        covariance=arrays.covariance,
-        leg_tolerance=arrays.leg_tolerance,
-        inside=arrays.inside,
-        objective_code=arrays.objective_code,
-        epsilon=arrays.epsilon,
-        determinant_of_sigma=arrays.determinant_of_sigma,
-        residual=arrays.residual,
-        factor=arrays.factor,
-    )
+    return placed(arrays, arrays.position, low.copy(), high.copy())
 
 
 @compiled

@@ -18,6 +18,7 @@ from solver.packing.problem import (
     PackingArrays,
     PackingProblem,
     finish,
+    placed,
 )
 from solver.packing.repair import repair
 from solver.packing.volume import (
@@ -164,21 +165,7 @@ def solve(
     Position and bounds of `arrays` are not read, its room to work in is used.
     """
     for book in range(books.Q.shape[0]):
-        at_book = PackingArrays(
-            items=arrays.items,
-            position=books.Q[book],
-            lower=books.lower[book],
-            upper=books.upper[book],
-            cost=arrays.cost,
-            covariance=arrays.covariance,
-            leg_tolerance=arrays.leg_tolerance,
-            inside=arrays.inside,
-            objective_code=arrays.objective_code,
-            epsilon=arrays.epsilon,
-            determinant_of_sigma=arrays.determinant_of_sigma,
-            residual=arrays.residual,
-            factor=arrays.factor,
-        )
+        at_book = placed(arrays, books.Q[book], books.lower[book], books.upper[book])
         state = begin(volume, at_book, books.start[book], max_nodes if prove else 0)
         while state.tally[1] != DONE and state.tally[0] < until:
             advance(state, enough, prove, until, max_nodes)
@@ -324,12 +311,8 @@ class LivePacker:
         IllPosed : Q not finite or of another shape, bounds or start of another shape or not integers, max_nodes < 1,
             enough < 0.
         """
-        if max_nodes < 1:
-            raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
         if not enough >= 0.0:
             raise IllPosed(f"enough must be >= 0, got {enough}")
         problem = self._problem.at_position(Q, lower, upper)
-        if start.shape != problem.lower.shape or not np.issubdtype(start.dtype, np.integer):
-            raise IllPosed(f"start must be integers of shape {problem.lower.shape}, got {start.dtype} {start.shape}")
-        start = np.ascontiguousarray(start, dtype=np.int64)
+        start = problem.checked_start(start, max_nodes)
         return pack_volume(problem, self._volume, start, max_nodes, should_stop, enough, prove)
