@@ -203,11 +203,12 @@ class ModelBeta(Struct, frozen=True, kw_only=True):
 class Model(Struct, frozen=True, kw_only=True):
     """The market's model at the close of one timestep: prices, covariance and the β vectors in use.
 
-    `prices` are in the numeraire per unit of asset, None while one is missing or stale. `covariance` is of log returns
-    over one timestep, row by row in the order of `assets`; empty until enough returns were seen. An empty `betas` is a
-    normal answer: no reliable vector. `observations` counts the returns that the covariance has seen,
-    `candidates_tried` the β vectors among which the accepted ones were found. `refusals` has a line for each method
-    that could not be fitted, with the reason.
+    `prices` are in the numeraire per unit of asset, None while one is missing or stale. `priced_by` names for each the
+    instruments whose quotes it stands on: one against the numeraire, or a path of them from the asset on. `covariance`
+    is of log returns over one timestep, row by row in the order of `assets`; empty until enough returns were seen. An
+    empty `betas` is a normal answer: no reliable vector. `observations` counts the returns that the covariance has
+    seen, `candidates_tried` the β vectors among which the accepted ones were found. `refusals` has a line for each
+    method that could not be fitted, with the reason.
     """
 
     id: str
@@ -223,6 +224,7 @@ class Model(Struct, frozen=True, kw_only=True):
     betas: tuple[ModelBeta, ...] = ()
     candidates_tried: int = 0
     refusals: tuple[str, ...] = ()
+    priced_by: tuple[tuple[str, ...], ...] = ()
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):

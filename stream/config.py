@@ -266,7 +266,6 @@ def _check_instruments(config: Config) -> None:
     universe = config.universe
     known = {*universe.assets, universe.numeraire}
     _no_twins("instruments.name", [instrument.name for instrument in config.instruments])
-    priced = set()
     for place, instrument in enumerate(config.instruments):
         key = f"instruments[{place}]"
         _positive(f"{key}.lot", instrument.lot)
@@ -282,26 +281,20 @@ def _check_instruments(config: Config) -> None:
             raise _wrong(f"{key}.quote", f"an asset of the universe or {universe.numeraire}", instrument.quote)
         if set(instrument.legs) == {instrument.quote}:
             raise _wrong(f"{key}.quote", "another asset than the only leg", instrument.quote)
-        asset_priced = direct_asset(instrument, universe.numeraire)
-        if asset_priced and min(instrument.legs.values()) < 0:
+        if len(instrument.legs) == 1 and min(instrument.legs.values()) < 0:
             # Its price would be negative, and a negative price has no logarithm.
-            raise _wrong(f"{key}.legs", f"a long leg, since it prices {asset_priced}", instrument.legs)
-        priced.add(asset_priced)
+            raise _wrong(f"{key}.legs", f"a long leg, since it prices {next(iter(instrument.legs))}", instrument.legs)
+    priced = {universe.numeraire}
+    pairs = [{*instrument.legs, instrument.quote} for instrument in config.instruments if len(instrument.legs) == 1]
+    while reached := [pair for pair in pairs if len(pair & priced) == 1]:
+        priced.update(*reached)
     for asset in universe.assets:
         if asset not in priced:
             raise _wrong(
-                "instruments", f"one that prices {asset} against {universe.numeraire} directly", "none among them"
+                "instruments",
+                f"one of a single leg that prices {asset} against {universe.numeraire}, or a chain of such ones",
+                "none among them",
             )
-
-
-def direct_asset(instrument: InstrumentConfig, numeraire: str) -> str | None:
-    """The asset that this instrument prices against the numeraire without any other price, or None."""
-    if len(instrument.legs) != 1:
-        return None
-    (leg,) = instrument.legs
-    if instrument.quote == numeraire:
-        return leg
-    return instrument.quote if leg == numeraire else None
 
 
 def _check_books(config: Config) -> None:

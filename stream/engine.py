@@ -225,6 +225,9 @@ class Engine:
             model_version=market.version,
             assets=universe.assets,
             prices=tuple(None if np.isnan(price) else float(price) for price in prices),
+            priced_by=tuple(
+                tuple(self._config.instruments[place].name for place in path) for path in market.valuation.priced_by
+            ),
             covariance=() if market.Sigma is None else tuple(tuple(row) for row in market.Sigma.tolist()),
             observations=market.observations,
             candidates_tried=market.candidates_tried,

@@ -5,24 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse.csgraph import dijkstra
 
 from solver.arrays import BoolArray, FloatArray, IntArray
-from stream.config import NANOSECONDS, Config, direct_asset
+from stream.config import NANOSECONDS, Config
 from stream.events import Timestep
+
+# Of paths with equal spreads the shortest: far below any spread, and a locked pair keeps a length above zero.
+_HOP = 1e-12
 
 
 @dataclass(frozen=True)
 class Valuation:
     """What one timestep's quotes are worth.
 
-    `prices` (n,) numeraire per unit of asset, NaN where no fresh quote prices it. `exposures` (n, m) numeraire per
-    bought lot. `cost_per_lot` (m,) numeraire: half the spread plus fees. `bids`, `asks` (m,) in quote units, as of
-    `quoted_at_ns`.
+    `prices` (n,) numeraire per unit of asset, NaN where no fresh quotes price it; `priced_by` names for each the
+    instruments, by their place, whose quotes do, from the asset on. `exposures` (n, m) numeraire per bought lot.
+    `cost_per_lot` (m,) numeraire: half the spread plus fees. `bids`, `asks` (m,) in quote units, as of `quoted_at_ns`.
     `tradeable` (m,): the instrument's own quote is fresh and every price it needs is there; exposures and cost are 0
     where it is not.
     """
 
     prices: FloatArray
+    priced_by: tuple[tuple[int, ...], ...]
     exposures: FloatArray
     cost_per_lot: FloatArray
     bids: FloatArray
@@ -52,29 +57,24 @@ class Valuer:
         self._lots = np.array([instrument.lot for instrument in config.instruments])
         self._fee = np.array([instrument.fee_bps for instrument in config.instruments]) * 1e-4
         self._columns = np.arange(m)
-        # In the order of the configuration: the first fresh one prices the asset, so the choice is the operator's.
-        self._direct: list[list[tuple[int, float, bool]]] = [[] for _ in universe.assets]
-        for column, instrument in enumerate(config.instruments):
-            priced = direct_asset(instrument, universe.numeraire)
-            if priced is not None:
-                (quantity,) = instrument.legs.values()
-                self._direct[places[priced]].append((column, quantity, instrument.quote == priced))
+        # What each instrument of a single leg says of two assets: so many units of its quote asset for one of its leg.
+        self._pairs = [
+            (column, places[leg], places[instrument.quote], quantity)
+            for column, instrument in enumerate(config.instruments)
+            if len(instrument.legs) == 1
+            for leg, quantity in instrument.legs.items()
+        ]
 
     def value(self, timestep: Timestep) -> Valuation:
         """Prices, exposures and costs at the close of `timestep`."""
         fresh = (timestep.quoted_at_ns > 0) & (timestep.end_ns - timestep.quoted_at_ns <= self._max_age_ns)
         mids = np.where(fresh, 0.5 * (timestep.bids + timestep.asks), np.nan)
-        prices = np.full(len(self._direct) + 1, np.nan)
-        prices[-1] = 1.0
-        for place, sources in enumerate(self._direct):
-            for column, quantity, inverse in sources:
-                if fresh[column]:
-                    prices[place] = quantity / mids[column] if inverse else mids[column] / quantity
-                    break
+        prices, priced_by = self._prices(mids, timestep)
         exposures, cost_per_lot = self._exposures(mids, prices, timestep)
         tradeable = np.isfinite(cost_per_lot) & np.isfinite(exposures).all(axis=0)
         return Valuation(
             prices=prices[:-1],
+            priced_by=priced_by,
             exposures=np.where(tradeable, exposures, 0.0)[:-1],
             cost_per_lot=np.where(tradeable, cost_per_lot, 0.0),
             bids=timestep.bids,
@@ -82,6 +82,49 @@ class Valuer:
             quoted_at_ns=timestep.quoted_at_ns,
             tradeable=tradeable,
         )
+
+    def _prices(self, mids: FloatArray, timestep: Timestep) -> tuple[FloatArray, tuple[tuple[int, ...], ...]]:
+        """Prices (n + 1,), the last that of the numeraire itself, and the instruments that each stands on.
+
+        An asset that a fresh instrument prices against the numeraire has that one's price, of several the first in the
+        configuration, so the choice is the operator's. Any other is priced along the path of fresh instruments to the
+        numeraire whose spreads, relative to their mids, add up to the least.
+        """
+        numeraire = len(self._legs) - 1
+        # One step of a path: from this asset, over this instrument, to that asset; so many of that for one of this.
+        rates: dict[tuple[int, int], tuple[int, float]] = {}
+        lengths = np.zeros((numeraire + 1, numeraire + 1))
+        for column, leg, quote, quantity in self._pairs:
+            mid = mids[column]
+            if not np.isfinite(mid):
+                continue
+            length = (timestep.asks[column] - timestep.bids[column]) / mid + _HOP
+            direct = numeraire in (leg, quote)
+            if (leg, quote) in rates and (direct or lengths[leg, quote] <= length):
+                continue
+            rates[leg, quote] = column, mid / quantity
+            rates[quote, leg] = column, quantity / mid
+            lengths[leg, quote] = lengths[quote, leg] = length
+        prices = np.full(numeraire + 1, np.nan)
+        prices[numeraire] = 1.0
+        priced_by: list[tuple[int, ...]] = [()] * numeraire
+        for asset in range(numeraire):
+            if (asset, numeraire) in rates:
+                column, prices[asset] = rates[asset, numeraire]
+                priced_by[asset] = (column,)
+        if np.isnan(prices).any():
+            towards = dijkstra(lengths, directed=False, indices=numeraire, return_predecessors=True)[1]
+            for asset in np.flatnonzero(np.isnan(prices)).tolist():
+                at, price, path = asset, 1.0, []
+                while at != numeraire and towards[at] >= 0:
+                    column, rate = rates[at, int(towards[at])]
+                    price *= rate
+                    path.append(column)
+                    at = int(towards[at])
+                if at == numeraire:
+                    prices[asset] = price
+                    priced_by[asset] = tuple(path)
+        return prices, tuple(priced_by)
 
     def _exposures(self, mids: FloatArray, prices: FloatArray, timestep: Timestep) -> tuple[FloatArray, FloatArray]:
         # 0 · NaN would make a leg that the instrument does not have spoil it.

@@ -188,9 +188,10 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
         ),
         ('quote = "USD"', 'quote = "EUR"', "instruments[0].quote must be another asset than the only leg, got 'EUR'"),
         (
-            EURUSD_ONLY,
-            'name = "EURUSD"\nlegs = { EUR = 1.0, CHF = 1.0 }',
-            "instruments must be one that prices EUR against USD directly, got 'none among them'",
+            'legs = { USD = 1.0 }\nquote = "JPY"',
+            'legs = { USD = 1.0, EUR = 1.0 }\nquote = "JPY"',
+            "instruments must be one of a single leg that prices JPY against USD, or a chain of such ones, "
+            "got 'none among them'",
         ),
         ('name = "spot"', 'name = ""', "books[0].name must be a name, got ''"),
         ('name = "options"', 'name = "spot"', "books.name must be distinct names, got 'spot'"),
@@ -363,11 +364,11 @@ def test_no_book_is_refused(desk_toml: str, config_path: Callable[[str], Path]) 
         load_config(config_path(text))
 
 
-def test_every_asset_needs_a_direct_price(desk_toml: str, config_path: Callable[[str], Path]) -> None:
-    """An asset that only a cross prices is refused: its price would need another one first."""
-    text = desk_toml.replace('legs = { USD = 1.0 }\nquote = "CHF"', 'legs = { JPY = 1.0 }\nquote = "CHF"', 1)
-    with pytest.raises(ConfigError, match="prices CHF against USD directly"):
-        load_config(config_path(text))
+def test_an_asset_may_be_priced_by_a_chain(desk_toml: str, config_path: Callable[[str], Path]) -> None:
+    """The franc over EURCHF and EURUSD alone will do, the yen against the franc then too."""
+    basket = 'legs = { USD = 1.0, EUR = 1.0 }\nquote = "CHF"'
+    text = desk_toml.replace('legs = { USD = 1.0 }\nquote = "CHF"', basket, 1)
+    load_config(config_path(text.replace('legs = { USD = 1.0 }\nquote = "JPY"', 'legs = { CHF = 1.0 }\nquote = "JPY"')))
 
 
 def test_every_method_of_the_solver_can_be_configured() -> None:

@@ -245,6 +245,10 @@ class PlainDesk:
             observations=len(self.log_prices) - 1,
             betas=tuple(self.betas),
             candidates_tried=3 if len(self.log_prices) >= 62 else 0,
+            priced_by=tuple(
+                () if np.isnan(price) else (name,)
+                for name, price in zip(("EURUSD", "USDCHF", "USDJPY"), self.prices, strict=True)
+            ),
         )
 
     def solve(self, book: PlainBook, trigger: str, time_ns: int, source: str) -> Iterator[Output]:
@@ -843,13 +847,23 @@ def test_a_market_that_is_still_opening_raises_no_alert_unless_a_book_holds_the_
     """Prices come one after another at the start; that is no failure before anybody needs them."""
     engine = Engine(desk)
     state = engine.new_state()
-    opening = {USDCHF: 0, USDJPY: 0}
+    opening = {USDCHF: 0, USDJPY: 0, EURCHF: 0}
     assert not only(play(engine, state, [timestep_of(1, (1.08, 0.9, 150.0), opening)]), Alert)
     held = play(engine, state, [position("spot", CHF, 1e6, 1.5), timestep_of(2, (1.08, 0.9, 150.0), opening)])
     (alert,) = only(held, Alert)
     assert (alert.kind, alert.state, alert.subject, alert.severity) == ("price-stale", "raised", "CHF", "critical")
     opened = play(engine, state, [timestep_of(3, (1.08, 0.9, 150.0))])
     assert [(each.state, each.subject) for each in only(opened, Alert)] == [("cleared", "CHF")]
+
+
+def test_a_cross_keeps_a_book_priced(ready: Ready, timestep_of: TimestepOf) -> None:
+    """Without USDCHF the franc is priced over EURCHF and EURUSD: no alert, and the model says on what it stands."""
+    engine, state, mids = ready
+    outputs = play(engine, state, [position("spot", CHF, 1e6, 71.0), timestep_of(77, mids, {USDCHF: 71.9})])
+    assert not only(outputs, Alert, kind="price-stale")
+    (model,) = only(outputs, Model)
+    assert model.priced_by == (("EURUSD",), ("EURCHF", "EURUSD"), ("USDJPY",))
+    assert {residual.status for residual in only(outputs, ResidualExposure)} == {"ok"}
 
 
 def test_a_price_that_goes_stale_without_holders_is_a_warning(ready: Ready, timestep_of: TimestepOf) -> None:

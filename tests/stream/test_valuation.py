@@ -138,14 +138,14 @@ def test_a_quote_at_the_limit_of_its_age_is_fresh_and_beyond_it_stale() -> None:
 def test_without_a_fresh_quote_there_is_no_price_and_no_trade(stale: bool) -> None:
     """Stale and never quoted alike: the price is NaN, never zero and never the last one; nothing else suffers."""
     if stale:
-        valuation = value(QUOTES, {"USDCHF": 6.0})
+        valuation = value(QUOTES, {"EURUSD": 6.0, "USDCHF": 6.0})
     else:
-        valuation = value({name: quote for name, quote in QUOTES.items() if name != "USDCHF"})
-    assert np.isnan(valuation.prices[CHF])
-    assert valuation.unpriced.tolist() == [False, True, False, False]
-    # EURCHF is quoted, but what is paid in CHF has no value.
+        valuation = value({name: quote for name, quote in QUOTES.items() if name not in ("EURUSD", "USDCHF")})
+    assert valuation.unpriced.tolist() == [True, True, False, False]
+    assert valuation.priced_by[:2] == ((), ())
+    # EURCHF is quoted, but neither what is bought nor what is paid has a value.
     assert dict(zip(NAMES, valuation.tradeable.tolist(), strict=True)) == {
-        "EURUSD": True,
+        "EURUSD": False,
         "USDCHF": False,
         "USDJPY": True,
         "EURCHF": False,
@@ -182,6 +182,64 @@ def test_the_first_fresh_instrument_of_the_configuration_prices_its_asset() -> N
     assert np.isnan(value(quotes, {"SPY@X": 6.0, "SPY@Y": 6.0}, config).prices[1])
 
 
+def test_a_cross_stands_in_for_a_price_that_is_missing() -> None:
+    """Without USDCHF the franc is priced over EURCHF and EURUSD, by hand 1.10 / 0.88; and can be traded."""
+    valuation = value({name: quote for name, quote in QUOTES.items() if name != "USDCHF"})
+    assert valuation.prices[CHF] == pytest.approx(1.1 / 0.88, rel=1e-15)
+    assert valuation.priced_by == ((0,), (3, 0), (2,), (4,))
+    assert valuation.tradeable.tolist() == [True, False, True, True, True]
+
+
+FOUR = {
+    name: InstrumentConfig(name=name, legs={name[:3]: 1.0}, quote=name[3:], lot=1e6)
+    for name in ("EURUSD", "GBPUSD", "EURGBP", "EURCHF", "GBPCHF", "GBPJPY", "CHFJPY")
+}
+
+
+@given(
+    half_spreads=st.tuples(*[st.floats(1e-6, 0.01) for _ in FOUR]),
+    quoted=st.sets(st.sampled_from(list(FOUR))),
+)
+def test_a_cross_price_takes_the_path_of_least_spread(half_spreads: tuple[float, ...], quoted: set[str]) -> None:
+    """Against every path written out: the least sum of relative spreads among those of fresh quotes, else no price."""
+    assets = ("EUR", "GBP", "CHF", "JPY")
+    config = config_of(FOUR, assets)
+    names = list(FOUR)
+    mids = dict(zip(names, (1.1, 1.3, 0.85, 0.95, 1.12, 200.0, 180.0), strict=True))
+    spreads = dict(zip(names, half_spreads, strict=True))
+    quotes = {name: (mids[name] * (1 - spreads[name]), mids[name] * (1 + spreads[name])) for name in quoted}
+    valuation = value(quotes, config=config)
+
+    def paths(at: str, seen: tuple[str, ...]) -> list[list[str]]:
+        if at == "USD":
+            return [[]]
+        return [
+            [name, *rest]
+            for name in names
+            if name in quoted and at in (name[:3], name[3:])
+            for other in [name[3:] if at == name[:3] else name[:3]]
+            if other not in seen
+            for rest in paths(other, (*seen, other))
+        ]
+
+    for asset, price, path in zip(assets, valuation.prices, valuation.priced_by, strict=True):
+        possible = paths(asset, (asset,))
+        if not possible:
+            assert math.isnan(price)
+            assert path == ()
+            continue
+        direct = [each for each in possible if len(each) == 1]
+        best = min(direct or possible, key=lambda each: sum(spreads[name] for name in each))
+        taken = [names[column] for column in path]
+        assert taken in possible
+        assert sum(spreads[name] for name in taken) == pytest.approx(sum(spreads[name] for name in best), abs=1e-9)
+        worth, at = 1.0, asset
+        for name in taken:
+            worth *= mids[name] if at == name[:3] else 1 / mids[name]
+            at = name[3:] if at == name[:3] else name[:3]
+        assert price == pytest.approx(worth, rel=1e-12)
+
+
 def test_locked_quotes_cost_only_their_fee() -> None:
     """A zero spread is free to cross."""
     valuation = value(QUOTES | {"EURUSD": (1.1, 1.1), "SPY": (500.0, 500.0)})
@@ -195,8 +253,7 @@ def test_quotes_are_handed_on_for_limit_prices() -> None:
     assert list(zip(valuation.bids.tolist(), valuation.asks.tolist(), strict=True)) == list(QUOTES.values())
 
 
-# One market of four currencies, counted in each of them. Each currency's instrument against the numeraire has to be
-# there to price it, so all six pairs are.
+# One market of four currencies, counted in each of them, with all six pairs.
 CURRENCIES = ("USD", "EUR", "CHF", "JPY")
 PAIRS = [("EUR", "USD"), ("USD", "CHF"), ("USD", "JPY"), ("EUR", "CHF"), ("EUR", "JPY"), ("CHF", "JPY")]
 CROSSES = {
