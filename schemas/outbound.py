@@ -4,8 +4,8 @@ Every message has a deterministic `id`: the same input gives the same id and the
 it has already seen. `event_time_ns` is nanoseconds since the Unix epoch, UTC. `timestep` numbers the steps of the
 event-time grid from 1970 on. `model_version` is that of the model on which the figures stand. `trigger_source` names
 what caused the solve: the number of the timestep, or the position's record as topic[partition]@offset. Money is in
-units of the `numeraire`. Risk is one standard deviation over one timestep, in the numeraire, and so is the `limit` of a
-book.
+units of the `numeraire`. Risk is one standard deviation in the numeraire: over one timestep, or over `horizon_steps` of
+them where its name begins with `horizon`. The `limit` of a book is on the one or the other, as `limit_on` says.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from msgspec import Struct
 
 #: What may propose a β vector.
 ReversionMethod: TypeAlias = Literal["sparse", "pca", "ica", "johansen", "ou", "box_tiao", "baskets"]
+
+
+#: Over what a book's limit is: one timestep, or `horizon_steps` of them.
+LimitOn: TypeAlias = Literal["timestep", "horizon"]
 
 
 class AssetExposure(Struct, frozen=True, kw_only=True, gc=False):
@@ -32,7 +36,8 @@ class PackedBeta(Struct, frozen=True, kw_only=True):
     `beta_id`, `version` and the evidence (`evidence`, `basis_ratio`, `basis_ratio_upper`, `p_value`) are those of the
     model's β. `weights` are notional weights by asset, the leading leg
     is +1; `multiples` counts lots of `lot_notional` on that leg. `basis_risk` is the risk that this many lots keep:
-    packed is not riskless.
+    packed is not riskless. `horizon_basis_risk` is that over the horizon: bounded where the spread reverts, and growing
+    like a walk's where `basis` is its only evidence.
     """
 
     beta_id: str
@@ -45,6 +50,7 @@ class PackedBeta(Struct, frozen=True, kw_only=True):
     evidence: tuple[Literal["reverting", "basis"], ...] = ()
     basis_ratio_upper: float | None = None
     p_value: float | None = None
+    horizon_basis_risk: float | None = None
 
 
 class ResidualExposure(Struct, frozen=True, kw_only=True):
@@ -55,9 +61,12 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     when the solver refused the book. `detail` says why in words. Without `ok` every figure is None: unknown, not zero.
 
     Risks: `standalone_risk` is the sum of each position's own risk (no offset counts); `netted_risk` takes every offset
-    of the covariance as given; `basis_risk` is that of what was packed, for packed is not riskless. `unhedged_risk` is
-    what the `limit` is held against: unhedged_risk² = residual' Σ residual + basis_risk², or netted_risk² where that is
-    more, so no offset between residual and packed counts. `limit_share` is unhedged_risk / limit.
+    of the covariance as given; `basis_risk` is that of what was packed, for packed is not riskless. unhedged_risk² =
+    residual' Σ residual + basis_risk², or netted_risk² where that is more, so no offset between residual and packed
+    counts. `horizon_netted_risk`, `horizon_basis_risk` and `horizon_unhedged_risk` are the same with the covariance of
+    the change over `horizon_steps` timesteps, in which only the spreads of β with the evidence `reverting` come back.
+    The `limit` is held against `unhedged_risk`, or against `horizon_unhedged_risk` where `limit_on` is `horizon`;
+    `limit_share` is that risk over the limit.
 
     Packing: `objective` is the value that was minimised, `objective_before` its value with nothing packed,
     `lower_bound` a value that no packing can beat, `gap` the difference of `objective` and `lower_bound`, `proven`
@@ -97,6 +106,16 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     stopped_by_clock: bool = False
     trigger_source: str = ""
     detail: str = ""
+    horizon_steps: int = 0
+    horizon_netted_risk: float | None = None
+    horizon_basis_risk: float | None = None
+    horizon_unhedged_risk: float | None = None
+    limit_on: LimitOn = "timestep"
+
+    @property
+    def limit_risk(self) -> float | None:
+        """The risk that the limit is held against."""
+        return self.horizon_unhedged_risk if self.limit_on == "horizon" else self.unhedged_risk
 
 
 class HedgeTrade(Struct, frozen=True, kw_only=True):
@@ -125,7 +144,8 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     the unhedged risk without them. `risk_after` is that with them while the packing stays; once they are done the book
     is packed anew, which can move it by some per cent. `residual_exposure_id` is the id of the message that this one
     answers. `effort_nodes` is the effort spent, `stopped_by_clock` whether the deadline cut it short: only then can
-    the same input give another answer.
+    the same input give another answer. All risks, limit and target are over one timestep, or over the horizon of that
+    message, as `limit_on` says.
     """
 
     id: str
@@ -148,6 +168,7 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     trigger_source: str = ""
     effort_nodes: int = 0
     stopped_by_clock: bool = False
+    limit_on: LimitOn = "timestep"
 
 
 class Alert(Struct, frozen=True, kw_only=True):
@@ -181,7 +202,9 @@ class ModelBeta(Struct, frozen=True, kw_only=True):
     `deviation` is the spread's distance from its mean in units of its standard deviation in the window. `evidence` says
     on which grounds it was accepted. `beta_id` is its `method` with its legs, or with a number where every asset is a
     leg; it stays the same over refits. `version` counts the weights that it had, `age_steps` the timesteps since it was
-    accepted. `spread_volatility` is the standard deviation of the spread in the window.
+    accepted. `spread_volatility` is the standard deviation of the spread in the window. `adjustment` is by asset the
+    log return of a timestep for a spread that is off by one, as the risk over the horizon takes it; empty for a spread
+    that it takes for a walk: without the evidence `reverting`, or with a pull too weak to count.
     """
 
     beta_id: str
@@ -198,6 +221,7 @@ class ModelBeta(Struct, frozen=True, kw_only=True):
     age_steps: int = 0
     basis_ratio_upper: float | None = None
     p_value: float | None = None
+    adjustment: dict[str, float] = {}
 
 
 class Model(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import solve_continuous_lyapunov
 
 from solver.arrays import FloatArray
 from solver.errors import IllPosed, UnstableModel
@@ -10,6 +11,13 @@ from solver.errors import IllPosed, UnstableModel
 # Eigenvalues of a model fitted to walks lie around 1 within rounding. At 1 + 1e-9 a deviation grows by a millionth
 # over a thousand steps.
 _UNIT_CIRCLE = 1.0 + 1e-9
+
+# A direction counts as one that does not move when its share of the correlation matrix' trace is below this: far above
+# rounding, and where the packing's own test of a covariance draws the line.
+_STILL_DIRECTION = 1e-10
+
+# What does not come back by this share of itself in a step has no stationary distribution to speak of.
+_LEAST_PULL = 1e-9
 
 
 def horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: FloatArray, steps: int) -> FloatArray:
@@ -39,15 +47,7 @@ def horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: FloatArray, s
     ----------
     Lütkepohl (2005), New Introduction to Multiple Time Series Analysis, ch. 6.
     """
-    n = Sigma.shape[0]
-    if Sigma.shape != (n, n) or alpha.ndim != 2 or alpha.shape[0] != n or beta.shape != alpha.shape:
-        raise IllPosed(
-            f"Sigma must be (n, n), alpha and beta (n, r), got {Sigma.shape}, {alpha.shape} and {beta.shape}"
-        )
-    if not (np.isfinite(Sigma).all() and np.isfinite(alpha).all() and np.isfinite(beta).all()):
-        raise IllPosed("Sigma, alpha and beta must be finite")
-    if steps < 1:
-        raise IllPosed(f"steps must be >= 1, got {steps}")
+    _checked(Sigma, alpha, beta, steps)
     # A has n - r eigenvalues of exactly 1, the common trends; the others are those of this small matrix. Looked for in
     # A itself, the ones would come out on both sides of the circle.
     moduli = np.abs(np.linalg.eigvals(np.eye(beta.shape[1]) + beta.T @ alpha))
@@ -57,7 +57,7 @@ def horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: FloatArray, s
             f"leave out vectors that do not revert"
         )
 
-    A = np.eye(n) + alpha @ beta.T
+    A = np.eye(len(Sigma)) + alpha @ beta.T
     power, total = A, Sigma
     for bit in bin(steps)[3:]:
         total = total + power @ total @ power.T
@@ -67,3 +67,86 @@ def horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: FloatArray, s
             power = power @ A
     covariance: FloatArray = 0.5 * (total + total.T)
     return covariance
+
+
+def stationary_horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: FloatArray, steps: int) -> FloatArray:
+    """Covariance of the log-price change over `steps` timesteps, wherever the spreads happen to be today.
+
+    `horizon_covariance` is what is left when today's spreads, and with them the reversion that is due, are known. Here
+    that reversion counts as change too, as a trend does in the covariance of one step: nobody hedges by forecasting it,
+    and a profit over H is off by all of it. With spreads from their stationary distribution, of covariance V,
+
+        Σ_H = sum(A^k Ω A^k' for k < H) + (A^H - I) Var(x) (A^H - I)',   Ω = Σ - α V α',
+
+    where (A^H - I) Var(x) (A^H - I)' = α P V P' α' with P = sum(M^k for k < H), M = I + β'α. Ω are the innovations, Σ
+    the returns: what the live estimator sees holds the pull as well as the noise. V follows from Σ, so that the speeds
+    come from the fit and the scale from the latest covariance: Var(β'Δx) = β'Σβ gives K V + V K' = β'Σβ, K = -β'α.
+
+    So Σ_1 = Σ; without pull Σ_H = H Σ; and a single spread has 2 Var(s) (1 - φ^H), twice what is left of it when its
+    place today is known. In the directions of the spreads a pull takes risk away; an asset that follows a livelier one
+    has more than H times its own.
+
+    Σ and α need not come from the same data, and then Ω can have negative variances: all of α is slowed by the one
+    factor that makes its least one zero (V grows as α falls, so α V α' falls with it). Directions in which Σ does not
+    move cannot be pulled, and α is projected off them.
+
+    Parameters
+    ----------
+    Sigma : (n, n) covariance of log returns over one timestep, symmetric PSD.
+    alpha, beta : (n, r) adjustment speeds per timestep and vectors; r = 0 gives ``steps * Sigma``.
+    steps : >= 1.
+
+    Returns
+    -------
+    (n, n) symmetric PSD. O(n³ log steps).
+
+    Raises
+    ------
+    IllPosed : shapes that do not fit, entries that are not finite, or `steps` < 1.
+    UnstableModel : an eigenvalue of β'α does not lie left of zero: a spread does not come back.
+
+    References
+    ----------
+    Lütkepohl (2005), New Introduction to Multiple Time Series Analysis, sections 2.1.4 and 6.
+    """
+    _checked(Sigma, alpha, beta, steps)
+    if not alpha.any():
+        walk: FloatArray = steps * Sigma
+        return walk
+    volatility = np.sqrt(np.diag(Sigma))
+    unit = np.where(volatility > 0.0, volatility, 1.0)
+    shares, directions = np.linalg.eigh(Sigma / np.outer(unit, unit))
+    moving = shares > _STILL_DIRECTION * shares.sum()
+    along = directions[:, moving].T @ (alpha / unit[:, None])
+    alpha = unit[:, None] * (directions[:, moving] @ along)
+
+    K = -beta.T @ alpha
+    slowest = float(np.linalg.eigvals(K).real.min())
+    if slowest < _LEAST_PULL:
+        raise UnstableModel(
+            f"an eigenvalue of beta'alpha has the real part {-slowest:.6g}, not below 0: a spread does not come back; "
+            f"leave out vectors that do not revert"
+        )
+    V = solve_continuous_lyapunov(K, beta.T @ Sigma @ beta)
+    explained = along / np.sqrt(shares[moving])[:, None]
+    # Largest share of any direction's variance that the pull would explain.
+    share = float(np.linalg.eigvalsh(explained @ V @ explained.T)[-1])
+    if share > 1.0:
+        alpha, K, V = alpha / share, K / share, V * share
+    innovations = Sigma - alpha @ V @ alpha.T
+    come_back = np.eye(len(K)) - np.linalg.matrix_power(np.eye(len(K)) - K, steps)
+    due = alpha @ np.linalg.solve(K, come_back)
+    covariance: FloatArray = horizon_covariance(innovations, alpha, beta, steps) + due @ V @ due.T
+    return 0.5 * (covariance + covariance.T)
+
+
+def _checked(Sigma: FloatArray, alpha: FloatArray, beta: FloatArray, steps: int) -> None:
+    n = Sigma.shape[0]
+    if Sigma.shape != (n, n) or alpha.ndim != 2 or alpha.shape[0] != n or beta.shape != alpha.shape:
+        raise IllPosed(
+            f"Sigma must be (n, n), alpha and beta (n, r), got {Sigma.shape}, {alpha.shape} and {beta.shape}"
+        )
+    if not (np.isfinite(Sigma).all() and np.isfinite(alpha).all() and np.isfinite(beta).all()):
+        raise IllPosed("Sigma, alpha and beta must be finite")
+    if steps < 1:
+        raise IllPosed(f"steps must be >= 1, got {steps}")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -149,6 +149,8 @@ class BookSolver:
             status="unpriced" if unpriced.any() else "no-model",
             numeraire=self._config.universe.numeraire,
             limit=book.limit,
+            limit_on=book.limit_on,
+            horizon_steps=self._config.risk.horizon_steps,
             unpriced_assets=missing,
             detail=f"no fresh price of {', '.join(missing)}"
             if missing
@@ -188,12 +190,9 @@ class BookSolver:
         universe, settings = self._config.universe, self._config.solver
         model = self._latest.of(market)
         packed = Q - packing.residual
-        netted_variance = variance_of(Q, model.Sigma)
-        packed_variance = variance_of(packed, model.Sigma)
-        # q'Σq + p'Σp is Q'ΣQ less 2 q'Σp. Where that last term is a credit, an offset between what is packed and
-        # what is left would count that no β justifies; where it is a charge, both lean the same way, and it stays.
-        apart_variance = variance_of(packing.residual, model.Sigma) + packed_variance
-        unhedged_risk = math.sqrt(max(netted_variance, apart_variance))
+        now = _risks(Q, packed, packing.residual, model.Sigma)
+        ahead = _risks(Q, packed, packing.residual, model.Sigma_H)
+        limit_risk = (ahead if book.limit_on == "horizon" else now).unhedged
         return ResidualExposure(
             id=result_id,
             book=book.name,
@@ -215,10 +214,15 @@ class BookSolver:
             ),
             packed=self._packed(model, packing.multiples),
             standalone_risk=float(np.abs(Q) @ model.volatility),
-            netted_risk=math.sqrt(netted_variance),
-            basis_risk=math.sqrt(packed_variance),
-            unhedged_risk=unhedged_risk,
-            limit_share=unhedged_risk / book.limit,
+            netted_risk=now.netted,
+            basis_risk=now.basis,
+            unhedged_risk=now.unhedged,
+            horizon_steps=self._config.risk.horizon_steps,
+            horizon_netted_risk=ahead.netted,
+            horizon_basis_risk=ahead.basis,
+            horizon_unhedged_risk=ahead.unhedged,
+            limit_on=book.limit_on,
+            limit_share=limit_risk / book.limit,
             objective_name=settings.objective,
             objective_before=packing.objective_before,
             objective=packing.objective,
@@ -244,9 +248,15 @@ class BookSolver:
                 evidence=beta.vector.evidence,
                 basis_ratio_upper=finite_or_none(beta.vector.basis_ratio_upper),
                 p_value=beta.vector.p_value,
+                horizon_basis_risk=abs(lots) * horizon_risk,
             )
-            for beta, weights, risk, lots in zip(
-                model.betas, model.weights, model.lot_risk.tolist(), multiples.tolist(), strict=True
+            for beta, weights, risk, horizon_risk, lots in zip(
+                model.betas,
+                model.weights,
+                model.lot_risk.tolist(),
+                model.horizon_lot_risk.tolist(),
+                multiples.tolist(),
+                strict=True,
             )
             if lots
         )
@@ -259,11 +269,15 @@ class BookSolver:
         residual: ResidualExposure,
         Q: FloatArray,
     ) -> HedgeSuggestion | None:
-        assert market.Sigma is not None
-        assert residual.unhedged_risk is not None
-        assert residual.netted_risk is not None
         settings, valuation = self._config.solver, market.valuation
-        if residual.unhedged_risk <= book.limit:
+        model, risk = self._latest.of(market), residual.limit_risk
+        if book.limit_on == "horizon":
+            Sigma, netted_risk = model.Sigma_H, residual.horizon_netted_risk
+        else:
+            Sigma, netted_risk = model.Sigma, residual.netted_risk
+        assert risk is not None
+        assert netted_risk is not None
+        if risk <= book.limit:
             return self._withdrawn(book, state, market, residual)
         usable = self._permitted[book.name] & valuation.tradeable
         m = len(usable)
@@ -276,8 +290,8 @@ class BookSolver:
             cost_per_lot=valuation.cost_per_lot[columns],
             lower=-bound[columns],
             upper=bound[columns],
-            Sigma=market.Sigma,
-            basis_variance=max(residual.unhedged_risk**2 - residual.netted_risk**2, 0.0),
+            Sigma=Sigma,
+            basis_variance=max(risk**2 - netted_risk**2, 0.0),
             target=book.target_share * book.limit,
             risk_resolution=RISK_RESOLUTION,
         )
@@ -307,8 +321,8 @@ class BookSolver:
         answer: tuple[Hedge, IntArray] | None,
     ) -> HedgeSuggestion:
         """The message for `answer`, the hedge with its lots for all m instruments; None withdraws the last one."""
-        assert residual.unhedged_risk is not None
-        before, target = residual.unhedged_risk, book.target_share * book.limit
+        assert residual.limit_risk is not None
+        before, target = residual.limit_risk, book.target_share * book.limit
         if answer is None:
             trades: tuple[HedgeTrade, ...] = ()
             status: Literal["trade", "none", "unreachable"] = "none"
@@ -341,6 +355,7 @@ class BookSolver:
             trades=trades,
             effort_nodes=effort_nodes,
             stopped_by_clock=stopped_by_clock,
+            limit_on=book.limit_on,
             reason=_reason(status, residual, trades, target, after, cost),
         )
 
@@ -373,6 +388,27 @@ class BookSolver:
         return begin
 
 
+class _Risks(NamedTuple):
+    """What a book holds, what is packed of it, and what counts as unhedged, under one covariance; numeraire."""
+
+    netted: float
+    basis: float
+    unhedged: float
+
+
+def _risks(Q: FloatArray, packed: FloatArray, residual: FloatArray, Sigma: FloatArray) -> _Risks:
+    netted, basis = variance_of(Q, Sigma), variance_of(packed, Sigma)
+    # q'Σq + p'Σp is Q'ΣQ less 2 q'Σp. Where that last term is a credit, an offset between what is packed and
+    # what is left would count that no β justifies; where it is a charge, both lean the same way, and it stays.
+    apart = variance_of(residual, Sigma) + basis
+    return _Risks(math.sqrt(netted), math.sqrt(basis), math.sqrt(max(netted, apart)))
+
+
+def risk_name(residual: ResidualExposure) -> str:
+    """What the limit is held against, in words."""
+    return f"unhedged risk over {residual.horizon_steps} steps" if residual.limit_on == "horizon" else "unhedged risk"
+
+
 def variance_of(q: FloatArray, Sigma: FloatArray) -> float:
     """q'Σq, and 0 where rounding of a perfectly offset position would make it negative."""
     return max(float(q @ Sigma @ q), 0.0)
@@ -392,16 +428,17 @@ def _reason(
     cost: float,
 ) -> str:
     """One sentence for the trader."""
-    assert residual.unhedged_risk is not None
+    assert residual.limit_risk is not None
     money = residual.numeraire
-    before, limit = residual.unhedged_risk, residual.limit
+    before, limit = residual.limit_risk, residual.limit
+    risk = f"{risk_name(residual)} {before:,.0f} {money}"
     if status == "none":
-        return f"unhedged risk {before:,.0f} {money} is inside the limit of {limit:,.0f} again: nothing to trade"
+        return f"{risk} is inside the limit of {limit:,.0f} again: nothing to trade"
     widest = max(residual.positions, key=lambda position: abs(position.residual))
     side = "long" if widest.residual > 0 else "short"
     orders = ", ".join(f"{trade.side} {trade.lots} {_lots(trade.lots)} {trade.instrument}" for trade in trades)
     state = (
-        f"unhedged risk {before:,.0f} {money} over the limit of {limit:,.0f}, "
+        f"{risk} over the limit of {limit:,.0f}, "
         f"largest residual {side} {abs(widest.residual):,.0f} {money} of {widest.asset}"
     )
     if not trades:

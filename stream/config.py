@@ -10,18 +10,24 @@ import hashlib
 import math
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
-from schemas.outbound import ReversionMethod
+from schemas.outbound import LimitOn, ReversionMethod
 from stream.errors import ConfigError
 from stream.log import KafkaSettings
+
+#: What a packing makes least.
+PackingObjective: TypeAlias = Literal["volume", "variance", "horizon", "determinant"]
 
 NANOSECONDS = 1_000_000_000
 SECONDS_MAX = 1e9
 """Thirty years, and still a number of nanoseconds that fits 64 bits."""
+
+HORIZON_STEPS_MAX = 1_000_000
+"""Over more, the rounding of the pull's powers shows."""
 
 LOTS_MAX = 1_000_000_000
 """The solver's own bound, far below where whole numbers stop being exact as floating-point ones."""
@@ -72,18 +78,26 @@ class InstrumentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class BookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One set of positions with its limit: unhedged risk, one standard deviation over one timestep, in the numeraire.
+    """One set of positions with its limit on unhedged risk, one standard deviation, in the numeraire.
 
-    Above `limit`, trades in `instruments` (all when empty) are suggested that bring the risk to `target_share` of it.
-    The breach alert is raised at the limit and cleared below `clear_share` of it.
+    `limit_on` says whether that is the risk over one timestep or over `risk.horizon_steps` of them. Above `limit`,
+    trades in `instruments` (all when empty) are suggested that bring the risk to `target_share` of it. The breach
+    alert is raised at the limit and cleared below `clear_share` of it.
     """
 
     name: str
     limit: float
+    limit_on: LimitOn = "timestep"
     target_share: float = 0.8
     clear_share: float = 0.95
     instruments: tuple[str, ...] = ()
     max_lots: int = 1000
+
+
+class RiskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Over how many timesteps the risk at the horizon is taken, beside that over one."""
+
+    horizon_steps: int = 10
 
 
 class CovarianceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,20 +145,26 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How books are packed and hedged.
 
-    β vectors are packed in lots of `lot_notional` on their leading leg. Effort is counted in nodes, so that the
-    result does not depend on the machine's speed; `deadline_ms` only stops a solve that takes too long, and its
-    result says so. The books of one timestep share `max_timestep_nodes` in equal parts, each at most
-    `max_packing_nodes`. `threads` pack them; no result depends on it.
+    `objective` "horizon" is "variance" under the covariance over `risk.horizon_steps`. β vectors are packed in lots of
+    `lot_notional` on their leading leg. Effort is counted in nodes, so that the result does not depend on the
+    machine's speed; `deadline_ms` only stops a solve that takes too long, and its result says so. The books of one
+    timestep share `max_timestep_nodes` in equal parts, each at most `max_packing_nodes`. `threads` pack them; no
+    result depends on it.
     """
 
     lot_notional: float
-    objective: Literal["volume", "variance", "determinant"] = "volume"
+    objective: PackingObjective = "volume"
     mode: Literal["inside", "free"] = "inside"
     max_packing_nodes: int = 20_000
     max_timestep_nodes: int = 250_000
     max_hedge_nodes: int = 1_000
     deadline_ms: float = 50.0
     threads: int = 2
+
+    @property
+    def minimised(self) -> Literal["volume", "variance", "determinant"]:
+        """The solver's objective, whichever covariance it is taken under."""
+        return "variance" if self.objective == "horizon" else self.objective
 
 
 class SnapshotConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -176,6 +196,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     solver: SolverConfig
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicsConfig = TopicsConfig()
+    risk: RiskConfig = RiskConfig()
     covariance: CovarianceConfig = CovarianceConfig()
     reversion: ReversionConfig = ReversionConfig()
     snapshot: SnapshotConfig = SnapshotConfig()
@@ -212,6 +233,8 @@ def check_config(config: Config) -> None:
     _check_instruments(config)
     _check_books(config)
     _check_models(config)
+    _at_least("risk.horizon_steps", config.risk.horizon_steps, 1)
+    _at_most("risk.horizon_steps", config.risk.horizon_steps, HORIZON_STEPS_MAX)
     solver = config.solver
     _positive("solver.lot_notional", solver.lot_notional)
     _positive("solver.max_packing_nodes", solver.max_packing_nodes)

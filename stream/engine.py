@@ -15,7 +15,7 @@ import numpy as np
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ModelBeta, ResidualExposure
 from solver.packing.books import Spread
 from stream.alerts import Condition, Moment, update_alert
-from stream.books import BookSolver, BookState, SolveStage, Trigger, finite_or_none
+from stream.books import BookSolver, BookState, SolveStage, Trigger, finite_or_none, risk_name
 from stream.clock import Clock
 from stream.config import BookConfig, Config
 from stream.events import LATEST_NS, EngineEvent, FeedSilence, PositionLevel, Refused, Timestep
@@ -252,6 +252,11 @@ class Engine:
                     age_steps=market.steps - beta.since_step,
                     basis_ratio_upper=finite_or_none(beta.vector.basis_ratio_upper),
                     p_value=beta.vector.p_value,
+                    adjustment={
+                        asset: float(speed)
+                        for asset, speed in zip(universe.assets, beta.vector.adjustment, strict=True)
+                        if speed and "reverting" in beta.vector.evidence
+                    },
                 )
                 for beta in market.betas
             ),
@@ -282,14 +287,15 @@ class Engine:
 
 def _limit_condition(book: BookConfig, residual: ResidualExposure) -> Condition:
     """Raised at the limit, cleared below `clear_share` of it, unchanged in between and while the risk is unknown."""
-    risk, share = residual.unhedged_risk, residual.limit_share
+    risk, share = residual.limit_risk, residual.limit_share
     if risk is None or share is None:
         holds = None
         message = ""
     else:
         holds = True if share >= 1 else False if share < book.clear_share else None
         message = (
-            f"{book.name}: unhedged risk {risk:,.0f} {residual.numeraire}, {share:.0%} of the limit {book.limit:,.0f}"
+            f"{book.name}: {risk_name(residual)} {risk:,.0f} {residual.numeraire}, "
+            f"{share:.0%} of the limit {book.limit:,.0f}"
         )
     return Condition(
         kind="limit-breach",

@@ -9,6 +9,7 @@ import numpy as np
 from solver.arrays import FloatArray
 from solver.objective import materiality_floor
 from solver.packing.books import BookPacker
+from solver.reversion.adjustment import horizon_covariance_under
 from solver.reversion.live import LiveBeta
 from stream.config import Config
 from stream.market import Market
@@ -18,15 +19,18 @@ from stream.market import Market
 class PreparedModel:
     """A function of the covariance `Sigma` and of `betas` alone.
 
-    `volatility` (n,) of each asset over one timestep. `lot_risk` (K,) the risk of one lot of each β, numeraire.
-    `weights` of each β by asset, without those of zero.
+    `Sigma_H` (n, n) covariance of the log-price change over `risk.horizon_steps`. `volatility` (n,) of each asset over
+    one timestep. `lot_risk` and `horizon_lot_risk` (K,) the risk of one lot of each β, numeraire, over one timestep and
+    over the horizon. `weights` of each β by asset, without those of zero.
     """
 
     Sigma: FloatArray
+    Sigma_H: FloatArray
     betas: tuple[LiveBeta, ...]
     packer: BookPacker
     volatility: FloatArray
     lot_risk: FloatArray
+    horizon_lot_risk: FloatArray
     weights: tuple[dict[str, float], ...]
 
 
@@ -60,15 +64,25 @@ class LatestModel:
         for column, beta in enumerate(betas):
             B[:, column] = beta.vector.weights * settings.lot_notional
         epsilon = materiality_floor(settings.lot_notional, Sigma)
+        Sigma_H = horizon_covariance_under([beta.vector for beta in betas], Sigma, self._config.risk.horizon_steps)
         return PreparedModel(
             Sigma=Sigma,
+            Sigma_H=Sigma_H,
             betas=betas,
-            packer=BookPacker(B, Sigma, settings.objective, settings.mode, epsilon),
+            packer=BookPacker(
+                B, Sigma_H if settings.objective == "horizon" else Sigma, settings.minimised, settings.mode, epsilon
+            ),
             volatility=np.sqrt(np.diag(Sigma)),
-            # Rounding of a perfect hedge could make its variance negative.
-            lot_risk=np.sqrt(np.maximum(np.einsum("ik,ij,jk->k", B, Sigma, B), 0.0)),
+            lot_risk=_lot_risks(B, Sigma),
+            horizon_lot_risk=_lot_risks(B, Sigma_H),
             weights=tuple(
                 {asset: weight for asset, weight in zip(assets, beta.vector.weights.tolist(), strict=True) if weight}
                 for beta in betas
             ),
         )
+
+
+def _lot_risks(B: FloatArray, Sigma: FloatArray) -> FloatArray:
+    """(K,) risk of each column of `B`; rounding of a perfect hedge could make its variance negative."""
+    risks: FloatArray = np.sqrt(np.maximum(np.einsum("ik,ij,jk->k", B, Sigma, B), 0.0))
+    return risks

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from solver.arrays import BoolArray, FloatArray
 from solver.errors import ExactlyDependent, IllPosed, NotConverged, NotEnoughData
 from solver.moments import SlidingMoments, restored_arrays
+from solver.reversion.adjustment import adjustment_speeds
 from solver.reversion.basis import basis_ratios
 from solver.reversion.basis_bound import basis_ratio_bounds, resampling_weights
 from solver.reversion.error_correction import centred_moments, half_life_of, johansen_row, regress
@@ -226,7 +227,7 @@ class RollingReversion:
         )
         place = dict(accepted)
         return Refit(
-            betas=pruned,
+            betas=self._with_adjustment(pruned, fit + held_back),
             continues=tuple(place[beta] for beta in pruned),
             candidates_tried=tried,
             refusals=refusals,
@@ -305,11 +306,31 @@ class RollingReversion:
                     statistic=candidate.statistic,
                     p_value=candidate.p_value,
                     evidence=evidence,
+                    adjustment=np.zeros(n),
                 )
                 if evidence
                 else None
             )
         return betas
+
+    def _with_adjustment(self, betas: tuple[BetaVector, ...], whole: FloatArray) -> tuple[BetaVector, ...]:
+        """`betas` with the adjustment speeds of those that revert, fitted together on both stretches."""
+        n, constant = self._n, self._constant
+        reverting = [beta for beta in betas if "reverting" in beta.evidence]
+        if not reverting:
+            return betas
+        levels = self._covariance(whole, slice(0, n))
+        centred = centred_moments(whole, constant) / whole[constant, constant]
+        speeds = adjustment_speeds(
+            levels,
+            # An asset that stood still has covariances of rounding.
+            np.where(np.diag(levels)[:, None] > 0.0, centred[:n, self._changes], 0.0),
+            self._covariance(whole, self._changes),
+            round(float(whole[constant, constant])),
+            _columns(reverting, n),
+        )
+        column = dict(zip(reverting, speeds.T, strict=True))
+        return tuple(replace(beta, adjustment=column[beta].copy()) if beta in column else beta for beta in betas)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Copies of everything needed to go on bit for bit."""

@@ -89,6 +89,8 @@ class BetaVector(Candidate):
     spread_mean : mean of the level of β'x over the whole window, in log price.
     innovation_ratio : variance of a step of the AR(1) of that half-life, as a share of the legs' variance of a step.
     evidence : every kind that held, in the order "reverting", "basis"; never empty for a selected vector.
+    adjustment : (n,) log return per timestep of each asset for a spread that is off by one, fitted together with the
+        other vectors in use (`adjustment_speeds`); zeros without the evidence `reverting`, or where none was found.
     """
 
     basis_ratio: float
@@ -101,6 +103,7 @@ class BetaVector(Candidate):
     spread_mean: float
     innovation_ratio: float
     evidence: tuple[Evidence, ...]
+    adjustment: FloatArray
 
 
 def canonical_weights(weights: FloatArray, leading_share: float = 0.0) -> FloatArray:

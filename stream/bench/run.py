@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from solver.warm import warm_kernels
+from stream.bench.horizon import horizon_figures
 from stream.bench.packing import QUICK, PackingEffort, packing_figures
 from stream.bench.result import Comparison, markdown, report
 from stream.bench.reversion import johansen_against_statsmodels, refit_by_every_method
@@ -54,6 +55,8 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> str:
         figures.append(johansen_against_statsmodels())
         say("refits by every method")
         figures.append(refit_by_every_method())
+        say("risk over the horizon")
+        figures += horizon_figures()
     if wanted("stream"):
         with (
             tempfile.TemporaryDirectory(prefix="betapack-bench-") as folder_name,

@@ -116,6 +116,8 @@ def _books(desk: Desk) -> RenderableType:
     table.add_column("risk before", justify="right", no_wrap=True)
     table.add_column("netted", justify="right", no_wrap=True)
     table.add_column("unhedged", justify="right", no_wrap=True)
+    steps = next((residual.horizon_steps for residual in desk.residuals.values()), None)
+    table.add_column(f"over {steps} days" if steps else "over more days", justify="right", no_wrap=True)
     table.add_column("of limit", no_wrap=True, min_width=18)
     table.add_column("packed: lots × β", ratio=3)
     table.add_column("suggested trades: cost → risk after", ratio=3)
@@ -126,6 +128,7 @@ def _books(desk: Desk) -> RenderableType:
             _money(residual.standalone_risk if residual else None),
             _money(residual.netted_risk if residual else None),
             _money(residual.unhedged_risk if residual else None),
+            _money(residual.horizon_unhedged_risk if residual else None),
             _share(residual),
             _packed(residual),
             _trades(desk.suggestions.get(book)),

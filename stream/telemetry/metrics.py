@@ -46,7 +46,17 @@ class Metrics:
         self._residual_risk = self._gauge(
             "residual_risk_numeraire", "Unhedged risk, one standard deviation a timestep; NaN while unknown.", "book"
         )
-        self._limit_share = self._gauge("limit_share_ratio", "Unhedged risk over the limit; NaN while unknown.", "book")
+        self._horizon_risk = self._gauge(
+            "horizon_risk_numeraire",
+            "Unhedged risk, one standard deviation over risk.horizon_steps; NaN while unknown.",
+            "book",
+        )
+        self._horizon_basis_risk = self._gauge(
+            "horizon_basis_risk_numeraire", "Of it, risk of what is packed; NaN while unknown.", "book"
+        )
+        self._limit_share = self._gauge(
+            "limit_share_ratio", "Risk that the limit is on, over the limit; NaN while unknown.", "book"
+        )
         self._packed = self._gauge("packed_lots_count", "Lots of β packed out of a book.", "book")
         self._solves = self._counter("packing_solves", "Packings published.", "book")
         self._proven = self._counter("packing_solves_proven", "Packings published with a proof of optimality.", "book")
@@ -88,6 +98,8 @@ class Metrics:
         """Show books before their first solve (unknown, not zero), and the alerts that stood before a restart."""
         for book in books:
             self._residual_risk.labels(book).set(float("nan"))
+            self._horizon_risk.labels(book).set(float("nan"))
+            self._horizon_basis_risk.labels(book).set(float("nan"))
             self._limit_share.labels(book).set(float("nan"))
             self._gap.labels(book).set(float("nan"))
             self._solves.labels(book)
@@ -147,9 +159,13 @@ class Metrics:
 
     def _observe_residual(self, message: ResidualExposure) -> None:
         unknown = float("nan")
-        risk, share = message.unhedged_risk, message.limit_share
-        self._residual_risk.labels(message.book).set(unknown if risk is None else risk)
-        self._limit_share.labels(message.book).set(unknown if share is None else share)
+        for gauge, value in (
+            (self._residual_risk, message.unhedged_risk),
+            (self._horizon_risk, message.horizon_unhedged_risk),
+            (self._horizon_basis_risk, message.horizon_basis_risk),
+            (self._limit_share, message.limit_share),
+        ):
+            gauge.labels(message.book).set(unknown if value is None else value)
         self._gap.labels(message.book).set(_gap_share(message))
         if message.status != "ok":
             self._unsolved.labels(message.book, message.status).inc()

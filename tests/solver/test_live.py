@@ -53,6 +53,7 @@ def vector(
         statistic=-4.0,
         p_value=1e-4,
         evidence=evidence,
+        adjustment=np.zeros(len(weights)),
     )
 
 

@@ -365,7 +365,8 @@ def test_restored_state_goes_on_bit_for_bit() -> None:
     assert own.betas
     for beta, same in zip(own.betas, other.betas, strict=True):
         np.testing.assert_array_equal(beta.weights, same.weights)
-        assert replace(beta, weights=same.weights).__dict__ == same.__dict__
+        np.testing.assert_array_equal(beta.adjustment, same.adjustment)
+        assert replace(beta, weights=same.weights, adjustment=same.adjustment).__dict__ == same.__dict__
 
 
 def test_long_runs_equal_fresh_ones() -> None:

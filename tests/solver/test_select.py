@@ -113,6 +113,7 @@ def beta(weights: list[float], basis_ratio: float, method: Method = "sparse") ->
         statistic=-2.0,
         p_value=0.3,
         evidence=("basis",),
+        adjustment=np.zeros(len(weights)),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from solver.packing.enumerate import pack_by_enumeration
-from stream.bench import packing_exact, run, scip
+from stream.bench import horizon, packing_exact, run, scip
 from stream.bench.instances import FIT_DAYS, LOT, REFIT_EVERY_DAYS, Desk, live_sequence, random_desk, small_case
 from stream.bench.packing import PackingEffort
 from stream.bench.packing_exact import are_equal, boxed_variance
@@ -225,3 +225,13 @@ def test_the_table_says_who_loses() -> None:
         "| no reference | ours: 1 cases | theirs: 0 cases |  | at least 1 |",
         "| alone | ours: 7 cases |  |  | 7 |",
     ]
+
+
+def test_risk_over_the_horizon_is_held_against_what_follows() -> None:
+    """On few windows: forecasts with the pull are nearer to what follows than those of a walk, which are far above."""
+    over_10, over_50 = horizon._planted(5.0, 500, 12)
+    for figure in (over_10, over_50):
+        assert figure.reference is not None
+        assert figure.reference < figure.ours
+        assert abs(np.log(figure.ours)) < abs(np.log(figure.reference))
+    assert over_50.reference < over_10.reference < 0.9

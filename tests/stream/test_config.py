@@ -39,6 +39,8 @@ def test_what_is_left_out_takes_its_default(desk_toml: str, config_path: Callabl
     assert config.books[0].instruments == ()
     assert config.solver.objective == "volume"
     assert config.solver.mode == "inside"
+    assert config.risk.horizon_steps == 10
+    assert config.books[0].limit_on == "timestep"
     assert config.kafka.bootstrap == "127.0.0.1:9092"
     assert config.kafka.security_protocol == "PLAINTEXT"
     assert config.topics.prefix == ""
@@ -89,6 +91,8 @@ def test_bytes_that_are_not_text_are_said_to_be_so(tmp_path: Path) -> None:
         ("max_legs = 2", "max_legs = 2.5", "reversion.max_legs", ("int", "float")),
         ("max_legs = 2", 'max_legs = 2\nmethods = ["lasso"]', "reversion.methods[0]", ("'lasso'",)),
         ("[solver]", "[kafka]\npassword = 'x'\n[solver]", "kafka", ("unknown field", "password")),
+        ("limit = 900.0", 'limit = 900.0\nlimit_on = "day"', "books[0].limit_on", ("'day'", "timestep, horizon")),
+        ("[solver]", "[risk]\nhorizon_steps = 2.5\n[solver]", "risk.horizon_steps", ("int", "float")),
         ("[solver]", "[metricz]\n[solver]", "", ("unknown field", "metricz")),
     ],
 )
@@ -314,6 +318,12 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
             "lot_notional = 1_000_000.0",
             "lot_notional = 1.0\nmax_timestep_nodes = 0",
             "solver.max_timestep_nodes must be > 0, got 0",
+        ),
+        ("[solver]", "[risk]\nhorizon_steps = 0\n[solver]", "risk.horizon_steps must be >= 1, got 0"),
+        (
+            "[solver]",
+            "[risk]\nhorizon_steps = 1_000_001\n[solver]",
+            "risk.horizon_steps must be at most 1e+06, got 1000001",
         ),
         (
             "lot_notional = 1_000_000.0",

@@ -32,7 +32,7 @@ from solver.reversion.live import LiveBeta
 from solver.reversion.vector import BetaVector
 from solver.reversion.watch import BASIS, Detector
 from stream.books import BookResult, BookSolver, BookState, Trigger
-from stream.config import BookConfig, Config
+from stream.config import BookConfig, Config, RiskConfig
 from stream.decode import Decoder
 from stream.encode import Encoder
 from stream.engine import Engine, EngineState, Output
@@ -262,6 +262,7 @@ class PlainDesk:
             "limit": book.config.limit,
             "trigger_source": source,
         }
+        ahead = {"horizon_steps": self.config.risk.horizon_steps}
         gone = (book.quantities != 0) & np.isnan(self.prices)
         if gone.any():
             yield ResidualExposure(
@@ -270,6 +271,7 @@ class PlainDesk:
                 trigger=trigger,
                 status="unpriced",
                 unpriced_assets=tuple(asset for asset, missing in zip(ASSETS, gone, strict=True) if missing),
+                **ahead,
                 detail=(detail := f"no fresh price of {', '.join(np.array(ASSETS)[gone])}"),
                 **common,
             )
@@ -283,6 +285,8 @@ class PlainDesk:
         netted_variance = Q @ Sigma @ Q
         unhedged = math.sqrt(max(netted_variance, residual @ Sigma @ residual + basis_variance))
         limit = book.config.limit
+        # No β of this desk reverts (see `pairs`): over the horizon everything is a walk.
+        longer = math.sqrt(self.config.risk.horizon_steps)
         yield ResidualExposure(
             id=f"residual/{place}",
             universe="fx",
@@ -305,6 +309,10 @@ class PlainDesk:
                     evidence=beta.evidence,
                     basis_ratio_upper=beta.basis_ratio_upper,
                     p_value=beta.p_value,
+                    horizon_basis_risk=longer
+                    * math.sqrt(self.dense(beta) @ Sigma @ self.dense(beta))
+                    * LOT
+                    * abs(int(multiple)),
                 )
                 for beta, multiple in zip(self.betas, omega, strict=True)
                 if multiple
@@ -313,6 +321,10 @@ class PlainDesk:
             netted_risk=math.sqrt(netted_variance),
             basis_risk=math.sqrt(basis_variance),
             unhedged_risk=unhedged,
+            horizon_netted_risk=longer * math.sqrt(netted_variance),
+            horizon_basis_risk=longer * math.sqrt(basis_variance),
+            horizon_unhedged_risk=longer * unhedged,
+            **ahead,
             limit_share=unhedged / limit,
             objective_name="volume",
             objective_before=before,
@@ -598,8 +610,17 @@ def assert_reason_says_it_all(suggestion: HedgeSuggestion) -> None:
 # The article's example, and markets made by hand.
 
 
-def made_market(config: Config, betas: dict[str, tuple[float, ...]], timestep: int = 5, version: int = 5) -> Market:
-    """Prices of 1, 1 bp of volatility a step, EUR and CHF correlated by 0.9, and these β vectors."""
+def made_market(
+    config: Config,
+    betas: dict[str, tuple[float, ...]],
+    timestep: int = 5,
+    version: int = 5,
+    adjustments: dict[str, tuple[float, ...]] | None = None,
+) -> Market:
+    """Prices of 1, 1 bp of volatility a step, EUR and CHF correlated by 0.9, and these β vectors.
+
+    Those with `adjustments` revert with these speeds.
+    """
     m = len(config.instruments)
     half_spread = 2.0**-17  # so that mids are exact
     end_ns = timestep * SECOND
@@ -625,7 +646,8 @@ def made_market(config: Config, betas: dict[str, tuple[float, ...]], timestep: i
                 innovation_ratio=0.1,
                 statistic=-1.5,
                 p_value=0.5,
-                evidence=("basis",),
+                evidence=("reverting", "basis") if name in (adjustments or {}) else ("basis",),
+                adjustment=np.array((adjustments or {}).get(name, (0.0, 0.0, 0.0))),
             ),
             Detector.fresh(BASIS),
             Detector.fresh(BASIS),
@@ -691,6 +713,140 @@ def test_the_articles_example(desk: Config) -> None:
     assert residual.objective < residual.objective_before
 
 
+def change_over(Sigma: np.ndarray, alpha: np.ndarray, beta: np.ndarray, steps: int) -> np.ndarray:
+    """Covariance of the change over `steps` of one spread that comes back, and of what goes with it, shock by shock.
+
+    Each of 4,000 past shocks leaves A^k of itself after k steps; the innovations are the returns' covariance less what
+    the pull explains.
+    """
+    A = np.eye(3) + np.outer(alpha, beta)
+    level = beta @ Sigma @ beta / (-2.0 * beta @ alpha)
+    innovations = Sigma - level * np.outer(alpha, alpha)
+    powers = [np.eye(3)]
+    for _ in range(4000 + steps):
+        powers.append(A @ powers[-1])
+    total = sum(powers[k] @ innovations @ powers[k].T for k in range(steps))
+    for k in range(4000):
+        moved = powers[k + steps] - powers[k]
+        total = total + moved @ innovations @ moved.T
+    return np.asarray(total)
+
+
+@pytest.mark.parametrize("steps", [1, 10, 200])
+def test_risk_over_the_horizon_is_that_of_the_change(desk: Config, steps: int) -> None:
+    """Netted, packed and unhedged, of every β and of the book, against a sum over shocks.
+
+    The reverting EUR/CHF comes back, EUR/JPY by `basis` alone is a walk but for what the pull on EUR does to it, and
+    both keep risk over any horizon. Over one step everything is risk now.
+    """
+    config = msgspec.structs.replace(desk, risk=RiskConfig(horizon_steps=steps))
+    betas = {"sparse:EUR/CHF": (1.0, -1.0, 0.0), "sparse:EUR/JPY": (1.0, 0.0, -1.0)}
+    speeds = (-0.02, 0.03, 0.01)
+    market = made_market(config, betas, adjustments={"sparse:EUR/CHF": speeds})
+    assert market.Sigma is not None
+    state = BookState(quantities=np.array([10.0, -7.0, -2.0]) * LOT)
+    residual = solve(BookSolver(config), config.books[0], state, market).residual
+    assert state.multiples == {"sparse:EUR/CHF": 7, "sparse:EUR/JPY": 2}
+    Sigma_H = change_over(market.Sigma, np.array(speeds), np.array([1.0, -1.0, 0.0]), steps)
+    Q, q = np.array([10.0, -7.0, -2.0]) * LOT, np.array([1.0, 0.0, 0.0]) * LOT
+    netted, basis, left = Q @ Sigma_H @ Q, (Q - q) @ Sigma_H @ (Q - q), q @ Sigma_H @ q
+    assert residual.horizon_steps == steps
+    assert residual.horizon_netted_risk == pytest.approx(math.sqrt(netted), rel=1e-8)
+    assert residual.horizon_basis_risk == pytest.approx(math.sqrt(basis), rel=1e-8)
+    assert residual.horizon_unhedged_risk == pytest.approx(math.sqrt(max(netted, basis + left)), rel=1e-8)
+    for packed, weights in zip(residual.packed, np.array(list(betas.values())), strict=True):
+        own = abs(packed.multiples) * LOT * math.sqrt(weights @ Sigma_H @ weights)
+        assert packed.horizon_basis_risk == pytest.approx(own, rel=1e-8)
+        assert packed.horizon_basis_risk >= packed.basis_risk * (1 - 1e-12) > 0.0
+    if steps == 1:
+        assert residual.horizon_unhedged_risk == pytest.approx(residual.unhedged_risk, rel=1e-12)
+    assert residual.limit_share == pytest.approx(residual.unhedged_risk / 900.0)
+
+
+def test_a_hedge_that_reverts_is_worth_more_over_the_horizon(desk: Config) -> None:
+    """The same book and covariance, with the one packed β reverting or not: risk now is the same, risk later is not."""
+    config = msgspec.structs.replace(desk, risk=RiskConfig(horizon_steps=200))
+    betas, held = {"sparse:EUR/CHF": (1.0, -1.0, 0.0)}, np.array([7.0, -7.0, 0.0]) * LOT
+    risks = []
+    for adjustments in ({}, {"sparse:EUR/CHF": (-0.05, 0.05, 0.0)}):
+        market = made_market(config, betas, adjustments=adjustments)
+        residual = solve(BookSolver(config), config.books[0], BookState(quantities=held), market).residual
+        assert residual.unhedged_risk == residual.basis_risk == pytest.approx(700 * math.sqrt(0.2))
+        risks.append(residual.horizon_unhedged_risk)
+    assert risks[0] == pytest.approx(700 * math.sqrt(0.2 * 200))
+    assert risks[1] == pytest.approx(700 * math.sqrt(0.2 / 0.1), rel=1e-6)  # twice the variance of the spread's level
+
+
+def test_a_model_says_how_its_spreads_come_back(desk: Config) -> None:
+    """Speeds by asset of those that revert, nothing of those that do not."""
+    engine = Engine(desk)
+    market = made_market(
+        desk,
+        {"sparse:EUR/CHF": (1.0, -1.0, 0.0), "sparse:EUR/JPY": (1.0, 0.0, -1.0)},
+        adjustments={"sparse:EUR/CHF": (-0.05, 0.05, 0.0)},
+    )
+    message = engine._model_message(market)
+    assert [beta.adjustment for beta in message.betas] == [{"EUR": -0.05, "CHF": 0.05}, {}]
+
+
+def test_a_limit_on_the_horizon(desk: Config) -> None:
+    """Limit, alert, suggestion and what comes of its trades are all over the horizon; the trades bring it there."""
+    book = msgspec.structs.replace(desk.books[0], limit=2000.0, limit_on="horizon")
+    config = msgspec.structs.replace(desk, books=(book, desk.books[1]))
+    engine = Engine(config)
+    state = engine.new_state()
+    speeds = (-0.05, 0.05, 0.0)
+    market = made_market(config, {"sparse:EUR/CHF": (1.0, -1.0, 0.0)}, adjustments={"sparse:EUR/CHF": speeds})
+    state.latest = market
+    assert market.Sigma is not None
+    outputs = play(engine, state, [position("spot", EUR, 10 * LOT, 5.1, 0), position("spot", CHF, -4 * LOT, 5.2, 1)])
+    residual, suggestion = only(outputs, ResidualExposure)[-1], only(outputs, HedgeSuggestion)[-1]
+    assert (residual.limit_on, suggestion.limit_on) == ("horizon", "horizon")
+    assert residual.unhedged_risk < book.limit < residual.horizon_unhedged_risk
+    assert residual.limit_share == residual.horizon_unhedged_risk / book.limit
+    assert suggestion.risk_before == residual.horizon_unhedged_risk
+    assert suggestion.status == "trade"
+    assert suggestion.risk_after <= suggestion.target == 0.8 * book.limit
+    (alert,) = only(outputs, Alert, state="raised")
+    assert alert.value == only(outputs, ResidualExposure)[0].horizon_unhedged_risk
+    assert "unhedged risk over 10 steps" in alert.message
+    assert "unhedged risk over 10 steps" in suggestion.reason
+
+    columns = {each.name: market.valuation.exposures[:, place] for place, each in enumerate(config.instruments)}
+    after = np.array([10.0, -4.0, 0.0]) * LOT + sum(
+        trade.lots * (1 if trade.side == "buy" else -1) * columns[trade.instrument] for trade in suggestion.trades
+    )
+    Sigma_H = change_over(market.Sigma, np.array(speeds), np.array([1.0, -1.0, 0.0]), 10)
+    kept = residual.horizon_unhedged_risk**2 - residual.horizon_netted_risk**2
+    assert suggestion.risk_after == pytest.approx(math.sqrt(after @ Sigma_H @ after + kept), rel=1e-8)
+
+
+def test_packing_by_the_risk_over_the_horizon(desk: Config) -> None:
+    """The objective `horizon` is q'Σ_H q: of two β that leave the same risk now it packs the one that comes back."""
+    solver = msgspec.structs.replace(desk.solver, objective="horizon")
+    config = msgspec.structs.replace(desk, solver=solver, risk=RiskConfig(horizon_steps=100))
+    betas = {"sparse:EUR/CHF": (1.0, -1.0, 0.0), "sparse:EUR/JPY": (1.0, 0.0, -1.0)}
+    speeds = (-0.05, 0.05, 0.0)
+    market = made_market(config, betas, adjustments={"sparse:EUR/CHF": speeds})
+    assert market.Sigma is not None
+    residual = solve(
+        BookSolver(config), config.books[0], BookState(quantities=np.array([3.0, -3.0, -3.0]) * LOT), market
+    ).residual
+    Sigma_H = change_over(market.Sigma, np.array(speeds), np.array([1.0, -1.0, 0.0]), 100)
+    held = np.array([3.0, -3.0, -3.0]) * LOT
+    values = {
+        (a, b): (left := held - a * LOT * np.array([1, -1, 0]) - b * LOT * np.array([1, 0, -1])) @ Sigma_H @ left
+        for a in range(4)
+        for b in range(4 - a)
+    }
+    best = min(values, key=lambda lots: values[lots])
+    packed = {each.beta_id: each.multiples for each in residual.packed}
+    assert packed == {name: lots for name, lots in zip(betas, best, strict=True) if lots}
+    assert residual.objective_name == "horizon"
+    assert residual.objective == pytest.approx(values[best], rel=1e-8)
+    assert residual.objective_before == pytest.approx(values[0, 0], rel=1e-8)
+
+
 def test_a_packing_stays_inside_the_position(desk: Config) -> None:
     """A book that is long both legs of β has nothing to pack, though the covariance would hedge one with the other."""
     solver = BookSolver(desk)
@@ -736,6 +892,9 @@ FIGURES = (
     "netted_risk",
     "basis_risk",
     "unhedged_risk",
+    "horizon_netted_risk",
+    "horizon_basis_risk",
+    "horizon_unhedged_risk",
     "limit_share",
     "objective_before",
     "objective",

@@ -197,11 +197,15 @@ def test_residual_risk_and_limit_share_by_book(metrics: Metrics) -> None:
     """The latest figures of each book, and NaN, not zero and not the last number, while they are unknown."""
     metrics.observe_output(residual())
     metrics.observe_output(residual(book="options", unhedged_risk=50.0, limit_share=0.5))
+    metrics.observe_output(residual(horizon_unhedged_risk=700.0, horizon_basis_risk=300.0))
+    assert sample(metrics, "horizon_risk_numeraire", book="spot") == 700.0
+    assert sample(metrics, "horizon_basis_risk_numeraire", book="spot") == 300.0
     assert sample(metrics, "residual_risk_numeraire", book="spot") == 250.0
     assert sample(metrics, "limit_share_ratio", book="spot") == 0.25
     assert sample(metrics, "limit_share_ratio", book="options") == 0.5
     metrics.observe_output(residual(status="unpriced", unhedged_risk=None, limit_share=None, proven=False))
-    assert math.isnan(sample(metrics, "residual_risk_numeraire", book="spot"))
+    for gauge in ("residual_risk_numeraire", "horizon_risk_numeraire", "horizon_basis_risk_numeraire"):
+        assert math.isnan(sample(metrics, gauge, book="spot"))
     assert math.isnan(sample(metrics, "limit_share_ratio", book="spot"))
     assert sample(metrics, "limit_share_ratio", book="options") == 0.5
 
@@ -274,6 +278,8 @@ def test_books_are_there_before_their_first_solve(metrics: Metrics) -> None:
     """Unknown, not zero; so a panel shows every book from the start."""
     metrics.expose(["spot"], [])
     assert math.isnan(sample(metrics, "residual_risk_numeraire", book="spot"))
+    assert math.isnan(sample(metrics, "horizon_risk_numeraire", book="spot"))
+    assert math.isnan(sample(metrics, "horizon_basis_risk_numeraire", book="spot"))
     assert math.isnan(sample(metrics, "limit_share_ratio", book="spot"))
     assert math.isnan(sample(metrics, "packing_gap_ratio", book="spot"))
     assert sample(metrics, "packing_solves_total", book="spot") == 0

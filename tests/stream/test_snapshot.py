@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from json import JSONDecoder
 from random import Random
 from typing import Any
 
@@ -142,6 +143,36 @@ def test_every_estimator_goes_on_bit_for_bit(
         run = Run(config)
         published = run.take(inputs[:-left])
         assert published + run.restart().take(inputs[-left:]) == unbroken, f"{left} inputs left"
+
+
+def test_reverting_spreads_go_on_bit_for_bit(desk: Config, mid_prices: MidPrices) -> None:
+    """Their adjustment speeds are kept: from a refit on, and between refits, the risk over the horizon is the same."""
+    rng = np.random.default_rng(12)
+    mids, level = mid_prices(140, 7), 0.0
+    for step in range(len(mids)):
+        level = 0.5 * level + rng.normal(0.0, 2e-5)
+        mids[step, 1] = 0.97 / mids[step, 0] * np.exp(level)
+    # A window of sixty steps is short for proof of reversion, so little is asked for.
+    reversion = msgspec.structs.replace(
+        desk.reversion, false_discovery_rate=0.5, half_life_min_steps=0.1, refit_every_steps=7
+    )
+    config = msgspec.structs.replace(desk, reversion=reversion)
+    inputs = course(mids, 12)
+    unbroken = Run(config).take(inputs)
+    assert sum(any(beta["adjustment"] for beta in model["betas"]) for model in models(unbroken)) > 20
+    for left in (25, 60, 95):
+        run = Run(config)
+        published = run.take(inputs[:-left])
+        assert published + run.restart().take(inputs[-left:]) == unbroken, f"{left} inputs left"
+
+
+def models(published: bytes) -> list[Any]:
+    """The model messages among `published`."""
+    messages, text, place = [], published.decode(), 0
+    while place < len(text):
+        message, place = JSONDecoder().raw_decode(text, place)
+        messages.append(message)
+    return [message for message in messages if message["id"].startswith("model/")]
 
 
 def test_what_a_snapshot_says_of_itself(desk: Config, mids: np.ndarray) -> None:
