@@ -179,6 +179,32 @@ def bench(
 
 
 @app.command
+def desk(
+    *,
+    seeds: Annotated[int, Parameter(help="Runs, each with its own clients and prices.", validator=_positive)] = 20,
+    days: Annotated[float, Parameter(help="Length of a run.", validator=_positive)] = 5.0,
+    data: Annotated[
+        Path | None, Parameter(help="Folder with fx_h1: real hourly prices in place of simulated ones.")
+    ] = None,
+    json: Annotated[bool, Parameter(help="Print every outcome as JSON in place of the table.")] = False,
+) -> int:
+    """Compare ways to hedge on a simulated desk, at equal average risk, in a Markdown table.
+
+    Clients, their answer to quotes and fills are simulated and seeded; the suggestions are those of the service.
+
+    Example: ``betapack desk --seeds 4 --days 2``
+    """
+    import msgspec
+
+    from stream.desk.report import table
+    from stream.desk.run import DeskSettings, run_desk
+
+    study = run_desk(DeskSettings(seeds, days, data), _say)
+    print(msgspec.json.encode(study).decode() if json else table(study))
+    return EXIT_DONE
+
+
+@app.command
 def schema(*, write: Annotated[Path | None, Parameter(help="Folder to write the documents to.")] = None) -> int:
     """Print the AsyncAPI document of all topics and messages, or write it and the JSON Schemas to a folder.
 

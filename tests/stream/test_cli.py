@@ -11,7 +11,7 @@ import pytest
 from stream.cli import app
 
 README = Path(__file__).parents[2] / "README.md"
-COMMANDS = ("bench", "broker", "check", "demo", "schema", "serve", "topics", "warm")
+COMMANDS = ("bench", "broker", "check", "demo", "desk", "schema", "serve", "topics", "warm")
 
 
 def betapack(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,6 +45,9 @@ def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
         ["serve", "--no-such-flag"],
         ["demo", "--seconds", "-1"],
         ["demo", "--start", "yesterday"],
+        ["desk", "--seeds", "0"],
+        ["desk", "--days", "0.5"],
+        ["desk", "--data", str(tmp_path)],
         ["bench", "everything"],
         ["bench", "packing", "--scip-seconds", "0"],
         ["check", "--config", str(tmp_path / "none.toml")],

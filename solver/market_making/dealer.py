@@ -1,0 +1,134 @@
+"""What a dealer faces: clients who ask for quotes, a market to hedge in, and prices that move."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from solver.arrays import FloatArray
+from solver.errors import IllPosed
+from solver.market_making.demand import Demand
+
+
+@dataclass(frozen=True, eq=False)
+class ClientStream:
+    """Requests of one kind: one tier of clients, one instrument, one side.
+
+    Parameters
+    ----------
+    direction : (d,) exposure that the dealer gains for each unit dealt; a client who sells EUR against GBP brings +1 of
+        EUR and -1 of GBP. What is dealt against the numeraire has one entry.
+    sizes : (k,) > 0, numeraire, the sizes in which clients ask.
+    rates : (k,) >= 0, requests of each size per unit of time.
+    demand : the share that deals at a quote.
+
+    Raises
+    ------
+    IllPosed : shapes that do not fit, a size or rate that is no such number, a direction of zeros.
+    """
+
+    direction: FloatArray
+    sizes: FloatArray
+    rates: FloatArray
+    demand: Demand
+
+    def __post_init__(self) -> None:
+        _check_direction(self.direction)
+        if self.sizes.ndim != 1 or self.sizes.shape != self.rates.shape or not len(self.sizes):
+            raise IllPosed(f"sizes and rates must both be (k,), got {self.sizes.shape} and {self.rates.shape}")
+        if not (np.isfinite(self.sizes).all() and (self.sizes > 0).all()):
+            raise IllPosed(f"sizes must be finite and > 0, got {self.sizes}")
+        if not (np.isfinite(self.rates).all() and (self.rates >= 0).all()):
+            raise IllPosed(f"rates must be finite and >= 0, got {self.rates}")
+
+
+@dataclass(frozen=True, eq=False)
+class HedgeMarket:
+    """An instrument in which the dealer can cross the spread: trading at the rate v costs ``psi |v| + eta v²``.
+
+    Parameters
+    ----------
+    direction : (d,) exposure gained for each unit bought, as for `ClientStream`.
+    psi : >= 0, half spread and fees, share of the price.
+    eta : > 0, share of the price per (numeraire per unit of time): what trading faster costs.
+
+    Raises
+    ------
+    IllPosed : a number outside these ranges, or a direction of zeros.
+    """
+
+    direction: FloatArray
+    psi: float
+    eta: float
+
+    def __post_init__(self) -> None:
+        _check_direction(self.direction)
+        if not 0 <= self.psi < math.inf:
+            raise IllPosed(f"psi must be finite and >= 0, got {self.psi}")
+        if not 0 < self.eta < math.inf:
+            raise IllPosed(f"eta must be finite and > 0, got {self.eta}")
+
+    def rate(self, p: FloatArray) -> FloatArray:
+        """The rate that maximises ``v p - psi |v| - eta v²``, elementwise: 0 while |p| <= psi."""
+        p = np.asarray(p, dtype=np.float64)
+        worth = np.copysign(np.maximum(np.abs(p) - self.psi, 0.0), p)
+        return np.asarray(worth / (2.0 * self.eta) + 0.0, dtype=np.float64)  # no negative zero
+
+
+@dataclass(frozen=True, eq=False)
+class Dealer:
+    """Maximises spread earned less hedging cost less ``risk_aversion / 2`` times the variance of its inventory.
+
+    Parameters
+    ----------
+    streams : client flow; both sides of an instrument are two streams.
+    markets : where it can hedge; may be empty.
+    Sigma : (d, d) covariance of log returns per unit of time, symmetric PSD.
+    risk_aversion : > 0, per numeraire.
+    impact : (d,) >= 0, share by which a price moves for good per numeraire of that asset that the dealer hedges.
+
+    All share one unit of time. Inventories change by trades alone: that a held exposure grows with its price
+    changes its value by less than a millionth of the risk term.
+
+    Raises
+    ------
+    IllPosed : shapes that do not fit, numbers outside their ranges, a Sigma that is not symmetric PSD.
+    """
+
+    streams: tuple[ClientStream, ...]
+    markets: tuple[HedgeMarket, ...]
+    Sigma: FloatArray
+    risk_aversion: float
+    impact: FloatArray
+
+    def __post_init__(self) -> None:
+        d = len(self.impact)
+        if self.impact.shape != (d,) or self.Sigma.shape != (d, d) or d == 0:
+            raise IllPosed(f"Sigma must be (d, d) and impact (d,), got {self.Sigma.shape} and {self.impact.shape}")
+        if not (np.isfinite(self.Sigma).all() and np.isfinite(self.impact).all()):
+            raise IllPosed("Sigma and impact must be finite")
+        if (self.impact < 0).any():
+            raise IllPosed(f"impact must be >= 0, got {self.impact.min()}")
+        if not 0 < self.risk_aversion < math.inf:
+            raise IllPosed(f"risk_aversion must be finite and > 0, got {self.risk_aversion}")
+        scale = float(np.abs(self.Sigma).max())
+        asymmetry = float(np.abs(self.Sigma - self.Sigma.T).max())
+        if asymmetry > 1e-10 * scale:
+            raise IllPosed(f"Sigma must be symmetric, got mirrored entries that differ by {asymmetry:.3g}")
+        least = float(np.linalg.eigvalsh(self.Sigma)[0])
+        if least < -1e-10 * scale:
+            raise IllPosed(f"Sigma must be positive semidefinite, got the eigenvalue {least:.3g}")
+        for name, directions in (
+            ("streams", [stream.direction for stream in self.streams]),
+            ("markets", [market.direction for market in self.markets]),
+        ):
+            for place, direction in enumerate(directions):
+                if direction.shape != (d,):
+                    raise IllPosed(f"{name}[{place}].direction must be ({d},), got {direction.shape}")
+
+
+def _check_direction(direction: FloatArray) -> None:
+    if direction.ndim != 1 or not np.isfinite(direction).all() or not direction.any():
+        raise IllPosed(f"direction must be finite numbers that are not all zero, got {direction}")

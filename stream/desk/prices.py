@@ -1,0 +1,116 @@
+"""Mid prices for the simulated desk: correlated diffusions with a planted pair, or rows of real prices."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+
+from solver.arrays import FloatArray, IntArray
+from stream.config import NANOSECONDS
+from stream.errors import ConfigError
+
+START_NS = 1_748_822_400 * NANOSECONDS
+"""2025-06-02 00:00 UTC, a Monday and a multiple of every timestep here."""
+
+ASSETS = ("EUR", "GBP", "CHF", "JPY", "AUD", "NZD")
+FIRST_PRICES = np.array([1.10, 1.27, 1.12, 0.0067, 0.66, 0.61])
+
+# Basis points per root of a day, and correlations, of the first four: Barzykin, Bergault and Guéant (2023), table 1.
+VOLATILITY_BPS = np.array([80.0, 70.0, 60.0, 60.0, 75.0])
+CORRELATION = np.array(
+    [
+        [1.0, 0.6, 0.5, 0.3, 0.5],
+        [0.6, 1.0, 0.3, 0.2, 0.5],
+        [0.5, 0.3, 1.0, 0.4, 0.2],
+        [0.3, 0.2, 0.4, 1.0, 0.1],
+        [0.5, 0.5, 0.2, 0.1, 1.0],
+    ]
+)
+# NZD follows AUD; the log spread between them reverts to its mean. Planted, so that there is a relationship to find.
+SPREAD_VOLATILITY_BPS = 15.0
+SPREAD_HALF_LIFE_DAYS = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class PriceRows:
+    """Mids at the closes of timesteps.
+
+    `end_ns` (T,) ascending, multiples of the timestep. `mids` (T, n) numeraire per unit of asset. `Sigma` (n, n) the
+    true covariance of log returns over one timestep, None where nobody knows it.
+    """
+
+    end_ns: IntArray
+    mids: FloatArray
+    Sigma: FloatArray | None
+
+
+def diffusions(rng: np.random.Generator, steps: int, timestep_s: float) -> PriceRows:
+    """`steps` + 1 rows of ASSETS: five correlated geometric walks, and NZD on a reverting spread to AUD."""
+    days = timestep_s / 86_400.0
+    volatility = VOLATILITY_BPS * 1e-4 * np.sqrt(days)
+    walks = CORRELATION * np.outer(volatility, volatility)
+    kept = 0.5 ** (days / SPREAD_HALF_LIFE_DAYS)
+    stationary = SPREAD_VOLATILITY_BPS * 1e-4
+    changes = rng.multivariate_normal(np.zeros(len(walks)), walks, steps)
+    shocks = rng.normal(0.0, stationary * np.sqrt(1.0 - kept**2), steps)
+    spread = np.empty(steps + 1)
+    spread[0] = rng.normal(0.0, stationary)
+    for step in range(steps):
+        spread[step + 1] = kept * spread[step] + shocks[step]
+    logs = np.zeros((steps + 1, len(ASSETS)))
+    logs[1:, :5] = np.cumsum(changes, axis=0)
+    logs[:, 5] = logs[:, 4] + spread - spread[0]
+    Sigma = np.zeros((len(ASSETS), len(ASSETS)))
+    Sigma[:5, :5] = walks
+    Sigma[5, :5] = Sigma[:5, 5] = walks[4]
+    Sigma[5, 5] = walks[4, 4] + 2.0 * stationary**2 * (1.0 - kept)
+    end_ns = START_NS + round(timestep_s * NANOSECONDS) * np.arange(steps + 1, dtype=np.int64)
+    return PriceRows(end_ns, FIRST_PRICES * np.exp(logs), Sigma)
+
+
+def hourly_prices(folder: Path, first: date, last: date) -> PriceRows:
+    """Hourly closes of EUR, GBP, JPY, CHF, CAD and AUD in USD from `first` to `last`, both included.
+
+    EUR is EURGBP times GBPUSD: the folder has no EURUSD. Hours that one of the files lacks are left out.
+
+    Raises
+    ------
+    ConfigError : a file is not there, or has no such hours.
+    """
+    closes = {
+        name: _closes(folder / f"{name}.csv.gz")
+        for name in ("EURGBP", "GBPUSD", "USDJPY", "USDCHF", "USDCAD", "AUDUSD")
+    }
+    hours = sorted(set.intersection(*(set(close) for close in closes.values())))
+    begin, end = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() for day in (first, last))
+    hours = [hour for hour in hours if begin <= hour < end + 86_400]
+    if not hours:
+        raise ConfigError(f"{folder} has no hours from {first} to {last}")
+    pound = np.array([closes["GBPUSD"][hour] for hour in hours])
+    mids = np.column_stack(
+        [
+            pound * np.array([closes["EURGBP"][hour] for hour in hours]),
+            pound,
+            *(1.0 / np.array([closes[name][hour] for hour in hours]) for name in ("USDJPY", "USDCHF", "USDCAD")),
+            np.array([closes["AUDUSD"][hour] for hour in hours]),
+        ]
+    )
+    return PriceRows(np.array(hours, dtype=np.int64) * NANOSECONDS, mids, None)
+
+
+def _closes(path: Path) -> dict[int, float]:
+    """Close by the second of its hour."""
+    try:
+        with gzip.open(path, "rt", encoding="ascii", newline="") as file:
+            rows = csv.DictReader(file)
+            return {
+                round(datetime.fromisoformat(row["time"]).replace(tzinfo=UTC).timestamp()): float(row["close"])
+                for row in rows
+            }
+    except (OSError, KeyError, ValueError) as exc:
+        raise ConfigError(f"{path} must hold hourly bars with the columns time and close: {exc}") from exc
