@@ -151,7 +151,7 @@ def demo(
 @app.command
 def bench(
     subject: Annotated[
-        Literal["all", "packing", "reversion", "stream"], Parameter(help="Which figures; only `stream` needs a Kafka.")
+        Literal["all", "packing", "models", "stream"], Parameter(help="Which figures; only `stream` needs a Kafka.")
     ] = "all",
     /,
     *,
@@ -162,10 +162,13 @@ def bench(
     ticks: Annotated[int, Parameter(help="Ticks for the throughput figure.", validator=_positive)] = 200_000,
     positions: Annotated[int, Parameter(help="Round trips for the latency figures.", validator=_positive)] = 500,
     data: Annotated[
-        Path | None, Parameter(help="Folder with etf23_daily.csv.gz, for the packing figures on ETF prices.")
+        Path | None,
+        Parameter(
+            help="Folder with etf23_daily.csv.gz for packing on ETF prices, and fx_ticks for models on two venues."
+        ),
     ] = None,
     scip_seconds: Annotated[float, Parameter(help="After which SCIP gives up a case.", validator=_positive)] = 60.0,
-    quick: Annotated[bool, Parameter(help="Few cases of each packing figure: a smoke test, nothing to quote.")] = False,
+    quick: Annotated[bool, Parameter(help="Few cases of each figure: a smoke test, nothing to quote.")] = False,
 ) -> int:
     """Measure what is promised, each speed against something that runs beside it, and print a Markdown table.
 

@@ -62,7 +62,7 @@ class MarketModel:
 
     def __post_init__(self) -> None:
         self.valuer = Valuer(self.config)
-        self.settings = _reversion_settings(self.config.reversion)
+        self.settings = reversion_settings(self.config.reversion)
 
     def new_state(self) -> MarketState:
         """Nothing seen yet."""
@@ -152,7 +152,8 @@ def _covariance(n: int, config: CovarianceConfig) -> ExponentialCovariance | Win
     return ExponentialCovariance(n, config.half_life_steps, config.shrinkage)
 
 
-def _reversion_settings(config: ReversionConfig) -> ReversionSettings:
+def reversion_settings(config: ReversionConfig) -> ReversionSettings:
+    """What the solver is told of the configuration."""
     return ReversionSettings(
         methods=config.methods,
         window_steps=config.window_steps,

@@ -11,11 +11,14 @@ import numpy as np
 from solver.arrays import FloatArray
 from solver.reversion.rolling import Refit, ReversionSettings
 from solver.reversion.vector import FEW_LEGS, BetaVector, Evidence
-from solver.reversion.watch import BASIS, Detector, basis_step, reversion_step, reverting_alternatives
-
-# Slower spreads are to be lost by mistake no more often in their own time: at a million steps for half-lives up to this
-# many steps, the chance is at most 1 % in 1,000 half-lives whatever they are.
-_COMMON_HALF_LIFE = 10.0
+from solver.reversion.watch import (
+    BASIS,
+    Detector,
+    basis_step,
+    reversion_step,
+    reverting_alarm,
+    reverting_alternatives,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +112,7 @@ def watched(
                     float(weights @ log_prices), change, beta.vector.spread_mean, half_life, noise, steps
                 )
                 beta = replace(beta, reverting=beta.reverting.step(reverting_alternatives(half_life), z))
-                refuted = beta.reverting.log_evidence >= math.log(alarm_at * max(1.0, half_life / _COMMON_HALF_LIFE))
+                refuted = beta.reverting.log_evidence >= reverting_alarm(alarm_at, half_life)
             if refuted:
                 beta = replace(beta, refuted={**beta.refuted, kind: now})
                 last = (kind, z)

@@ -196,15 +196,17 @@ class RollingReversion:
         proposed, discovered = self._discovered(proposed, tried)
         successor_of = {i: j for j, i in match(incumbents, proposed, leg_scale).items()}
         # An incumbent is tested as what the method makes of it today; one that it no longer proposes has no test.
+        successors = [successor_of.get(i) for i in range(len(incumbents))]
         kept = [
             Candidate(beta.weights, beta.method, proposed[j].statistic, proposed[j].p_value)
-            if (j := successor_of.get(i)) is not None
+            if j is not None
             else Candidate(beta.weights, beta.method, 0.0, 1.0)
-            for i, beta in enumerate(incumbents)
+            for beta, j in zip(incumbents, successors, strict=True)
         ]
+        kept_discovered = np.array([j is not None and discovered[j] for j in successors], dtype=np.bool_)
         betas = self._measured(
             [*proposed, *kept],
-            np.concatenate([discovered, np.zeros(len(kept), dtype=np.bool_)]),
+            np.concatenate([discovered, kept_discovered]),
             [None] * len(proposed) + list(incumbents),
             fit,
             held_back,

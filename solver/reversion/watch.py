@@ -52,17 +52,33 @@ class Alternatives:
     scale: FloatArray
     shift: FloatArray
 
-    def log_likelihood_ratios(self, z: float) -> FloatArray:
-        """(J,) log f₁(z) / f₀(z)."""
+    def log_likelihood_ratios(self, z: float | FloatArray) -> FloatArray:
+        """(..., J) log f₁(z) / f₀(z) of each z (...)."""
+        z = np.asarray(z)[..., None]
         against = ((z - self.shift) / self.scale) ** 2
         ratios: FloatArray = 0.5 * (FREEDOM + 1.0) * (
-            math.log1p(z * z / (FREEDOM * _UNIT)) - np.log1p(against / (FREEDOM * _UNIT))
+            np.log1p(z * z / (FREEDOM * _UNIT)) - np.log1p(against / (FREEDOM * _UNIT))
         ) - np.log(self.scale)
         return ratios
+
+    def log_statistics(self, before: FloatArray, z: float | FloatArray) -> FloatArray:
+        """(..., J) log R_t from log R_{t-1} (..., J) and z_t (...)."""
+        after: FloatArray = np.logaddexp(0.0, before) + self.log_likelihood_ratios(z)
+        return after
+
+
+def log_evidence(log_statistics: FloatArray) -> FloatArray:
+    """(...) log M_t from log R_t (..., J); an alarm at log c."""
+    total: FloatArray = np.logaddexp.reduce(log_statistics, axis=-1)
+    return total - math.log(log_statistics.shape[-1])
 
 
 #: A hedge that is lost has ratio 1: 1.8 deviations of a bound of .3. The largest is for one step that says it all.
 BASIS = Alternatives(scale=np.array([math.sqrt(2.0), 2.0, 4.0, 32.0]), shift=np.zeros(4))
+
+# Slower spreads are to be lost by mistake no more often in their own time: at a million steps for half-lives up to this
+# many steps, the chance is at most 1 % in 1,000 half-lives whatever they are.
+_COMMON_HALF_LIFE = 10.0
 
 # Drifts in deviations of the spread's level a half-life. The mean innovation of a fitted mean that is wrong by d
 # deviations is ln 2 d of them, so that an error of one deviation stays below half the least drift and raises nothing.
@@ -76,6 +92,11 @@ def reverting_alternatives(half_life_steps: float) -> Alternatives:
     return Alternatives(
         scale=np.array([2.0, 16.0, *np.ones(2 * len(drifts))]), shift=np.concatenate([np.zeros(2), drifts, -drifts])
     )
+
+
+def reverting_alarm(false_alarm_steps: float, half_life_steps: float) -> float:
+    """log M_t of the alarm for a spread with this half-life."""
+    return math.log(false_alarm_steps * max(1.0, half_life_steps / _COMMON_HALF_LIFE))
 
 
 @dataclass(frozen=True)
@@ -98,17 +119,12 @@ class Detector:
         """
         if not math.isfinite(z):
             raise IllPosed(f"a standardised step must be finite, got {z}")
-        grown = np.logaddexp(0.0, np.array(self.log_statistics)) + alternatives.log_likelihood_ratios(z)
-        return Detector(tuple(grown.tolist()))
+        return Detector(tuple(alternatives.log_statistics(np.array(self.log_statistics), z).tolist()))
 
     @property
     def log_evidence(self) -> float:
         """log M_t; an alarm at log c."""
-        largest = max(self.log_statistics)
-        if largest == -math.inf:
-            return largest
-        total = sum(math.exp(value - largest) for value in self.log_statistics)
-        return largest + math.log(total / len(self.log_statistics))
+        return float(log_evidence(np.array(self.log_statistics)))
 
 
 def basis_step(change: float, leg_variance: float, basis_ratio_max: float) -> float:

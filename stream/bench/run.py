@@ -12,15 +12,14 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from solver.warm import warm_kernels
-from stream.bench.horizon import horizon_figures
+from stream.bench.models import QUICK_MODELS, ModelsEffort, models_figures
 from stream.bench.packing import QUICK, PackingEffort, packing_figures
 from stream.bench.result import Comparison, markdown, report
-from stream.bench.reversion import johansen_against_statsmodels, refit_by_every_method
 from stream.bench.stream import full_path_against_bare_consumer, position_to_suggestion_against_echo
 from stream.broker import KAFKA_VERSION, LocalBroker
 from stream.log import KafkaSettings
 
-Subject: TypeAlias = Literal["all", "packing", "reversion", "stream"]
+Subject: TypeAlias = Literal["all", "packing", "models", "stream"]
 
 
 @dataclass(frozen=True)
@@ -50,13 +49,8 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> str:
     if wanted("packing"):
         effort = replace(QUICK if settings.quick else PackingEffort(), scip_limit_s=settings.scip_seconds)
         figures += packing_figures(effort, settings.data, say)
-    if wanted("reversion"):
-        say("Johansen against statsmodels")
-        figures.append(johansen_against_statsmodels())
-        say("refits by every method")
-        figures.append(refit_by_every_method())
-        say("risk over the horizon")
-        figures += horizon_figures()
+    if wanted("models"):
+        figures += models_figures(QUICK_MODELS if settings.quick else ModelsEffort(), settings.data, say)
     if wanted("stream"):
         with (
             tempfile.TemporaryDirectory(prefix="betapack-bench-") as folder_name,

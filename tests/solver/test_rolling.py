@@ -222,6 +222,20 @@ def test_a_much_better_estimate_replaces_the_weights() -> None:
     np.testing.assert_array_equal(after.betas[place].weights, best.weights)
 
 
+def test_an_incumbent_gains_what_its_refit_shows() -> None:
+    """A pair in use by `basis` alone, whose refit is discovered to revert, has both kinds of evidence from then on."""
+    log_prices = walks(5, 503, 3)
+    noise = np.random.default_rng(6).normal(size=503) * 0.003
+    log_prices[:, 1] = log_prices[:, 0] + noise
+    # Within a step nothing is left of a deviation.
+    rolling = fed(RollingReversion(3, replace(DAILY, max_legs=2, half_life_min_steps=0.0)), log_prices)
+    (own,) = rolling.refit().betas
+    assert own.evidence == ("reverting", "basis")
+    after = rolling.refit([replace(own, evidence=("basis",))])
+    assert after.continues == (0,)
+    assert after.betas[0].evidence == ("reverting", "basis")
+
+
 def test_a_barred_relationship_stays_out() -> None:
     """Nothing near the weights of a broken relationship is accepted, by no method; the rest is as before."""
     days, log_prices = daily_log_prices()

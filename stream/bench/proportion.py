@@ -1,0 +1,32 @@
+"""A share of cases as a figure, with what chance alone would let it be."""
+
+from __future__ import annotations
+
+from scipy.stats import binomtest
+
+from stream.bench.result import Comparison, measure
+
+CONFIDENCE = 0.95
+
+
+def proportion(what: str, label: str, hits: int, cases: int, better: str, note: str) -> Comparison:
+    """`hits` of `cases` in per cent; the note begins with the counts and their Clopper-Pearson interval.
+
+    The interval takes the cases as independent; where they are not, the note should say so.
+
+    Raises
+    ------
+    ValueError : no case, or more hits than cases.
+
+    References
+    ----------
+    Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case of the binomial,
+    Biometrika 26(4).
+    """
+    return measure(what, label, 100.0 * hits / cases, "%", better, f"{counted(hits, cases)}; {note}")
+
+
+def counted(hits: int, cases: int) -> str:
+    """The counts with their interval, as ``3 of 500 (0.12 to 1.7 %)``."""
+    interval = binomtest(hits, cases).proportion_ci(CONFIDENCE, method="exact")
+    return f"{hits:,} of {cases:,} ({100.0 * interval.low:.3g} to {100.0 * interval.high:.3g} %)"
