@@ -208,6 +208,37 @@ def desk(
 
 
 @app.command
+def validate(
+    data: Annotated[
+        Path, Parameter(help="CSV or CSV.gz, a time and then one column an asset; or a folder with one file an asset.")
+    ],
+    /,
+    *,
+    config: Annotated[
+        Path | None, Parameter(name="--config", help="TOML file whose covariance and reversion are validated.")
+    ] = None,
+    horizon: Annotated[
+        int, Parameter(help="Rows that an outcome spans, as `risk.horizon_steps`.", validator=_positive)
+    ] = 1,
+    output: Annotated[Path, Parameter(help="HTML file for the report.")] = Path("report.html"),
+    json: Annotated[Path | None, Parameter(help="File for the figures.")] = None,
+    seed: Annotated[int, Parameter(help="Seed of random portfolios, shuffles and intervals.")] = 7,
+) -> int:
+    """Walk the models forward over a price file and hold every forecast against what followed.
+
+    Is the risk as forecast, and do the β vectors hold on data they have not seen, more often than on shuffled prices?
+    Exits with 1 when something does not hold.
+
+    Example: ``betapack validate prices.csv.gz --config desk.toml --output report.html``
+    """
+    from stream.validate.command import run_validate
+
+    loaded = _load(config, None) if config else None
+    found = run_validate(data, loaded, horizon, seed, output, json, _say, stop_on_signals())
+    return EXIT_INTERRUPTED if found.partial else EXIT_FINDING if found.found else EXIT_DONE
+
+
+@app.command
 def schema(*, write: Annotated[Path | None, Parameter(help="Folder to write the documents to.")] = None) -> int:
     """Print the AsyncAPI document of all topics and messages, or write it and the JSON Schemas to a folder.
 

@@ -2,6 +2,7 @@
 
 BetapackError                  4  a bug of ours, or something nobody foresaw
 ├── ConfigError                2  a setting, an argument or an environment variable is wrong or missing
+├── DataUnavailable            3  a file of prices is missing, or holds something that is no price
 ├── BrokerUnavailable          3  no usable connection to Kafka; `reason` says why
 ├── AccessDenied               3  Kafka answers, and refuses this user a topic, a group or an operation
 ├── TopicMissing               3  a topic that is read or written does not exist
@@ -44,6 +45,12 @@ class ConfigError(BetapackError):
     """A setting that cannot be used; the message names its key, what is allowed and what came."""
 
     exit_code = 2
+
+
+class DataUnavailable(BetapackError):
+    """Prices that cannot be had; the message names file, line and column, what was expected and what came."""
+
+    exit_code = 3
 
 
 class BrokerUnavailable(BetapackError):

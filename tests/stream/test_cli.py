@@ -11,7 +11,7 @@ import pytest
 from stream.cli import app
 
 README = Path(__file__).parents[2] / "README.md"
-COMMANDS = ("bench", "broker", "check", "demo", "desk", "schema", "serve", "topics", "warm")
+COMMANDS = ("bench", "broker", "check", "demo", "desk", "schema", "serve", "topics", "validate", "warm")
 
 
 def betapack(*arguments: str) -> subprocess.CompletedProcess[str]:
