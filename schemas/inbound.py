@@ -7,6 +7,8 @@ in it; `seq` counts up from one for each source, zero means that the source does
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 
@@ -54,6 +56,26 @@ class Position(Struct, frozen=True, kw_only=True):
     book: str
     asset: str
     quantity: float
+    event_time_ns: int | None = None
+    source: str = ""
+    seq: int = 0
+
+
+class HedgeStatus(Struct, frozen=True, kw_only=True):
+    """What became of one trade of a hedge suggestion, from the system that executes it.
+
+    `suggestion_id` is that of the `HedgeSuggestion`, `instrument` names the trade in it. From `acknowledged` on the
+    trade counts as done and is not suggested again; `rejected` brings back what was not filled. `filled_lots` counts
+    all lots filled so far, whatever the side: required for `part-filled`, all of them for `filled` unless said. The
+    same report again changes nothing. `event_time_ns` is when it happened, its record's timestamp when it is left out:
+    a position dated at or after it is taken to show the fill.
+    """
+
+    book: str
+    suggestion_id: str
+    instrument: str
+    status: Literal["acknowledged", "part-filled", "filled", "rejected"]
+    filled_lots: int | None = None
     event_time_ns: int | None = None
     source: str = ""
     seq: int = 0

@@ -23,11 +23,16 @@ LimitOn: TypeAlias = Literal["timestep", "horizon"]
 
 
 class AssetExposure(Struct, frozen=True, kw_only=True, gc=False):
-    """Net position in one asset (`exposure`) and its `residual` after packing, both valued in the numeraire."""
+    """Net position in one asset (`exposure`) and its `residual` after packing, both valued in the numeraire.
+
+    `in_flight` is the part of `exposure` that comes from hedge trades which are being worked, or were filled after the
+    latest position of the asset.
+    """
 
     asset: str
     exposure: float
     residual: float
+    in_flight: float = 0.0
 
 
 class PackedBeta(Struct, frozen=True, kw_only=True):
@@ -74,7 +79,8 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     None when there is none. `objective_name` says what was minimised. `packed` is empty when nothing was packed.
     `effort_nodes` is the effort spent, `stopped_by_clock` whether the deadline cut it short.
 
-    `trigger` is what caused the solve: the close of a timestep, or a change of the book's position.
+    `trigger` is what caused the solve: the close of a timestep, a change of the book's position, or of what is in
+    flight.
     """
 
     id: str
@@ -83,7 +89,7 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     event_time_ns: int
     timestep: int
     model_version: int
-    trigger: Literal["timestep", "position"]
+    trigger: Literal["timestep", "position", "hedge-status"]
     status: Literal["ok", "unpriced", "no-model", "unsolved"]
     numeraire: str
     limit: float
@@ -136,16 +142,18 @@ class HedgeTrade(Struct, frozen=True, kw_only=True):
 class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     """The cheapest whole-lot trades found that bring a book's unhedged risk back to its target.
 
-    `status`: `trade`; `none` when the risk is inside the limit again and an earlier suggestion no longer holds;
+    `status`: `trade` for a new suggestion; `unchanged` for one that stands, with the trades that nobody has taken up at
+    the quotes of now; `none` when the risk is inside the limit again and what was suggested no longer holds;
     `unreachable` when no permitted trade was found that reaches the target, nor exists if `proven` (`trades` then come
     within a hundredth of the least risk found).
     `expected_cost` is half the quoted spread plus fees, in the numeraire, and `cost_lower_bound` what no hedge can
     beat; `proven` says whether no hedge is cheaper. `target` is the risk that the trades are to reach, `risk_before`
     the unhedged risk without them. `risk_after` is that with them while the packing stays; once they are done the book
     is packed anew, which can move it by some per cent. `residual_exposure_id` is the id of the message that this one
-    answers. `effort_nodes` is the effort spent, `stopped_by_clock` whether the deadline cut it short: only then can
-    the same input give another answer. All risks, limit and target are over one timestep, or over the horizon of that
-    message, as `limit_on` says.
+    answers. `suggestion_id` stays from when the suggestion was made until it is withdrawn, replaced or taken up, at the
+    latest until `expires_at_ns`; a `HedgeStatus` names it. `effort_nodes` is the effort spent, `stopped_by_clock`
+    whether the deadline cut it short: only then can the same input give another answer. All risks, limit and target are
+    over one timestep, or over the horizon of that message, as `limit_on` says.
     """
 
     id: str
@@ -154,7 +162,7 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     timestep: int
     model_version: int
     residual_exposure_id: str
-    status: Literal["trade", "none", "unreachable"]
+    status: Literal["trade", "none", "unreachable", "unchanged"]
     numeraire: str
     limit: float
     target: float
@@ -169,6 +177,8 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     effort_nodes: int = 0
     stopped_by_clock: bool = False
     limit_on: LimitOn = "timestep"
+    suggestion_id: str = ""
+    expires_at_ns: int = 0
 
 
 class Alert(Struct, frozen=True, kw_only=True):
@@ -180,7 +190,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     id: str
     alert_key: str
-    kind: Literal["limit-breach", "price-stale", "feed-silent", "relationship-broken", "book-unsolved"]
+    kind: Literal["limit-breach", "price-stale", "feed-silent", "relationship-broken", "book-unsolved", "hedge-overdue"]
     state: Literal["raised", "cleared"]
     severity: Literal["warning", "critical"]
     subject: str

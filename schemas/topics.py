@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.inbound import Position, Tick, TickBatch
+from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import Snapshot
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ResidualExposure
 from schemas.wire import JSON, MESSAGE_PACK
@@ -45,6 +45,16 @@ TOPICS = (
         partitions=4,
         cleanup_policy="delete",
         summary="Positions of the books, as levels.",
+    ),
+    Topic(
+        name="hedge-status",
+        direction="in",
+        messages=(HedgeStatus,),
+        key="book",
+        content_type=JSON,
+        partitions=4,
+        cleanup_policy="delete",
+        summary="What became of suggested trades.",
     ),
     Topic(
         name="models",

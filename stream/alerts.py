@@ -7,7 +7,9 @@ from typing import Literal
 
 from schemas.outbound import Alert
 
-AlertKind = Literal["limit-breach", "price-stale", "feed-silent", "relationship-broken", "book-unsolved"]
+AlertKind = Literal[
+    "limit-breach", "price-stale", "feed-silent", "relationship-broken", "book-unsolved", "hedge-overdue"
+]
 
 
 @dataclass(frozen=True)

@@ -5,48 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
-from schemas.outbound import AssetExposure, HedgeSuggestion, HedgeTrade, PackedBeta, ResidualExposure
+from schemas.outbound import AssetExposure, HedgeSuggestion, PackedBeta, ResidualExposure
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.errors import SolverError
-from solver.hedge import Hedge, HedgeProblem, hedge
 from solver.packing.books import Spread
 from solver.packing.problem import Packing
-from stream.clock import Clock
+from stream.book_state import BookState
+from stream.clock import Clock, deadline
 from stream.config import BookConfig, Config
 from stream.market import Market
 from stream.prepared import LatestModel, PreparedModel
+from stream.suggest import Suggester
 
 SolveStage = Literal["pack", "hedge"]
-
-RISK_RESOLUTION = 0.01
-"""Out of reach of the target, the last hundredth of the risk is not chased: it can double what the trades cost."""
-
-
-@dataclass
-class BookState:
-    """`quantities` (n,) in units of each asset, and the times of dated ones; `multiples` of the last packing by β.
-
-    `has_positions` tells an empty book from one that no position was ever read for, `suggested` whether trades stand.
-    """
-
-    quantities: FloatArray
-    as_of_ns: dict[int, int] = field(default_factory=dict)
-    has_positions: bool = False
-    multiples: dict[str, int] = field(default_factory=dict)
-    suggested: bool = False
 
 
 @dataclass(frozen=True)
 class Trigger:
-    """Why a book is solved: the close of a timestep, or a position that changed (`source` names its record)."""
+    """Why a book is solved: the close of a timestep, a position, or a report of a trade; `source` names its record."""
 
-    kind: Literal["timestep", "position"]
+    kind: Literal["timestep", "position", "hedge-status"]
     event_time_ns: int
     source: str
 
@@ -74,15 +58,11 @@ class BookSolver:
         spread: Spread = map,
     ) -> None:
         self._config = config
-        self._clock = clock
+        self._deadline = deadline(clock, config.solver.deadline_ms)
         self._timed = timed
         self._spread = spread
         self._latest = LatestModel(config)
-        names = [instrument.name for instrument in config.instruments]
-        self._permitted = {
-            book.name: np.array([not book.instruments or name in book.instruments for name in names])
-            for book in config.books
-        }
+        self._suggester = Suggester(config, self._deadline, lambda: timed("hedge"))
 
     def solve(
         self, books: Sequence[tuple[BookConfig, BookState]], market: Market, trigger: Trigger
@@ -91,10 +71,14 @@ class BookSolver:
         if not books:
             return []
         prices = market.valuation.prices
-        quantities = np.array([state.quantities for _, state in books])
+        for _, state in books:
+            self._suggester.settle(state, trigger.event_time_ns)
+        in_flight = np.array([state.in_flight for _, state in books])
+        quantities = np.array([state.quantities for _, state in books]) + in_flight
         held = quantities != 0
         unpriced = held & np.isnan(prices)
         Q = np.where(held, quantities * prices, 0.0)
+        Q_in_flight = np.where(in_flight != 0, in_flight * prices, 0.0)
         places: list[int] = [] if market.Sigma is None else np.flatnonzero(~unpriced.any(axis=1)).tolist()
         packings: list[Packing | SolverError | None] = [None] * len(books)
         if places:
@@ -102,7 +86,7 @@ class BookSolver:
             for place, packing in zip(places, self._pack(states, market, Q[places]), strict=True):
                 packings[place] = packing
         return [
-            self._result(book, state, market, trigger, Q[place], unpriced[place], packings[place])
+            self._result(book, state, market, trigger, (Q[place], Q_in_flight[place]), unpriced[place], packings[place])
             for place, (book, state) in enumerate(books)
         ]
 
@@ -112,10 +96,11 @@ class BookSolver:
         state: BookState,
         market: Market,
         trigger: Trigger,
-        Q: FloatArray,
+        exposures: tuple[FloatArray, FloatArray],
         unpriced: BoolArray,
         packing: Packing | SolverError | None,
     ) -> BookResult:
+        """The messages for one book with `exposures` (n,) in all and in flight."""
         result_id = f"residual/{book.name}/{market.timestep}/{market.version}/{trigger.source}"
         if packing is None:
             # What was suggested before stands on numbers that no longer hold, but nothing better is known: it is
@@ -124,8 +109,9 @@ class BookSolver:
         try:
             if isinstance(packing, SolverError):
                 raise packing
-            residual = self._residual_exposure(book, market, trigger, result_id, Q, packing)
-            suggestion = self._suggest(book, state, market, residual, Q)
+            residual = self._residual_exposure(book, market, trigger, result_id, exposures, packing)
+            model = self._latest.of(market)
+            suggestion = self._suggester.suggest(book, state, market.valuation, model, residual, exposures[0])
         except SolverError as exc:
             # One book that cannot be solved must not stop the others, nor may it look solved.
             unsolved = self._unknown(book, market, trigger, result_id, unpriced)
@@ -184,9 +170,10 @@ class BookSolver:
         market: Market,
         trigger: Trigger,
         result_id: str,
-        Q: FloatArray,
+        exposures: tuple[FloatArray, FloatArray],
         packing: Packing,
     ) -> ResidualExposure:
+        Q, in_flight = exposures
         universe, settings = self._config.universe, self._config.solver
         model = self._latest.of(market)
         packed = Q - packing.residual
@@ -206,11 +193,11 @@ class BookSolver:
             numeraire=universe.numeraire,
             limit=book.limit,
             positions=tuple(
-                AssetExposure(asset=asset, exposure=exposure, residual=residual)
-                for asset, exposure, residual in zip(
-                    universe.assets, Q.tolist(), packing.residual.tolist(), strict=True
+                AssetExposure(asset=asset, exposure=exposure, residual=residual, in_flight=flying)
+                for asset, exposure, residual, flying in zip(
+                    universe.assets, Q.tolist(), packing.residual.tolist(), in_flight.tolist(), strict=True
                 )
-                if exposure or residual
+                if exposure or residual or flying
             ),
             packed=self._packed(model, packing.multiples),
             standalone_risk=float(np.abs(Q) @ model.volatility),
@@ -261,132 +248,6 @@ class BookSolver:
             if lots
         )
 
-    def _suggest(
-        self,
-        book: BookConfig,
-        state: BookState,
-        market: Market,
-        residual: ResidualExposure,
-        Q: FloatArray,
-    ) -> HedgeSuggestion | None:
-        settings, valuation = self._config.solver, market.valuation
-        model, risk = self._latest.of(market), residual.limit_risk
-        if book.limit_on == "horizon":
-            Sigma, netted_risk = model.Sigma_H, residual.horizon_netted_risk
-        else:
-            Sigma, netted_risk = model.Sigma, residual.netted_risk
-        assert risk is not None
-        assert netted_risk is not None
-        if risk <= book.limit:
-            return self._withdrawn(book, state, market, residual)
-        usable = self._permitted[book.name] & valuation.tradeable
-        m = len(usable)
-        bound = np.where(usable, book.max_lots, 0).astype(np.int64)
-        columns = np.flatnonzero(usable)
-        problem = HedgeProblem(
-            # The whole position, so that a trade may also take apart what is packed: its basis risk is risk.
-            q=Q,
-            A=valuation.exposures[:, columns],
-            cost_per_lot=valuation.cost_per_lot[columns],
-            lower=-bound[columns],
-            upper=bound[columns],
-            Sigma=Sigma,
-            basis_variance=max(risk**2 - netted_risk**2, 0.0),
-            target=book.target_share * book.limit,
-            risk_resolution=RISK_RESOLUTION,
-        )
-        with self._timed("hedge"):
-            deadline = self._deadline
-            answer = hedge(problem, settings.max_hedge_nodes, deadline() if deadline else None)
-        if answer.status == "none-needed":  # with target_share 1, and over the limit by rounding alone
-            return self._withdrawn(book, state, market, residual)
-        lots = np.zeros(m, dtype=np.int64)
-        lots[columns] = answer.lots
-        state.suggested = True
-        return self._suggestion(book, market, residual, (answer, lots))
-
-    def _withdrawn(
-        self, book: BookConfig, state: BookState, market: Market, residual: ResidualExposure
-    ) -> HedgeSuggestion | None:
-        if not state.suggested:
-            return None
-        state.suggested = False
-        return self._suggestion(book, market, residual, None)
-
-    def _suggestion(
-        self,
-        book: BookConfig,
-        market: Market,
-        residual: ResidualExposure,
-        answer: tuple[Hedge, IntArray] | None,
-    ) -> HedgeSuggestion:
-        """The message for `answer`, the hedge with its lots for all m instruments; None withdraws the last one."""
-        assert residual.limit_risk is not None
-        before, target = residual.limit_risk, book.target_share * book.limit
-        if answer is None:
-            trades: tuple[HedgeTrade, ...] = ()
-            status: Literal["trade", "none", "unreachable"] = "none"
-            after, cost, cost_lower_bound, proven = before, 0.0, 0.0, True
-            effort_nodes, stopped_by_clock = 0, False
-        else:
-            solution, lots = answer
-            trades = self._trades(market, lots)
-            status = "trade" if solution.status == "reached" else "unreachable"
-            after, cost = solution.risk_after, solution.cost
-            cost_lower_bound, proven = solution.cost_lower_bound, solution.proven
-            effort_nodes, stopped_by_clock = solution.effort_nodes, solution.stopped_by_clock
-        return HedgeSuggestion(
-            id=f"hedge/{residual.id.removeprefix('residual/')}",
-            book=book.name,
-            event_time_ns=residual.event_time_ns,
-            timestep=residual.timestep,
-            model_version=residual.model_version,
-            residual_exposure_id=residual.id,
-            trigger_source=residual.trigger_source,
-            status=status,
-            numeraire=residual.numeraire,
-            limit=book.limit,
-            target=target,
-            risk_before=before,
-            risk_after=after,
-            expected_cost=cost,
-            cost_lower_bound=cost_lower_bound,
-            proven=proven,
-            trades=trades,
-            effort_nodes=effort_nodes,
-            stopped_by_clock=stopped_by_clock,
-            limit_on=book.limit_on,
-            reason=_reason(status, residual, trades, target, after, cost),
-        )
-
-    def _trades(self, market: Market, lots: IntArray) -> tuple[HedgeTrade, ...]:
-        valuation = market.valuation
-        return tuple(
-            HedgeTrade(
-                instrument=instrument.name,
-                side="buy" if count > 0 else "sell",
-                lots=abs(int(count)),
-                quantity=abs(int(count)) * instrument.lot,
-                limit_price=float(valuation.asks[place] if count > 0 else valuation.bids[place]),
-                expected_cost=abs(int(count)) * float(valuation.cost_per_lot[place]),
-            )
-            for place, (instrument, count) in enumerate(zip(self._config.instruments, lots, strict=True))
-            if count
-        )
-
-    @property
-    def _deadline(self) -> Callable[[], Callable[[], bool]] | None:
-        """Starts the time of one solve, and gives what says when it is over; None without a clock."""
-        if self._clock is None:
-            return None
-        clock = self._clock
-
-        def begin() -> Callable[[], bool]:
-            stop_at_ns = clock.monotonic_ns() + round(self._config.solver.deadline_ms * 1e6)
-            return lambda: clock.monotonic_ns() >= stop_at_ns
-
-        return begin
-
 
 class _Risks(NamedTuple):
     """What a book holds, what is packed of it, and what counts as unhedged, under one covariance; numeraire."""
@@ -404,11 +265,6 @@ def _risks(Q: FloatArray, packed: FloatArray, residual: FloatArray, Sigma: Float
     return _Risks(math.sqrt(netted), math.sqrt(basis), math.sqrt(max(netted, apart)))
 
 
-def risk_name(residual: ResidualExposure) -> str:
-    """What the limit is held against, in words."""
-    return f"unhedged risk over {residual.horizon_steps} steps" if residual.limit_on == "horizon" else "unhedged risk"
-
-
 def variance_of(q: FloatArray, Sigma: FloatArray) -> float:
     """q'Σq, and 0 where rounding of a perfectly offset position would make it negative."""
     return max(float(q @ Sigma @ q), 0.0)
@@ -417,37 +273,3 @@ def variance_of(q: FloatArray, Sigma: FloatArray) -> float:
 def finite_or_none(value: float) -> float | None:
     """JSON has no infinity: a bound that bounds nothing is none."""
     return value if np.isfinite(value) else None
-
-
-def _reason(
-    status: Literal["trade", "none", "unreachable"],
-    residual: ResidualExposure,
-    trades: tuple[HedgeTrade, ...],
-    target: float,
-    after: float,
-    cost: float,
-) -> str:
-    """One sentence for the trader."""
-    assert residual.limit_risk is not None
-    money = residual.numeraire
-    before, limit = residual.limit_risk, residual.limit
-    risk = f"{risk_name(residual)} {before:,.0f} {money}"
-    if status == "none":
-        return f"{risk} is inside the limit of {limit:,.0f} again: nothing to trade"
-    widest = max(residual.positions, key=lambda position: abs(position.residual))
-    side = "long" if widest.residual > 0 else "short"
-    orders = ", ".join(f"{trade.side} {trade.lots} {_lots(trade.lots)} {trade.instrument}" for trade in trades)
-    state = (
-        f"{risk} over the limit of {limit:,.0f}, "
-        f"largest residual {side} {abs(widest.residual):,.0f} {money} of {widest.asset}"
-    )
-    if not trades:
-        return f"{state}: no permitted trade was found that lowers it by a hundredth"
-    outcome = f"risk {after:,.0f} for {cost:,.0f} {money}"
-    if status == "unreachable":
-        return f"{orders}: {state}; {outcome}, no trade found reaches the target of {target:,.0f}"
-    return f"{orders}: {state}; {outcome}"
-
-
-def _lots(count: int) -> str:
-    return "lot" if count == 1 else "lots"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 
 class Clock(Protocol):
@@ -37,3 +38,19 @@ class ManualClock:
 
     def sleep(self, seconds: float) -> None:
         self.now_ns += round(seconds * 1e9)
+
+
+Deadline: TypeAlias = Callable[[], Callable[[], bool]]
+"""Starts the time of one solve, and gives what says when it is over."""
+
+
+def deadline(clock: Clock | None, limit_ms: float) -> Deadline | None:
+    """A limit of `limit_ms` for each solve; None without a clock: then every solve runs to the end of its effort."""
+    if clock is None:
+        return None
+
+    def begin() -> Callable[[], bool]:
+        stop_at_ns = clock.monotonic_ns() + round(limit_ms * 1e6)
+        return lambda: clock.monotonic_ns() >= stop_at_ns
+
+    return begin

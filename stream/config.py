@@ -167,6 +167,24 @@ class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return "variance" if self.objective == "horizon" else self.objective
 
 
+class HedgingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a suggestion is made, kept, changed and withdrawn; all times are event time.
+
+    Nothing is suggested inside a book's limit. A suggestion stands, with one id, until its trades are taken up, it
+    expires after `expiry_s`, the risk falls below the book's `clear_share` of the limit, or something material changes:
+    its trades cost more than the best ones, or leave more risk than the target, by more than `material_share`. It is
+    looked at anew not before `min_life_s` unless its trades no longer bring the risk inside the limit. One suggestion
+    takes away at most `ramp_share` of the risk above the target. Trades that are being worked count as done until
+    nothing was heard of them for `in_flight_max_s`.
+    """
+
+    min_life_s: float = 2.0
+    expiry_s: float = 60.0
+    material_share: float = 0.1
+    ramp_share: float = 1.0
+    in_flight_max_s: float = 30.0
+
+
 class SnapshotConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often the state is kept: at the first commit after `every_s` of wall-clock time."""
 
@@ -199,6 +217,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     risk: RiskConfig = RiskConfig()
     covariance: CovarianceConfig = CovarianceConfig()
     reversion: ReversionConfig = ReversionConfig()
+    hedging: HedgingConfig = HedgingConfig()
     snapshot: SnapshotConfig = SnapshotConfig()
     metrics: MetricsConfig = MetricsConfig()
 
@@ -242,6 +261,7 @@ def check_config(config: Config) -> None:
     _positive("solver.max_hedge_nodes", solver.max_hedge_nodes)
     _positive("solver.deadline_ms", solver.deadline_ms)
     _positive("solver.threads", solver.threads)
+    _check_hedging(config.hedging)
     _positive("snapshot.every_s", config.snapshot.every_s)
     _at_least("topics.replication", config.topics.replication, 1)
     if not 0 <= config.metrics.port <= 65535:
@@ -341,6 +361,17 @@ def _check_books(config: Config) -> None:
         for name in book.instruments:
             if name not in names:
                 raise _wrong(f"{key}.instruments", "names of instruments", name)
+
+
+def _check_hedging(hedging: HedgingConfig) -> None:
+    _at_least("hedging.min_life_s", hedging.min_life_s, 0)
+    _positive("hedging.in_flight_max_s", hedging.in_flight_max_s)
+    if not hedging.min_life_s < hedging.expiry_s <= SECONDS_MAX:
+        raise _wrong("hedging.expiry_s", f"above hedging.min_life_s {hedging.min_life_s:g}", hedging.expiry_s)
+    _at_most("hedging.in_flight_max_s", hedging.in_flight_max_s, SECONDS_MAX)
+    _at_least("hedging.material_share", hedging.material_share, 0)
+    if not 0 < hedging.ramp_share <= 1:
+        raise _wrong("hedging.ramp_share", "a number above 0 and at most 1", hedging.ramp_share)
 
 
 def _check_models(config: Config) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from schemas.inbound import Position, Tick, TickBatch
+from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.wire import CONTENT_TYPES, JSON, decode
 from stream.config import NANOSECONDS, Config
-from stream.events import LATEST_NS, Decoded, PositionLevel, Quotes, RefusalReason, Refused
+from stream.events import LATEST_NS, Decoded, PositionLevel, Quotes, RefusalReason, Refused, TradeReport
 from stream.log import Record
 
 DETAILS_SHOWN = 20
@@ -26,9 +26,9 @@ QUANTITY_MAX = 1e15
 
 
 class Decoder:
-    """Decodes the records of the `ticks` and `positions` topics of one configuration."""
+    """Decodes the records of the `ticks`, `positions` and `hedge-status` topics of one configuration."""
 
-    def __init__(self, config: Config, ticks_topic: str, positions_topic: str) -> None:
+    def __init__(self, config: Config) -> None:
         universe = config.universe
         self._universe = universe.name
         self._instruments = {instrument.name: place for place, instrument in enumerate(config.instruments)}
@@ -37,8 +37,9 @@ class Decoder:
         self._assets[universe.numeraire] = None
         self._max_ahead_ns = round(universe.max_event_time_ahead_s * NANOSECONDS)
         self._decode: dict[str, Callable[[Record, str, bool], list[Decoded]]] = {
-            ticks_topic: self._ticks,
-            positions_topic: self._position,
+            f"{config.topics.prefix}ticks": self._ticks,
+            f"{config.topics.prefix}positions": self._position,
+            f"{config.topics.prefix}hedge-status": self._hedge_status,
         }
 
     def __call__(self, record: Record) -> list[Decoded]:
@@ -121,16 +122,44 @@ class Decoder:
         if abs(position.quantity) > QUANTITY_MAX:
             detail = f"quantity {position.quantity}, expected at most {QUANTITY_MAX:g} either way"
             return [Refused(record, "out-of-range", detail, content_type)]
-        event_time_ns = position.event_time_ns
-        dated = event_time_ns is not None
-        if event_time_ns is None:
-            event_time_ns = record.timestamp_ms * 1_000_000
+        dated = position.event_time_ns is not None
+        event_time_ns = _time_of(position, record)
         wrong_time = self._wrong_time(event_time_ns, record)
         if wrong_time:
             return [Refused(record, "event-time", wrong_time, content_type)]
         source = f"{record.topic}[{record.partition}]@{record.offset}"
         asset = self._assets[position.asset]
         return [PositionLevel(event_time_ns, position.book, asset, position.quantity, source, dated)]
+
+    def _hedge_status(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
+        assert record.value is not None  # __call__ refused it
+        report = decode(HedgeStatus, record.value, content_type)
+        if report.book not in self._books:
+            return [Refused(record, "unknown-book", _unknown("book", report.book), content_type)]
+        place = self._instruments.get(report.instrument)
+        if place is None:
+            return [Refused(record, "unknown-instrument", _unknown("instrument", report.instrument), content_type)]
+        if report.filled_lots is None and report.status == "part-filled":
+            return [Refused(record, "out-of-range", "part-filled: expected filled_lots, got none", content_type)]
+        if report.filled_lots is not None and report.filled_lots < 0:
+            detail = f"filled_lots {report.filled_lots}, expected 0 or more, whatever the side"
+            return [Refused(record, "out-of-range", detail, content_type)]
+        event_time_ns = _time_of(report, record)
+        wrong_time = self._wrong_time(event_time_ns, record)
+        if wrong_time:
+            return [Refused(record, "event-time", wrong_time, content_type)]
+        return [
+            TradeReport(
+                event_time_ns=event_time_ns,
+                book=report.book,
+                suggestion_id=report.suggestion_id,
+                instrument=place,
+                status=report.status,
+                filled_lots=report.filled_lots,
+                record=record,
+                content_type=content_type,
+            )
+        ]
 
     def _wrong_time(self, event_time_ns: int, record: Record) -> str | None:
         """Why the event time cannot be believed.
@@ -163,6 +192,11 @@ def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
     if bid > ask:
         return "crossed", f"bid {bid} above ask {ask}"
     return None
+
+
+def _time_of(message: Position | HedgeStatus, record: Record) -> int:
+    """When it happened, or when its record was written."""
+    return record.timestamp_ms * 1_000_000 if message.event_time_ns is None else message.event_time_ns
 
 
 def _unknown(what: str, name: str) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from schemas.inbound import Position, Tick, TickBatch
+from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import Snapshot
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ResidualExposure
 from schemas.topics import TOPIC_OF
 from schemas.wire import encode, event_type
 from stream.log import Headers, Writer
 
-Message = Tick | TickBatch | Position | ResidualExposure | HedgeSuggestion | Alert | Model | DeadLetter | Snapshot
+Inbound = Tick | TickBatch | Position | HedgeStatus
+Message = Inbound | ResidualExposure | HedgeSuggestion | Alert | Model | DeadLetter | Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def key_of(message: Message) -> str:
             return message.instrument
         case TickBatch() | Model() | Snapshot():
             return message.universe
-        case Position() | ResidualExposure() | HedgeSuggestion():
+        case Position() | HedgeStatus() | ResidualExposure() | HedgeSuggestion():
             return message.book
         case Alert():
             return message.subject
@@ -63,13 +64,13 @@ def key_of(message: Message) -> str:
 
 def id_of(message: Message) -> str:
     """The CloudEvents id: that of the message, or for inputs their source's count."""
-    if isinstance(message, Tick | TickBatch | Position):
+    if isinstance(message, Inbound):
         return f"{message.source}/{message.seq}"
     return message.id
 
 
 def event_time_ns(message: Message) -> int:
-    """The time of the event; 0 for a position that leaves it to its record."""
+    """The time of the event; 0 for a message that leaves it to its record."""
     return message.event_time_ns or 0
 
 

@@ -15,12 +15,15 @@ import numpy as np
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ModelBeta, ResidualExposure
 from solver.packing.books import Spread
 from stream.alerts import Condition, Moment, update_alert
-from stream.books import BookSolver, BookState, SolveStage, Trigger, finite_or_none, risk_name
+from stream.book_state import BookState
+from stream.books import BookSolver, SolveStage, Trigger, finite_or_none
 from stream.clock import Clock
 from stream.config import BookConfig, Config
-from stream.events import LATEST_NS, EngineEvent, FeedSilence, PositionLevel, Refused, Timestep
+from stream.events import LATEST_NS, EngineEvent, FeedSilence, PositionLevel, Refused, Timestep, TradeReport
+from stream.in_flight import take_report
 from stream.log import MAX_RECORD_BYTES
 from stream.market import Market, MarketModel, MarketState
+from stream.suggest import risk_name
 
 Output = ResidualExposure | HedgeSuggestion | Alert | Model | DeadLetter
 
@@ -72,6 +75,8 @@ class Engine:
                 return state, self._timestep(state, event)
             case PositionLevel():
                 return state, self._position(state, event)
+            case TradeReport():
+                return state, self._report(state, event)
             case Refused():
                 return state, [self._dead_letter(event)]
             case FeedSilence():
@@ -105,6 +110,9 @@ class Engine:
             book_state.quantities[position.asset] = position.quantity
             if position.dated:
                 book_state.as_of_ns[position.asset] = position.event_time_ns
+            book_state.position_ns[position.asset] = max(
+                position.event_time_ns, book_state.position_ns.get(position.asset, 0)
+            )
         if state.latest is None:
             return []  # no price was ever seen: the first timestep solves the book
         event_time_ns = position.event_time_ns if position.dated else state.latest.end_ns
@@ -113,6 +121,21 @@ class Engine:
         # A position without a time of its own says nothing of how old the prices are, but the silence does.
         market = self._market.at(state.latest, LATEST_NS if silent and not position.dated else event_time_ns)
         return self._solve(state, [self._books[position.book]], market, trigger)
+
+    def _report(self, state: EngineState, report: TradeReport) -> list[Output]:
+        """What became of a trade: what is in flight changes, and with it the book."""
+        book_state = state.books[report.book]
+        in_flight = book_state.in_flight
+        unusable = take_report(book_state.trades, report)
+        if unusable:
+            return [self._dead_letter(Refused(report.record, "unknown-trade", unusable, report.content_type))]
+        if state.latest is None or np.array_equal(in_flight, book_state.in_flight):
+            return []
+        source = f"{report.record.topic}[{report.record.partition}]@{report.record.offset}"
+        market = self._market.at(state.latest, report.event_time_ns)
+        return self._solve(
+            state, [self._books[report.book]], market, Trigger("hedge-status", report.event_time_ns, source)
+        )
 
     def _solve(self, state: EngineState, books: list[BookConfig], market: Market, trigger: Trigger) -> list[Output]:
         moment = Moment(trigger.event_time_ns, market.timestep, trigger.source)
@@ -126,6 +149,7 @@ class Engine:
             for condition in (
                 _limit_condition(book, result.residual),
                 _unsolved_condition(book, result.residual, warming_up),
+                _overdue_condition(book, state.books[book.name]),
             ):
                 alert = update_alert(state.alerts, condition, moment)
                 if alert:
@@ -305,6 +329,21 @@ def _limit_condition(book: BookConfig, residual: ResidualExposure) -> Condition:
         message=message,
         value=risk,
         limit=book.limit,
+    )
+
+
+def _overdue_condition(book: BookConfig, state: BookState) -> Condition:
+    """Raised while a trade that was being worked counts no more because nothing was heard of it."""
+    overdue = [trade for trade in state.trades if trade.overdue]
+    return Condition(
+        kind="hedge-overdue",
+        subject=book.name,
+        severity="critical",
+        holds=bool(overdue),
+        message=f"{book.name}: nothing was heard of {len(overdue)} acknowledged trades of "
+        f"{', '.join(sorted({trade.suggestion_id for trade in overdue}))} for too long; they count as not done"
+        if overdue
+        else f"{book.name}: every acknowledged trade was heard of",
     )
 
 

@@ -23,6 +23,7 @@ RefusalReason = Literal[
     "unknown-universe",
     "unknown-book",
     "unknown-asset",
+    "unknown-trade",
 ]
 
 
@@ -50,6 +51,23 @@ class PositionLevel:
     quantity: float
     source: str
     dated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TradeReport:
+    """What the execution system says of one suggested trade, of the instrument at place `instrument`.
+
+    `filled_lots` counts all lots filled so far, >= 0, None where it was not said. `record` is what it came from.
+    """
+
+    event_time_ns: int
+    book: str
+    suggestion_id: str
+    instrument: int
+    status: Literal["acknowledged", "part-filled", "filled", "rejected"]
+    filled_lots: int | None
+    record: Record
+    content_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +103,5 @@ class FeedSilence:
     silent_for_s: float
 
 
-Decoded: TypeAlias = Quotes | PositionLevel | Refused
-EngineEvent: TypeAlias = Timestep | PositionLevel | Refused | FeedSilence
+Decoded: TypeAlias = Quotes | PositionLevel | TradeReport | Refused
+EngineEvent: TypeAlias = Timestep | PositionLevel | TradeReport | Refused | FeedSilence

@@ -38,10 +38,16 @@ def topic_names(config: Config) -> dict[str, str]:
     return {topic.name: config.topics.prefix + topic.name for topic in TOPICS}
 
 
+def input_topics(config: Config) -> list[str]:
+    """The names of the topics that the service reads."""
+    return [config.topics.prefix + topic.name for topic in TOPICS if topic.direction == "in"]
+
+
 class Worker:
     """One universe and all its books in one process.
 
-    `inputs` reads ticks and positions, `states` the snapshots; without `states` it starts from the log's beginning.
+    `inputs` reads ticks, positions and what became of trades, `states` the snapshots; without `states` it starts from
+    the log's beginning.
     `clock` decides when the state is kept and when the feed is silent, and with `deadlines` also when a solve is cut
     short: a replay goes without, so that every solve runs to the end of its effort.
     """
@@ -57,13 +63,12 @@ class Worker:
         deadlines: bool = True,
         spread: Spread = map,
     ) -> None:
-        names = topic_names(config)
         self._config = config
         self._inputs = inputs
         self._writer = writer
         self._clock = clock
         self._metrics = metrics
-        self._decoder = Decoder(config, names["ticks"], names["positions"])
+        self._decoder = Decoder(config)
         self._encoder = Encoder(config.topics.prefix, f"/betapack/{config.universe.name}")
         self._timesteps = Timesteps(config.universe, len(config.instruments))
         self._engine = Engine(config, clock if deadlines else None, metrics.time_solve, spread)

@@ -11,7 +11,7 @@ from solver.warm import warm_kernels
 from stream.clock import SystemClock
 from stream.config import Config
 from stream.consume import KafkaReader
-from stream.loop import Worker, topic_names
+from stream.loop import Worker, input_topics, topic_names
 from stream.publish import KafkaWriter
 from stream.telemetry.events import log_event, log_to_stderr
 from stream.telemetry.metrics import Metrics
@@ -30,7 +30,7 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
         names = topic_names(config)
         check_topics(config.kafka, TOPICS, config.topics.prefix)
         with (
-            closing(KafkaReader(config.kafka, [names["ticks"], names["positions"]])) as inputs,
+            closing(KafkaReader(config.kafka, input_topics(config))) as inputs,
             closing(KafkaReader(config.kafka, [names["state"]])) as states,
             closing(KafkaWriter(config.kafka)) as writer,
             ThreadPoolExecutor(config.solver.threads, "pack") as pool,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.internal import PartitionOffset, Snapshot
 from solver.reversion.live import LiveBetas
-from stream.books import BookState
+from stream.book_state import BookState
 from stream.config import Config
 from stream.engine import Engine, EngineState
 from stream.errors import StateMismatch

@@ -186,12 +186,12 @@ class Simulation:
         metrics: Metrics | None = None,
     ) -> Worker:
         """A worker that goes on from what the log holds."""
-        from stream.loop import Worker
+        from stream.loop import Worker, input_topics
         from stream.telemetry.metrics import Metrics
 
         return Worker(
             self.config,
-            self.log.reader([self.names["ticks"], self.names["positions"]], "test", chance, max_poll_records),
+            self.log.reader(input_topics(self.config), "test", chance, max_poll_records),
             writer or self.log.writer(chance),
             self.log.reader([self.names["state"]], "test"),
             clock or ManualClock(),

@@ -27,7 +27,7 @@ def record_of(message: Struct, topic: str, partition: int, time_ns: int) -> Reco
 
 def replayed(config: Config, records: Iterable[Record]) -> Iterator[list[Output]]:
     """What each event of `records`, in the order of their times, makes the engine publish."""
-    decode = Decoder(config, TICKS, POSITIONS)
+    decode = Decoder(config)
     timesteps = Timesteps(config.universe, len(config.instruments))
     open_steps = new_timesteps_state(len(config.instruments))
     engine = Engine(config)

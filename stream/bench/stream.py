@@ -23,7 +23,7 @@ from stream.consume import KafkaReader
 from stream.encode import Encoder
 from stream.errors import ReadFailed
 from stream.log import KafkaSettings
-from stream.loop import Worker, topic_names
+from stream.loop import Worker, input_topics, topic_names
 from stream.publish import KafkaWriter
 from stream.telemetry.metrics import Metrics
 from stream.topics import create_topics, delete_topics
@@ -194,9 +194,8 @@ def _bare_rate(kafka: KafkaSettings, topic: str, records: int) -> float:
 
 
 def _worker_rate(config: Config, records: int) -> float:
-    names = topic_names(config)
     with (
-        closing(KafkaReader(config.kafka, [names["ticks"], names["positions"]])) as inputs,
+        closing(KafkaReader(config.kafka, input_topics(config))) as inputs,
         closing(KafkaWriter(config.kafka)) as writer,
     ):
         worker = Worker(config, inputs, writer, None, SystemClock(), Metrics())

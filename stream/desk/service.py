@@ -8,8 +8,11 @@ from schemas.outbound import HedgeSuggestion
 from solver.arrays import FloatArray, IntArray
 from stream.config import Config
 from stream.engine import Engine
-from stream.events import PositionLevel, Timestep
+from stream.events import PositionLevel, Timestep, TradeReport
+from stream.log import Record
 from stream.market import Market
+
+_NO_RECORD = Record("hedge-status", 0, 0, 0, None, None, ())
 
 
 class DeskService:
@@ -34,8 +37,25 @@ class DeskService:
         """The market at the close of `timestep`, and for each book that is told to trade its lots (m,)."""
         self._state, outputs = self._engine.step(self._state, timestep)
         assert self._state.latest is not None
-        suggestions = (output for output in outputs if isinstance(output, HedgeSuggestion))
-        return self._state.latest, {each.book: self._lots(each) for each in suggestions if each.trades}
+        suggestions = [output for output in outputs if isinstance(output, HedgeSuggestion) and output.trades]
+        for suggestion in suggestions:
+            self._report_filled(suggestion)
+        return self._state.latest, {each.book: self._lots(each) for each in suggestions}
+
+    def _report_filled(self, suggestion: HedgeSuggestion) -> None:
+        """What the desk was told, it deals at once and whole."""
+        for trade in suggestion.trades:
+            report = TradeReport(
+                event_time_ns=suggestion.event_time_ns + 1,  # after the positions of the same moment
+                book=suggestion.book,
+                suggestion_id=suggestion.suggestion_id,
+                instrument=self._places[trade.instrument],
+                status="filled",
+                filled_lots=None,
+                record=_NO_RECORD,
+                content_type="",
+            )
+            self._state, _ = self._engine.step(self._state, report)
 
     def _lots(self, suggestion: HedgeSuggestion) -> IntArray:
         lots = np.zeros(len(self._places), dtype=np.int64)

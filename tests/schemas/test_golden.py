@@ -19,7 +19,7 @@ import pytest
 from msgspec import Struct
 
 from schemas.asyncapi import VERSION
-from schemas.inbound import Position, Tick, TickBatch
+from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import PartitionOffset, Snapshot
 from schemas.outbound import (
     Alert,
@@ -67,6 +67,16 @@ SAMPLES: tuple[Struct, ...] = (
         event_time_ns=EVENT_TIME_NS,
         source="ledger",
         seq=5_120,
+    ),
+    HedgeStatus(
+        book="desk-zürich",
+        suggestion_id="hedge/desk-zürich/28407421/412",
+        instrument="EURCHF",
+        status="part-filled",
+        filled_lots=3,
+        event_time_ns=EVENT_TIME_NS,
+        source="ems-1",
+        seq=77,
     ),
     Model(
         id="majors/28407421/412",

@@ -19,6 +19,7 @@ from schemas.topics import TOPICS
 from stream.clock import ManualClock
 from stream.config import Config, SnapshotConfig
 from stream.log import Record
+from stream.loop import input_topics
 
 Simulate = Callable[[Config], Any]
 Day = Callable[[int, int], list[Any]]
@@ -110,7 +111,7 @@ warnings.simplefilter("ignore")
 import msgspec
 from stream.clock import ManualClock
 from stream.config import Config
-from stream.loop import Worker
+from stream.loop import Worker, input_topics
 from stream.telemetry.metrics import Metrics
 from stream.testing.memory_log import MemoryLog
 
@@ -121,7 +122,7 @@ for record in records:
     writer.send(record[0], record[4], record[5], record[6], record[3])
 writer.flush()
 config = msgspec.toml.decode(toml, type=Config)
-inputs = log.reader(["ticks", "positions"], "test")
+inputs = log.reader(input_topics(config), "test")
 worker = Worker(config, inputs, log.writer(), log.reader(["state"], "test"), ManualClock(), Metrics())
 while any(offset < log.end(partition) for partition, offset in worker.state.offsets.items()):
     worker.turn(0)
@@ -137,7 +138,7 @@ def test_another_process_gives_the_same_bytes(
     """Other hash seeds order sets otherwise; no output and no snapshot depends on it."""
     simulation = filled(simulate, desk, trading_day(STEPS, 3))
     partitions = {topic.name: topic.partitions for topic in TOPICS}
-    records = [tuple(record) for name in ("ticks", "positions") for record in simulation.log.records(name)]
+    records = [tuple(record) for name in input_topics(desk) for record in simulation.log.records(name)]
     kept = tmp_path / "log.pickle"
     kept.write_bytes(pickle.dumps((desk_toml, partitions, records)))
     replayed(simulation)

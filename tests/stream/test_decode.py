@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from schemas.inbound import Position, Tick, TickBatch
+from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.wire import JSON, MESSAGE_PACK, encode
 from stream.config import Config
 from stream.decode import Decoder
-from stream.events import PositionLevel, Quotes, Refused
+from stream.events import PositionLevel, Quotes, Refused, TradeReport
 from stream.log import Headers, Record
 
 NOW_MS = 1_700_000_000_000
@@ -53,7 +53,7 @@ def batch(quotes: dict[str, tuple[float, float]], **changes: object) -> TickBatc
 
 @pytest.fixture
 def decoder(desk: Config) -> Decoder:
-    return Decoder(desk, "ticks", "positions")
+    return Decoder(desk)
 
 
 @pytest.fixture
@@ -261,6 +261,59 @@ def test_a_position_without_any_time_is_refused(refusal_of: Callable[[Record], R
     assert refusal_of(record).reason == "event-time"
 
 
+def report(**changes: object) -> HedgeStatus:
+    good = {
+        "book": "spot",
+        "suggestion_id": "hedge/spot/1",
+        "instrument": "EURCHF",
+        "status": "part-filled",
+        "filled_lots": 4,
+        "event_time_ns": NOW_NS,
+    }
+    return msgspec.convert(good | changes, HedgeStatus)
+
+
+@each_encoding
+def test_a_report_of_a_trade_names_its_instrument_by_place(decoder: Decoder, content_type: str) -> None:
+    """What the message says, checked, with the record that it came in."""
+    record = record_of(report(), "hedge-status", content_type)
+    assert decoder(record) == [
+        TradeReport(NOW_NS, "spot", "hedge/spot/1", 3, "part-filled", 4, record, content_type),
+    ]
+
+
+def test_a_report_without_a_time_takes_that_of_its_record(decoder: Decoder) -> None:
+    """As a position does."""
+    (event,) = decoder(record_of(report(event_time_ns=None), "hedge-status"))
+    assert isinstance(event, TradeReport)
+    assert event.event_time_ns == NOW_NS
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "said"),
+    [
+        ({"book": "nobody"}, "unknown-book", "'nobody' is not in the configuration"),
+        ({"instrument": "GBPUSD"}, "unknown-instrument", "'GBPUSD' is not in the configuration"),
+        ({"filled_lots": None}, "out-of-range", "expected filled_lots, got none"),
+        ({"filled_lots": -1}, "out-of-range", "filled_lots -1, expected 0 or more"),
+        ({"event_time_ns": NOW_NS + AHEAD_NS + 10**6 + 1}, "event-time", "after the record's timestamp"),
+    ],
+)
+def test_a_report_that_cannot_be_used_says_what_was_expected(
+    refusal_of: Callable[[Record], Refused], changes: dict[str, object], reason: str, said: str
+) -> None:
+    """Unknown names, a part-fill of nobody knows how much, a count below zero, a time from the future."""
+    refused = refusal_of(record_of(report(**changes), "hedge-status"))
+    assert refused.reason == reason
+    assert said in refused.detail
+
+
+def test_a_status_that_does_not_exist_is_refused(refusal_of: Callable[[Record], Refused]) -> None:
+    """Only the four that are documented."""
+    value = encode(report(), JSON).replace(b"part-filled", b"half-filled")
+    assert refusal_of(record_of(value, "hedge-status")).reason == "undecodable"
+
+
 @each_encoding
 def test_a_batch_is_one_set_of_quotes(decoder: Decoder, content_type: str) -> None:
     """In the batch's own order, by places in the configuration."""
@@ -407,4 +460,4 @@ def minimal_config() -> Config:
     )
 
 
-DECODER = Decoder(minimal_config(), "ticks", "positions")
+DECODER = Decoder(minimal_config())

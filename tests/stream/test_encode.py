@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
 import pytest
 from msgspec import Struct
 
-from schemas.inbound import Position, Tick, TickBatch
+from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import PartitionOffset, Snapshot
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
 from schemas.wire import JSON, MESSAGE_PACK, decode, event_type
-from stream.config import Config
+from stream.config import Config, TopicsConfig
 from stream.decode import Decoder
 from stream.encode import Encoder, Message, event_time_ns, id_of, key_of
 from stream.events import PositionLevel, Quotes
@@ -45,6 +46,19 @@ MESSAGES: dict[type[Struct], tuple[Message, str, str]] = {
         Position(book="spot", asset="EUR", quantity=-3.0, event_time_ns=TIME_NS, source="oms", seq=9),
         "spot",
         "oms/9",
+    ),
+    HedgeStatus: (
+        HedgeStatus(
+            book="spot",
+            suggestion_id="hedge/spot/5",
+            instrument="EURUSD",
+            status="filled",
+            event_time_ns=TIME_NS,
+            source="oms",
+            seq=10,
+        ),
+        "spot",
+        "oms/10",
     ),
     ResidualExposure: (
         ResidualExposure(
@@ -215,7 +229,7 @@ def test_the_same_message_gives_the_same_record() -> None:
 @pytest.mark.parametrize("content_type", [JSON, MESSAGE_PACK])
 def test_what_a_feed_encodes_decode_reads(desk: Config, content_type: str) -> None:
     """Encode and decode are each other's counterpart, a batch's header included."""
-    decoder = Decoder(desk, "dev.ticks", "dev.positions")
+    decoder = Decoder(msgspec.structs.replace(desk, topics=TopicsConfig(prefix="dev.")))
     tick, batch, position = (sent(MESSAGES[kind][0], content_type) for kind in (Tick, TickBatch, Position))
     assert decoder(tick) == [Quotes(TIME_NS, (0,), (1.08,), (1.09,))]
     assert decoder(batch) == [Quotes(TIME_NS, (0,), (1.0,), (2.0,))]

@@ -31,8 +31,9 @@ from solver.reversion.basis_bound import resampling_weights
 from solver.reversion.live import LiveBeta
 from solver.reversion.vector import BetaVector
 from solver.reversion.watch import BASIS, Detector
-from stream.books import BookResult, BookSolver, BookState, Trigger
-from stream.config import BookConfig, Config, RiskConfig
+from stream.book_state import BookState
+from stream.books import BookResult, BookSolver, Trigger
+from stream.config import BookConfig, Config, HedgingConfig, RiskConfig
 from stream.decode import Decoder
 from stream.encode import Encoder
 from stream.engine import Engine, EngineState, Output
@@ -94,7 +95,7 @@ class PlainBook:
     config: BookConfig
     quantities: np.ndarray = field(default_factory=lambda: np.zeros(3))
     known: bool = False
-    suggested: bool = False
+    standing: tuple[str, int, np.ndarray] | None = None  # id, since, lots by instrument
 
 
 @dataclass
@@ -335,12 +336,15 @@ class PlainDesk:
             second_best=runner_up,
             **common,
         )
-        if unhedged > limit:
+        if unhedged > (0.95 * limit if book.standing else limit):
             yield self.suggestion(book, place, common, Q, unhedged)
-        elif book.suggested:
-            book.suggested = False
+        elif book.standing:
+            standing, since_ns, _ = book.standing
+            book.standing = None
             yield HedgeSuggestion(
                 id=f"hedge/{place}",
+                suggestion_id=standing,
+                expires_at_ns=since_ns + 60 * SECOND,
                 residual_exposure_id=f"residual/{place}",
                 status="none",
                 target=0.8 * limit,
@@ -398,9 +402,10 @@ class PlainDesk:
     ) -> HedgeSuggestion:
         """All trades within the book's lots: the cheapest that reaches the target, else the one of least risk.
 
-        What offsets between the packed part and the rest do not count for stays, whatever is traded.
+        What offsets between the packed part and the rest do not count for stays, whatever is traded. What stands is
+        kept within its first two seconds while it brings the risk inside the limit, and for a minute while it is
+        within a tenth of the best in cost, and of the target or of the best in risk.
         """
-        book.suggested = True
         not_counted = max(unhedged**2 - Q @ self.Sigma @ Q, 0.0)
         eur, chf, jpy = self.prices
         bought = np.array(
@@ -425,16 +430,32 @@ class PlainDesk:
         # Out of reach: the cheapest that come within a hundredth of the least risk.
         low_enough = reached if reached.any() else risks <= 1.01 * risks.min()
         best = np.argmin(np.where(low_enough, costs, np.inf))
+        status, bound, now_ns = "trade" if reached.any() else "unreachable", float(costs[best]), common["event_time_ns"]
+        if book.standing:
+            _, since_ns, lots = book.standing
+            own = np.flatnonzero((trades == lots[columns]).all(axis=1))
+            if own.size and not lots[[c for c in range(len(names)) if c not in columns]].any():
+                young = now_ns - since_ns < 2 * SECOND and risks[own[0]] <= book.config.limit
+                good = risks[own[0]] <= 1.1 * max(target, risks[best]) and costs[own[0]] <= 1.1 * costs[best]
+                if young or (good and now_ns - since_ns < 60 * SECOND):
+                    status, best, bound = "unchanged", own[0], 0.0 if young else bound
+        if status != "unchanged":
+            lots = np.zeros(len(names))
+            lots[columns] = trades[best]
+            book.standing = (f"hedge/{place}", now_ns, lots)
+        assert book.standing
         return HedgeSuggestion(
             id=f"hedge/{place}",
+            suggestion_id=book.standing[0],
+            expires_at_ns=book.standing[1] + 60 * SECOND,
             residual_exposure_id=f"residual/{place}",
-            status="trade" if reached.any() else "unreachable",
+            status=status,
             target=target,
             risk_before=unhedged,
             risk_after=float(risks[best]),
             expected_cost=float(costs[best]),
-            cost_lower_bound=float(costs[best]),
-            proven=True,
+            cost_lower_bound=bound,
+            proven=status != "unchanged",
             trades=tuple(
                 HedgeTrade(
                     instrument=names[column],
@@ -590,7 +611,7 @@ def test_a_scripted_day_says_what_plain_numpy_and_enumeration_say(
     # The day is only worth as much as what happens in it.
     assert seen >= {
         *("ok", "unpriced", "timestep", "position", ("packed", True), ("packed", False)),
-        *("suggest trade", "suggest none", "suggest unreachable"),
+        *("suggest trade", "suggest none", "suggest unreachable", "suggest unchanged"),
         *(("limit-breach", "raised"), ("limit-breach", "cleared")),
         *(("price-stale", "raised"), ("price-stale", "cleared")),
     }
@@ -792,7 +813,9 @@ def test_a_model_says_how_its_spreads_come_back(desk: Config) -> None:
 def test_a_limit_on_the_horizon(desk: Config) -> None:
     """Limit, alert, suggestion and what comes of its trades are all over the horizon; the trades bring it there."""
     book = msgspec.structs.replace(desk.books[0], limit=2000.0, limit_on="horizon")
-    config = msgspec.structs.replace(desk, books=(book, desk.books[1]))
+    # Every solve suggests the best trades, whatever stood.
+    hedging = HedgingConfig(min_life_s=0.0, material_share=0.0)
+    config = msgspec.structs.replace(desk, books=(book, desk.books[1]), hedging=hedging)
     engine = Engine(config)
     state = engine.new_state()
     speeds = (-0.05, 0.05, 0.0)
@@ -1280,13 +1303,13 @@ def test_a_suggestion_is_withdrawn_when_the_risk_is_inside_again(ready: Ready, t
             assert suggestion.trades == ()
             assert suggestion.expected_cost == 0.0
             assert suggestion.risk_before == suggestion.risk_after <= suggestion.limit
-    assert statuses == [[], ["trade", "trade"], ["trade", "trade"], ["none"], []]
+    assert statuses == [[], ["trade", "unchanged"], ["unchanged", "unchanged"], ["none"], []]
 
 
 def test_every_suggestion_answers_a_residual_and_keeps_what_it_says(ready: Ready) -> None:
     """The suggested trades, done, bring the published risk: valued as the next position update would value them."""
     engine, state, _ = ready
-    outputs = play(engine, state, [position("spot", EUR, 9e6, 70.1), position("spot", JPY, 200e6, 70.2, 1)])
+    outputs = play(engine, state, [position("spot", JPY, 200e6, 70.1), position("spot", EUR, 9e6, 70.2, 1)])
     (residual, (suggestion,)) = only(outputs, ResidualExposure)[-1], only(outputs, HedgeSuggestion)[-1:]
     assert suggestion.residual_exposure_id == residual.id
     assert suggestion.risk_before == residual.unhedged_risk
@@ -1403,7 +1426,7 @@ def test_no_number_that_decode_lets_through_stops_the_stream(
         message = Tick(instrument=kind, event_time_ns=70 * SECOND, bid=number, ask=number)
         topic = "ticks"
     record = Record(topic, 0, 1, 70_000, None, msgspec.json.encode(message))
-    for event in Decoder(desk, "ticks", "positions")(record):
+    for event in Decoder(desk)(record):
         if isinstance(event, Quotes):
             step.bids[event.instruments[0]] = step.asks[event.instruments[0]] = number
         else:

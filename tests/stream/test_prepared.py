@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from solver.errors import IllPosed
-from stream.books import BookResult, BookSolver, BookState, Trigger
+from stream.book_state import BookState
+from stream.books import BookResult, BookSolver, Trigger
 from stream.config import Config
 from stream.events import Timestep
 from stream.market import Market, MarketModel

@@ -13,7 +13,7 @@ import pytest
 
 from schemas.internal import Snapshot
 from schemas.wire import MESSAGE_PACK, decode, encode
-from stream.books import BookState
+from stream.book_state import BookState
 from stream.config import BookConfig, Config
 from stream.engine import Engine
 from stream.errors import StateMismatch
@@ -248,7 +248,7 @@ def test_books_may_come_and_go_and_change_their_limits(desk: Config, mids: np.nd
     assert (state.books["spot"].quantities == spot.quantities).all()
     assert state.books["spot"].multiples == spot.multiples
     new = state.books["swaps"]
-    assert (new.quantities.tolist(), new.has_positions, new.multiples, new.suggested) == ([0.0] * 3, False, {}, False)
+    assert (new.quantities.tolist(), new.has_positions, new.multiples, new.standing) == ([0.0] * 3, False, {}, None)
 
 
 def test_the_alert_of_a_book_that_has_left_does_not_stand_forever(desk: Config) -> None:

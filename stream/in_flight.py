@@ -1,0 +1,128 @@
+"""What became of suggested trades: which are being worked, what was filled, and what the positions do not show yet.
+
+A trade counts as done from its acknowledgement on, so that it is not suggested again while it is being worked: its lots
+stand in for the positions that will follow. Asset by asset they give way to what a position shows: the fills that
+happened until the time for which it is dated. What is rejected comes back at once. A trade that is being worked and of
+which nothing is heard for too long counts no more (`overdue`), and an alert says so.
+
+Reports may come twice, late or in any order: each says how many lots were filled by a time, which stays true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from solver.arrays import FloatArray
+from stream.events import TradeReport
+
+TradeStatus = Literal["suggested", "working", "done", "rejected"]
+
+TRADES_KEPT = 256
+"""Of one book. Beyond it the oldest that nobody took up are forgotten first."""
+
+
+@dataclass
+class SuggestedTrade:
+    """One trade of a suggestion and what is known of it.
+
+    `lots` signed, bought positive; `units_per_lot` (n,) what one bought lot adds to each asset, at the price of when it
+    was suggested. `filled_by` the lots (>= 0) that were filled by a time, for each time that was told.
+    """
+
+    suggestion_id: str
+    instrument: int
+    lots: int
+    units_per_lot: FloatArray
+    suggested_ns: int
+    status: TradeStatus = "suggested"
+    filled_by: dict[int, int] = field(default_factory=dict)
+    heard_ns: int = 0
+    overdue: bool = False
+
+    @property
+    def filled_lots(self) -> int:
+        """So far, >= 0."""
+        return max(self.filled_by.values(), default=0)
+
+    @property
+    def done_lots(self) -> int:
+        """Lots (>= 0) that count as done: all while the trade is being worked, else what was filled."""
+        return abs(self.lots) if self.status == "working" and not self.overdue else self.filled_lots
+
+    def unshown_lots(self, asset: int, position_ns: Mapping[int, int]) -> int:
+        """Signed lots that count as done and that the latest position of `asset` does not show."""
+        dated_ns = position_ns.get(asset, 0)
+        shown = max((filled for time_ns, filled in self.filled_by.items() if time_ns <= dated_ns), default=0)
+        return (self.done_lots - shown) * (1 if self.lots > 0 else -1)
+
+    def is_shown(self, position_ns: Mapping[int, int]) -> bool:
+        """Whether the positions of all its assets show what counts as done."""
+        legs: list[int] = np.flatnonzero(self.units_per_lot).tolist()
+        return all(self.unshown_lots(asset, position_ns) == 0 for asset in legs)
+
+
+def take_report(trades: Sequence[SuggestedTrade], report: TradeReport) -> str | None:
+    """Apply `report` to the trade that it is about; why it cannot be, or None. A report again changes nothing."""
+    about = (report.suggestion_id, report.instrument)
+    trade = next((each for each in trades if (each.suggestion_id, each.instrument) == about), None)
+    if trade is None:
+        return f"suggestion {report.suggestion_id!r} has no such trade, or it was forgotten"
+    size = abs(trade.lots)
+    filled = size if report.status == "filled" and report.filled_lots is None else report.filled_lots or 0
+    if filled > size:
+        return f"filled_lots must be at most the {size} lots of the trade, got {filled}"
+    if filled > trade.filled_by.get(report.event_time_ns, 0):
+        trade.filled_by[report.event_time_ns] = filled
+    if report.event_time_ns > trade.heard_ns:
+        trade.heard_ns = report.event_time_ns
+        trade.overdue = False
+    if trade.status in ("suggested", "working"):
+        if report.status == "rejected":
+            trade.status = "rejected"
+        elif trade.filled_lots == size or report.status == "filled":
+            trade.status = "done"
+        else:
+            trade.status = "working"
+    return None
+
+
+def settle(
+    trades: Iterable[SuggestedTrade],
+    position_ns: Mapping[int, int],
+    now_ns: int,
+    max_age_ns: int,
+    forget_after_ns: int,
+) -> list[SuggestedTrade]:
+    """The trades that still matter at `now_ns`; those that became overdue are marked.
+
+    Parameters
+    ----------
+    position_ns : by asset, the time for which the latest position is dated.
+    max_age_ns : without a report for longer, a trade that is being worked counts no more.
+    forget_after_ns : without a report for longer, one without fills is forgotten. A fill is not: only positions settle
+        it.
+    """
+    kept = []
+    for trade in trades:
+        silent_ns = now_ns - max(trade.heard_ns, trade.suggested_ns)
+        if trade.status == "working" and silent_ns > max_age_ns:
+            trade.overdue = True
+        ended = trade.status in ("done", "rejected") or silent_ns > forget_after_ns
+        if not (ended and trade.is_shown(position_ns)):
+            kept.append(trade)
+    idle = [trade for trade in kept if trade.status == "suggested"]
+    surplus = {id(trade) for trade in idle[: max(0, len(kept) - TRADES_KEPT)]}
+    return [trade for trade in kept if id(trade) not in surplus]
+
+
+def units_in_flight(trades: Iterable[SuggestedTrade], position_ns: Mapping[int, int], n: int) -> FloatArray:
+    """(n,) units of each asset that count as done and that no position shows yet."""
+    units = np.zeros(n)
+    for trade in trades:
+        for asset in np.flatnonzero(trade.units_per_lot).tolist():
+            units[asset] += trade.unshown_lots(asset, position_ns) * trade.units_per_lot[asset]
+    return units

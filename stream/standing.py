@@ -1,0 +1,72 @@
+"""When a suggestion stays as it is, is made anew, or is withdrawn.
+
+Inside the limit nothing is suggested; what was suggested stands until the risk is below the limit by a margin. Between
+these, trades are not exchanged for slightly better ones: every new suggestion makes somebody look again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stream.config import NANOSECONDS, BookConfig, HedgingConfig
+
+
+@dataclass
+class Standing:
+    """The suggestion that stands for a book. `had_trades` is False for one that found none."""
+
+    suggestion_id: str
+    since_ns: int
+    had_trades: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What trades would do at the quotes of now: the risk that they leave, and what they cost; numeraire."""
+
+    risk_after: float
+    cost: float
+
+
+def aim(book: BookConfig, hedging: HedgingConfig, risk: float) -> float:
+    """The risk that one suggestion is to reach: the book's target, or less than the whole way there (`ramp_share`)."""
+    target = book.target_share * book.limit
+    return max(target, risk - hedging.ramp_share * (risk - target))
+
+
+def before_solving(
+    standing: Standing | None,
+    outcome: Outcome | None,
+    risk: float,
+    book: BookConfig,
+    hedging: HedgingConfig,
+    now_ns: int,
+) -> Literal["withdraw", "keep", "solve"]:
+    """What is known without looking for better trades.
+
+    Parameters
+    ----------
+    standing : the suggestion whose trades wait to be taken up, None without one.
+    outcome : of its trades at the quotes of now, None when they cannot all be dealt.
+    risk : the book's unhedged risk with what is in flight.
+    """
+    if standing is None:
+        return "solve"
+    if risk <= book.clear_share * book.limit:
+        return "withdraw"
+    young = now_ns - standing.since_ns < hedging.min_life_s * NANOSECONDS
+    if young and outcome is not None and outcome.risk_after <= book.limit:
+        return "keep"
+    return "solve"
+
+
+def still_stands(
+    standing: Standing, outcome: Outcome | None, best: Outcome, target: float, hedging: HedgingConfig, now_ns: int
+) -> bool:
+    """Whether the trades of `standing` are as good as the `best` ones, but for what is not material."""
+    if outcome is None or now_ns - standing.since_ns >= hedging.expiry_s * NANOSECONDS:
+        return False
+    slack = 1.0 + hedging.material_share
+    # Where the target is out of reach, what the best trades reach stands in for it.
+    return outcome.risk_after <= slack * max(target, best.risk_after) and outcome.cost <= slack * best.cost

@@ -1,0 +1,311 @@
+"""A suggestion stands until something material changes; what is worked counts as done, what is refused comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+import pytest
+
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, ResidualExposure
+from stream.config import Config, HedgingConfig
+from stream.engine import Engine, EngineState, Output
+from stream.events import EngineEvent, PositionLevel, Timestep, TradeReport
+from stream.log import Record
+
+SECOND = 1_000_000_000
+LOT = 1e6
+EUR, CHF, JPY = range(3)
+EURUSD, USDCHF, USDJPY, EURCHF = range(4)
+WARM_UP = 200
+TimestepOf: TypeAlias = Callable[..., Timestep]
+
+
+def mids(step: int) -> tuple[float, float, float]:
+    """Each return of EUR and JPY is the same but for its sign, so the covariance stays; the franc does not move."""
+    up = 1e-4 * (step % 2)
+    return 1.08 * (1 + up), 0.9, 150.0 * (1 + up)
+
+
+class Desk:
+    """One engine, told what happens; `outputs` are those of the last event."""
+
+    def __init__(self, config: Config, timestep_of: TimestepOf) -> None:
+        self._engine, self._timestep_of = Engine(config), timestep_of
+        self.state: EngineState = self._engine.new_state()
+        self.step = 0
+        self.outputs: list[Output] = []
+        for _ in range(WARM_UP):
+            self.close()
+
+    def tell(self, event: EngineEvent) -> list[Output]:
+        self.state, self.outputs = self._engine.step(self.state, event)
+        return self.outputs
+
+    def close(self, at: int | None = None, **stale: Any) -> list[Output]:
+        self.step = self.step + 1 if at is None else at
+        return self.tell(self._timestep_of(self.step, mids(self.step), **stale))
+
+    def hold(self, asset: int, quantity: float, after_s: float = 0.5) -> list[Output]:
+        at_ns = round((self.step + after_s) * SECOND)
+        return self.tell(PositionLevel(at_ns, "spot", asset, quantity, f"positions[0]@{at_ns}"))
+
+    def report(
+        self, suggestion_id: str, instrument: int, status: str, filled: int | None = None, after_s: float = 0.6
+    ) -> list[Output]:
+        at_ns = round((self.step + after_s) * SECOND)
+        record = Record("hedge-status", 1, at_ns, at_ns // 1_000_000, b"spot", b"{}", ())
+        told = TradeReport(at_ns, "spot", suggestion_id, instrument, status, filled, record, "")  # type: ignore[arg-type]
+        return self.tell(told)
+
+    def all_of(self, kind: type[Output]) -> list[Any]:
+        return [output for output in self.outputs if isinstance(output, kind)]
+
+    @property
+    def suggestion(self) -> HedgeSuggestion:
+        (one,) = self.all_of(HedgeSuggestion)
+        assert isinstance(one, HedgeSuggestion)
+        return one
+
+    @property
+    def exposure(self) -> dict[str, tuple[float, float]]:
+        """Of each asset all, and what of it is in flight."""
+        residual = self.all_of(ResidualExposure)[-1]
+        return {each.asset: (each.exposure, each.in_flight) for each in residual.positions}
+
+
+@pytest.fixture
+def desk_of(desk: Config, timestep_of: TimestepOf) -> Callable[..., Desk]:
+    def make(limit: float = 900.0, instruments: Sequence[str] = ("EURUSD", "USDJPY"), **hedging: float) -> Desk:
+        book = msgspec.structs.replace(desk.books[0], limit=limit, max_lots=20, instruments=tuple(instruments))
+        config = msgspec.structs.replace(desk, books=(book,), hedging=HedgingConfig(**hedging))
+        return Desk(config, timestep_of)
+
+    return make
+
+
+def test_inside_the_band_an_hour_brings_no_suggestion(desk_of: Callable[..., Desk]) -> None:
+    """3,600 timesteps at a constant 90 % of the limit: not one message on what to trade, and no alert."""
+    desk = desk_of()
+    desk.hold(EUR, LOT)
+    (residual,) = desk.all_of(ResidualExposure)
+    scale = 0.9 * 900.0 / residual.unhedged_risk
+    assert desk.hold(EUR, scale * LOT, 0.6)
+    for _ in range(3600):
+        desk.close()
+        (residual,) = desk.all_of(ResidualExposure)
+        assert residual.limit_share == pytest.approx(0.9, rel=1e-3)
+        assert not desk.all_of(HedgeSuggestion)
+        assert not desk.all_of(Alert)
+
+
+def test_a_constant_breach_is_one_suggestion(desk_of: Callable[..., Desk]) -> None:
+    """A hundred timesteps at a constant 150 %: suggested once, then `unchanged` under the same id until it expires."""
+    desk = desk_of(expiry_s=60.0)
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    assert first.status == "trade"
+    assert first.suggestion_id == first.id
+    assert first.expires_at_ns == first.event_time_ns + 60 * SECOND
+    seen = []
+    for _ in range(100):
+        desk.close()
+        seen.append(desk.suggestion)
+    assert [each.status for each in seen] == ["unchanged"] * 60 + ["trade"] + ["unchanged"] * 39
+    assert {each.suggestion_id for each in seen[:60]} == {first.suggestion_id}
+    assert {each.suggestion_id for each in seen[60:]} == {seen[60].id}
+    assert all(each.trades[0].lots == first.trades[0].lots for each in seen)
+    assert len({each.id for each in seen}) == 100
+
+
+def test_what_stands_is_withdrawn_below_the_margin_and_not_at_the_limit(desk_of: Callable[..., Desk]) -> None:
+    """At 97 % of the limit the trades still stand, below 95 % they are withdrawn, once."""
+    desk = desk_of(min_life_s=0.0)
+    desk.hold(EUR, 15 * LOT)
+    size = 15 * LOT / desk.suggestion.risk_before * desk.suggestion.limit
+    first = desk.suggestion
+    desk.hold(EUR, 0.97 * size, 1.6)
+    assert desk.suggestion.status != "none"
+    desk.hold(EUR, 0.94 * size, 1.7)
+    gone = desk.suggestion
+    assert (gone.status, gone.trades) == ("none", ())
+    assert gone.suggestion_id
+    assert first.suggestion_id
+    desk.hold(EUR, 0.93 * size, 1.8)
+    assert not desk.all_of(HedgeSuggestion)
+
+
+def test_a_material_change_makes_a_new_suggestion(desk_of: Callable[..., Desk]) -> None:
+    """Twice the position needs other trades; a hundredth more does not. Before its least life only need counts."""
+    desk = desk_of(min_life_s=3.0)
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    desk.hold(EUR, 15.1 * LOT, 1.0)
+    assert (desk.suggestion.status, desk.suggestion.suggestion_id) == ("unchanged", first.suggestion_id)
+    desk.hold(EUR, 30 * LOT, 2.0)  # after what stands the risk would be over the limit: need counts
+    second = desk.suggestion
+    assert (second.status, second.suggestion_id) == ("trade", second.id)
+    assert second.trades[0].lots > first.trades[0].lots
+    desk.hold(EUR, 18 * LOT, 3.0)  # more than needed, and dear; but young
+    assert (desk.suggestion.status, desk.suggestion.suggestion_id) == ("unchanged", second.id)
+    desk.hold(EUR, 18 * LOT, 5.0)
+    third = desk.suggestion
+    assert (third.status, third.trades[0].lots < second.trades[0].lots) == ("trade", True)
+
+
+def test_trades_that_cannot_be_dealt_any_more_do_not_stand(desk_of: Callable[..., Desk]) -> None:
+    """The instrument's own quote is stale: others are suggested, however young the suggestion is."""
+    desk = desk_of(instruments=("EURUSD", "EURCHF"), min_life_s=50.0)
+    desk.hold(EUR, 15 * LOT)
+    (trade,) = desk.suggestion.trades
+    names = ["EURUSD", "USDCHF", "USDJPY", "EURCHF"]
+    place = names.index(trade.instrument)
+    desk.close(desk.step + 6, quoted_at_s={place: desk.step})
+    suggestion = desk.all_of(HedgeSuggestion)
+    if suggestion:  # without a price of the book's own asset there is none
+        assert trade.instrument not in {each.instrument for each in suggestion[0].trades}
+    else:
+        assert desk.all_of(ResidualExposure)[0].status == "unpriced"
+
+
+def test_an_acknowledged_trade_counts_as_done(desk_of: Callable[..., Desk]) -> None:
+    """Its lots are in flight in the exposure, the risk is inside the limit, and nothing is suggested."""
+    desk = desk_of()
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    (trade,) = first.trades
+    desk.report(first.suggestion_id, EURUSD, "acknowledged")
+    (residual,) = desk.all_of(ResidualExposure)
+    assert residual.trigger == "hedge-status"
+    price = mids(desk.step)[0]
+    assert desk.exposure["EUR"] == pytest.approx(
+        ((15 - trade.lots) * LOT * price, -trade.lots * LOT * price), rel=1e-12
+    )
+    assert residual.unhedged_risk == pytest.approx(first.risk_after, rel=1e-9)
+    assert not desk.all_of(HedgeSuggestion)
+    desk.report(first.suggestion_id, EURUSD, "acknowledged", after_s=0.7)
+    assert not desk.outputs  # said before
+
+
+def test_a_rejected_trade_comes_back_under_a_new_id(desk_of: Callable[..., Desk]) -> None:
+    """The risk is over the limit again at once, and the same lots are suggested anew."""
+    desk = desk_of()
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    desk.report(first.suggestion_id, EURUSD, "acknowledged")
+    desk.report(first.suggestion_id, EURUSD, "rejected", after_s=0.7)
+    again = desk.suggestion
+    assert (again.status, again.trades[0].lots) == ("trade", first.trades[0].lots)
+    assert again.suggestion_id != first.suggestion_id
+    assert desk.exposure["EUR"][1] == 0.0
+
+
+def test_a_fill_and_the_position_that_shows_it_count_once(desk_of: Callable[..., Desk]) -> None:
+    """Whichever of the two is read first."""
+    held = {}
+    for order in ("fill first", "position first"):
+        desk = desk_of()
+        desk.hold(EUR, 15 * LOT)
+        first = desk.suggestion
+        left = (15 - first.trades[0].lots) * LOT
+        desk.report(first.suggestion_id, EURUSD, "acknowledged", after_s=0.55)
+        if order == "fill first":
+            desk.report(first.suggestion_id, EURUSD, "filled", after_s=0.6)
+            desk.hold(EUR, left, 0.7)
+        else:
+            desk.hold(EUR, left, 0.7)
+            desk.report(first.suggestion_id, EURUSD, "filled", after_s=0.6)
+        desk.close()
+        held[order] = desk.exposure["EUR"]
+        assert held[order][1] == 0.0
+        assert not desk.state.books["spot"].trades
+        assert not desk.all_of(HedgeSuggestion)
+    assert held["fill first"] == held["position first"]
+
+
+def test_a_part_of_a_trade_is_left_to_be_worked(desk_of: Callable[..., Desk]) -> None:
+    """Two lots are filled and shown, the others are in flight; when those are rejected they come back."""
+    desk = desk_of()
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    lots = first.trades[0].lots
+    assert lots > 2
+    desk.report(first.suggestion_id, EURUSD, "part-filled", 2, after_s=0.6)
+    desk.hold(EUR, 13 * LOT, 0.7)
+    price = mids(desk.step)[0]
+    assert desk.exposure["EUR"] == pytest.approx(((15 - lots) * LOT * price, (2 - lots) * LOT * price), rel=1e-12)
+    desk.report(first.suggestion_id, EURUSD, "rejected", after_s=0.8)
+    assert desk.exposure["EUR"] == pytest.approx((13 * LOT * price, 0.0))
+
+
+def test_a_trade_of_which_nothing_is_heard_counts_no_more_and_an_alert_says_so(desk_of: Callable[..., Desk]) -> None:
+    """After `in_flight_max_s` the risk is back and suggested again; a late fill clears the alert."""
+    desk = desk_of(in_flight_max_s=30.0)
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    desk.report(first.suggestion_id, EURUSD, "acknowledged")
+    for _ in range(30):
+        desk.close()
+        assert not desk.all_of(HedgeSuggestion)
+    desk.close()
+    assert desk.suggestion.status == "trade"
+    raised = [alert for alert in desk.all_of(Alert) if alert.kind == "hedge-overdue"]
+    assert [(alert.state, alert.subject) for alert in raised] == [("raised", "spot")]
+    assert first.suggestion_id in raised[0].message
+    desk.report(first.suggestion_id, EURUSD, "filled")
+    assert [alert.state for alert in desk.all_of(Alert) if alert.kind == "hedge-overdue"] == ["cleared"]
+    assert desk.exposure["EUR"][1] < 0.0
+
+
+@pytest.mark.parametrize(
+    ("suggestion_id", "instrument", "filled", "said"),
+    [
+        ("hedge/options/1", EURUSD, None, "no such trade"),
+        (None, USDJPY, None, "no such trade"),
+        (None, EURUSD, 99, "must be at most the"),
+    ],
+)
+def test_a_report_of_nothing_that_was_suggested_is_a_dead_letter_and_changes_nothing(
+    desk_of: Callable[..., Desk], suggestion_id: str | None, instrument: int, filled: int | None, said: str
+) -> None:
+    """Another book's suggestion, an instrument that is not in it, more lots than it has."""
+    desk = desk_of()
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    desk.report(suggestion_id or first.suggestion_id, instrument, "filled", filled)
+    (letter,) = desk.outputs
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason == "unknown-trade"
+    assert said in letter.detail
+    desk.close()
+    assert (desk.suggestion.status, desk.suggestion.suggestion_id) == ("unchanged", first.suggestion_id)
+    assert desk.exposure["EUR"][1] == 0.0
+
+
+def test_a_ramp_takes_a_share_of_the_way(desk_of: Callable[..., Desk]) -> None:
+    """Half of the risk above the target, in whole lots; the message says the risk that it is to reach."""
+    desk = desk_of(ramp_share=0.5)
+    desk.hold(EUR, 40 * LOT)
+    suggestion = desk.suggestion
+    target = 0.8 * suggestion.limit
+    assert suggestion.target == pytest.approx((suggestion.risk_before + target) / 2, rel=1e-12)
+    assert suggestion.risk_after <= suggestion.target * (1 + 1e-9)
+    assert suggestion.risk_after > target
+    one_lot = suggestion.risk_before / 40
+    assert suggestion.risk_after > suggestion.target - 1.01 * one_lot
+
+
+def test_the_exposure_in_flight_of_a_cross_is_in_both_of_its_legs(desk_of: Callable[..., Desk]) -> None:
+    """Sold EURCHF takes EUR away and brings CHF, at the price of when it was suggested."""
+    desk = desk_of(instruments=("EURCHF",), limit=300.0)
+    desk.hold(EUR, 15 * LOT)
+    suggestion = desk.suggestion
+    (trade,) = suggestion.trades
+    lots, mid = -trade.lots, mids(desk.step)[0] * mids(desk.step)[1]
+    desk.report(suggestion.suggestion_id, EURCHF, "acknowledged")
+    eurusd, usdchf, _ = mids(desk.step)
+    assert desk.exposure["EUR"][1] == pytest.approx(lots * LOT * eurusd, rel=1e-12)
+    assert desk.exposure["CHF"][1] == pytest.approx(-lots * LOT * mid / usdchf, rel=1e-12)
+    assert np.isclose(sum(flying for _, flying in desk.exposure.values()), 0.0, atol=1e-6)
