@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.inbound import HedgeStatus
 from stream.clock import ManualClock
 from stream.config import Config
 from stream.errors import PublishFailed
@@ -329,3 +330,57 @@ def test_every_broken_record_is_a_dead_letter_once_by_id(
     assert found == broken, f"seed {seed}"
     assert len({each["id"] for each in letters}) == len(broken)
     assert {each["reason"] for each in letters} <= {"undecodable", "unknown-instrument", "unknown-book"}
+
+
+def answers_to(outputs: dict[str, list[Record]], chance: Random) -> list[HedgeStatus]:
+    """Two reports on most of the suggested trades, at times of their own, some of them twice."""
+    answers: list[HedgeStatus] = []
+    suggestions = [msgspec.json.decode(record.value) for record in outputs["hedge-suggestions"]]
+    for number, suggestion in enumerate(suggestions):
+        for place, trade in enumerate(suggestion["trades"]):
+            if suggestion["status"] == "unchanged" or chance.random() < 0.2:
+                continue
+            # Quotes and positions have whole milliseconds.
+            at_ns = suggestion["event_time_ns"] + 1000 * (10 * number + place) + 1
+            for status in ("acknowledged", chance.choice(("part-filled", "filled", "rejected"))):
+                answers.append(
+                    HedgeStatus(
+                        book=suggestion["book"],
+                        suggestion_id=suggestion["suggestion_id"],
+                        instrument=trade["instrument"],
+                        status=status,
+                        filled_lots=1 if status == "part-filled" else None,
+                        event_time_ns=at_ns,
+                    )
+                )
+                at_ns += chance.choice((0, 100, 3_000_000_100))
+    return answers + chance.sample(answers, len(answers) // 4)
+
+
+def answered(simulate: Simulate, config: Config, day: list[Any], seed: int) -> list[Any]:
+    """`day` with what an execution system says to what is suggested in it, and in the day that comes of its answers."""
+
+    def time_of(message: Any) -> int:
+        return message[2] * 1_000_000 if isinstance(message, tuple) else message.event_time_ns
+
+    messages = list(day)
+    for _ in range(3):
+        answers = answers_to(unbroken_run(simulate, config, messages), Random(seed))
+        messages = sorted([*day, *answers], key=time_of)
+    return messages
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_reports_of_trades_survive_crashes(patient: Config, simulate: Simulate, trading_day: Day, seed: int) -> None:
+    """What is in flight, what stands and what was forgotten is kept: the very same outputs through several crashes."""
+    day = answered(simulate, patient, trading_day(STEPS, 50 + seed), seed)
+    unbroken = unbroken_run(simulate, patient, day)
+    residuals = [msgspec.json.decode(record.value) for record in unbroken["residual-exposure"]]
+    assert any(residual["trigger"] == "hedge-status" for residual in residuals)
+    assert any(position.get("in_flight") for residual in residuals for position in residual["positions"])
+    simulation = simulate(patient)
+    simulation.feed(day)
+    chance = Random(seed)
+    deaths = run_through(simulation, Faults({chance.randint(1, 1000) for _ in range(6)}), chance)
+    assert deaths
+    assert_same_as_unbroken(simulation, unbroken, f"seed {seed}")
