@@ -234,15 +234,29 @@ class ModelBeta(Struct, frozen=True, kw_only=True):
     adjustment: dict[str, float] = {}
 
 
+class LongerCovariance(Struct, frozen=True, kw_only=True):
+    """The covariance of log returns over `every_steps` timesteps, which are `timestep_ns`, row by row of `assets`.
+
+    Over that time, not over one timestep. `observations` counts the returns seen of the asset with most.
+    """
+
+    every_steps: int
+    timestep_ns: int
+    assets: tuple[str, ...] = ()
+    covariance: tuple[tuple[float, ...], ...] = ()
+    observations: int = 0
+
+
 class Model(Struct, frozen=True, kw_only=True):
     """The market's model at the close of one timestep: prices, covariance and the β vectors in use.
 
     `prices` are in the numeraire per unit of asset, None while one is missing or stale. `priced_by` names for each the
     instruments whose quotes it stands on: one against the numeraire, or a path of them from the asset on. `covariance`
-    is of log returns over one timestep, row by row in the order of `assets`; empty until enough returns were seen. An
-    empty `betas` is a normal answer: no reliable vector. `observations` counts the returns that the covariance has
-    seen, `candidates_tried` the β vectors among which the accepted ones were found. `refusals` has a line for each
-    method that could not be fitted, with the reason.
+    is of log returns over one timestep, row by row in the order of `covariance_assets`: those of `assets` that have a
+    price and enough returns; both are empty until some have. `longer_covariances` are those over several timesteps. An
+    empty `betas` is a normal answer: no reliable vector. `asset_observations` counts the returns seen of each asset,
+    `observations` those of the asset with most. `candidates_tried` counts the β vectors among which the accepted ones
+    were found. `refusals` has a line for each method that could not be fitted, with the reason.
     """
 
     id: str
@@ -259,6 +273,9 @@ class Model(Struct, frozen=True, kw_only=True):
     candidates_tried: int = 0
     refusals: tuple[str, ...] = ()
     priced_by: tuple[tuple[str, ...], ...] = ()
+    covariance_assets: tuple[str, ...] = ()
+    asset_observations: tuple[int, ...] = ()
+    longer_covariances: tuple[LongerCovariance, ...] = ()
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):

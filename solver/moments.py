@@ -13,24 +13,42 @@ from solver.compiled import compiled
 from solver.errors import IllPosed
 
 #: Entries beyond this are refused: their products would overflow, and a sum that was infinite once stays so.
-_LARGEST_ENTRY = 1e150
+LARGEST_ENTRY = 1e150
 
 
 @compiled
-def _add_outer(high: FloatArray, low: FloatArray, row: FloatArray, sign: float) -> None:
-    """Add `sign * row row'` to the upper triangle of the double-double sums `high + low`.
+def plus(high: float, low: float, term: float) -> tuple[float, float]:
+    """The double-double `high + low` with `term` added.
 
     Joldes, Muller and Popescu (2017), Algorithm 4 (DWPlusFP), after Knuth's TwoSum and Dekker's Fast2Sum.
     """
+    total = high + term
+    recovered = total - high
+    error = (high - (total - recovered)) + (term - recovered)
+    carried = low + error
+    rounded = total + carried
+    return rounded, carried - (rounded - total)
+
+
+@compiled
+def add_outer(high: FloatArray, low: FloatArray, row: FloatArray, sign: float) -> None:
+    """Add `sign * row row'` to the upper triangle of the double-double sums `high + low`."""
+    # Through views of one row each: indices into the matrices would keep the loop from being vectorised.
     for i in range(row.size):
-        for j in range(i, row.size):
-            product = sign * (row[i] * row[j])
-            total = high[i, j] + product
-            recovered = total - high[i, j]
-            error = (high[i, j] - (total - recovered)) + (product - recovered)
-            carried = low[i, j] + error
-            high[i, j] = total + carried
-            low[i, j] = carried - (high[i, j] - total)
+        own, others, upper, lower = sign * row[i], row[i:], high[i, i:], low[i, i:]
+        for j in range(others.size):
+            upper[j], lower[j] = plus(upper[j], lower[j], own * others[j])
+
+
+@compiled
+def exchange_outer(high: FloatArray, low: FloatArray, old: FloatArray, new: FloatArray) -> None:
+    """To the last bit `add_outer` of `old` with sign -1 and then of `new`, in one pass."""
+    for i in range(new.size):
+        left, came, upper, lower = -old[i], new[i], high[i, i:], low[i, i:]
+        leaving, coming = old[i:], new[i:]
+        for j in range(coming.size):
+            h, w = plus(upper[j], lower[j], left * leaving[j])
+            upper[j], lower[j] = plus(h, w, came * coming[j])
 
 
 @compiled
@@ -39,20 +57,20 @@ def _slide(
 ) -> int:
     """Put `row` in the ring; 1 when `evicted` took the row that left, 0 while filling, -1 when `row` was refused."""
     for value in row:
-        if not abs(value) <= _LARGEST_ENTRY:
+        if not abs(value) <= LARGEST_ENTRY:
             return -1
     count, position = counters[0], counters[1]
     full = count == ring.shape[0]
     if full:
         for i in range(row.size):
             evicted[i] = ring[position, i]
-        _add_outer(high, low, evicted, -1.0)
+        add_outer(high, low, evicted, -1.0)
     else:
         counters[0] = count + 1
     # Entry by entry: numba would compile the error messages of a slice assignment for two seconds.
     for i in range(row.size):
         ring[position, i] = row[i]
-    _add_outer(high, low, row, 1.0)
+    add_outer(high, low, row, 1.0)
     counters[1] = (position + 1) % ring.shape[0]
     return 1 if full else 0
 
@@ -132,7 +150,7 @@ class SlidingMoments:
         evicted = np.empty(self.dimension)
         outcome = _slide(self._ring, self._counters, self._high, self._low, row, evicted)
         if outcome < 0:
-            raise IllPosed(f"row must be finite and within ±{_LARGEST_ENTRY:g}, got {row}")
+            raise IllPosed(f"row must be finite and within ±{LARGEST_ENTRY:g}, got {row}")
         return evicted if outcome else None
 
     def rows(self) -> FloatArray:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
-from solver.covariance import ExponentialCovariance, WindowCovariance
+from solver.covariance import ExponentialCovariance, HayashiYoshidaCovariance, WindowCovariance
 from solver.hedge import HedgeProblem, hedge
 from solver.objective import Objective, materiality_floor
 from solver.packing.books import BookPacker
@@ -18,18 +18,23 @@ SEED = 1
 LOT = 1e6
 
 
-def warm_kernels(objective: Objective = "volume", methods: tuple[Method, ...] = ("sparse",)) -> None:
+def warm_kernels(
+    objective: Objective = "volume",
+    methods: tuple[Method, ...] = ("sparse",),
+    covariance: Literal["exponential", "window", "hayashi-yoshida"] = "exponential",
+) -> None:
     """Run every kernel that a service packing by `objective` needs, through the functions that it calls.
 
     `methods` are those by which it finds β. All of them share the kernels of the sliding sums, but the first "ica"
-    loads its library, which takes a second.
+    loads its library, which takes a second. `covariance` is the kind that it keeps; the one from ticks keeps longer
+    returns by exponential weights.
 
     What no service calls (`greedy`, `anneal`, `exact`) is compiled at its first use.
     """
     chance = np.random.default_rng(SEED)
     n = 3
     steps = chance.normal(0.0, 1e-3, (80, n))
-    window, exponential = WindowCovariance(n, 40, "ledoit-wolf"), ExponentialCovariance(n, 20.0, "ledoit-wolf")
+    exponential = ExponentialCovariance(n, 20.0, "none")
     settings = ReversionSettings(
         methods=methods,
         window_steps=60,
@@ -48,12 +53,15 @@ def warm_kernels(objective: Objective = "volume", methods: tuple[Method, ...] = 
     )
     reversion = RollingReversion(n, settings)
     for log_return, log_price in zip(steps, np.cumsum(steps, axis=0), strict=True):
-        window.update(log_return)
         exponential.update(log_return)
         reversion.push(log_price)
     reversion.refit()
-    window.estimate()
     Sigma = exponential.estimate()
+    if covariance == "window":
+        WindowCovariance(n, 40, "none").update(steps[0])
+    elif covariance == "hayashi-yoshida":
+        no_ticks = np.zeros(0)
+        HayashiYoshidaCovariance(n, 20.0, 2, "none").update(no_ticks.astype(np.int64), no_ticks, no_ticks)
     Q = np.array([10e6, -7e6, 2e6])
     # More items than assets: not done before the first look at the clock, so that it goes step by step from there.
     B = LOT * chance.normal(size=(n, 8))

@@ -79,14 +79,15 @@ class BookSolver:
         unpriced = held & np.isnan(prices)
         Q = np.where(held, quantities * prices, 0.0)
         Q_in_flight = np.where(in_flight != 0, in_flight * prices, 0.0)
-        places: list[int] = [] if market.Sigma is None else np.flatnonzero(~unpriced.any(axis=1)).tolist()
+        unknown = unpriced | (held & ~market.known)
+        places: list[int] = [] if market.Sigma is None else np.flatnonzero(~unknown.any(axis=1)).tolist()
         packings: list[Packing | SolverError | None] = [None] * len(books)
         if places:
             states = [books[place][1] for place in places]
             for place, packing in zip(places, self._pack(states, market, Q[places]), strict=True):
                 packings[place] = packing
         return [
-            self._result(book, state, market, trigger, (Q[place], Q_in_flight[place]), unpriced[place], packings[place])
+            self._result(book, state, market, trigger, (Q[place], Q_in_flight[place]), packings[place])
             for place, (book, state) in enumerate(books)
         ]
 
@@ -97,7 +98,6 @@ class BookSolver:
         market: Market,
         trigger: Trigger,
         exposures: tuple[FloatArray, FloatArray],
-        unpriced: BoolArray,
         packing: Packing | SolverError | None,
     ) -> BookResult:
         """The messages for one book with `exposures` (n,) in all and in flight."""
@@ -105,7 +105,7 @@ class BookSolver:
         if packing is None:
             # What was suggested before stands on numbers that no longer hold, but nothing better is known: it is
             # neither repeated nor withdrawn until the book can be priced again.
-            return BookResult(self._unknown(book, market, trigger, result_id, unpriced), None)
+            return BookResult(self._unknown(book, state, market, trigger, result_id), None)
         try:
             if isinstance(packing, SolverError):
                 raise packing
@@ -114,15 +114,22 @@ class BookSolver:
             suggestion = self._suggester.suggest(book, state, market.valuation, model, residual, exposures[0])
         except SolverError as exc:
             # One book that cannot be solved must not stop the others, nor may it look solved.
-            unsolved = self._unknown(book, market, trigger, result_id, unpriced)
+            unsolved = self._unknown(book, state, market, trigger, result_id)
             reason = f"the solver refused it: {type(exc).__name__}: {exc}"
             return BookResult(msgspec.structs.replace(unsolved, status="unsolved", detail=reason), None)
         return BookResult(residual, suggestion)
 
     def _unknown(
-        self, book: BookConfig, market: Market, trigger: Trigger, result_id: str, unpriced: BoolArray
+        self, book: BookConfig, state: BookState, market: Market, trigger: Trigger, result_id: str
     ) -> ResidualExposure:
-        missing = tuple(asset for asset, gone in zip(self._config.universe.assets, unpriced, strict=True) if gone)
+        held = state.quantities + state.in_flight != 0
+        unpriced = self._names(held & market.valuation.unpriced)
+        if unpriced:
+            detail = f"no fresh price of {', '.join(unpriced)}"
+        else:
+            unknown = self._names(held & ~market.known) or ("any asset",)
+            needed = self._config.covariance.min_observations
+            detail = f"no covariance of {', '.join(unknown)} yet: it takes {needed} returns, and prices that move"
         return ResidualExposure(
             id=result_id,
             book=book.name,
@@ -132,29 +139,29 @@ class BookSolver:
             model_version=market.version,
             trigger=trigger.kind,
             trigger_source=trigger.source,
-            status="unpriced" if unpriced.any() else "no-model",
+            status="unpriced" if unpriced else "no-model",
             numeraire=self._config.universe.numeraire,
             limit=book.limit,
             limit_on=book.limit_on,
             horizon_steps=self._config.risk.horizon_steps,
-            unpriced_assets=missing,
-            detail=f"no fresh price of {', '.join(missing)}"
-            if missing
-            else "the covariance has too few or too old returns",
+            unpriced_assets=unpriced,
+            detail=detail,
         )
+
+    def _names(self, which: BoolArray) -> tuple[str, ...]:
+        return tuple(asset for asset, chosen in zip(self._config.universe.assets, which, strict=True) if chosen)
 
     def _pack(self, states: Sequence[BookState], market: Market, Q: FloatArray) -> list[Packing | SolverError]:
         """The packing of every book, (books, n) exposures `Q`, or why there is none; kept for the next start."""
         settings = self._config.solver
-        ids = [beta.beta_id for beta in market.betas]
-        start = np.array([[state.multiples.get(each, 0) for each in ids] for state in states], dtype=np.int64)
         # Shared in equal parts and not by what others leave, so that a book's result depends on their number alone.
         max_nodes = max(1, min(settings.max_packing_nodes, settings.max_timestep_nodes // len(states)))
         with self._timed("pack"):
             try:
-                packings = self._latest.of(market).packer.pack(
-                    Q, start, max_nodes, self._deadline, settings.threads, self._spread
-                )
+                model = self._latest.of(market)
+                ids = [beta.beta_id for beta in model.betas]
+                start = np.array([[state.multiples.get(each, 0) for each in ids] for state in states], dtype=np.int64)
+                packings = model.packer.pack(Q, start, max_nodes, self._deadline, settings.threads, self._spread)
             except SolverError as exc:
                 return [exc] * len(states)
         for state, packing in zip(states, packings, strict=True):

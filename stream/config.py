@@ -104,15 +104,29 @@ class CovarianceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How the covariance of log returns over one timestep is estimated.
 
     `window` weighs the last `window_steps` returns equally, `exponential` halves a return's weight every
-    `half_life_steps`. Shrinkage towards uncorrelated assets is for many assets and few returns: it hides how well two
-    of them hedge each other. Nothing is published before `min_observations` returns.
+    `half_life_steps`. `hayashi-yoshida` takes every tick instead of the last one of a timestep, weighted as by
+    `exponential`; its variances set returns over `slow_ticks` ticks against those over one to keep out noise. Shrinkage
+    towards uncorrelated assets is for many assets and few returns: it hides how well two of them hedge each other.
+
+    An asset that has no price, or not `min_observations` returns of its own yet, is left out of the covariance, and
+    with it the books that hold it; all others go on.
+
+    `sampling_steps` are the lengths of returns, in timesteps, over which covariances are published. Risk is always
+    over one; of the others each is what a timestep so many times as long would have, half-life, window and
+    `min_observations` included.
     """
 
-    kind: Literal["window", "exponential"] = "exponential"
+    kind: Literal["window", "exponential", "hayashi-yoshida"] = "exponential"
     window_steps: int = 500
     half_life_steps: float = 60.0
-    shrinkage: Literal["none", "ledoit-wolf"] = "none"
+    slow_ticks: int = 10
+    shrinkage: Literal["none", "ledoit-wolf", "oas", "nonlinear"] = "none"
     min_observations: int = 60
+    sampling_steps: tuple[int, ...] = (1,)
+
+    @property
+    def takes_ticks(self) -> bool:
+        return self.kind == "hayashi-yoshida"
 
 
 class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -379,6 +393,22 @@ def _check_models(config: Config) -> None:
     _at_least("covariance.window_steps", covariance.window_steps, 2)
     _positive("covariance.half_life_steps", covariance.half_life_steps)
     _at_least("covariance.min_observations", covariance.min_observations, 2)
+    _at_least("covariance.slow_ticks", covariance.slow_ticks, 2)
+    if covariance.takes_ticks and covariance.shrinkage == "ledoit-wolf":
+        raise _wrong(
+            "covariance.shrinkage", "none, oas or nonlinear with covariance.kind hayashi-yoshida", "ledoit-wolf"
+        )
+    if covariance.shrinkage == "nonlinear":
+        # The method needs 12 returns, of weighted ones as many by weight.
+        _at_least("covariance.min_observations (with shrinkage nonlinear)", covariance.min_observations, 24)
+        if covariance.kind != "window":
+            _at_least("covariance.half_life_steps (with shrinkage nonlinear)", covariance.half_life_steps, 12)
+    lengths = covariance.sampling_steps
+    if 1 not in lengths or min(lengths) < 1:
+        raise _wrong("covariance.sampling_steps", "whole numbers from 1 on, 1 among them", list(lengths))
+    for place, length in enumerate(lengths):
+        if length in lengths[:place]:
+            raise _wrong("covariance.sampling_steps", "distinct numbers", length)
     if covariance.kind == "window" and covariance.min_observations > covariance.window_steps:
         raise _wrong(
             "covariance.min_observations",

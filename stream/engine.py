@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ModelBeta, ResidualExposure
+from schemas.outbound import (
+    Alert,
+    DeadLetter,
+    HedgeSuggestion,
+    LongerCovariance,
+    Model,
+    ModelBeta,
+    ResidualExposure,
+)
+from solver.arrays import FloatArray
 from solver.packing.books import Spread
 from stream.alerts import Condition, Moment, update_alert
 from stream.book_state import BookState
@@ -171,8 +180,8 @@ class Engine:
             holders = [name for name, book in state.books.items() if book.quantities[place] != 0]
             missing = asset in unpriced
             holds: bool | None = missing
-            if missing and not holders and (asset not in newly_unpriced or state.market.log_prices is None):
-                holds = None  # the market is still opening, and nobody holds it
+            if missing and not holders and (asset not in newly_unpriced or np.isnan(state.market.log_prices[place])):
+                holds = None  # not listed yet, and nobody holds it
             message = f"no price of {asset} within {max_age_s:g} s"
             if holders:
                 message += f": not solved while it lasts: {', '.join(holders)}"
@@ -252,8 +261,20 @@ class Engine:
             priced_by=tuple(
                 tuple(self._config.instruments[place].name for place in path) for path in market.valuation.priced_by
             ),
-            covariance=() if market.Sigma is None else tuple(tuple(row) for row in market.Sigma.tolist()),
+            covariance=_rows(market.Sigma),
+            covariance_assets=_assets(market.Sigma, universe.assets),
             observations=market.observations,
+            asset_observations=tuple(market.asset_observations.tolist()),
+            longer_covariances=tuple(
+                LongerCovariance(
+                    every_steps=longer.every_steps,
+                    timestep_ns=longer.every_steps * universe.timestep_ns,
+                    assets=_assets(longer.Sigma, universe.assets),
+                    covariance=_rows(longer.Sigma),
+                    observations=longer.observations,
+                )
+                for longer in market.longer
+            ),
             candidates_tried=market.candidates_tried,
             refusals=market.refusals,
             betas=tuple(
@@ -307,6 +328,20 @@ class Engine:
             value=value,
             content_type=refused.content_type,
         )
+
+
+def _rows(Sigma: FloatArray | None) -> tuple[tuple[float, ...], ...]:
+    """The covariance of the assets that have one."""
+    if Sigma is None:
+        return ()
+    known = ~np.isnan(np.diag(Sigma))
+    return tuple(tuple(row) for row in Sigma[np.ix_(known, known)].tolist())
+
+
+def _assets(Sigma: FloatArray | None, assets: tuple[str, ...]) -> tuple[str, ...]:
+    if Sigma is None:
+        return ()
+    return tuple(asset for asset, variance in zip(assets, np.diag(Sigma), strict=True) if not np.isnan(variance))
 
 
 def _limit_condition(book: BookConfig, residual: ResidualExposure) -> Condition:

@@ -81,11 +81,21 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Ticks:
+    """Quotes in the order of their times: (k,) event time, place of the instrument in the configuration, and mid."""
+
+    times_ns: IntArray
+    instruments: IntArray
+    mids: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Timestep:
     """The close of one step of the event-time grid.
 
     `bids`, `asks` (m,) in quote units, NaN where the instrument was never quoted; `quoted_at_ns` (m,), 0 there. Step
-    `index` covers the times in ((index - 1) ΔT, index ΔT], and `end_ns` is index ΔT.
+    `index` covers the times in ((index - 1) ΔT, index ΔT], and `end_ns` is index ΔT. `ticks` are all quotes of the
+    step, for a covariance that takes each of them; None where none does.
     """
 
     index: int
@@ -93,6 +103,7 @@ class Timestep:
     bids: FloatArray
     asks: FloatArray
     quoted_at_ns: IntArray
+    ticks: Ticks | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Worker:
         self._metrics = metrics
         self._decoder = Decoder(config)
         self._encoder = Encoder(config.topics.prefix, f"/betapack/{config.universe.name}")
-        self._timesteps = Timesteps(config.universe, len(config.instruments))
+        self._timesteps = Timesteps(config.universe, len(config.instruments), config.covariance.takes_ticks)
         self._engine = Engine(config, clock if deadlines else None, metrics.time_solve, spread)
         self._merge = Merge(inputs.partitions(), MERGE_CAPACITY)
         self._paused: set[TopicPartition] = set()

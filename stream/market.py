@@ -6,22 +6,39 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from solver.arrays import FloatArray
-from solver.covariance import ExponentialCovariance, WindowCovariance
-from solver.reversion.live import LiveBeta, LiveBetas, Retirement, renewed, watched
+from solver.arrays import BoolArray, FloatArray, IntArray
+from solver.covariance import (
+    ExponentialCovariance,
+    HayashiYoshidaCovariance,
+    SampledCovariance,
+    WindowCovariance,
+)
+from solver.errors import NotEnoughData
+from solver.reversion.live import LiveBeta, LiveBetas, Move, Retirement, renewed, watched
 from solver.reversion.rolling import ReversionSettings, RollingReversion
-from stream.config import NANOSECONDS, Config, CovarianceConfig, ReversionConfig
+from stream.config import Config, CovarianceConfig, ReversionConfig
 from stream.events import Timestep
 from stream.valuation import Valuation, Valuer
+
+
+@dataclass(frozen=True)
+class LongerCovariance:
+    """The covariance (n, n) of log returns over `every_steps` timesteps, as `Market.Sigma`, and the returns it saw."""
+
+    every_steps: int
+    Sigma: FloatArray | None
+    observations: int
 
 
 @dataclass(frozen=True)
 class Market:
     """All that a book needs to know of the market at the close of one timestep.
 
-    `Sigma` (n, n) covariance of log returns over one timestep, None while too few were seen. `version` counts the
-    models of this universe. `betas` may be empty: no reliable vector; their ages are counted to `steps`. `retirements`
-    are those that the watch took out of use at this close. `refusals` names methods that could not be fitted, and why.
+    `Sigma` (n, n) covariance of log returns over one timestep, NaN in the rows and columns of assets without a price or
+    with too few returns, None while that is so of all; `longer` those over several timesteps. `asset_observations` (n,)
+    counts the returns seen of each asset. `version` counts the models of this universe. `betas` may be empty: no
+    reliable vector; their ages are counted to `steps`. `retirements` are those that the watch took out of use at this
+    close. `refusals` names methods that could not be fitted, and why.
     """
 
     timestep: int
@@ -29,23 +46,50 @@ class Market:
     version: int
     valuation: Valuation
     Sigma: FloatArray | None
-    observations: int
+    asset_observations: IntArray
     betas: tuple[LiveBeta, ...]
     steps: int
     retirements: tuple[Retirement, ...]
     candidates_tried: int
     refusals: tuple[str, ...]
+    longer: tuple[LongerCovariance, ...] = ()
+
+    @property
+    def observations(self) -> int:
+        """Returns seen of the asset of which most were."""
+        return int(self.asset_observations.max())
+
+    @property
+    def known(self) -> BoolArray:
+        """(n,) assets that have a covariance."""
+        n = len(self.asset_observations)
+        return np.zeros(n, dtype=np.bool_) if self.Sigma is None else ~np.isnan(np.diag(self.Sigma))
+
+
+@dataclass(frozen=True)
+class LegPrices:
+    """Log prices (n,) and when they were taken: the last at which all legs of a β had one."""
+
+    log_prices: FloatArray
+    at_ns: int
 
 
 @dataclass
 class MarketState:
-    """The rolling estimators and what was last fitted with them."""
+    """The rolling estimators and what was last fitted with them.
 
-    covariance: ExponentialCovariance | WindowCovariance
+    `log_prices` (n,) are the last known, NaN of an asset that never had a price; `priced` (n,) whether they are of the
+    latest timestep, which closed at `closed_at_ns`. `interrupted` has the β that wait for the price of a leg.
+    """
+
+    covariance: SampledCovariance | HayashiYoshidaCovariance
+    longer: tuple[SampledCovariance, ...]
     reversion: RollingReversion
+    log_prices: FloatArray
+    priced: BoolArray
     version: int = 0
-    log_prices: FloatArray | None = None
-    log_prices_at_ns: int = 0
+    closed_at_ns: int = 0
+    interrupted: dict[str, LegPrices] = field(default_factory=dict)
     pushed_since_refit: int = 0
     live: LiveBetas = field(default_factory=LiveBetas)
     candidates_tried: int = 0
@@ -66,28 +110,31 @@ class MarketModel:
 
     def new_state(self) -> MarketState:
         """Nothing seen yet."""
-        n = len(self.config.universe.assets)
+        n, config = len(self.config.universe.assets), self.config.covariance
         return MarketState(
-            covariance=_covariance(n, self.config.covariance),
+            covariance=_tick_covariance(n, config) if config.takes_ticks else _grid_covariance(n, config, 1),
+            longer=tuple(_grid_covariance(n, config, steps) for steps in sorted(config.sampling_steps) if steps > 1),
             reversion=RollingReversion(n, self.settings, self.config.universe.assets),
+            log_prices=np.full(n, np.nan),
+            priced=np.zeros(n, dtype=np.bool_),
         )
 
     def advance(self, state: MarketState, timestep: Timestep) -> Market:
         """Take the close of `timestep` into `state`.
 
-        Returns are taken between timesteps at which every asset has a price. After a gap the first return spans the
-        gap: a market that reopens somewhere else has moved, and leaving that out would be a zero by another name.
+        An asset without a price takes itself out: of the covariance, of which the others go on, and with it the β that
+        have it for a leg. After a gap the first return spans the gap: a market that reopens somewhere else has moved,
+        and leaving that out would be a zero by another name. The models that β are fitted with wait until every asset
+        has a price.
         """
         config = self.config
         valuation = self.valuer.value(timestep)
-        retirements: tuple[Retirement, ...] = ()
-        if not valuation.unpriced.any():
-            log_prices = np.log(valuation.prices)
-            if state.log_prices is not None:
-                retirements = self._watch(state, log_prices, timestep.end_ns)
-                state.covariance.update(log_prices - state.log_prices)
-            state.log_prices = log_prices
-            state.log_prices_at_ns = timestep.end_ns
+        log_prices, priced = np.log(valuation.prices), ~valuation.unpriced
+        retirements = self._watch(state, log_prices, timestep.end_ns)
+        self._update_covariances(state, timestep, valuation, log_prices)
+        state.log_prices = np.where(priced, log_prices, state.log_prices)
+        state.priced, state.closed_at_ns = priced, timestep.end_ns
+        if priced.all():
             state.reversion.push(log_prices)
             state.pushed_since_refit += 1
             if state.reversion.ready and state.pushed_since_refit >= config.reversion.refit_every_steps:
@@ -100,21 +147,21 @@ class MarketModel:
                 state.refusals = refit.refusals
                 state.pushed_since_refit = 0
         state.version += 1
-        observations = state.covariance.observations
-        Sigma = state.covariance.estimate() if observations >= config.covariance.min_observations else None
-        if Sigma is not None and not np.diag(Sigma).any():
-            Sigma = None  # a feed that repeats its prices: how risky they are was not seen yet
-        if timestep.end_ns - state.log_prices_at_ns > round(2 * config.universe.max_price_age_s * NANOSECONDS):
-            # One silent asset stops the returns of all, from when its price is stale. Once that lasted as long again, a
-            # hedge may have broken unseen: no answer is better than an old one that looks new.
-            Sigma = None
         return Market(
             timestep=timestep.index,
             end_ns=timestep.end_ns,
             version=state.version,
             valuation=valuation,
-            Sigma=Sigma,
-            observations=observations,
+            Sigma=self._estimate(state.covariance, priced),
+            asset_observations=state.covariance.asset_observations,
+            longer=tuple(
+                LongerCovariance(
+                    every_steps=longer.every_steps,
+                    Sigma=self._estimate(longer, priced),
+                    observations=int(longer.asset_observations.max()),
+                )
+                for longer in state.longer
+            ),
             betas=state.live.betas,
             steps=state.live.steps,
             retirements=retirements,
@@ -135,21 +182,65 @@ class MarketModel:
         return replace(market, valuation=self.valuer.value(quotes))
 
     def _watch(self, state: MarketState, log_prices: FloatArray, end_ns: int) -> tuple[Retirement, ...]:
-        """Test the β in use on the step to `log_prices`, before anything has learnt from it."""
-        assert state.log_prices is not None
-        steps = (end_ns - state.log_prices_at_ns) // self.config.universe.timestep_ns
-        n = len(log_prices)
-        leg_variances = np.diag(state.covariance.estimate()) if state.live.betas else np.zeros(n)
-        state.live, retirements = watched(
-            state.live, state.log_prices, log_prices - state.log_prices, leg_variances, steps, self.settings
-        )
+        """Test the β in use on what their legs did up to `log_prices`, before anything has learnt from it."""
+        if not state.closed_at_ns:
+            return ()
+        timestep_ns = self.config.universe.timestep_ns
+        moves: list[Move | None] = []
+        for beta in state.live.betas:
+            legs = beta.vector.weights != 0
+            before = state.interrupted.pop(beta.beta_id, None)
+            if before is None and state.priced[legs].all():
+                before = LegPrices(state.log_prices, state.closed_at_ns)
+            if before is None:
+                moves.append(None)
+            elif np.isnan(log_prices[legs]).any():
+                state.interrupted[beta.beta_id] = before
+                moves.append(None)
+            else:
+                steps = (end_ns - before.at_ns) // timestep_ns
+                moves.append(Move(before.log_prices, log_prices - before.log_prices, steps))
+        elapsed = (end_ns - state.closed_at_ns) // timestep_ns
+        state.live, retirements = watched(state.live, moves, state.covariance.variances(), elapsed, self.settings)
+        in_use = {beta.beta_id for beta in state.live.betas}
+        state.interrupted = {name: before for name, before in state.interrupted.items() if name in in_use}
         return retirements
 
+    def _update_covariances(
+        self, state: MarketState, timestep: Timestep, valuation: Valuation, log_prices: FloatArray
+    ) -> None:
+        if isinstance(state.covariance, HayashiYoshidaCovariance):
+            state.covariance.update(*self.valuer.log_price_ticks(timestep, valuation))
+        else:
+            state.covariance.take(log_prices, timestep.index)
+        for longer in state.longer:
+            longer.take(log_prices, timestep.index)
 
-def _covariance(n: int, config: CovarianceConfig) -> ExponentialCovariance | WindowCovariance:
-    if config.kind == "window":
-        return WindowCovariance(n, config.window_steps, config.shrinkage)
-    return ExponentialCovariance(n, config.half_life_steps, config.shrinkage)
+    def _estimate(
+        self, covariance: SampledCovariance | HayashiYoshidaCovariance, priced: BoolArray
+    ) -> FloatArray | None:
+        """Of the assets that have a price; None where none has enough returns, or none of them moved.
+
+        A feed that only repeats its prices has not shown yet how risky they are.
+        """
+        try:
+            Sigma = covariance.estimate(self.config.covariance.min_observations, priced)
+        except NotEnoughData:
+            return None
+        return Sigma if np.nansum(np.diag(Sigma)) > 0.0 else None
+
+
+def _grid_covariance(n: int, config: CovarianceConfig, every_steps: int) -> SampledCovariance:
+    estimator = (
+        WindowCovariance(n, config.window_steps, config.shrinkage)
+        if config.kind == "window"
+        else ExponentialCovariance(n, config.half_life_steps, config.shrinkage)
+    )
+    return SampledCovariance(n, every_steps, estimator)
+
+
+def _tick_covariance(n: int, config: CovarianceConfig) -> HayashiYoshidaCovariance:
+    return HayashiYoshidaCovariance(n, config.half_life_steps, config.slow_ticks, config.shrinkage)
 
 
 def reversion_settings(config: ReversionConfig) -> ReversionSettings:

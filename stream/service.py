@@ -26,7 +26,7 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
     log_event("starting", universe=config.universe.name, kafka=config.kafka.bootstrap, metrics_port=port)
     try:
         # Before the first message: a kernel that compiles while messages wait looks like a stall.
-        warm_kernels(config.solver.minimised, config.reversion.methods)
+        warm_kernels(config.solver.minimised, config.reversion.methods, config.covariance.kind)
         names = topic_names(config)
         check_topics(config.kafka, TOPICS, config.topics.prefix)
         with (

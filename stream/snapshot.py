@@ -16,10 +16,10 @@ from stream.config import Config
 from stream.engine import Engine, EngineState
 from stream.errors import StateMismatch
 from stream.log import TopicPartition
-from stream.market import Market
+from stream.market import LegPrices, Market
 from stream.timesteps import TimestepsState
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Counts up with every change of `Stored` that an older worker could not read."""
 
 
@@ -38,10 +38,13 @@ class Stored:
 
     timesteps: TimestepsState
     covariance: dict[str, NDArray[Any]]
+    longer: tuple[dict[str, NDArray[Any]], ...]
     reversion: dict[str, NDArray[Any]]
     version: int
-    log_prices: NDArray[np.float64] | None
-    log_prices_at_ns: int
+    log_prices: NDArray[np.float64]
+    priced: NDArray[np.bool_]
+    closed_at_ns: int
+    interrupted: dict[str, LegPrices]
     pushed_since_refit: int
     live: LiveBetas
     candidates_tried: int
@@ -58,10 +61,13 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
     stored = Stored(
         timesteps=state.timesteps,
         covariance=market.covariance.arrays(),
+        longer=tuple(longer.arrays() for longer in market.longer),
         reversion=market.reversion.arrays(),
         version=market.version,
         log_prices=market.log_prices,
-        log_prices_at_ns=market.log_prices_at_ns,
+        priced=market.priced,
+        closed_at_ns=market.closed_at_ns,
+        interrupted=market.interrupted,
         pushed_since_refit=market.pushed_since_refit,
         live=market.live,
         candidates_tried=market.candidates_tried,
@@ -114,10 +120,14 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     state = engine.new_state()
     market = state.market
     market.covariance.restore(stored.covariance)
+    for longer, arrays in zip(market.longer, stored.longer, strict=True):
+        longer.restore(arrays)
     market.reversion.restore(stored.reversion)
     market.version = stored.version
     market.log_prices = stored.log_prices
-    market.log_prices_at_ns = stored.log_prices_at_ns
+    market.priced = stored.priced
+    market.closed_at_ns = stored.closed_at_ns
+    market.interrupted = stored.interrupted
     market.pushed_since_refit = stored.pushed_since_refit
     market.live = stored.live
     market.candidates_tried = stored.candidates_tried

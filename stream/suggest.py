@@ -102,7 +102,9 @@ class Suggester:
         standing = state.standing
         if standing is None and risk <= book.limit:
             return None
-        columns = np.flatnonzero(self._permitted[book.name] & valuation.tradeable)
+        # Nobody knows the risk of what has no covariance; with a zero for it, it would be the best hedge of all.
+        known = ~valuation.exposures[~model.known].any(axis=0)
+        columns = np.flatnonzero(self._permitted[book.name] & valuation.tradeable & known)
         problem = self._problem(book, valuation, model, residual, Q, columns)
         lots = np.zeros(len(self._quote), dtype=np.int64)
         for trade in waiting:

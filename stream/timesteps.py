@@ -6,6 +6,9 @@ less the allowed lateness. A partition that lies further behind the newest than 
 for, and counted. A quote of a step that has closed is late: counted and left out. A step without any quote is not
 emitted.
 
+Where every tick is wanted, a step keeps its first STEP_TICKS_MAX quotes for whoever takes them; of one that brings more
+the rest still prices, as everywhere else, and the covariance takes the next step's first tick for all that it missed.
+
 No wall clock in here: the same sequence of quotes gives the same timesteps.
 """
 
@@ -17,19 +20,26 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from stream.config import NANOSECONDS, UniverseConfig
-from stream.events import Quotes, Timestep
+from stream.events import Quotes, Ticks, Timestep
 from stream.log import TopicPartition
 
 NEVER = 0
 
+STEP_TICKS_MAX = 50_000
+"""Bounds what an open step holds, and with it a snapshot: some two megabytes."""
+
 
 @dataclass
 class OpenStep:
-    """Quotes of a step that has not closed yet, (m,) each; NaN and 0 where there is none."""
+    """Quotes of a step that has not closed yet, (m,) each; NaN and 0 where there is none.
+
+    `ticks` are time, instrument and mid of each, as they came.
+    """
 
     bids: FloatArray
     asks: FloatArray
     quoted_at_ns: IntArray
+    ticks: list[tuple[int, int, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -60,9 +70,10 @@ def _no_quotes(instruments: int) -> OpenStep:
 
 
 class Timesteps:
-    """Closes the timesteps of one universe. Holds no state but the one it is given."""
+    """Closes the timesteps of one universe, `with_ticks` if wanted. Holds no state but the one it is given."""
 
-    def __init__(self, universe: UniverseConfig, instruments: int) -> None:
+    def __init__(self, universe: UniverseConfig, instruments: int, with_ticks: bool = False) -> None:
+        self._with_ticks = with_ticks
         self._step_ns = universe.timestep_ns
         self._lateness_ns = round(universe.allowed_lateness_s * NANOSECONDS)
         self._idle_after_ns = universe.idle_after_ns
@@ -87,6 +98,8 @@ class Timesteps:
                 open_step.bids[place] = bid
                 open_step.asks[place] = ask
                 open_step.quoted_at_ns[place] = time_ns
+            if self._with_ticks and len(open_step.ticks) < STEP_TICKS_MAX:
+                open_step.ticks.append((time_ns, place, 0.5 * (bid + ask)))
         watermark_ns = self.watermark_ns(state)
         if min(state.open_steps) * self._step_ns >= watermark_ns:
             return []
@@ -120,5 +133,15 @@ class Timesteps:
             state.quoted_at_ns = np.where(fresh, quoted.quoted_at_ns, state.quoted_at_ns)
             state.last_closed = step
             if fresh.any():
-                closed.append(Timestep(step, step * self._step_ns, state.bids, state.asks, state.quoted_at_ns))
+                ticks = _in_order(quoted.ticks) if self._with_ticks else None
+                closed.append(Timestep(step, step * self._step_ns, state.bids, state.asks, state.quoted_at_ns, ticks))
         return closed
+
+
+def _in_order(ticks: list[tuple[int, int, float]]) -> Ticks:
+    """By time; what came at one instant stays in the order in which it came."""
+    ordered = sorted(ticks, key=lambda tick: tick[0])
+    times_ns, instruments, mids = zip(*ordered, strict=True) if ordered else ((), (), ())
+    return Ticks(
+        np.array(times_ns, dtype=np.int64), np.array(instruments, dtype=np.int64), np.array(mids, dtype=np.float64)
+    )

@@ -48,6 +48,7 @@ class Valuer:
         universe = config.universe
         places = {asset: place for place, asset in enumerate((*universe.assets, universe.numeraire))}
         m = len(config.instruments)
+        self._timestep_ns = universe.timestep_ns
         self._max_age_ns = round(universe.max_price_age_s * NANOSECONDS)
         self._legs = np.zeros((len(places), m))
         for column, instrument in enumerate(config.instruments):
@@ -82,6 +83,25 @@ class Valuer:
             quoted_at_ns=timestep.quoted_at_ns,
             tradeable=tradeable,
         )
+
+    def log_price_ticks(self, timestep: Timestep, valuation: Valuation) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Assets, moments within the timestep from 0 to 1, and log prices (k,) of the ticks of `timestep`.
+
+        Those of the instruments that `valuation`, of the same timestep, prices assets by directly; an asset that is
+        priced over a path of crosses has no ticks of its own.
+        """
+        assert timestep.ticks is not None
+        asset_of = np.full(len(timestep.bids), -1, dtype=np.int64)
+        quantity, inverse = np.ones(len(asset_of)), np.zeros(len(asset_of), dtype=np.bool_)
+        for column, leg, quote, units in self._pairs:
+            asset = leg if quote == len(self._legs) - 1 else quote
+            if asset < len(valuation.priced_by) and valuation.priced_by[asset] == (column,):
+                asset_of[column], quantity[column], inverse[column] = asset, units, asset == quote
+        own = asset_of[timestep.ticks.instruments] >= 0
+        columns, times_ns = timestep.ticks.instruments[own], timestep.ticks.times_ns[own]
+        log_mids = np.log(timestep.ticks.mids[own] / quantity[columns])
+        moments = 1.0 - (timestep.end_ns - times_ns) / self._timestep_ns
+        return asset_of[columns], moments, np.where(inverse[columns], -log_mids, log_mids)
 
     def _prices(self, mids: FloatArray, timestep: Timestep) -> tuple[FloatArray, tuple[tuple[int, ...], ...]]:
         """Prices (n + 1,), the last that of the numeraire itself, and the instruments that each stands on.

@@ -73,31 +73,47 @@ class LiveBetas:
     steps: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class Move:
+    """What the legs of a β did since all of them had a price last.
+
+    `log_prices` (n,) then, `log_returns` (n,) since, over so many `steps`; whatever there is of assets that are
+    no legs.
+    """
+
+    log_prices: FloatArray
+    log_returns: FloatArray
+    steps: int
+
+
 def watched(
     live: LiveBetas,
-    log_prices: FloatArray,
-    log_returns: FloatArray,
+    moves: Sequence[Move | None],
     leg_variances: FloatArray,
-    steps: int,
+    elapsed: int,
     settings: ReversionSettings,
 ) -> tuple[LiveBetas, tuple[Retirement, ...]]:
-    """After one more step of prices, and what it has retired; O(n) for each β.
+    """After one more timestep, and what it has retired; O(n) for each β.
 
     Parameters
     ----------
-    log_prices : (n,) before the step.
-    log_returns : (n,) of the step.
-    leg_variances : (n,) of log returns over one timestep, known before the step.
-    steps : timesteps that it spans, more than 1 after a gap.
+    moves : of each β of `live`; None while one of its legs has no price, or none to compare with.
+    leg_variances : (n,) of log returns over one timestep, known before this one.
+    elapsed : timesteps since the last one, more than 1 after a gap of all.
     settings : those of the refits.
     """
-    now = live.steps + steps
+    now = live.steps + elapsed
     betas, broken = [], []
     alarm_at = settings.false_alarm_steps
-    for beta in live.betas:
+    for beta, move in zip(live.betas, moves, strict=True):
+        if move is None:
+            betas.append(beta)
+            continue
         weights = beta.vector.weights
-        legs = float(weights**2 @ leg_variances) * steps
-        change = float(weights @ log_returns)
+        held = weights != 0
+        weights, steps = weights[held], move.steps
+        legs = float(weights**2 @ leg_variances[held]) * steps
+        change = float(weights @ move.log_returns[held])
         last: tuple[Evidence, float] | None = None
         for kind in beta.vector.evidence:
             if kind == "basis":
@@ -109,7 +125,7 @@ def watched(
                 assert half_life is not None  # nothing passes as reverting without one
                 noise = beta.vector.innovation_ratio * legs
                 z = reversion_step(
-                    float(weights @ log_prices), change, beta.vector.spread_mean, half_life, noise, steps
+                    float(weights @ move.log_prices[held]), change, beta.vector.spread_mean, half_life, noise, steps
                 )
                 beta = replace(beta, reverting=beta.reverting.step(reverting_alternatives(half_life), z))
                 refuted = beta.reverting.log_evidence >= reverting_alarm(alarm_at, half_life)
@@ -121,7 +137,7 @@ def watched(
             betas.append(beta)
         else:
             assert last is not None
-            broken.append(Retirement(beta.beta_id, beta.version, weights, now, *last))
+            broken.append(Retirement(beta.beta_id, beta.version, beta.vector.weights, now, *last))
     retired = tuple(old for old in live.retired if now - old.step < settings.holdout_steps)
     return replace(live, betas=tuple(betas), retired=(*retired, *broken), steps=now), tuple(broken)
 

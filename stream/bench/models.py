@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stream.bench.horizon import horizon_figures
 from stream.bench.models_breaks import breaks_found, breaks_found_as_fitted, false_retirements
+from stream.bench.models_covariance import covariance_figures
 from stream.bench.models_forecast import basis_forecast
 from stream.bench.models_planted import baskets_found
 from stream.bench.models_rates import FIRST_DAY, hedges_in_daily_rates
@@ -85,6 +86,7 @@ def models_figures(effort: ModelsEffort, data: Path | None, say: Callable[[str],
     figures += false_retirements(effort.holding_paths, effort.holding_half_lives)
     say("risk over the horizon")
     figures += horizon_figures(effort.horizon_windows, effort.horizon_walks)
+    figures += covariance_figures(data, say)
     say("refits, against statsmodels")
     figures += refits_against_statsmodels(effort.refits)
     figures.append(refit_by_every_method(effort.refits))

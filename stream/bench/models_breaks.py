@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray
-from solver.reversion.live import LiveBetas, renewed, watched
+from solver.reversion.live import LiveBetas, Move, renewed, watched
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.watch import Alternatives, log_evidence, reverting_alarm, reverting_alternatives
 from stream.bench.proportion import proportion
@@ -166,7 +166,8 @@ def _fitted_delay(chance: np.random.Generator) -> tuple[int, bool] | None:
     variances[0] += deviation**2 * 2.0 * (1.0 - kept)
     for t in range(end):
         if t:
-            live, broken = watched(live, log_prices[t - 1], log_prices[t] - log_prices[t - 1], variances, 1, settings)
+            move = Move(log_prices[t - 1], log_prices[t] - log_prices[t - 1], 1)
+            live, broken = watched(live, [move] * len(live.betas), variances, 1, settings)
             if broken and not live.betas and t >= break_at:
                 return t - break_at + 1, True
         rolling.push(log_prices[t])

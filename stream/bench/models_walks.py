@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.reversion.live import LiveBetas, renewed, watched
+from solver.reversion.live import LiveBetas, Move, renewed, watched
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.vector import METHODS, Method
 from stream.bench.proportion import proportion
@@ -75,8 +75,8 @@ def in_use_over_refits(sets: int, steps: int) -> Comparison:
         in_use, anew = [], []
         for t, log_prices in enumerate(walks):
             if t:
-                change = log_prices - walks[t - 1]
-                live, _ = watched(live, walks[t - 1], change, np.full(ASSETS, STEP**2), 1, settings)
+                move = Move(walks[t - 1], log_prices - walks[t - 1], 1)
+                live, _ = watched(live, [move] * len(live.betas), np.full(ASSETS, STEP**2), 1, settings)
             rolling.push(log_prices)
             if rolling.ready and t % FOLLOWED_REFIT_STEPS == 0:
                 anew.append(bool(rolling.refit().betas))

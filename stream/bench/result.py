@@ -19,6 +19,8 @@ NAMED_PACKAGES = (
     "msgspec",
     "CurrencyConverter",
     "pyscipopt",
+    "pandas",
+    "river",
 )
 """Whose versions a figure can depend on; those that are not installed are left out."""
 

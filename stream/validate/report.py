@@ -146,9 +146,8 @@ def _provenance(found: Validation) -> str:
 def _settings(section: msgspec.Struct) -> str:
     parts = []
     for name, value in msgspec.structs.asdict(section).items():
-        shown = (
-            ", ".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else f"{value}"
-        )
+        values = value if isinstance(value, tuple) else (value,)
+        shown = ", ".join(f"{each:g}" if isinstance(each, float) else f"{each}" for each in values)
         parts.append(f"{name} {shown}")
     return "; ".join(parts)
 

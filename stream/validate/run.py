@@ -70,6 +70,11 @@ def validate(
     """
     if not 1 <= settings.horizon_steps <= HORIZON_STEPS_MAX:
         raise ConfigError(f"--horizon must be from 1 to {HORIZON_STEPS_MAX:,}, got {settings.horizon_steps}")
+    if settings.models.covariance.takes_ticks:
+        raise ConfigError(
+            "covariance.kind must be exponential or window, for a price file has no ticks, "
+            f"got {settings.models.covariance.kind!r}"
+        )
     if settings.seed < 0:
         raise ConfigError(f"--seed must be >= 0, got {settings.seed}")
     needed = settings.models.covariance.min_observations + 2 * settings.horizon_steps + 1
@@ -166,7 +171,8 @@ def _walk(
         if row:
             reference.update(log_prices[row] - log_prices[row - 1])
         if scorer.scores_at(row):
-            Sigma = market.Sigma
+            # Not of some assets only: every portfolio holds all of them.
+            Sigma = market.Sigma if market.known.all() else None
             scorer.add(row, None if Sigma is None else _over(market, Sigma, horizon))
             reference_scorer.add(row, None if Sigma is None else horizon * reference.estimate())
         assessor.add(row, market)

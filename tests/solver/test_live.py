@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from currency_converter import CurrencyConverter
 
-from solver.reversion.live import LiveBetas, Retirement, renewed, watched
+from solver.reversion.live import LiveBetas, Move, Retirement, renewed, watched
 from solver.reversion.rolling import Refit, ReversionSettings, RollingReversion
 from solver.reversion.vector import FEW_LEGS, METHODS, BetaVector, Evidence, Method
 
@@ -68,7 +68,8 @@ def known(live: LiveBetas) -> list[tuple[str, int, int]]:
 
 def stepped(live: LiveBetas, log_returns: np.ndarray, steps: int = 1) -> tuple[LiveBetas, tuple[Retirement, ...]]:
     """One step from prices of 1, with legs of 1 % a timestep."""
-    return watched(live, np.zeros(3), log_returns, np.full(3, 1e-4), steps, SETTINGS)
+    moves = [Move(np.zeros(3), log_returns, steps)] * len(live.betas)
+    return watched(live, moves, np.full(3, 1e-4), steps, SETTINGS)
 
 
 @pytest.mark.parametrize("method", FEW_LEGS)
@@ -154,7 +155,9 @@ def test_a_spread_that_bounces_keeps_its_hedge_over_the_horizon() -> None:
     rolling, live = RollingReversion(3, settings, NAMES), LiveBetas()
     variances = np.diff(walk, axis=0).var(axis=0)
     for t in range(1, 2500):
-        live, broken = watched(live, walk[t - 1], walk[t] - walk[t - 1], variances, 1, settings)
+        live, broken = watched(
+            live, [Move(walk[t - 1], walk[t] - walk[t - 1], 1)] * len(live.betas), variances, 1, settings
+        )
         assert broken == ()
         rolling.push(walk[t])
         if rolling.ready and t % 50 == 0:
@@ -163,7 +166,7 @@ def test_a_spread_that_bounces_keeps_its_hedge_over_the_horizon() -> None:
     (beta,) = live.betas
     assert "basis" in beta.vector.evidence
     assert beta.vector.step_ratio > settings.basis_ratio_max > beta.vector.basis_ratio_upper
-    _, broken = watched(live, walk[-1], np.array([0.0, 1.5, 0.0]), variances, 1, settings)
+    _, broken = watched(live, [Move(walk[-1], np.array([0.0, 1.5, 0.0]), 1)] * len(live.betas), variances, 1, settings)
     assert [retirement.beta_id for retirement in broken] == ["sparse:EUR/CHF"]
 
 
@@ -200,7 +203,9 @@ def test_the_franc(methods: tuple[Method, ...], refit_every: int) -> None:
         if t:
             change = log_prices[t] - log_prices[t - 1]
             if weight:
-                live, broken = watched(live, log_prices[t - 1], change, variances / weight, 1, settings)
+                live, broken = watched(
+                    live, [Move(log_prices[t - 1], change, 1)] * len(live.betas), variances / weight, 1, settings
+                )
                 if broken:
                     retired[day] = broken
             decay = 0.5 ** (1 / 60)
@@ -219,3 +224,20 @@ def test_the_franc(methods: tuple[Method, ...], refit_every: int) -> None:
     assert broken_on == date(2015, 1, 15)
     assert {"EUR/CHF", "CHF/DKK"} <= {retirement.beta_id.partition(":")[2] for retirement in retired[broken_on]}
     assert all(retirement.weights[CURRENCIES.index("CHF")] for retirement in retired[broken_on])
+
+
+def test_a_vector_without_a_price_is_left_as_it_is_and_the_others_are_watched() -> None:
+    """None for its move changes nothing but its age; when all legs have prices again the step spans the silence."""
+    live = after(LiveBetas(), (vector((1.0, -1.0, 0.0)), None), (vector((1.0, 0.0, -1.0)), None))
+    silent = np.array([0.0, np.nan, 0.0])
+    went_on, broken = watched(live, [None, Move(silent, silent, 1)], np.array([1e-4, np.nan, 1e-4]), 1, SETTINGS)
+    assert broken == ()
+    assert went_on.steps == 1
+    assert went_on.betas[0] is live.betas[0]
+    _, broken = watched(
+        went_on, [Move(np.zeros(3), np.array([0.0, 0.46, 0.0]), 2), None], np.full(3, 1e-4), 1, SETTINGS
+    )
+    (retirement,) = broken
+    assert retirement.beta_id == "sparse:EUR/CHF"
+    assert retirement.weights.shape == (3,)
+    assert retirement.deviations == pytest.approx(-0.46 / math.sqrt(0.3 * 2e-4 * 2))

@@ -10,6 +10,8 @@ import pytest
 
 from solver.objective import Objective
 
+KINDS = ("window", "hayashi-yoshida")
+
 # In a process of its own: here another test may have compiled what warming forgot. Every specialisation that a kernel
 # has, compiled or read from the cache, is in `overloads`.
 PROGRAM = """
@@ -19,6 +21,7 @@ import sys
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
+from solver.covariance import ExponentialCovariance, HayashiYoshidaCovariance, WindowCovariance
 from solver.hedge import HedgeProblem, hedge
 from solver.objective import materiality_floor
 from solver.packing.books import BookPacker
@@ -28,11 +31,22 @@ def specialisations():
     kernels = [thing for thing in gc.get_objects() if isinstance(thing, Dispatcher)]
     return {(kernel.py_func.__qualname__, signature) for kernel in kernels for signature in kernel.overloads}
 
-objective = sys.argv[1]
-warm_kernels(objective)
+objective, kind = sys.argv[1:]
+warm_kernels(objective, covariance=kind)
 before = specialisations()
 chance = np.random.default_rng(1)
 n, K, lot = 8, 8, 1e5
+covariance = {
+    "exponential": lambda: ExponentialCovariance(n, 20.0, "ledoit-wolf"),
+    "window": lambda: WindowCovariance(n, 30, "ledoit-wolf"),
+    "hayashi-yoshida": lambda: HayashiYoshidaCovariance(n, 20.0, 5, "oas"),
+}[kind]()
+for _ in range(50):
+    if kind == "hayashi-yoshida":
+        covariance.update(chance.integers(0, n, 9), np.sort(chance.random(9)), chance.normal(size=9))
+    else:
+        covariance.update(np.where(chance.random(n) < 0.1, np.nan, chance.normal(size=n)))
+covariance.estimate()
 Sigma = np.diag(chance.uniform(1e-5, 1e-4, n)) + 2e-5
 for mode in ("inside", "free"):
     for _ in range(5):
@@ -53,9 +67,12 @@ print(*sorted(name for name, _ in specialisations() - before))
 """
 
 
-@pytest.mark.parametrize("objective", get_args(Objective))
-def test_nothing_is_left_to_compile(objective: Objective) -> None:
-    """Both modes, with and without a start and a clock, with branching, and a hedge."""
-    run = subprocess.run([sys.executable, "-c", PROGRAM, objective], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("objective", "kind"),
+    [*((objective, "exponential") for objective in get_args(Objective)), *(("volume", kind) for kind in KINDS)],
+)
+def test_nothing_is_left_to_compile(objective: Objective, kind: str) -> None:
+    """Both modes, with and without a start and a clock, with branching, a hedge, and covariances with gaps."""
+    run = subprocess.run([sys.executable, "-c", PROGRAM, objective, kind], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == []

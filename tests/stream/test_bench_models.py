@@ -13,7 +13,7 @@ import pytest
 
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.watch import Detector, reverting_alternatives
-from stream.bench import models_rates, models_venues
+from stream.bench import models_covariance, models_rates, models_venues
 from stream.bench.models import QUICK_MODELS, models_figures
 from stream.bench.models_breaks import FALSE_ALARM_STEPS, _Watch, breaks_found
 from stream.bench.models_forecast import YEAR_DAYS, forecasts
@@ -53,6 +53,8 @@ def named(figures: Sequence[Comparison], *words: str) -> Comparison:
 def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """One row a figure, each with a finite value, what is good, and a note of what it was measured on."""
     monkeypatch.setattr(models_rates, "LAST_DAY", date(2016, 6, 30))
+    monkeypatch.setattr(models_covariance, "ASKED_US", {3: 2.0})
+    monkeypatch.setattr(models_covariance, "TICKED_S", 20_000)
     figures = models_figures(TINY, None, lambda text: None)
     names = [figure.what for figure in figures]
     assert len(set(names)) == len(names)
@@ -67,6 +69,9 @@ def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         (("retired after",), 4),
         (("spreads that hold",), 1),
         (("refit",), 5),
+        (("covariance update", "3 assets"), 6),
+        (("Poisson ticks",), 1),
+        (("a tick for",), 2),
     ):
         assert sum(all(word in name for word in words) for name in names) == count, words
     for figure in figures:

@@ -235,6 +235,38 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
             'kind = "window"\nwindow_steps = 10',
             "covariance.min_observations must be at most covariance.window_steps 10, got 20",
         ),
+        ("half_life_steps = 20.0", "slow_ticks = 1", "covariance.slow_ticks must be >= 2, got 1"),
+        (
+            "half_life_steps = 20.0",
+            'kind = "hayashi-yoshida"',
+            "covariance.shrinkage must be none, oas or nonlinear with covariance.kind hayashi-yoshida, "
+            "got 'ledoit-wolf'",
+        ),
+        (
+            'shrinkage = "ledoit-wolf"',
+            'shrinkage = "nonlinear"',
+            "covariance.min_observations (with shrinkage nonlinear) must be >= 24, got 20",
+        ),
+        (
+            'half_life_steps = 20.0\nshrinkage = "ledoit-wolf"\nmin_observations = 20',
+            'half_life_steps = 11.0\nshrinkage = "nonlinear"\nmin_observations = 24',
+            "covariance.half_life_steps (with shrinkage nonlinear) must be >= 12, got 11.0",
+        ),
+        (
+            "half_life_steps = 20.0",
+            "sampling_steps = [10, 60]",
+            "covariance.sampling_steps must be whole numbers from 1 on, 1 among them, got [10, 60]",
+        ),
+        (
+            "half_life_steps = 20.0",
+            "sampling_steps = [1, 0]",
+            "covariance.sampling_steps must be whole numbers from 1 on, 1 among them, got [1, 0]",
+        ),
+        (
+            "half_life_steps = 20.0",
+            "sampling_steps = [1, 60, 60]",
+            "covariance.sampling_steps must be distinct numbers, got 60",
+        ),
         (
             "max_legs = 2",
             "max_legs = 2\nmethods = []",

@@ -27,6 +27,7 @@ from schemas.outbound import (
     ResidualExposure,
 )
 from schemas.wire import JSON, encode
+from solver.covariance import HayashiYoshidaCovariance
 from solver.reversion.basis_bound import resampling_weights
 from solver.reversion.live import LiveBeta
 from solver.reversion.vector import BetaVector
@@ -37,7 +38,7 @@ from stream.config import BookConfig, Config, HedgingConfig, RiskConfig
 from stream.decode import Decoder
 from stream.encode import Encoder
 from stream.engine import Engine, EngineState, Output
-from stream.events import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused, Timestep
+from stream.events import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused, Ticks, Timestep
 from stream.log import MAX_RECORD_BYTES, Record
 from stream.market import Market
 from stream.snapshot import WorkerState, restore_snapshot, take_snapshot
@@ -130,10 +131,12 @@ class PlainDesk:
         mids = np.where(self.fresh, (timestep.bids + timestep.asks) / 2, np.nan)
         self.prices = np.array([mids[EURUSD], 1 / mids[USDCHF], 1 / mids[USDJPY]])
         self.mids = mids
+        self.log_prices.append(np.log(self.prices))
+        self.Sigma = self.covariance()
         if np.isfinite(self.prices).all():
-            self.log_prices.append(np.log(self.prices))
-            self.Sigma = self.covariance()
             self.betas = self.pairs()
+        else:
+            self.betas = [msgspec.structs.replace(beta, age_steps=beta.age_steps + 1) for beta in self.betas]
         outputs: list[Output] = [self.model()]
         for place, asset in enumerate(ASSETS):
             gone = bool(np.isnan(self.prices[place]))
@@ -150,20 +153,38 @@ class PlainDesk:
                 outputs += self.solve(book, "timestep", timestep.end_ns, str(timestep.index))
         return outputs
 
+    def common_returns(self, i: int, j: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of two assets, between timesteps at which both had a price, each over the root of how many steps it spans."""
+        levels = np.array(self.log_prices)[:, [i, j]]
+        times = np.flatnonzero(np.isfinite(levels).all(axis=1))
+        returns = np.diff(levels[times], axis=0) / np.sqrt(np.diff(times))[:, None]
+        return returns[:, 0], returns[:, 1]
+
     def covariance(self) -> np.ndarray:
-        """Exponential weights, then Ledoit and Wolf's shrinkage with Kish's effective number of observations."""
-        returns = np.diff(self.log_prices, axis=0)
-        if not len(returns):
+        """Exponential weights by pair, then Ledoit and Wolf's shrinkage with Kish's effective number of observations.
+
+        0 for what has no price now. No repair: the day is such that the pairs make a covariance.
+        """
+        if len(self.log_prices) < 2:
             return np.zeros((3, 3))
-        weights = 0.5 ** (np.arange(len(returns))[::-1] / self.config.covariance.half_life_steps)
-        S = np.einsum("t,ti,tj->ij", weights, returns, returns) / weights.sum()
-        fourth = weights @ (returns**2).sum(axis=1) ** 2 / weights.sum()
-        effective = weights.sum() ** 2 / (weights**2).sum()
-        target = np.trace(S) / 3 * np.eye(3)
-        distance = ((S - target) ** 2).sum()
-        error = min((fourth - (S**2).sum()) / effective, distance)
-        intensity = max(error, 0.0) / distance
-        return (1 - intensity) * S + intensity * target
+        volatility, S, error = np.zeros(3), np.zeros((3, 3)), np.zeros((3, 3))
+        for i, j in [(0, 0), (1, 1), (2, 2), *product(range(3), repeat=2)]:
+            a, b = self.common_returns(i, j)
+            weights = 0.5 ** (np.arange(len(a))[::-1] / self.config.covariance.half_life_steps)
+            if i == j:
+                volatility[i] = np.sqrt(weights @ a**2 / weights.sum())
+            S[i, j] = volatility[i] * volatility[j] * (weights @ (a * b)) / np.sqrt((weights @ a**2) * (weights @ b**2))
+            effective = weights.sum() ** 2 / (weights**2).sum()
+            error[i, j] = (weights @ (a * b) ** 2 / weights.sum() - S[i, j] ** 2) / effective
+        known = np.flatnonzero(np.isfinite(self.prices))
+        inside = np.ix_(known, known)
+        assert np.linalg.eigvalsh(S[inside])[0] > -1e-15 * S.max()
+        target = np.trace(S[inside]) / len(known) * np.eye(len(known))
+        distance = ((S[inside] - target) ** 2).sum()
+        intensity = max(min(error[inside].sum(), distance), 0.0) / distance
+        Sigma = np.zeros((3, 3))
+        Sigma[inside] = (1 - intensity) * S[inside] + intensity * target
+        return Sigma
 
     def pairs(self) -> list[ModelBeta]:
         """The least-ratio vector of each pair on 40 of the last 60 changes, by `basis` on the last 20.
@@ -171,9 +192,9 @@ class PlainDesk:
         A newcomer needs an upper bound of its ratio there inside the limit, one in use the ratio itself; and that one
         keeps its weights unless today's are better by a tenth.
         """
-        if len(self.log_prices) < 62:
+        levels = np.array([row for row in self.log_prices if np.isfinite(row).all()])
+        if len(levels) < 62:
             return []
-        levels = np.array(self.log_prices)
         changes = np.diff(levels, axis=0)[-60:]
         fit, limit = np.cov(changes[:40].T, bias=True), self.config.reversion.basis_ratio_max
         found = []
@@ -232,7 +253,9 @@ class PlainDesk:
         return float(np.quantile(ratios, 0.95, method="higher"))
 
     def model(self) -> Model:
-        enough = len(self.log_prices) > self.config.covariance.min_observations
+        seen = np.maximum(np.isfinite(self.log_prices).sum(axis=0) - 1, 0).tolist()
+        enough = max(seen) >= self.config.covariance.min_observations
+        known = np.flatnonzero(np.isfinite(self.prices)) if enough else []
         return Model(
             id=f"model/fx/{self.step}/{self.version}",
             universe="fx",
@@ -242,8 +265,10 @@ class PlainDesk:
             model_version=self.version,
             assets=ASSETS,
             prices=tuple(None if np.isnan(price) else float(price) for price in self.prices),
-            covariance=tuple(map(tuple, self.Sigma.tolist())) if enough else (),
-            observations=len(self.log_prices) - 1,
+            covariance=tuple(map(tuple, self.Sigma[np.ix_(known, known)].tolist())) if enough else (),
+            covariance_assets=tuple(ASSETS[place] for place in known),
+            observations=max(seen),
+            asset_observations=tuple(seen),
             betas=tuple(self.betas),
             candidates_tried=3 if len(self.log_prices) >= 62 else 0,
             priced_by=tuple(
@@ -315,7 +340,7 @@ class PlainDesk:
                     * LOT
                     * abs(int(multiple)),
                 )
-                for beta, multiple in zip(self.betas, omega, strict=True)
+                for beta, multiple in zip(self.usable, omega, strict=True)
                 if multiple
             ),
             standalone_risk=float(np.abs(Q) @ np.sqrt(np.diag(Sigma))),
@@ -365,6 +390,11 @@ class PlainDesk:
         solved = f"{book.config.name} has figures again"
         yield from self.alert("book-unsolved", book.config.name, "critical", False, solved, source, time_ns)
 
+    @property
+    def usable(self) -> list[ModelBeta]:
+        """The β whose legs all have a price."""
+        return [beta for beta in self.betas if np.isfinite(self.prices[self.dense(beta) != 0]).all()]
+
     def dense(self, beta: ModelBeta) -> np.ndarray:
         return np.array([beta.weights.get(asset, 0.0) for asset in ASSETS])
 
@@ -373,16 +403,16 @@ class PlainDesk:
 
         Also the volume of its residual, of Q, and of the next best.
         """
-        epsilon = LOT * math.sqrt(np.trace(self.Sigma) / 3)
+        epsilon = LOT * math.sqrt(np.trace(self.Sigma) / np.isfinite(self.prices).sum())
 
         def volume(q: np.ndarray) -> float:
             return float(np.linalg.slogdet(np.eye(3) + np.diag(q) @ self.Sigma @ np.diag(q) / epsilon**2)[1])
 
-        B = np.array([self.dense(beta) * LOT for beta in self.betas]).reshape(-1, 3).T
+        B = np.array([self.dense(beta) * LOT for beta in self.usable]).reshape(-1, 3).T
         most = math.ceil(np.abs(Q).sum() / LOT) + 1
         low, high = np.minimum(Q, 0.0), np.maximum(Q, 0.0)
         candidates: list[tuple[float, int, tuple[int, ...]]] = []
-        for omega in product(range(-most, most + 1), repeat=len(self.betas)):
+        for omega in product(range(-most, most + 1), repeat=len(self.usable)):
             packed = B @ np.array(omega, dtype=float) if omega else np.zeros(3)
             # A tenth of a cent: multiples of weights and lots are exact to far less.
             if (packed < low - 1e-3).any() or (packed > high + 1e-3).any():
@@ -628,6 +658,63 @@ def assert_reason_says_it_all(suggestion: HedgeSuggestion) -> None:
         assert "no trade found reaches" in suggestion.reason or "no permitted trade" in suggestion.reason
 
 
+def test_covariances_over_several_lengths_of_returns(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
+) -> None:
+    """Published beside that over one timestep: exponential weights of the returns at every fifth and tenth timestep."""
+    config = msgspec.structs.replace(
+        desk, covariance=msgspec.structs.replace(desk.covariance, shrinkage="none", sampling_steps=(5, 1, 10))
+    )
+    engine = Engine(config)
+    state = engine.new_state()
+    mids = mid_prices(230, 5)
+    models = only(play(engine, state, [timestep_of(step, row) for step, row in enumerate(mids, start=1)]), Model)
+    for model in (models[0], models[90], models[-1]):
+        assert [longer.every_steps for longer in model.longer_covariances] == [5, 10]
+        for longer in model.longer_covariances:
+            assert longer.timestep_ns == longer.every_steps * SECOND
+            # The first timestep there is, and then each multiple.
+            at = [step for step in range(1, model.timestep + 1) if step == 1 or step % longer.every_steps == 0]
+            prices = np.column_stack([mids[:, 0], 1 / mids[:, 1], 1 / mids[:, 2]])[np.array(at) - 1]
+            returns = np.diff(np.log(prices), axis=0)
+            assert longer.observations == len(returns)
+            if len(returns) < config.covariance.min_observations:
+                assert longer.covariance == longer.assets == ()
+                continue
+            weights = 0.5 ** (np.arange(len(returns))[::-1] / config.covariance.half_life_steps)
+            expected = (returns * weights[:, None]).T @ returns / weights.sum()
+            np.testing.assert_allclose(longer.covariance, expected, rtol=1e-9)
+            assert longer.assets == ASSETS
+    assert models[-1].longer_covariances[1].covariance
+
+
+def test_a_covariance_from_ticks(desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf) -> None:
+    """With `hayashi-yoshida` every tick counts: the published matrix is the solver's on the ticks of direct quotes.
+
+    Log prices of USDCHF and USDJPY are turned round; crosses have no part in it. JPY ticks in every third timestep.
+    """
+    settings = msgspec.structs.replace(desk.covariance, kind="hayashi-yoshida", shrinkage="none", slow_ticks=3)
+    engine = Engine(msgspec.structs.replace(desk, covariance=settings))
+    state = engine.new_state()
+    plain = HayashiYoshidaCovariance(3, settings.half_life_steps, 3, "none")
+    rng = np.random.default_rng(1)
+    for step, mids in enumerate(mid_prices(120, 5), start=1):
+        places = rng.integers(0, 4, 12)
+        places = places[(places != USDJPY) | (step % 3 == 0)]
+        moments = np.sort(rng.integers(1, 1001, len(places)))
+        quoted = np.append(mids, mids[0] * mids[1])[places] * np.exp(rng.normal(0.0, 2e-5, len(places)))
+        closing = timestep_of(step, mids)
+        ticks = Ticks((step - 1) * SECOND + moments * 1_000_000, places, quoted)
+        (model,) = only(play(engine, state, [with_changes(closing, ticks=ticks)]), Model)
+        own = places != EURCHF
+        log_prices = np.where(places == EURUSD, np.log(quoted), -np.log(quoted))
+        plain.update(places[own], moments[own] / 1000, log_prices[own])
+        assert model.asset_observations == tuple(plain.asset_observations.tolist())
+        if len(model.covariance_assets) == 3:
+            np.testing.assert_allclose(model.covariance, plain.estimate(20), rtol=1e-6, atol=1e-14)
+    assert len(model.covariance_assets) == 3
+
+
 # The article's example, and markets made by hand.
 
 
@@ -682,7 +769,7 @@ def made_market(
         version=version,
         valuation=valuation,
         Sigma=Sigma,
-        observations=100,
+        asset_observations=np.full(3, 100),
         betas=named,
         steps=timestep,
         retirements=(),
@@ -1077,24 +1164,134 @@ def test_an_asset_that_is_taken_after_its_price_went_stale_raises_for_the_book(
     assert "JPY" in alert.message
 
 
-def test_one_silent_asset_does_not_leave_the_others_on_an_old_covariance(ready: Ready, timestep_of: TimestepOf) -> None:
-    """Its price goes stale and the returns of all stop; once that lasts, no book is solved on what was, and all know.
+def test_one_silent_asset_takes_only_itself_out(ready: Ready, timestep_of: TimestepOf) -> None:
+    """Its price goes stale: its book is unpriced, all others are solved on a covariance that goes on without it.
 
-    A hedge may have broken meanwhile: what the covariance did not see must not look like calm.
+    What the others do meanwhile is in their risk, and when it is back, its own return over the silence is in its own.
     """
     engine, state, mids = ready
-    play(engine, state, [position("options", EUR, 1e6, 70.1), timestep_of(71, mids)])
-    statuses = {}
+    held = [position("options", EUR, 1e6, 70.1), position("spot", JPY, 3e6, 70.2, 1)]
+    (before,) = only(play(engine, state, [*held, timestep_of(71, mids)]), Model)
+    statuses: dict[str, list[str]] = {"spot": [], "options": []}
     for step in range(72, 90):
         moved = mids * np.array([1.0, 1.0 + 0.002 * (step - 71), 1.0])
         outputs = play(engine, state, [timestep_of(step, moved, {USDJPY: 71.0})])
-        (residual,) = only(outputs, ResidualExposure)
-        statuses[step] = residual.status
-        if step == 89:
-            assert {getattr(residual, name) for name in FIGURES} == {None}
-    # Stale after 5 s; blind after 10 s more than the last returns.
-    assert statuses == {step: "ok" if step <= 86 else "no-model" for step in range(72, 90)}
-    assert "book-unsolved:options" in state.alerts
+        (model,) = only(outputs, Model)
+        for residual in only(outputs, ResidualExposure):
+            statuses[residual.book].append(residual.status)
+        silent = step > 76
+        assert model.covariance_assets == (("EUR", "CHF") if silent else ASSETS)
+        assert len(model.covariance) == len(model.covariance_assets)
+        assert model.asset_observations == (step - 1, step - 1, min(step, 76) - 1)
+    assert statuses == {"spot": ["ok"] * 5 + ["unpriced"] * 13, "options": ["ok"] * 18}
+    assert model.covariance[CHF][CHF] > 50 * before.covariance[CHF][CHF]
+    back = play(engine, state, [timestep_of(90, moved * np.array([1.0, 1.0, 1.01]))])
+    (model,) = only(back, Model)
+    assert model.covariance_assets == ASSETS
+    assert model.asset_observations == (89, 89, 76)
+    # Ledoit and Wolf's target is common, and CHF moved; 1 % over 14 steps at 1.2e-4 a step.
+    assert model.covariance[JPY][JPY] > 10 * before.covariance[JPY][JPY]
+    assert {residual.status for residual in only(back, ResidualExposure)} == {"ok"}
+
+
+def test_an_asset_listed_in_midstream_joins_after_returns_of_its_own(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
+) -> None:
+    """JPY has its first price at step 41: books with it are unpriced, then `no-model` for 20 returns; others go on.
+
+    The β wait for 62 rows with all prices, and no trade is suggested in what has no covariance. A worker that is
+    restored from a snapshot at any place on the way says the same.
+    """
+    engine = Engine(desk)
+    state, restored = engine.new_state(), engine.new_state()
+    events: list[EngineEvent] = [
+        position("spot", JPY, 300e6, 0.5),
+        position("spot", EUR, 1e6, 0.6, 1),
+        position("options", EUR, 9e6, 0.7, 2),
+    ]
+    statuses: dict[str, list[str]] = {"spot": [], "options": []}
+    betas = []
+    for step, mids in enumerate(mid_prices(110, 5), start=1):
+        events.append(timestep_of(step, mids, {USDJPY: 0} if step <= 40 else None))
+        worker = WorkerState(new_timesteps_state(len(desk.instruments)), state, {})
+        if step % 9 == 0:
+            restored = restore_snapshot(take_snapshot(worker, desk), desk, engine).engine
+        outputs = play(engine, state, events)
+        if step >= 9:
+            assert play(engine, restored, events) == outputs
+        events.clear()
+        (model,) = only(outputs, Model)
+        betas.append(len(model.betas))
+        assert ("JPY" in model.covariance_assets) == (model.asset_observations[JPY] >= 20)
+        for residual in only(outputs, ResidualExposure):
+            statuses[residual.book].append(residual.status)
+            if residual.status == "no-model" and step > 41:
+                assert "JPY" in residual.detail
+        if step > 21:
+            (suggestion,) = only(outputs, HedgeSuggestion, book="options")
+            if "JPY" not in model.covariance_assets:
+                assert "USDJPY" not in {trade.instrument for trade in suggestion.trades}
+    assert statuses["options"] == ["no-model"] * 20 + ["ok"] * 90
+    assert statuses["spot"] == ["unpriced"] * 40 + ["no-model"] * 20 + ["ok"] * 50
+    assert betas[100] == 0
+    assert betas[-1] > 0
+
+
+def test_a_vector_with_a_silent_leg_is_not_packed(desk: Config, timestep_of: TimestepOf) -> None:
+    """Not in `free` mode either, where a book need not hold the leg; lots of it wait in the book that does."""
+    free = msgspec.structs.replace(desk, solver=msgspec.structs.replace(desk.solver, mode="free"))
+    market = made_market(desk, {"sparse:EUR/JPY": (1.0, 0.0, -1.0), "sparse:EUR/CHF": (1.0, -1.0, 0.0)})
+    stale = with_changes(
+        market,
+        valuation=Valuer(desk).value(timestep_of(5, (1.0, 1.0, 1.0), {USDJPY: 0})),
+        Sigma=np.where(np.eye(3)[JPY] + np.eye(3)[:, [JPY]], np.nan, market.Sigma),
+    )
+    solver = BookSolver(free)
+    without, holder = (BookState(quantities=np.array(held) * LOT) for held in ([5.0, -5.0, 0.0], [5.0, 0.0, -5.0]))
+    residual = solve(solver, desk.books[1], without, stale).residual
+    assert residual.status == "ok"
+    assert {packed.beta_id for packed in residual.packed} == {"sparse:EUR/CHF"}
+    assert solve(solver, desk.books[0], holder, market).residual.packed
+    waiting = dict(holder.multiples)
+    assert waiting["sparse:EUR/JPY"]
+    assert solve(solver, desk.books[0], holder, stale).residual.status == "unpriced"
+    assert holder.multiples == waiting
+
+
+def test_a_break_behind_a_silence_is_seen_when_it_ends(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
+) -> None:
+    """CHF moves by 1 % while it is silent: its β stays until its price is back, and is retired in that timestep.
+
+    Where JPY is silent instead, the β is watched all the while, and goes in the timestep of the move.
+    """
+    rare = msgspec.structs.replace(desk.reversion, refit_every_steps=1000)
+    config = msgspec.structs.replace(desk, reversion=rare)
+    engine = Engine(config)
+    state = warmed_up(engine, mid_prices, timestep_of)
+    state.market.pushed_since_refit = 1000
+    mids = mid_prices(WARM_UP + 1, 5)[-1]
+    play(engine, state, [timestep_of(71, mids)])
+    assert "sparse:EUR/CHF" in {beta.beta_id for beta in state.market.live.betas}
+    worker = WorkerState(new_timesteps_state(len(config.instruments)), state, {})
+    watched = restore_snapshot(take_snapshot(worker, config), config, engine).engine
+    for step in range(72, 81):
+        moved = mids * np.array([1.0, 1.01 if step == 80 else 1.0, 1.0])
+        (model,) = only(play(engine, watched, [timestep_of(step, moved, {USDJPY: 71.0})]), Model)
+        assert [beta.beta_id for beta in model.betas] == (["sparse:EUR/CHF"] if step < 80 else [])
+
+    silence = {USDCHF: 71.0, EURCHF: 71.0}
+    for step in range(72, 80):
+        (model,) = only(play(engine, state, [timestep_of(step, mids, silence)]), Model)
+        assert "sparse:EUR/CHF" in {beta.beta_id for beta in model.betas}
+    assert list(state.market.interrupted) == ["sparse:EUR/CHF"]
+    worker = WorkerState(new_timesteps_state(len(config.instruments)), state, {})
+    restored = restore_snapshot(take_snapshot(worker, config), config, engine).engine
+    jumped = timestep_of(80, mids * np.array([1.0, 1.01, 1.0]))
+    outputs = play(engine, state, [jumped])
+    assert only(outputs, Model)[0].betas == ()
+    assert play(engine, restored, [jumped]) == outputs
+    assert state.market.interrupted == {}
 
 
 def test_an_older_level_does_not_overwrite_a_newer_one(ready: Ready) -> None:
@@ -1185,8 +1382,9 @@ def test_a_return_over_a_gap_counts(desk: Config, mid_prices: MidPrices, timeste
     state = warmed_up(engine, mid_prices, timestep_of)
     mids = mid_prices(WARM_UP, 5)[-1]
     (before,) = only(play(engine, state, [timestep_of(71, mids)]), Model)
-    (gap,) = only(play(engine, state, [timestep_of(77, mids * 1.01, {USDJPY: 71.9})]), Model)
-    assert (gap.observations, gap.covariance) == (before.observations, before.covariance)
+    silence = dict.fromkeys((EURUSD, USDCHF, USDJPY, EURCHF), 71.9)
+    (gap,) = only(play(engine, state, [timestep_of(77, mids * 1.01, silence)]), Model)
+    assert (gap.asset_observations, gap.covariance, gap.covariance_assets) == (before.asset_observations, (), ())
     (after,) = only(play(engine, state, [timestep_of(78, mids * 1.01)]), Model)
     assert after.observations == before.observations + 1
     assert after.covariance[EUR][EUR] > 10 * before.covariance[EUR][EUR]

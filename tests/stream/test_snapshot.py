@@ -34,7 +34,7 @@ def course(mids: np.ndarray, seed: int) -> list[Input]:
     """Quotes from two partitions, some late, some missing for a while; positions; a feed that falls silent."""
     chance = Random(seed)
     inputs: list[Input] = []
-    for step, (eurusd, usdchf, usdjpy) in enumerate(mids, start=1):
+    for step, (eurusd, usdchf, usdjpy) in enumerate(mids.tolist(), start=1):
         prices = (eurusd, usdchf, usdjpy, eurusd * usdchf)
         for place, mid in enumerate(prices):
             if place == 2 and step % 30 > 20:
@@ -58,7 +58,7 @@ class Run:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.timesteps = Timesteps(config.universe, len(config.instruments))
+        self.timesteps = Timesteps(config.universe, len(config.instruments), config.covariance.takes_ticks)
         self.engine = Engine(config)
         offsets = {A: 0, B: 0, POSITIONS: 0}
         self.state = WorkerState(new_timesteps_state(len(config.instruments)), self.engine.new_state(), offsets)
@@ -125,15 +125,19 @@ def test_a_snapshot_before_anything_was_read(desk: Config, mids: np.ndarray) -> 
         ("window", "none", ["johansen", "pca"]),
         ("window", "ledoit-wolf", ["sparse", "pca"]),
         ("window", "none", ["ou", "box_tiao", "baskets", "ica"]),
+        ("exponential", "nonlinear", ["sparse"]),
+        ("hayashi-yoshida", "oas", ["sparse"]),
     ],
 )
 def test_every_estimator_goes_on_bit_for_bit(
     desk: Config, mids: np.ndarray, kind: str, shrinkage: str, methods: list[str]
 ) -> None:
-    """Sliding sums, dense vectors and refits that do not fall on every step."""
+    """Sliding sums, ticks, dense vectors and refits that do not fall on every step."""
     config = msgspec.structs.replace(
         desk,
-        covariance=msgspec.structs.replace(desk.covariance, kind=kind, shrinkage=shrinkage, window_steps=30),
+        covariance=msgspec.structs.replace(
+            desk.covariance, kind=kind, shrinkage=shrinkage, window_steps=30, slow_ticks=3, sampling_steps=(1, 3)
+        ),
         reversion=msgspec.structs.replace(desk.reversion, methods=tuple(methods), refit_every_steps=3),
     )
     inputs = course(mids, 8)

@@ -262,3 +262,50 @@ def test_a_closed_timestep_is_not_changed_by_what_comes_later(timesteps: Timeste
     timesteps.add(state, quote(11.5, 3.0), A)
     timesteps.flush(state)
     assert plain(first) == kept
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_ticks_are_all_quotes_of_a_step_in_the_order_of_their_times(universe: UniverseConfig, seed: int) -> None:
+    """Every quote that was not late is in the ticks of its step once; those of one instant in the order of arrival."""
+    timesteps, chance = Timesteps(universe, INSTRUMENTS, with_ticks=True), Random(seed)
+    state = new_timesteps_state(INSTRUMENTS)
+    expected: dict[int, list[tuple[int, int, float]]] = {}
+    closed: list[Timestep] = []
+    for partition, quotes in random_arrivals(chance, 250):
+        step = -(-quotes.event_time_ns // SECOND)
+        if step > state.last_closed:
+            expected.setdefault(step, []).extend(
+                (quotes.event_time_ns, instrument, (bid + ask) / 2)
+                for instrument, bid, ask in zip(quotes.instruments, quotes.bids, quotes.asks, strict=True)
+            )
+        closed += timesteps.add(state, quotes, partition)
+    closed += timesteps.flush(state)
+    found = {}
+    for timestep in closed:
+        assert timestep.ticks is not None
+        ticks = timestep.ticks
+        found[timestep.index] = list(
+            zip(ticks.times_ns.tolist(), ticks.instruments.tolist(), ticks.mids.tolist(), strict=True)
+        )
+    assert found == {step: sorted(ticks, key=lambda tick: tick[0]) for step, ticks in expected.items() if ticks}
+
+
+def test_ticks_of_a_step_are_bounded(universe: UniverseConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound the first are kept; prices are those of all quotes all the same."""
+    monkeypatch.setattr("stream.timesteps.STEP_TICKS_MAX", 3)
+    timesteps, state = Timesteps(universe, INSTRUMENTS, with_ticks=True), new_timesteps_state(INSTRUMENTS)
+    for number in range(5):
+        timesteps.add(state, quote(9.1 + number / 10, number + 1.0), A)
+    (timestep,) = timesteps.flush(state)
+    assert timestep.bids[0] == 5.0
+    assert timestep.ticks is not None
+    assert timestep.ticks.mids.tolist() == [1.25, 2.25, 3.25]
+
+
+def test_without_a_taker_no_tick_is_kept(timesteps: Timesteps) -> None:
+    """The default: nothing that grows with the number of quotes."""
+    state = new_timesteps_state(INSTRUMENTS)
+    timesteps.add(state, quote(9.5), A)
+    assert state.open_steps[10].ticks == []
+    (timestep,) = timesteps.flush(state)
+    assert timestep.ticks is None

@@ -135,7 +135,10 @@ def test_interrupted_says_partial(related: Prices, models: Models) -> None:
 
 
 def test_bad_settings(related: Prices, models: Models) -> None:
-    """A horizon below one, a negative seed, and a file too short for two outcomes are refused by name."""
+    """A horizon below one, a negative seed, a covariance from ticks, and a file too short for two outcomes."""
+    from_ticks = replace(models, covariance=msgspec.structs.replace(models.covariance, kind="hayashi-yoshida"))
+    with pytest.raises(ConfigError, match=r"covariance\.kind"):
+        run_of(related, from_ticks)
     with pytest.raises(ConfigError, match="--horizon"):
         run_of(related, models, horizon=0)
     with pytest.raises(ConfigError, match="--seed"):

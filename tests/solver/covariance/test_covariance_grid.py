@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from sklearn.covariance import ledoit_wolf as batch_ledoit_wolf
@@ -65,18 +67,18 @@ def test_exponential_without_forgetting_is_sklearns_ledoit_wolf() -> None:
     np.testing.assert_allclose(estimate, expected, rtol=0, atol=1e-9 * np.max(expected))
 
 
-@pytest.mark.parametrize("shrinkage", ["none", "ledoit-wolf"])
+@pytest.mark.parametrize("shrinkage", get_args(Shrinkage))
 @pytest.mark.parametrize("kind", [WindowCovariance, ExponentialCovariance])
 def test_symmetric_psd_and_follows_scale_and_order(kind: type[Estimator], shrinkage: Shrinkage) -> None:
     """The estimate is symmetric PSD, a common scale squares through, a permutation of assets permutes it."""
     returns = returns_of(6, 25, 8)
-    estimate = fed(kind(8, 10, shrinkage), returns).estimate()
+    estimate = fed(kind(8, 14, shrinkage), returns).estimate()
     np.testing.assert_array_equal(estimate, estimate.T)
     assert np.linalg.eigvalsh(estimate).min() > -1e-14 * np.max(estimate)
-    scaled = fed(kind(8, 10, shrinkage), 3.0 * returns).estimate()
+    scaled = fed(kind(8, 14, shrinkage), 3.0 * returns).estimate()
     np.testing.assert_allclose(scaled, 9.0 * estimate, rtol=1e-10, atol=1e-14 * np.max(scaled))
     order = np.random.default_rng(0).permutation(8)
-    permuted = fed(kind(8, 10, shrinkage), returns[:, order]).estimate()
+    permuted = fed(kind(8, 14, shrinkage), returns[:, order]).estimate()
     np.testing.assert_allclose(permuted, estimate[np.ix_(order, order)], rtol=1e-10, atol=1e-14 * np.max(estimate))
 
 
@@ -94,21 +96,22 @@ def test_restored_state_goes_on_bit_for_bit(kind: type[Estimator]) -> None:
 
 @pytest.mark.parametrize("kind", [WindowCovariance, ExponentialCovariance])
 def test_bad_input_is_refused_and_changes_nothing(kind: type[Estimator]) -> None:
-    """No return yet, a gap, a wrong shape, a foreign state or an unknown shrinkage each raise a typed error."""
+    """No return yet, an infinite one, a wrong shape, a foreign state, an unknown shrinkage: each is a typed error."""
     estimator = kind(2, 10, "ledoit-wolf")
     with pytest.raises(NotEnoughData):
         estimator.estimate()
     estimator.update(np.array([0.01, -0.02]))
     before = estimator.estimate()
-    with pytest.raises(IllPosed, match="finite"):
-        estimator.update(np.array([np.nan, 0.0]))
+    for bad in (np.inf, -np.inf, 1e200):
+        with pytest.raises(IllPosed, match="finite"):
+            estimator.update(np.array([bad, 0.0]))
     with pytest.raises(IllPosed, match="shape"):
         estimator.update(np.zeros(3))
     with pytest.raises(IllPosed):
         estimator.restore(kind(3, 10, "ledoit-wolf").arrays())
     np.testing.assert_array_equal(estimator.estimate(), before)
     with pytest.raises(IllPosed, match="shrinkage"):
-        kind(2, 10, "oas")  # type: ignore[arg-type]
+        kind(2, 10, "lasso")  # type: ignore[arg-type]
     with pytest.raises(IllPosed, match="n must be"):
         kind(0, 10, "none")
 

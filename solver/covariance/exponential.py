@@ -1,0 +1,215 @@
+"""Covariance with weights that decay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solver.arrays import BoolArray, FloatArray, IntArray
+from solver.compiled import compiled
+from solver.covariance.pairs import (
+    PRESENT,
+    UNLISTED,
+    PairEstimate,
+    account,
+    by_pair,
+    covariance_of,
+    divided,
+    note,
+)
+from solver.covariance.shrinkage import Shrinkage, checked_shrinkage
+from solver.errors import IllPosed
+from solver.moments import LARGEST_ENTRY, restored_arrays
+
+# Planes of the sums.
+_PRODUCTS, _SQUARES, _PENDING, _SPANS, _FOURTH = range(5)
+
+# Places of the counters: rows taken, whether an asset is missing from the latest one, whether one ever was; then what
+# is known of each asset.
+_ROWS, _WAITING, _TORN, _KNOWN = range(4)
+
+
+@compiled
+def _decay_and_add(sums: FloatArray, missed: IntArray, counters: IntArray, row: FloatArray, decay: float) -> int:
+    """Take `row`; -1 when an entry is infinite or too large, and nothing was changed."""
+    n = row.size
+    whole = counters[_WAITING] == 0
+    for value in row:
+        if value != value:
+            whole = False
+        elif not abs(value) <= LARGEST_ENTRY:
+            return -1
+    products, squares, pending = sums[_PRODUCTS], sums[_SQUARES], sums[_PENDING]
+    with_fourth = sums.shape[0] > _FOURTH
+    known = counters[_KNOWN:]
+    counters[_ROWS] += 1
+    if whole:
+        for i in range(n):
+            own = row[i]
+            square = own * own
+            for j in range(n):
+                products[i, j] = decay * products[i, j] + own * row[j]
+                squares[i, j] = decay * squares[i, j] + square
+        if with_fourth:
+            fourth = sums[_FOURTH]
+            for i in range(n):
+                square = row[i] * row[i]
+                for j in range(n):
+                    fourth[i, j] = decay * fourth[i, j] + square * (row[j] * row[j])
+        if known[0] == UNLISTED:
+            pending[:] = 0.0
+            known[:] = PRESENT
+        return 0
+    counters[_TORN] = 1
+    spans = sums[_SPANS]
+    for i in range(n):
+        here = row[i] == row[i]
+        for j in range(i, n):
+            both, a, b = here and row[j] == row[j], row[i], row[j]
+            # Where nothing waits the account would say the same, at twenty times the cost.
+            if not (both and pending[i, j] == 0.0 and spans[i, j] == 0.0):
+                both, a, b = account(pending, spans, i, j, known, row)
+            if not both:
+                missed[i, j] += 1
+                missed[j, i] = missed[i, j]
+                continue
+            products[i, j] = products[j, i] = decay * products[i, j] + a * b
+            squares[i, j] = decay * squares[i, j] + a * a
+            if i != j:
+                squares[j, i] = decay * squares[j, i] + b * b
+            if with_fourth:
+                sums[_FOURTH, i, j] = sums[_FOURTH, j, i] = decay * sums[_FOURTH, i, j] + (a * a) * (b * b)
+    counters[_WAITING] = 1 if note(known, row) else 0
+    return 0
+
+
+class ExponentialCovariance:
+    """Covariance with weights that halve every `half_life_steps` returns.
+
+    With λ = 0.5^(1 / half_life_steps), a return r updates M ← λ M + r r' from M = 0, and the estimate is S = M / W with
+    W = 1 + λ + ... + λᵗ⁻¹ after t returns. Dividing by the weight actually seen is the warm-up correction: S is
+    unbiased from the first return on and does not lean towards its starting value. Rounding errors decay with the
+    weights, so nothing drifts. For shrinkage, Kish's effective sample size W² / V, V the sum of the weights'
+    squares, which tends to (1 + λ) / (1 - λ), stands for T.
+
+    A return that is NaN is missing, and takes nothing but its own asset out of the row: the sums of its pairs stay as
+    they are, their weights do not decay meanwhile, and each pair goes on with the return over the gap (see
+    `solver.covariance.pairs`). The mean return is taken as zero: over one timestep it is far below its own sampling
+    error, and estimating it would let a trend pass for less risk.
+
+    Parameters
+    ----------
+    n : assets.
+    half_life_steps : returns, > 0.
+    shrinkage : see `solver.covariance.shrinkage`.
+
+    Raises
+    ------
+    IllPosed : a parameter out of range.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, section 11.7.
+    """
+
+    def __init__(self, n: int, half_life_steps: float, shrinkage: Shrinkage) -> None:
+        self._n = n
+        self._half_life_steps = half_life_steps
+        self._decay = half_life_to_decay(half_life_steps)
+        self._shrinkage = checked_shrinkage(n, shrinkage)
+        # By pair: products, squares of the first's returns, its return since both had a price last and over how many
+        # rows; then r_i² r_j².
+        self._sums = np.zeros((5 if shrinkage == "ledoit-wolf" else 4, n, n))
+        self._sums[_PENDING] = np.nan
+        self._missed = np.zeros((n, n), dtype=np.int64)
+        self._counters = np.zeros(_KNOWN + n, dtype=np.int64)
+
+    @property
+    def observations(self) -> int:
+        """Rows of returns seen."""
+        return int(self._counters[_ROWS])
+
+    @property
+    def asset_observations(self) -> IntArray:
+        """(n,) returns seen of each asset."""
+        own: IntArray = self._counters[_ROWS] - np.diag(self._missed)
+        return own
+
+    @property
+    def effective_observations(self) -> float:
+        """Kish's effective sample size of an asset that never was missing; 0 before the first return."""
+        return float(effective_count(self._half_life_steps, self._counters[_ROWS]))
+
+    def update(self, returns: FloatArray) -> None:
+        """Take the log returns (n,) of one timestep, NaN where there is none; O(n²).
+
+        The first return of an asset after a gap spans the gap (`LogReturns` makes them so).
+
+        Raises
+        ------
+        IllPosed : wrong shape, an infinite entry, or one beyond 1e150; nothing was changed.
+        """
+        returns = np.ascontiguousarray(returns, dtype=np.float64)
+        if returns.shape != (self._n,):
+            raise IllPosed(f"returns must have shape ({self._n},), got {returns.shape}")
+        if _decay_and_add(self._sums, self._missed, self._counters, returns, self._decay) < 0:
+            raise IllPosed(f"returns must be finite and within ±{LARGEST_ENTRY:g}, or NaN, got {returns}")
+
+    def variances(self) -> FloatArray:
+        """(n,) of each asset without shrinkage, log-return² per timestep; NaN before its first return."""
+        return divided(np.diag(self._sums[_PRODUCTS]), weight_of(self._half_life_steps, self.asset_observations))
+
+    def estimate(self, min_observations: int = 1, among: BoolArray | None = None) -> FloatArray:
+        """(n, n) covariance, log-return² per timestep, NaN for assets that are not in.
+
+        Assets of `among` (all) are in that have `min_observations` returns of their own and with each other.
+
+        Raises
+        ------
+        NotEnoughData : there is none.
+        """
+        seen = self._counters[_ROWS] - self._missed
+        weights = weight_of(self._half_life_steps, seen)
+        products, squares = self._sums[_PRODUCTS], self._sums[_SQUARES]
+        torn = bool(self._counters[_TORN])
+        pairs = PairEstimate(
+            Sigma=by_pair(products, squares, self.variances()) if torn else divided(products, weights),
+            seen=seen,
+            effective=effective_count(self._half_life_steps, seen),
+            fourth_moments=divided(self._sums[_FOURTH], weights) if len(self._sums) > _FOURTH else None,
+            coherent=not torn,
+        )
+        return covariance_of(pairs, self._shrinkage, min_observations, among)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Copies of everything needed to go on bit for bit."""
+        return {"sums": self._sums.copy(), "missed": self._missed.copy(), "counters": self._counters.copy()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `arrays` gave; IllPosed when it does not fit `n` and `shrinkage`."""
+        restored = restored_arrays(self.arrays(), arrays)
+        self._sums, self._missed, self._counters = restored["sums"], restored["missed"], restored["counters"]
+
+
+def half_life_to_decay(half_life_steps: float) -> float:
+    """Factor λ = 0.5^(1 / half_life_steps) by which a weight shrinks per timestep; IllPosed unless half life > 0."""
+    if not half_life_steps > 0.0:
+        raise IllPosed(f"half_life_steps must be > 0, got {half_life_steps}")
+    return float(0.5 ** (1.0 / half_life_steps))
+
+
+def weight_of(half_life_steps: float, count: IntArray) -> FloatArray:
+    """Sum 1 + λ + ... + λ^(count - 1) of the weights of so many returns."""
+    log_decay = -math.log(2.0) / half_life_steps
+    # By expm1, for 1 - λ of a long half-life has few digits left.
+    total: FloatArray = np.expm1(count * log_decay) / math.expm1(log_decay)
+    return total
+
+
+def effective_count(half_life_steps: float, count: IntArray) -> FloatArray:
+    """Kish's effective number of so many returns, the square of their weights' sum over the sum of their squares."""
+    return divided(weight_of(half_life_steps, count) ** 2, weight_of(half_life_steps / 2.0, count))
