@@ -190,7 +190,15 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     id: str
     alert_key: str
-    kind: Literal["limit-breach", "price-stale", "feed-silent", "relationship-broken", "book-unsolved", "hedge-overdue"]
+    kind: Literal[
+        "limit-breach",
+        "price-stale",
+        "feed-silent",
+        "relationship-broken",
+        "book-unsolved",
+        "hedge-overdue",
+        "refit-failed",
+    ]
     state: Literal["raised", "cleared"]
     severity: Literal["warning", "critical"]
     subject: str
@@ -257,6 +265,10 @@ class Model(Struct, frozen=True, kw_only=True):
     empty `betas` is a normal answer: no reliable vector. `asset_observations` counts the returns seen of each asset,
     `observations` those of the asset with most. `candidates_tried` counts the β vectors among which the accepted ones
     were found. `refusals` has a line for each method that could not be fitted, with the reason.
+
+    The β are those of the last refit in effect, less what broke since; `refitted_at_timestep` is the timestep up to
+    which it saw prices, 0 before the first. `refit_late`: a refit that was due at this close was not ready, or takes
+    effect at it although it was due before; only then can the same input give other β.
     """
 
     id: str
@@ -276,6 +288,8 @@ class Model(Struct, frozen=True, kw_only=True):
     covariance_assets: tuple[str, ...] = ()
     asset_observations: tuple[int, ...] = ()
     longer_covariances: tuple[LongerCovariance, ...] = ()
+    refitted_at_timestep: int = 0
+    refit_late: bool = False
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):

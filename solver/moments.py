@@ -153,9 +153,10 @@ class SlidingMoments:
             raise IllPosed(f"row must be finite and within ±{LARGEST_ENTRY:g}, got {row}")
         return evicted if outcome else None
 
-    def rows(self) -> FloatArray:
-        """(count, dimension) the rows held, oldest first; a copy."""
-        return np.roll(self._ring, -int(self._counters[1]), axis=0) if self.full else self._ring[: self.count].copy()
+    def rows(self, entries: slice = slice(None)) -> FloatArray:
+        """(count, dimension) the rows held, oldest first, or these entries of each; a copy."""
+        held = self._ring[:, entries]
+        return np.roll(held, -int(self._counters[1]), axis=0) if self.full else held[: self.count].copy()
 
     def sums(self) -> FloatArray:
         """(dimension, dimension) symmetric sum of z z' over the rows held; a copy."""

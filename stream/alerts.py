@@ -8,7 +8,13 @@ from typing import Literal
 from schemas.outbound import Alert
 
 AlertKind = Literal[
-    "limit-breach", "price-stale", "feed-silent", "relationship-broken", "book-unsolved", "hedge-overdue"
+    "limit-breach",
+    "price-stale",
+    "feed-silent",
+    "relationship-broken",
+    "book-unsolved",
+    "hedge-overdue",
+    "refit-failed",
 ]
 
 

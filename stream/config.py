@@ -137,6 +137,9 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     with `basis_confidence`, or which is among the discoveries at `false_discovery_rate` and reverts with a half-life
     between the two bounds. Another vector takes its place only when it is better by `switching_penalty`. Between refits
     it is watched: one that still holds is retired at most once in `false_alarm_steps` timesteps on average.
+
+    A refit every `refit_every_steps` timesteps takes effect `refit_lag_steps` later and runs meanwhile in a process of
+    its own. With 0 it runs in the timestep itself, which waits for it.
     """
 
     methods: tuple[ReversionMethod, ...] = ("sparse",)
@@ -154,6 +157,7 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_vectors: int = 12
     lags: int = 1
     refit_every_steps: int = 1
+    refit_lag_steps: int = 1
 
 
 class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -445,6 +449,13 @@ def _check_models(config: Config) -> None:
         raise _wrong("reversion.max_legs", "2 or 3", reversion.max_legs)
     _at_least("reversion.max_vectors", reversion.max_vectors, 1)
     _at_least("reversion.refit_every_steps", reversion.refit_every_steps, 1)
+    if not 0 <= reversion.refit_lag_steps <= reversion.refit_every_steps:
+        # One refit is under way at a time: with a longer lag there would be fewer than was asked for.
+        raise _wrong(
+            "reversion.refit_lag_steps",
+            f"from 0 to reversion.refit_every_steps {reversion.refit_every_steps}",
+            reversion.refit_lag_steps,
+        )
 
 
 def _wrong(key: str, expected: str, got: object) -> ConfigError:

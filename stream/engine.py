@@ -32,6 +32,7 @@ from stream.events import LATEST_NS, EngineEvent, FeedSilence, PositionLevel, Re
 from stream.in_flight import take_report
 from stream.log import MAX_RECORD_BYTES
 from stream.market import Market, MarketModel, MarketState
+from stream.refits import Submit
 from stream.suggest import risk_name
 
 Output = ResidualExposure | HedgeSuggestion | Alert | Model | DeadLetter
@@ -60,9 +61,11 @@ class Engine:
         clock: Clock | None = None,
         timed: Callable[[SolveStage], AbstractContextManager[object]] = lambda stage: nullcontext(),
         spread: Spread = map,
+        submit: Submit | None = None,
+        patient: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
-        self._market = MarketModel(config)
+        self._market = MarketModel(config, submit, patient)
         self._solver = BookSolver(config, clock, timed, spread)
         self._books = {book.name: book for book in config.books}
 
@@ -73,6 +76,10 @@ class Engine:
             market=self._market.new_state(),
             books={name: BookState(quantities=np.zeros(n)) for name in self._books},
         )
+
+    def resume(self, state: EngineState) -> None:
+        """Start again what ran beside the steps when `state` was kept."""
+        self._market.refits.resume(state.market.refits)
 
     def step(self, state: EngineState, event: EngineEvent) -> tuple[EngineState, list[Output]]:
         """The state after `event`, and the messages it causes, in the order in which they are published.
@@ -106,6 +113,9 @@ class Engine:
         outputs: list[Output] = [self._model_message(market)]
         outputs += self._price_alerts(state, market, newly_unpriced, moment)
         outputs += self._relationship_alerts(state, market, packed_in, moment)
+        failed = update_alert(state.alerts, _refit_condition(market, self._config.universe.name), moment)
+        if failed:
+            outputs.append(failed)
         trigger = Trigger("timestep", timestep.end_ns, str(timestep.index))
         known = [book for book in self._config.books if state.books[book.name].has_positions]
         return outputs + self._solve(state, known, market, trigger)
@@ -277,6 +287,8 @@ class Engine:
             ),
             candidates_tried=market.candidates_tried,
             refusals=market.refusals,
+            refitted_at_timestep=market.refitted_at_timestep,
+            refit_late=market.refit_late,
             betas=tuple(
                 ModelBeta(
                     beta_id=beta.beta_id,
@@ -342,6 +354,18 @@ def _assets(Sigma: FloatArray | None, assets: tuple[str, ...]) -> tuple[str, ...
     if Sigma is None:
         return ()
     return tuple(asset for asset, variance in zip(assets, np.diag(Sigma), strict=True) if not np.isnan(variance))
+
+
+def _refit_condition(market: Market, universe: str) -> Condition:
+    """Raised by a refit that ended without a result, cleared by the next one that has one."""
+    failure = market.refit_failure
+    return Condition(
+        kind="refit-failed",
+        subject=universe,
+        severity="warning",
+        holds=bool(failure),
+        message=f"refit failed, the β in use stay and are watched: {failure}" if failure else "refits succeed again",
+    )
 
 
 def _limit_condition(book: BookConfig, residual: ResidualExposure) -> Condition:

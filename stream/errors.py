@@ -12,6 +12,7 @@ BetapackError                  4  a bug of ours, or something nobody foresaw
 ├── PublishFailed              3  at least one record that was sent is not known to be in the log
 ├── StateMismatch              3  a snapshot that this configuration or version cannot go on from
 ├── LocalBrokerFailed          3  the local Apache Kafka could not be fetched, started or stopped
+├── RefitFailed                4  a refit ended without a result; the service goes on with the β in use
 └── DemoFailed                 4  a part of the demo ended by itself
 
 The number is the exit code of the command line: 2 for usage and configuration, 3 for data that cannot be had, 4 for the
@@ -111,6 +112,10 @@ class LocalBrokerFailed(BetapackError):
     """The local Apache Kafka is missing a package, could not be fetched, did not come up, or died."""
 
     exit_code = 3
+
+
+class RefitFailed(BetapackError):
+    """A refit that found nothing; the message is the one that the model publishes."""
 
 
 class DemoFailed(BetapackError):

@@ -18,6 +18,7 @@ from stream.events import EngineEvent, FeedSilence, PositionLevel, Quotes, Refus
 from stream.log import Reader, TopicPartition, Writer
 from stream.merge import Merge, Merged
 from stream.recover import recover
+from stream.refits import Submit
 from stream.snapshot import take_snapshot
 from stream.telemetry.events import log_event
 from stream.telemetry.metrics import Metrics
@@ -49,7 +50,9 @@ class Worker:
     `inputs` reads ticks, positions and what became of trades, `states` the snapshots; without `states` it starts from
     the log's beginning.
     `clock` decides when the state is kept and when the feed is silent, and with `deadlines` also when a solve is cut
-    short: a replay goes without, so that every solve runs to the end of its effort.
+    short: a replay goes without, so that every solve runs to the end of its effort. Refits run where `submit` puts
+    them. A close waits for one that is due in a replay, and for as long as records come that were in the log at the
+    start: what a worker that crashed has published of them must come out again.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Worker:
         metrics: Metrics,
         deadlines: bool = True,
         spread: Spread = map,
+        submit: Submit | None = None,
     ) -> None:
         self._config = config
         self._inputs = inputs
@@ -71,10 +75,15 @@ class Worker:
         self._decoder = Decoder(config)
         self._encoder = Encoder(config.topics.prefix, f"/betapack/{config.universe.name}")
         self._timesteps = Timesteps(config.universe, len(config.instruments), config.covariance.takes_ticks)
-        self._engine = Engine(config, clock if deadlines else None, metrics.time_solve, spread)
+        self._deadlines = deadlines
+        self._engine = Engine(
+            config, clock if deadlines else None, metrics.time_solve, spread, submit, lambda: self._behind
+        )
         self._merge = Merge(inputs.partitions(), MERGE_CAPACITY)
         self._paused: set[TopicPartition] = set()
         self.state = recover(config, self._engine, inputs, states)
+        self._recovered_at = inputs.end_offsets()
+        self._behind = True
         self._snapshot_due_ns = clock.monotonic_ns() + self._snapshot_every_ns
         self._silent = f"feed-silent:{config.universe.name}" in self.state.engine.alerts
         # A silence that was said before the restart lasts until a quote comes.
@@ -113,6 +122,7 @@ class Worker:
             self._process(merged)
             topic = merged.partition.topic
             processed[topic] = processed.get(topic, 0) + 1
+        self._behind = self._behind and self._recovering()
         self._bound_buffers()
         self._watch_feed()
         caused = bool(self._unacknowledged)
@@ -132,9 +142,20 @@ class Worker:
 
     def finish(self) -> None:
         """Close the open timesteps: for the end of a log that nothing will be added to."""
+        self._behind = True
         for timestep in self._timesteps.flush(self.state.timesteps):
             self._step(timestep)
         self.commit(final=True)
+
+    def _recovering(self) -> bool:
+        """Whether event time alone decides: in a replay, or until what was in the log at the start is processed."""
+        if not self._deadlines:
+            return True
+        # The offsets alone would not do: the last places before an end may be the marks of transactions.
+        return any(
+            self.state.offsets[partition] < end and not self._inputs.exhausted(partition)
+            for partition, end in self._recovered_at.items()
+        )
 
     def commit(self, final: bool = False) -> None:
         """Make what was processed count, in this order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,10 +15,11 @@ from solver.covariance import (
     WindowCovariance,
 )
 from solver.errors import NotEnoughData
-from solver.reversion.live import LiveBeta, LiveBetas, Move, Retirement, renewed, watched
+from solver.reversion.live import LiveBeta, LiveBetas, Move, Retirement, watched
 from solver.reversion.rolling import ReversionSettings, RollingReversion
 from stream.config import Config, CovarianceConfig, ReversionConfig
 from stream.events import Timestep
+from stream.refits import Refits, RefitState, Submit
 from stream.valuation import Valuation, Valuer
 
 
@@ -38,7 +40,8 @@ class Market:
     with too few returns, None while that is so of all; `longer` those over several timesteps. `asset_observations` (n,)
     counts the returns seen of each asset. `version` counts the models of this universe. `betas` may be empty: no
     reliable vector; their ages are counted to `steps`. `retirements` are those that the watch took out of use at this
-    close. `refusals` names methods that could not be fitted, and why.
+    close. `refusals` names methods that could not be fitted, and why. `refitted_at_timestep` is the timestep whose
+    window the last refit in effect saw, `refit_late` and `refit_failure` are those of `RefitState`.
     """
 
     timestep: int
@@ -52,6 +55,9 @@ class Market:
     retirements: tuple[Retirement, ...]
     candidates_tried: int
     refusals: tuple[str, ...]
+    refitted_at_timestep: int
+    refit_late: bool
+    refit_failure: str
     longer: tuple[LongerCovariance, ...] = ()
 
     @property
@@ -90,23 +96,25 @@ class MarketState:
     version: int = 0
     closed_at_ns: int = 0
     interrupted: dict[str, LegPrices] = field(default_factory=dict)
-    pushed_since_refit: int = 0
     live: LiveBetas = field(default_factory=LiveBetas)
-    candidates_tried: int = 0
-    refusals: tuple[str, ...] = ()
+    refits: RefitState = field(default_factory=RefitState)
 
 
 @dataclass
 class MarketModel:
-    """Advances a `MarketState` by one timestep. Holds nothing that changes."""
+    """Advances a `MarketState` by one timestep. Holds nothing that changes; `submit` and `patient` are for `Refits`."""
 
     config: Config
+    submit: Submit | None = None
+    patient: Callable[[], bool] = lambda: True
     valuer: Valuer = field(init=False)
     settings: ReversionSettings = field(init=False)
+    refits: Refits = field(init=False)
 
     def __post_init__(self) -> None:
         self.valuer = Valuer(self.config)
         self.settings = reversion_settings(self.config.reversion)
+        self.refits = Refits(self.config, self.settings, self.submit, self.patient)
 
     def new_state(self) -> MarketState:
         """Nothing seen yet."""
@@ -127,7 +135,6 @@ class MarketModel:
         and leaving that out would be a zero by another name. The models that β are fitted with wait until every asset
         has a price.
         """
-        config = self.config
         valuation = self.valuer.value(timestep)
         log_prices, priced = np.log(valuation.prices), ~valuation.unpriced
         retirements = self._watch(state, log_prices, timestep.end_ns)
@@ -136,16 +143,8 @@ class MarketModel:
         state.priced, state.closed_at_ns = priced, timestep.end_ns
         if priced.all():
             state.reversion.push(log_prices)
-            state.pushed_since_refit += 1
-            if state.reversion.ready and state.pushed_since_refit >= config.reversion.refit_every_steps:
-                live = state.live
-                refit = state.reversion.refit(
-                    [beta.vector for beta in live.betas], [broken.weights for broken in live.retired]
-                )
-                state.live = renewed(live, refit, config.universe.assets, self.settings)
-                state.candidates_tried = refit.candidates_tried
-                state.refusals = refit.refusals
-                state.pushed_since_refit = 0
+            state.refits.pushed += 1
+        self._refit(state, log_prices, timestep.index)
         state.version += 1
         return Market(
             timestep=timestep.index,
@@ -165,8 +164,11 @@ class MarketModel:
             betas=state.live.betas,
             steps=state.live.steps,
             retirements=retirements,
-            candidates_tried=state.candidates_tried,
-            refusals=state.refusals,
+            candidates_tried=state.refits.candidates_tried,
+            refusals=state.refits.refusals,
+            refitted_at_timestep=state.refits.fitted_at,
+            refit_late=state.refits.late,
+            refit_failure=state.refits.failure,
         )
 
     def at(self, market: Market, time_ns: int) -> Market:
@@ -180,6 +182,31 @@ class MarketModel:
         valuation = market.valuation
         quotes = Timestep(market.timestep, seen_until_ns, valuation.bids, valuation.asks, valuation.quoted_at_ns)
         return replace(market, valuation=self.valuer.value(quotes))
+
+    def _refit(self, state: MarketState, log_prices: FloatArray, timestep: int) -> None:
+        """Take a refit that is due at the close of `timestep`, then ask for the next if all assets have a price."""
+        self._take_refit(state, log_prices, timestep)
+        if not np.isnan(log_prices).any() and state.reversion.ready and self.refits.due(state.refits):
+            self.refits.ask(
+                state.refits,
+                state.live,
+                state.reversion.stretches(),
+                log_prices,
+                state.covariance.variances(),
+                timestep,
+            )
+            if self.config.reversion.refit_lag_steps == 0:
+                self._take_refit(state, log_prices, timestep)
+
+    def _take_refit(self, state: MarketState, log_prices: FloatArray, timestep: int) -> None:
+        before, pending = {beta.beta_id for beta in state.live.betas}, state.refits.pending
+        state.live = self.refits.take(state.refits, state.live, log_prices, timestep)
+        if pending is None:
+            return
+        asked_at_ns = pending.timestep * self.config.universe.timestep_ns
+        for beta in state.live.betas:
+            if beta.beta_id not in before and np.isnan(log_prices[beta.vector.weights != 0]).any():
+                state.interrupted[beta.beta_id] = LegPrices(pending.log_prices, asked_at_ns)
 
     def _watch(self, state: MarketState, log_prices: FloatArray, end_ns: int) -> tuple[Retirement, ...]:
         """Test the β in use on what their legs did up to `log_prices`, before anything has learnt from it."""

@@ -34,6 +34,7 @@ def recover(config: Config, engine: Engine, inputs: Reader, states: Reader | Non
         state = restore_snapshot(snapshot, config, engine)
         # A partition that was added since the snapshot is read from its beginning.
         state.offsets = {**offsets, **state.offsets}
+        engine.resume(state.engine)
     inputs.seek(state.offsets)
     return state
 

@@ -12,7 +12,9 @@ from stream.clock import SystemClock
 from stream.config import Config
 from stream.consume import KafkaReader
 from stream.loop import Worker, input_topics, topic_names
+from stream.market import reversion_settings
 from stream.publish import KafkaWriter
+from stream.refit_process import RefitProcess
 from stream.telemetry.events import log_event, log_to_stderr
 from stream.telemetry.metrics import Metrics
 from stream.topics import check_topics
@@ -34,9 +36,17 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
             closing(KafkaReader(config.kafka, [names["state"]])) as states,
             closing(KafkaWriter(config.kafka)) as writer,
             ThreadPoolExecutor(config.solver.threads, "pack") as pool,
+            RefitProcess(config.universe.assets, reversion_settings(config.reversion), metrics.observe_refit) as refits,
         ):
             worker = Worker(
-                config, inputs, writer, None if rebuild else states, SystemClock(), metrics, spread=pool.map
+                config,
+                inputs,
+                writer,
+                None if rebuild else states,
+                SystemClock(),
+                metrics,
+                spread=pool.map,
+                submit=refits.submit,
             )
             states.close()
             log_event("running")

@@ -17,6 +17,7 @@ from stream.engine import Engine, EngineState
 from stream.errors import StateMismatch
 from stream.log import TopicPartition
 from stream.market import LegPrices, Market
+from stream.refits import PendingRefit, RefitState
 from stream.timesteps import TimestepsState
 
 FORMAT_VERSION = 2
@@ -45,8 +46,11 @@ class Stored:
     priced: NDArray[np.bool_]
     closed_at_ns: int
     interrupted: dict[str, LegPrices]
-    pushed_since_refit: int
     live: LiveBetas
+    pushed_since_refit: int
+    pending_refit: PendingRefit | None
+    refitted_at: int
+    refit_failure: str
     candidates_tried: int
     refusals: tuple[str, ...]
     books: dict[str, BookState]
@@ -68,10 +72,13 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         priced=market.priced,
         closed_at_ns=market.closed_at_ns,
         interrupted=market.interrupted,
-        pushed_since_refit=market.pushed_since_refit,
         live=market.live,
-        candidates_tried=market.candidates_tried,
-        refusals=market.refusals,
+        pushed_since_refit=market.refits.pushed,
+        pending_refit=market.refits.pending,
+        refitted_at=market.refits.fitted_at,
+        refit_failure=market.refits.failure,
+        candidates_tried=market.refits.candidates_tried,
+        refusals=market.refits.refusals,
         books=engine.books,
         latest=engine.latest,
         # Sorted: a set's order differs from process to process, and equal states must give equal bytes.
@@ -128,10 +135,15 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     market.priced = stored.priced
     market.closed_at_ns = stored.closed_at_ns
     market.interrupted = stored.interrupted
-    market.pushed_since_refit = stored.pushed_since_refit
     market.live = stored.live
-    market.candidates_tried = stored.candidates_tried
-    market.refusals = stored.refusals
+    market.refits = RefitState(
+        pushed=stored.pushed_since_refit,
+        pending=stored.pending_refit,
+        fitted_at=stored.refitted_at,
+        failure=stored.refit_failure,
+        candidates_tried=stored.candidates_tried,
+        refusals=stored.refusals,
+    )
     state.books.update({name: book for name, book in stored.books.items() if name in state.books})
     state.latest = stored.latest
     # Nothing would ever clear the breach of a book that has left.

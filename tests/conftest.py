@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -24,6 +25,7 @@ from stream.log import Record, Writer
 
 if TYPE_CHECKING:
     from stream.loop import Worker
+    from stream.refits import Submit
     from stream.telemetry.metrics import Metrics
     from stream.testing.memory_log import MemoryLog
 
@@ -184,6 +186,8 @@ class Simulation:
         writer: Writer | None = None,
         max_poll_records: int = 5000,
         metrics: Metrics | None = None,
+        deadlines: bool = True,
+        submit: Submit | None = None,
     ) -> Worker:
         """A worker that goes on from what the log holds."""
         from stream.loop import Worker, input_topics
@@ -196,6 +200,8 @@ class Simulation:
             self.log.reader([self.names["state"]], "test"),
             clock or ManualClock(),
             metrics or Metrics(),
+            deadlines=deadlines,
+            submit=submit,
         )
 
     def inputs_read(self, worker: Worker) -> bool:
@@ -224,6 +230,22 @@ class Simulation:
 def simulate() -> Callable[[Config], Simulation]:
     """Makes simulations."""
     return Simulation
+
+
+@pytest.fixture
+def refit_process(desk: Config) -> Iterator[Callable[[Config], Submit]]:
+    """Refits of a configuration in a process of their own, as the service runs them."""
+    # Here, so that the tests of a solver module do not need everything else to import.
+    from stream.market import reversion_settings
+    from stream.refit_process import RefitProcess
+
+    with ExitStack() as started:
+
+        def start(config: Config) -> Submit:
+            settings = reversion_settings(config.reversion)
+            return started.enter_context(RefitProcess(config.universe.assets, settings)).submit
+
+        yield start
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from solver.arrays import FloatArray
+from solver.arrays import BoolArray, FloatArray
 from solver.reversion.rolling import Refit, ReversionSettings
+from solver.reversion.track import LARGEST_ANGLE, angles_between
 from solver.reversion.vector import FEW_LEGS, BetaVector, Evidence
 from solver.reversion.watch import (
     BASIS,
@@ -86,6 +87,26 @@ class Move:
     steps: int
 
 
+@dataclass(frozen=True, eq=False)
+class Meanwhile:
+    """What happened between the end of the window that a refit saw and the moment at which it takes effect.
+
+    Attributes
+    ----------
+    incumbents : ids of the β that the refit was given, in its order.
+    log_prices : (n,) at the end of its window.
+    log_returns : (n,) since then, NaN of assets that have no price now.
+    leg_variances : (n,) of log returns over one timestep, known at the end of its window.
+    steps : timesteps since then; 0 when no prices were seen.
+    """
+
+    incumbents: tuple[str, ...]
+    log_prices: FloatArray
+    log_returns: FloatArray
+    leg_variances: FloatArray
+    steps: int
+
+
 def watched(
     live: LiveBetas,
     moves: Sequence[Move | None],
@@ -142,26 +163,80 @@ def watched(
     return replace(live, betas=tuple(betas), retired=(*retired, *broken), steps=now), tuple(broken)
 
 
-def renewed(live: LiveBetas, refit: Refit, names: Sequence[str], settings: ReversionSettings) -> LiveBetas:
-    """After a refit with the vectors of `live` as its incumbents; `names` (n) of the assets."""
+def renewed(
+    live: LiveBetas,
+    refit: Refit,
+    names: Sequence[str],
+    settings: ReversionSettings,
+    meanwhile: Meanwhile | None = None,
+) -> LiveBetas:
+    """After a refit with the vectors of `live` as its incumbents; `names` (n) of the assets.
+
+    A refit that comes later, `meanwhile` says by what, cannot bring back what broke since: an incumbent that was
+    retired stays out, a newcomer within `LARGEST_ANGLE` of one does not come in, new weights as near to one are not
+    taken, and every newcomer is watched over the time that it has missed, as one step.
+    """
     versions, serials = dict(live.versions), dict(live.serials)
-    betas = []
-    for vector, place in zip(refit.betas, refit.continues, strict=True):
+    in_use = {beta.beta_id: beta for beta in live.betas}
+    incumbents = tuple(in_use) if meanwhile is None else meanwhile.incumbents
+    betas: list[LiveBeta] = []
+    newcomers: list[LiveBeta] = []
+    for vector, place, broke in zip(refit.betas, refit.continues, _broke_since(live, refit, meanwhile), strict=True):
         if place is None:
+            if broke:
+                continue
             beta_id = _new_id(vector, names, serials)
             fresh = Detector.fresh(reverting_alternatives(1.0))
             version = versions.get(beta_id, 0) + 1
             beta = LiveBeta(beta_id, version, live.steps, vector, Detector.fresh(BASIS), fresh)
+            newcomers.append(beta)
         else:
-            old = live.betas[place]
+            old = in_use.get(incumbents[place])
+            if old is None:
+                continue
             moved = not np.array_equal(old.vector.weights, vector.weights)
+            if moved and broke:
+                vector, moved = old.vector, False
             beta = replace(_pardoned(old, live.steps, settings), vector=vector, version=old.version + moved)
         if beta.vector.method in FEW_LEGS:
             versions[beta.beta_id] = beta.version
         beta = _without_refuted(beta)
         if beta.vector.evidence:
             betas.append(beta)
-    return replace(live, betas=tuple(betas), versions=versions, serials=serials)
+    after = replace(live, betas=tuple(betas), versions=versions, serials=serials)
+    return after if meanwhile is None else _caught_up(after, newcomers, meanwhile, settings)
+
+
+def _broke_since(live: LiveBetas, refit: Refit, meanwhile: Meanwhile | None) -> BoolArray:
+    """Of each vector of `refit` whether it is a relationship that was retired after its window."""
+    since = live.steps if meanwhile is None else live.steps - meanwhile.steps
+    broken = [old.weights for old in live.retired if old.step > since]
+    if not broken or not refit.betas:
+        return np.zeros(len(refit.betas), dtype=np.bool_)
+    angles = angles_between(np.array(broken).T, np.array([beta.weights for beta in refit.betas]).T, refit.leg_scale)
+    broke: BoolArray = angles.min(axis=0) < LARGEST_ANGLE
+    return broke
+
+
+def _caught_up(
+    live: LiveBetas, newcomers: Sequence[LiveBeta], meanwhile: Meanwhile, settings: ReversionSettings
+) -> LiveBetas:
+    """With the `newcomers` among its β watched over the steps that they have missed."""
+    if not newcomers or not meanwhile.steps:
+        return live
+    move = Move(meanwhile.log_prices, meanwhile.log_returns, meanwhile.steps)
+    unpriced = np.isnan(meanwhile.log_returns)
+    watched_newcomers, _ = watched(
+        replace(live, betas=tuple(newcomers), steps=live.steps - meanwhile.steps),
+        [None if beta.vector.weights[unpriced].any() else move for beta in newcomers],
+        meanwhile.leg_variances,
+        meanwhile.steps,
+        settings,
+    )
+    held = {beta.beta_id: beta for beta in watched_newcomers.betas}
+    missed = {beta.beta_id for beta in newcomers}
+    betas = [held.get(beta.beta_id) if beta.beta_id in missed else beta for beta in live.betas]
+    return replace(live, betas=tuple(beta for beta in betas if beta is not None), retired=watched_newcomers.retired)
 
 
 def _step_ratio_max(vector: BetaVector, basis_ratio_max: float) -> float:

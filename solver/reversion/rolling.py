@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,25 +90,46 @@ class Refit:
         for a newcomer.
     candidates_tried : leg sets that "sparse" looked at, and vectors that the others proposed, whose p-values allow for
         what was looked at to find them; rejected ones included.
+    leg_scale : (n,) standard deviation of each asset's changes on the fit stretch, by which angles are measured.
     refusals : one line for each method that had no answer on this window, with the reason.
     """
 
     betas: tuple[BetaVector, ...]
     continues: tuple[int | None, ...]
     candidates_tried: int
+    leg_scale: FloatArray
     refusals: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Stretches:
+    """What a refit reads of both stretches, as they were at one timestep: a copy that later ones do not change.
+
+    Attributes
+    ----------
+    fit, held_back : (d, d) sums of z z' over the rows z of each stretch, d = n (lags + 3) + 1.
+    fit_changes : (fit steps, n) Δx of the fit stretch, oldest first.
+    held_back_changes : (holdout_steps, n) Δ_H x of the other.
+    latest : (n,) log prices of the last timestep, less `anchor`.
+    anchor : (n,) log prices of the first timestep ever seen.
+    """
+
+    fit: FloatArray
+    held_back: FloatArray
+    fit_changes: FloatArray
+    held_back_changes: FloatArray
+    latest: FloatArray
+    anchor: FloatArray
+
+
 class RollingReversion:
-    """Fits on one stretch of log prices, measures on the stretch after it, and slides both.
+    """Slides a fit stretch of log prices and the stretch after it, and refits on them.
 
     Two chained windows of the same rows [x_{t-1}, Δx_{t-1..t-lags}, 1, Δx_t, Δ_H x_t]: a row enters the held-back
-    window and, `holdout_steps` later, falls out of it into the fit window. Candidates come from the fit window alone.
-    Changes over H > 1 belong to the stretch that they end in.
+    window and, `holdout_steps` later, falls out of it into the fit window. Changes over H > 1 belong to the stretch
+    that they end in.
 
-    A push costs O((n * lags)²), a refit O(n³) and O(n³) leg sets, whatever the windows' lengths; only "ica" goes
-    through the rows. To that come upper bounds, O(499 * holdout_steps) for each vector that may pass by `basis`, and a
-    wild bootstrap, O(199 * fit steps) for each that the tables call reverting. Log prices are kept less those of the
+    A push costs O((n * lags)²), a copy of the `stretches` O(window_steps * n). Log prices are kept less those of the
     first timestep, which changes no result and keeps the moments' digits.
 
     Parameters
@@ -126,19 +148,13 @@ class RollingReversion:
         _check(n, settings)
         self._n = n
         self._settings = settings
-        self._names = names or tuple(str(i) for i in range(n))
-        self._constant = n * (settings.lags + 1)
+        self._names = names
         dimension = n * (settings.lags + 3) + 1
         self._held_back = SlidingMoments(settings.holdout_steps, dimension)
         self._fit = SlidingMoments(settings.window_steps - settings.holdout_steps, dimension)
         self._history = np.zeros((max(settings.lags + 1, settings.basis_horizon_steps) + 1, n))
         self._anchor = np.zeros(n)
         self._seen = np.zeros(1, dtype=np.int64)
-        chance = np.random.default_rng(_RESAMPLING_SEED)
-        self._weights = resampling_weights(
-            settings.holdout_steps, max(_BLOCK_STEPS, settings.basis_horizon_steps), chance
-        )
-        self._signs = resampling_signs(settings.window_steps - settings.holdout_steps, chance)
 
     @property
     def ready(self) -> bool:
@@ -169,15 +185,8 @@ class RollingReversion:
         if fallen_out is not None:
             self._fit.push(fallen_out)
 
-    def refit(self, incumbents: Sequence[BetaVector] = (), barred: Sequence[FloatArray] = ()) -> Refit:
-        """Propose on the fit stretch, measure on both, accept and prune.
-
-        Parameters
-        ----------
-        incumbents : vectors in use. They are measured anew, and stay with their weights while they hold and nothing is
-            better by the switching penalty: else lots in every book would move with every estimate.
-        barred : weights (n,) of relationships that broke; nothing within `LARGEST_ANGLE` of them is accepted, whatever
-            method proposes it.
+    def stretches(self) -> Stretches:
+        """What a refit reads, as it is now.
 
         Raises
         ------
@@ -187,13 +196,101 @@ class RollingReversion:
             raise NotEnoughData(
                 f"a refit needs {self._fit.window} rows in the fit stretch, got {self._fit.count}: push more log prices"
             )
-        fit, held_back = self._fit.sums(), self._held_back.sums()
-        leg_scale = np.sqrt(np.diag(self._covariance(fit, self._changes)))
-        proposed, tried, refusals = self._candidates(fit)
+        constant = self._n * (self._settings.lags + 1)
+        return Stretches(
+            fit=self._fit.sums(),
+            held_back=self._held_back.sums(),
+            fit_changes=self._fit.rows(_changes(self._n, constant)),
+            held_back_changes=self._held_back.rows(_horizon_changes(self._n, constant)),
+            latest=self._history[-1].copy(),
+            anchor=self._anchor.copy(),
+        )
+
+    def refit(self, incumbents: Sequence[BetaVector] = (), barred: Sequence[FloatArray] = ()) -> Refit:
+        """`Refitter.refit` on the stretches as they are now. Raises NotEnoughData when not `ready`."""
+        return self._refitter.refit(self.stretches(), incumbents, barred)
+
+    @cached_property
+    def _refitter(self) -> Refitter:
+        return Refitter(self._n, self._settings, self._names)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Copies of everything needed to go on bit for bit."""
+        own: dict[str, NDArray[Any]] = {
+            "history": self._history.copy(),
+            "anchor": self._anchor.copy(),
+            "seen": self._seen.copy(),
+        }
+        for prefix, moments in (("held_back", self._held_back), ("fit", self._fit)):
+            own |= {f"{prefix}.{name}": array for name, array in moments.arrays().items()}
+        return own
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `arrays` gave.
+
+        Raises
+        ------
+        IllPosed : an array is missing, or of another shape than these settings need; nothing was changed.
+        """
+        restored = restored_arrays(self.arrays(), arrays)
+        for prefix, moments in (("held_back.", self._held_back), ("fit.", self._fit)):
+            moments.restore({name.removeprefix(prefix): a for name, a in restored.items() if name.startswith(prefix)})
+        self._history, self._anchor, self._seen = restored["history"], restored["anchor"], restored["seen"]
+
+
+class Refitter:
+    """Fits on one stretch of log prices and measures on the stretch after it.
+
+    Holds nothing that changes, so a refit depends on its arguments alone, wherever it runs. O(n³) and O(n³) leg sets,
+    whatever the stretches' lengths; only "ica" goes through the rows. To that come upper bounds, O(499 *
+    holdout_steps) for each vector that may pass by `basis`, and a wild bootstrap, O(199 * fit steps) for each that the
+    tables call reverting.
+
+    Parameters
+    ----------
+    n : assets, >= 2.
+    settings : see `ReversionSettings`.
+    names : (n) of the assets, for messages; indices by default.
+
+    Raises
+    ------
+    IllPosed : a setting out of range; the message names it.
+    NotEnoughData : the fit stretch is too short for the regression that a method needs.
+    """
+
+    def __init__(self, n: int, settings: ReversionSettings, names: tuple[str, ...] | None = None) -> None:
+        _check(n, settings)
+        self._n = n
+        self._settings = settings
+        self._names = names or tuple(str(i) for i in range(n))
+        self._constant = n * (settings.lags + 1)
+        chance = np.random.default_rng(_RESAMPLING_SEED)
+        self._weights = resampling_weights(
+            settings.holdout_steps, max(_BLOCK_STEPS, settings.basis_horizon_steps), chance
+        )
+        self._signs = resampling_signs(settings.window_steps - settings.holdout_steps, chance)
+
+    def refit(
+        self, stretches: Stretches, incumbents: Sequence[BetaVector] = (), barred: Sequence[FloatArray] = ()
+    ) -> Refit:
+        """Propose on the fit stretch, measure on both, accept and prune.
+
+        Candidates come from the fit stretch alone.
+
+        Parameters
+        ----------
+        stretches : of a `RollingReversion` with these settings.
+        incumbents : vectors in use. They are measured anew, and stay with their weights while they hold and nothing is
+            better by the switching penalty: else lots in every book would move with every estimate.
+        barred : weights (n,) of relationships that broke; nothing within `LARGEST_ANGLE` of them is accepted, whatever
+            method proposes it.
+        """
+        leg_scale = np.sqrt(np.diag(self._covariance(stretches.fit, self._changes)))
+        proposed, tried, refusals = self._candidates(stretches)
         if barred:
             angles = angles_between(np.array(barred).T, _columns(proposed, self._n), leg_scale)
             proposed = [c for c, angle in zip(proposed, angles.min(axis=0), strict=True) if angle >= LARGEST_ANGLE]
-        proposed, discovered = self._discovered(proposed, tried)
+        proposed, discovered = self._discovered(proposed, tried, stretches.fit_changes)
         successor_of = {i: j for j, i in match(incumbents, proposed, leg_scale).items()}
         # An incumbent is tested as what the method makes of it today; one that it no longer proposes has no test.
         successors = [successor_of.get(i) for i in range(len(incumbents))]
@@ -208,8 +305,7 @@ class RollingReversion:
             [*proposed, *kept],
             np.concatenate([discovered, kept_discovered]),
             [None] * len(proposed) + list(incumbents),
-            fit,
-            held_back,
+            stretches,
         )
         own, fresh = betas[len(proposed) :], dict(enumerate(betas[: len(proposed)]))
         accepted: list[tuple[BetaVector, int | None]] = []
@@ -229,9 +325,10 @@ class RollingReversion:
         )
         place = dict(accepted)
         return Refit(
-            betas=self._with_adjustment(pruned, fit + held_back),
+            betas=self._with_adjustment(pruned, stretches.fit + stretches.held_back),
             continues=tuple(place[beta] for beta in pruned),
             candidates_tried=tried,
+            leg_scale=leg_scale,
             refusals=refusals,
         )
 
@@ -240,13 +337,13 @@ class RollingReversion:
         candidates: Sequence[Candidate],
         discovered: BoolArray,
         before: Sequence[BetaVector | None],
-        fit: FloatArray,
-        held_back: FloatArray,
+        stretches: Stretches,
     ) -> list[BetaVector | None]:
         """Each candidate with its evidence; None where none holds. `before` is the vector in use that it is."""
         if not candidates:
             return []
         n, constant, settings = self._n, self._constant, self._settings
+        fit, held_back = stretches.fit, stretches.held_back
         B = _columns(candidates, n)
         fit_ratios = basis_ratios(B, self._covariance(fit, self._horizon_changes))
         held_back_ratios = basis_ratios(B, self._covariance(held_back, self._horizon_changes))
@@ -260,8 +357,9 @@ class RollingReversion:
         hopeful = discovered | held | (np.maximum(fit_ratios, held_back_ratios) <= settings.basis_ratio_max)
         uppers = np.full(len(candidates), np.inf)
         if hopeful.any():
-            changes = self._held_back.rows()[:, self._horizon_changes]
-            uppers[hopeful] = basis_ratio_bounds(B[:, hopeful], changes, self._weights, settings.basis_confidence)
+            uppers[hopeful] = basis_ratio_bounds(
+                B[:, hopeful], stretches.held_back_changes, self._weights, settings.basis_confidence
+            )
 
         whole = fit + held_back
         level_covariance = self._covariance(whole, slice(0, n))
@@ -269,8 +367,8 @@ class RollingReversion:
         moved = spread_variances > _STILL_SPREAD * (np.diag(level_covariance) @ B**2)
         volatilities = np.sqrt(np.where(moved, spread_variances, 0.0))
         mean = whole[:n, constant] / whole[constant, constant]
-        distances = B.T @ (self._history[-1] - mean)
-        spread_means = B.T @ (self._anchor + mean)
+        distances = B.T @ (stretches.latest - mean)
+        spread_means = B.T @ (stretches.anchor + mean)
         innovation_ratios = self._innovation_ratios(whole, B, half_lives)
 
         standards = Standards(
@@ -334,32 +432,9 @@ class RollingReversion:
         column = dict(zip(reverting, speeds.T, strict=True))
         return tuple(replace(beta, adjustment=column[beta].copy()) if beta in column else beta for beta in betas)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Copies of everything needed to go on bit for bit."""
-        own: dict[str, NDArray[Any]] = {
-            "history": self._history.copy(),
-            "anchor": self._anchor.copy(),
-            "seen": self._seen.copy(),
-        }
-        for prefix, moments in (("held_back", self._held_back), ("fit", self._fit)):
-            own |= {f"{prefix}.{name}": array for name, array in moments.arrays().items()}
-        return own
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what `arrays` gave.
-
-        Raises
-        ------
-        IllPosed : an array is missing, or of another shape than these settings need; nothing was changed.
-        """
-        restored = restored_arrays(self.arrays(), arrays)
-        for prefix, moments in (("held_back.", self._held_back), ("fit.", self._fit)):
-            moments.restore({name.removeprefix(prefix): a for name, a in restored.items() if name.startswith(prefix)})
-        self._history, self._anchor, self._seen = restored["history"], restored["anchor"], restored["seen"]
-
-    def _candidates(self, fit: FloatArray) -> tuple[list[Candidate], int, tuple[str, ...]]:
+    def _candidates(self, stretches: Stretches) -> tuple[list[Candidate], int, tuple[str, ...]]:
         """Candidates of every method in the settings' order, how many were tried, and which methods had no answer."""
-        n, lags = self._n, self._settings.lags
+        n, lags, fit = self._n, self._settings.lags, stretches.fit
         max_legs = min(self._settings.max_legs, n)
         change_covariance = self._covariance(fit, self._changes)
         regression, dependence = None, ""
@@ -384,7 +459,7 @@ class RollingReversion:
                             lags,
                             change_covariance,
                             max_legs=max_legs,
-                            returns=self._fit.rows()[:, self._changes] if method == "ica" else None,
+                            returns=stretches.fit_changes if method == "ica" else None,
                             rng=np.random.default_rng(_ICA_SEED),
                             names=self._names,
                         )
@@ -404,7 +479,9 @@ class RollingReversion:
                     candidates += [v for v in proposed if method in FEW_LEGS or v.p_value <= rate]
         return candidates, tried, refusals
 
-    def _discovered(self, candidates: list[Candidate], tried: int) -> tuple[list[Candidate], BoolArray]:
+    def _discovered(
+        self, candidates: list[Candidate], tried: int, changes: FloatArray
+    ) -> tuple[list[Candidate], BoolArray]:
         """Which walks are rejected over all that were tried; with p-values that allow for changing volatility.
 
         The wild bootstrap can only raise a p-value, so it is drawn for those alone that the tables reject.
@@ -412,7 +489,6 @@ class RollingReversion:
         rate = self._settings.false_discovery_rate
         by_tables = benjamini_hochberg(np.array([c.p_value for c in candidates]), tried, rate)
         if by_tables.any():
-            changes = self._fit.rows()[:, self._changes]
             for k in np.flatnonzero(by_tables):
                 candidate = candidates[k]
                 if candidate.method in CHANGE_METHODS:  # the statistic of the others is not that of a spread alone
@@ -422,11 +498,11 @@ class RollingReversion:
 
     @property
     def _changes(self) -> slice:
-        return slice(self._constant + 1, self._constant + 1 + self._n)
+        return _changes(self._n, self._constant)
 
     @property
     def _horizon_changes(self) -> slice:
-        return slice(self._constant + 1 + self._n, self._constant + 1 + 2 * self._n)
+        return _horizon_changes(self._n, self._constant)
 
     def _covariance(self, sums: FloatArray, block: slice) -> FloatArray:
         """(n, n) covariance of one block of the rows; exactly 0 for an asset that did not move."""
@@ -462,6 +538,16 @@ class RollingReversion:
         )
         ratios: FloatArray = np.divide(np.maximum(innovations, 0.0), own, out=np.zeros(len(own)), where=own > 0.0)
         return ratios
+
+
+def _changes(n: int, constant: int) -> slice:
+    """Where a row with its 1 at `constant` has Δx."""
+    return slice(constant + 1, constant + 1 + n)
+
+
+def _horizon_changes(n: int, constant: int) -> slice:
+    """Where it has Δ_H x."""
+    return slice(constant + 1 + n, constant + 1 + 2 * n)
 
 
 def _columns(candidates: Sequence[Candidate], n: int) -> FloatArray:

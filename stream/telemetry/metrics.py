@@ -73,6 +73,11 @@ class Metrics:
             "suggested_cost_numeraire", "Expected cost of the suggested trades, 0 when none stand.", "book"
         )
         self._betas = self._gauge("betas_in_use_count", "β vectors accepted by the last refit.")
+        self._refit = self._histogram("refit_seconds", "One refit, from its request to its result.")
+        self._refit_age = self._gauge(
+            "refit_age_steps_count", "Timesteps since the last one that the refit behind the β in use saw."
+        )
+        self._refits_late = self._counter("refits_late", "Timesteps whose model a refit came too late for.")
         self._candidates = self._gauge("candidates_tried_count", "β vectors tried by the last refit.")
         self._observations = self._gauge("covariance_observations_count", "Returns that the covariance has seen.")
         self._alerts = self._gauge("alerts_active_count", "Alerts that stand.", "kind")
@@ -116,6 +121,9 @@ class Metrics:
     def time_commit(self) -> AbstractContextManager[object]:
         return self._commit.time()
 
+    def observe_refit(self, seconds: float) -> None:
+        self._refit.observe(seconds)
+
     def observe_read(self, topic: str, records: int) -> None:
         self._in.labels(topic).inc(records)
 
@@ -152,6 +160,9 @@ class Metrics:
                 self._clock_stops.labels(message.book).inc()
         elif isinstance(message, Model):
             self._betas.set(len(message.betas))
+            self._refits_late.inc(message.refit_late)
+            if message.refitted_at_timestep:
+                self._refit_age.set(message.timestep - message.refitted_at_timestep)
             self._candidates.set(message.candidates_tried)
             self._observations.set(message.observations)
         elif isinstance(message, Alert):

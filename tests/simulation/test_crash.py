@@ -11,13 +11,16 @@ import msgspec
 import pytest
 
 from schemas.inbound import HedgeStatus
+from schemas.outbound import Model
 from stream.clock import ManualClock
 from stream.config import Config
 from stream.errors import PublishFailed
 from stream.log import Headers, Reader, Record, TopicPartition, Writer
+from stream.refits import Submit
 
 Simulate = Callable[[Config], Any]
 Day = Callable[[int, int], list[Any]]
+RefitProcessOf = Callable[[Config], Submit]
 STEPS = 70
 
 
@@ -83,7 +86,13 @@ class MortalCommits:
         self._faults.step("after the offsets are committed")
 
 
-def run_through(simulation: Any, faults: Faults, chance: Random, arrivals: Iterable[list[Any]] = ()) -> int:
+def run_through(
+    simulation: Any,
+    faults: Faults,
+    chance: Random,
+    arrivals: Iterable[list[Any]] = (),
+    submit: Submit | None = None,
+) -> int:
     """Workers one after another until every input is processed and every step closed; returns how many died.
 
     The clock moves with each turn, so that snapshots fall anywhere. `arrivals` are written one by one between turns.
@@ -93,7 +102,9 @@ def run_through(simulation: Any, faults: Faults, chance: Random, arrivals: Itera
     while True:
         clock = ManualClock()
         writer = MortalWriter(simulation.log.writer(chance), faults)
-        worker = simulation.worker(clock=clock, writer=writer, max_poll_records=chance.choice((3, 20, 100)))
+        worker = simulation.worker(
+            clock=clock, writer=writer, max_poll_records=chance.choice((3, 20, 100)), submit=submit
+        )
         worker._inputs = MortalCommits(worker._inputs, faults)
         try:
             more = True
@@ -220,6 +231,28 @@ def test_crashes_one_after_another_change_nothing(
     simulation.feed(day)
     deaths = run_through(simulation, faults, chance)
     assert deaths > 0, f"seed {seed}"
+    assert_same_as_unbroken(simulation, unbroken, f"seed {seed}, killed at {sorted(faults.at)}")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_crashes_while_refits_run_beside_the_stream_change_nothing(
+    patient: Config, simulate: Simulate, trading_day: Day, refit_process: RefitProcessOf, seed: int
+) -> None:
+    """Three in four timesteps lie between the request for a refit and its effect, and workers die in most of them."""
+    reversion = msgspec.structs.replace(patient.reversion, window_steps=40, refit_every_steps=4, refit_lag_steps=3)
+    config = msgspec.structs.replace(patient, reversion=reversion)
+    day = trading_day(STEPS, 60 + seed)
+    unbroken = unbroken_run(simulate, config, day)
+    models = [msgspec.json.decode(record.value, type=Model) for record in unbroken["models"]]
+    assert len({model.refitted_at_timestep for model in models}) > 6
+    assert any(model.betas for model in models)
+    chance = Random(seed)
+    last = len(steps_of(simulate, config, day, seed))
+    faults = Faults({chance.randint(last // 2, 3 * last) for _ in range(25)})
+    simulation = simulate(config)
+    simulation.feed(day)
+    deaths = run_through(simulation, faults, Random(seed), submit=refit_process(config))
+    assert deaths > 5, f"seed {seed}"
     assert_same_as_unbroken(simulation, unbroken, f"seed {seed}, killed at {sorted(faults.at)}")
 
 

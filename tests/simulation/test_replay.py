@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,20 +16,27 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.outbound import Model
 from schemas.topics import TOPICS
+from solver.reversion.rolling import Refit, Refitter
 from stream.clock import ManualClock
 from stream.config import Config, SnapshotConfig
 from stream.log import Record
 from stream.loop import input_topics
+from stream.market import reversion_settings
+from stream.refits import RefitRequest, Submit, attempt
 
 Simulate = Callable[[Config], Any]
 Day = Callable[[int, int], list[Any]]
+RefitProcessOf = Callable[[Config], Submit]
 STEPS = 75
 
 
-def replayed(simulation: Any, chance: Random | None = None, max_poll_records: int = 5000) -> dict[str, list[Record]]:
+def replayed(
+    simulation: Any, chance: Random | None = None, max_poll_records: int = 5000, submit: Submit | None = None
+) -> dict[str, list[Record]]:
     """Everything the log holds through one worker, to the end."""
-    worker = simulation.worker(chance=chance, max_poll_records=max_poll_records)
+    worker = simulation.worker(chance=chance, max_poll_records=max_poll_records, submit=submit)
     simulation.drain(worker)
     worker.finish()
     return simulation.outputs()
@@ -78,6 +86,77 @@ def test_a_log_read_as_it_is_written_gives_the_bytes_of_its_replay(
         worker.turn(0)
     worker.finish()
     assert values(live.outputs()) == values(replayed(filled(simulate, desk, day))), f"seed {seed}"
+
+
+@pytest.mark.parametrize(("every", "lag"), [(1, 1), (3, 2)])
+def test_refits_in_a_process_give_the_bytes_of_refits_on_the_spot(
+    desk: Config, simulate: Simulate, trading_day: Day, refit_process: RefitProcessOf, every: int, lag: int
+) -> None:
+    """Replayed as a whole, and read as it is written by a worker without deadlines: a close waits for what is due."""
+    reversion = msgspec.structs.replace(
+        desk.reversion,
+        methods=("sparse", "ica", "johansen"),
+        window_steps=40,
+        refit_every_steps=every,
+        refit_lag_steps=lag,
+    )
+    desk = msgspec.structs.replace(desk, reversion=reversion)
+    day = trading_day(STEPS, 11)
+    expected = replayed(filled(simulate, desk, day))
+    submit = refit_process(desk)
+    assert replayed(filled(simulate, desk, day), submit=submit) == expected
+    models = [msgspec.json.decode(record.value, type=Model) for record in expected["models"]]
+    assert len({model.refitted_at_timestep for model in models}) > 9
+    assert any(model.betas for model in models)
+    written = simulate(desk)
+    worker = written.worker(deadlines=False, submit=submit)
+    for message in day:
+        written.feed([message])
+        worker.turn(0)
+    worker.finish()
+    assert values(written.outputs()) == values(expected)
+
+
+def test_a_live_worker_waits_for_refits_of_what_it_found_in_the_log_and_for_no_other(
+    desk: Config, simulate: Simulate, trading_day: Day
+) -> None:
+    """Refits that end only when somebody waits for them: none is late in the backlog, and after it none comes.
+
+    What is published in the backlog is what was published before a crash; what comes after it must not wait.
+    """
+    refitter = Refitter(3, reversion_settings(desk.reversion), desk.universe.assets)
+
+    class OnlyWhenWaitedFor(Future[Refit]):
+        def __init__(self, request: RefitRequest) -> None:
+            super().__init__()
+            self.request = request
+
+        def result(self, timeout: float | None = None) -> Refit:
+            self.set_result(attempt(refitter, self.request))
+            return super().result(timeout)
+
+    day = trading_day(STEPS + 20, 12)
+    backlog, live = day[: len(day) * 7 // 8], day[len(day) * 7 // 8 :]
+    expected = simulate(desk)
+    expected.feed(day)
+    punctual = replayed(expected)["models"]
+    simulation = filled(simulate, desk, backlog)
+    worker = simulation.worker(submit=OnlyWhenWaitedFor)
+    simulation.drain(worker)
+    found = simulation.outputs()["models"]
+    assert [record.value for record in found] == [record.value for record in punctual[: len(found)]]
+    worker.turn(0)
+    for message in live:
+        simulation.feed([message])
+        worker.turn(0)
+    models = [msgspec.json.decode(record.value, type=Model) for record in simulation.outputs()["models"]]
+    assert len(found) > 70
+    assert len(models) > len(found) + 5
+    assert not any(model.refit_late for model in models[: len(found)])
+    assert all(model.refit_late for model in models[len(found) :])
+    assert {model.refitted_at_timestep for model in models[len(found) :]} == {
+        models[len(found) - 1].refitted_at_timestep
+    }
 
 
 def values(outputs: dict[str, list[Record]]) -> dict[str, list[bytes | None]]:

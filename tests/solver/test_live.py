@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from currency_converter import CurrencyConverter
 
-from solver.reversion.live import LiveBetas, Move, Retirement, renewed, watched
+from solver.reversion.live import LiveBetas, Meanwhile, Move, Retirement, renewed, watched
 from solver.reversion.rolling import Refit, ReversionSettings, RollingReversion
 from solver.reversion.vector import FEW_LEGS, METHODS, BetaVector, Evidence, Method
 
@@ -57,9 +57,16 @@ def vector(
     )
 
 
-def after(live: LiveBetas, *found: tuple[BetaVector, int | None]) -> LiveBetas:
+def after(live: LiveBetas, *found: tuple[BetaVector, int | None], meanwhile: Meanwhile | None = None) -> LiveBetas:
     betas, continues = zip(*found, strict=True) if found else ((), ())
-    return renewed(live, Refit(betas=betas, continues=continues, candidates_tried=9), NAMES, SETTINGS)
+    refit = Refit(betas=betas, continues=continues, candidates_tried=9, leg_scale=np.ones(3))
+    return renewed(live, refit, NAMES, SETTINGS, meanwhile)
+
+
+def since(live: LiveBetas, log_returns: np.ndarray, steps: int = 1) -> Meanwhile:
+    """From a window that ended with `live` and prices of 1."""
+    incumbents = tuple(beta.beta_id for beta in live.betas)
+    return Meanwhile(incumbents, np.zeros(3), log_returns, np.full(3, 1e-4), steps)
 
 
 def known(live: LiveBetas) -> list[tuple[str, int, int]]:
@@ -241,3 +248,71 @@ def test_a_vector_without_a_price_is_left_as_it_is_and_the_others_are_watched() 
     assert retirement.beta_id == "sparse:EUR/CHF"
     assert retirement.weights.shape == (3,)
     assert retirement.deviations == pytest.approx(-0.46 / math.sqrt(0.3 * 2e-4 * 2))
+
+
+CALM = np.array([0.01, 0.01, 0.01])
+JUMP = np.array([0.0, 0.3, 0.0])
+PAIR, OTHER = (1.0, -1.0, 0.0), (1.0, 0.0, -1.0)
+
+
+def test_a_refit_that_comes_later_finds_its_incumbents_by_name() -> None:
+    """One β was retired meanwhile, so the places have moved: the other goes on as itself, with its new weights."""
+    known_to_it = after(LiveBetas(), (vector(PAIR), None), (vector(OTHER), None))
+    now, (broken,) = stepped(known_to_it, JUMP)
+    assert (broken.beta_id, [beta.beta_id for beta in now.betas]) == ("sparse:EUR/CHF", ["sparse:EUR/JPY"])
+    moved = vector((1.0, 0.0, -1.1))
+    later = after(now, (vector(PAIR), 0), (moved, 1), meanwhile=since(known_to_it, JUMP))
+    assert known(later) == [("sparse:EUR/JPY", 2, 0)]
+    assert later.betas[0].vector is moved
+    assert later.betas[0].basis == now.betas[0].basis
+    assert later.retired == now.retired
+
+
+def test_a_refit_that_comes_later_brings_nothing_back_that_broke() -> None:
+    """Nor a newcomer of any method that is nearly the relationship that broke; one that is not may come."""
+    known_to_it = after(LiveBetas(), (vector(PAIR), None))
+    now, _ = stepped(known_to_it, JUMP)
+    # So that none of these could be refused for what the jump did to itself.
+    calm = since(known_to_it, 0.0 * CALM)
+    near, far = vector((1.0, -0.9, 0.05), "pca"), vector((1.0, 0.0, -1.0), "pca")
+    assert known(after(now, (near, None), (far, None), meanwhile=calm)) == [("pca:1", 1, 1)]
+    # The same without a retirement after the window: what was retired before it is the refit's to judge.
+    assert len(after(now, (near, None), (far, None)).betas) == 2
+
+
+def test_new_weights_that_are_near_what_broke_are_not_taken() -> None:
+    """A dense vector turns, by a refit that did not know better, towards a pair that has broken since: it stays."""
+    dense = vector((1.0, -0.3, -0.6), "pca")
+    known_to_it = after(LiveBetas(), (vector(PAIR), None), (dense, None))
+    now, retired = stepped(known_to_it, np.array([0.0, 0.3, -0.15]))
+    assert [broken.beta_id for broken in retired] == ["sparse:EUR/CHF"]
+    turned = vector((1.0, -0.8, -0.2), "pca")
+    later = after(now, (turned, 1), meanwhile=since(known_to_it, 0.0 * CALM))
+    assert known(later) == [("pca:1", 1, 0)]
+    assert later.betas[0].vector is now.betas[0].vector
+
+
+def test_a_newcomer_is_watched_over_the_steps_that_it_missed() -> None:
+    """What breaks between a refit's window and its effect never comes in use, and is barred like what was in use."""
+    nothing = LiveBetas()
+    now, _ = stepped(nothing, JUMP)
+    later = after(now, (vector(PAIR), None), (vector(OTHER), None), meanwhile=since(nothing, JUMP))
+    assert known(later) == [("sparse:EUR/JPY", 1, 1)]
+    assert [(broken.beta_id, broken.step) for broken in later.retired] == [("sparse:EUR/CHF", 1)]
+    # The other has the evidence of a β that was in use over that step.
+    in_use, _ = stepped(after(nothing, (vector(OTHER), None)), JUMP)
+    assert later.betas[0].basis == in_use.betas[0].basis
+    # Over calm steps both come.
+    assert len(after(now, (vector(PAIR), None), (vector(OTHER), None), meanwhile=since(nothing, CALM)).betas) == 2
+
+
+def test_a_refit_that_comes_later_counts_from_then() -> None:
+    """A newcomer's age begins with its use, and without any price since the window nothing is there to watch it by."""
+    nothing = LiveBetas()
+    now, _ = stepped(nothing, CALM, steps=3)
+    later = after(now, (vector(PAIR), None), meanwhile=since(nothing, CALM, steps=3))
+    assert known(later) == [("sparse:EUR/CHF", 1, 3)]
+    unpriced = after(nothing, (vector(PAIR), None), meanwhile=since(nothing, JUMP, steps=0))
+    at_once = after(nothing, (vector(PAIR), None))
+    assert known(unpriced) == known(at_once) == [("sparse:EUR/CHF", 1, 0)]
+    assert unpriced.betas[0].basis == at_once.betas[0].basis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -15,7 +16,7 @@ from statsmodels.tsa.stattools import adfuller
 
 from solver.errors import IllPosed, NotEnoughData
 from solver.reversion.basis import basis_ratios, change_covariance
-from solver.reversion.rolling import Refit, ReversionSettings, RollingReversion
+from solver.reversion.rolling import Refit, Refitter, ReversionSettings, RollingReversion
 from solver.reversion.track import LARGEST_ANGLE, angles_between
 from solver.reversion.vector import CHANGE_METHODS, LEVEL_METHODS, METHODS, Method
 
@@ -381,6 +382,24 @@ def test_restored_state_goes_on_bit_for_bit() -> None:
         np.testing.assert_array_equal(beta.weights, same.weights)
         np.testing.assert_array_equal(beta.adjustment, same.adjustment)
         assert replace(beta, weights=same.weights, adjustment=same.adjustment).__dict__ == same.__dict__
+
+
+def test_a_refit_on_a_copy_of_the_stretches_is_that_of_their_moment() -> None:
+    """Whatever is pushed meanwhile, and in whatever process: pickled and back it is the same, bit for bit."""
+    _, log_prices = daily_log_prices()
+    rolling = fed(RollingReversion(11, ALL_METHODS), log_prices[:800])
+    at_once = rolling.refit()
+    copy = pickle.dumps(rolling.stretches())
+    fed(rolling, log_prices[800:1100])
+    later = Refitter(11, ALL_METHODS).refit(pickle.loads(copy))
+    assert (later.continues, later.candidates_tried) == (at_once.continues, at_once.candidates_tried)
+    np.testing.assert_array_equal(later.leg_scale, at_once.leg_scale)
+    assert at_once.betas
+    for beta, same in zip(at_once.betas, later.betas, strict=True):
+        np.testing.assert_array_equal(beta.weights, same.weights)
+        np.testing.assert_array_equal(beta.adjustment, same.adjustment)
+        assert replace(beta, weights=same.weights, adjustment=same.adjustment).__dict__ == same.__dict__
+    assert len(rolling.refit().betas) != len(at_once.betas)
 
 
 def test_long_runs_equal_fresh_ones() -> None:

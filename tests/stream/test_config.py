@@ -337,6 +337,16 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
             "reversion.refit_every_steps must be >= 1, got 0",
         ),
         (
+            "max_legs = 2",
+            "max_legs = 2\nrefit_every_steps = 5\nrefit_lag_steps = 6",
+            "reversion.refit_lag_steps must be from 0 to reversion.refit_every_steps 5, got 6",
+        ),
+        (
+            "max_legs = 2",
+            "max_legs = 2\nrefit_lag_steps = -1",
+            "reversion.refit_lag_steps must be from 0 to reversion.refit_every_steps 1, got -1",
+        ),
+        (
             "lot_notional = 1_000_000.0",
             "lot_notional = 0.0",
             "solver.lot_notional must be > 0, got 0.0",

@@ -110,6 +110,12 @@ class PlainDesk:
     standing: set[str] = field(default_factory=set)
     in_use: dict[str, tuple[np.ndarray, int, int]] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    betas: list[ModelBeta] = field(default_factory=list)
+    tried: int = 0
+    fitted_at: int = 0
+    # Timesteps with prices since `pairs` last looked, what it found, and at which timestep.
+    pushed: int = 0
+    found: tuple[int, list[ModelBeta], dict[str, tuple[np.ndarray, int, int]]] | None = None
 
     def __post_init__(self) -> None:
         self.books = {book.name: PlainBook(book) for book in self.config.books}
@@ -133,10 +139,14 @@ class PlainDesk:
         self.mids = mids
         self.log_prices.append(np.log(self.prices))
         self.Sigma = self.covariance()
-        if np.isfinite(self.prices).all():
-            self.betas = self.pairs()
-        else:
-            self.betas = [msgspec.structs.replace(beta, age_steps=beta.age_steps + 1) for beta in self.betas]
+        self.counted = timestep.index
+        priced = bool(np.isfinite(self.prices).all())
+        self.pushed += priced
+        self.take()
+        rows = int(np.isfinite(self.log_prices).all(axis=1).sum())
+        if priced and not self.found and rows >= 62 and self.pushed >= self.config.reversion.refit_every_steps:
+            self.found, self.pushed = (timestep.index, *self.pairs()), 0
+        self.take()
         outputs: list[Output] = [self.model()]
         for place, asset in enumerate(ASSETS):
             gone = bool(np.isnan(self.prices[place]))
@@ -159,6 +169,18 @@ class PlainDesk:
         times = np.flatnonzero(np.isfinite(levels).all(axis=1))
         returns = np.diff(levels[times], axis=0) / np.sqrt(np.diff(times))[:, None]
         return returns[:, 0], returns[:, 1]
+
+    def take(self) -> None:
+        """What was found is in use once its lag has passed."""
+        if not self.found or self.step < self.found[0] + self.config.reversion.refit_lag_steps:
+            return
+        self.fitted_at, self.betas, in_use = self.found
+        self.tried, self.found = 3, None
+        self.versions |= {beta_id: version for beta_id, (_, version, _) in in_use.items()}
+        self.in_use = {
+            beta_id: (weights, version, self.in_use.get(beta_id, (weights, version, self.counted))[2])
+            for beta_id, (weights, version, _) in in_use.items()
+        }
 
     def covariance(self) -> np.ndarray:
         """Exponential weights by pair, then Ledoit and Wolf's shrinkage with Kish's effective number of observations.
@@ -186,15 +208,13 @@ class PlainDesk:
         Sigma[inside] = (1 - intensity) * S[inside] + intensity * target
         return Sigma
 
-    def pairs(self) -> list[ModelBeta]:
+    def pairs(self) -> tuple[list[ModelBeta], dict[str, tuple[np.ndarray, int, int]]]:
         """The least-ratio vector of each pair on 40 of the last 60 changes, by `basis` on the last 20.
 
         A newcomer needs an upper bound of its ratio there inside the limit, one in use the ratio itself; and that one
         keeps its weights unless today's are better by a tenth.
         """
         levels = np.array([row for row in self.log_prices if np.isfinite(row).all()])
-        if len(levels) < 62:
-            return []
         changes = np.diff(levels, axis=0)[-60:]
         fit, limit = np.cov(changes[:40].T, bias=True), self.config.reversion.basis_ratio_max
         found = []
@@ -217,7 +237,6 @@ class PlainDesk:
                     continue
                 weights, version = fresh, version + 1
             in_use[beta_id] = (weights, version, since)
-            self.versions[beta_id] = version
             spread = levels[-61:-1] @ weights
             reversion = np.cov(spread[:40], changes[:40] @ weights, bias=True)
             persistence = abs(1 + reversion[0, 1] / reversion[0, 0])
@@ -234,13 +253,11 @@ class PlainDesk:
                     deviation=float((levels[-1] @ weights - spread.mean()) / spread.std()),
                     statistic=statistic,
                     version=version,
-                    age_steps=self.step - since,
                     basis_ratio_upper=self.upper_bound(weights, changes[40:]),
                     p_value=p_value,
                 )
             )
-        self.in_use = in_use
-        return sorted(found, key=lambda beta: beta.basis_ratio)
+        return sorted(found, key=lambda beta: beta.basis_ratio), in_use
 
     def ratio(self, weights: np.ndarray, changes: np.ndarray) -> float:
         covariance = np.cov(changes.T, bias=True)
@@ -269,8 +286,12 @@ class PlainDesk:
             covariance_assets=tuple(ASSETS[place] for place in known),
             observations=max(seen),
             asset_observations=tuple(seen),
-            betas=tuple(self.betas),
-            candidates_tried=3 if len(self.log_prices) >= 62 else 0,
+            betas=tuple(
+                msgspec.structs.replace(beta, age_steps=self.counted - self.in_use[beta.beta_id][2])
+                for beta in self.betas
+            ),
+            candidates_tried=self.tried,
+            refitted_at_timestep=self.fitted_at,
             priced_by=tuple(
                 () if np.isnan(price) else (name,)
                 for name, price in zip(("EURUSD", "USDCHF", "USDJPY"), self.prices, strict=True)
@@ -610,15 +631,18 @@ def scripted_day(mid_prices: MidPrices, timestep_of: TimestepOf) -> list[EngineE
     return events
 
 
+@pytest.mark.parametrize(("every", "lag"), [(1, 1), (1, 0), (4, 2)])
 def test_a_scripted_day_says_what_plain_numpy_and_enumeration_say(
-    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf, every: int, lag: int
 ) -> None:
     """Each message of 20 timesteps with 21 position changes, recomputed from the definitions over all combinations.
 
-    Prices, covariance, β with their evidence, residual, objective of the optimal packing, every risk, the cheapest
-    trades, alerts, ids and order. The day has trades, withdrawals, unreachable targets, stale prices, alerts raised
-    and cleared.
+    Prices, covariance, β with their evidence from the timestep on at which they count, residual, objective of the
+    optimal packing, every risk, the cheapest trades, alerts, ids and order. The day has trades, withdrawals,
+    unreachable targets, stale prices, alerts raised and cleared.
     """
+    reversion = msgspec.structs.replace(desk.reversion, refit_every_steps=every, refit_lag_steps=lag)
+    desk = msgspec.structs.replace(desk, reversion=reversion)
     engine, plain = Engine(desk), PlainDesk(desk)
     state = engine.new_state()
     seen: set[object] = set()
@@ -775,6 +799,9 @@ def made_market(
         retirements=(),
         candidates_tried=len(named),
         refusals=(),
+        refitted_at_timestep=timestep,
+        refit_late=False,
+        refit_failure="",
     )
 
 
@@ -1443,16 +1470,16 @@ def test_a_jump_retires_a_relationship_between_refits(
     rare = msgspec.structs.replace(desk.reversion, refit_every_steps=1000)
     config = msgspec.structs.replace(desk, reversion=rare)
     engine = Engine(config)
-    # The refit that comes when the window is full falls to step 71 here.
+    # The refit that comes when the window is full falls to step 71 here, and is in effect from step 72 on.
     state = warmed_up(engine, mid_prices, timestep_of)
-    state.market.pushed_since_refit = 1000
+    state.market.refits.pushed = 1000
     mids = mid_prices(WARM_UP + 1, 5)
-    play(engine, state, [timestep_of(71, mids[-1])])
-    play(engine, state, [position("spot", EUR, 5e6, 71.5), position("spot", CHF, -5e6, 71.6, 1)])
+    play(engine, state, [timestep_of(71, mids[-1]), timestep_of(72, mids[-1])])
+    play(engine, state, [position("spot", EUR, 5e6, 72.5), position("spot", CHF, -5e6, 72.6, 1)])
     assert state.books["spot"].multiples
     worker = WorkerState(new_timesteps_state(len(config.instruments)), state, {})
     restored = restore_snapshot(take_snapshot(worker, config), config, engine).engine
-    jumped = timestep_of(72, mids[-1] * np.array([1.0, 1.01, 1.0]))
+    jumped = timestep_of(73, mids[-1] * np.array([1.0, 1.01, 1.0]))
     outputs = play(engine, state, [jumped])
     (model,), (residual,) = only(outputs, Model), only(outputs, ResidualExposure)
     assert "sparse:EUR/CHF" not in {beta.beta_id for beta in model.betas}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import urllib.request
 
+import msgspec
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.registry import Collector
@@ -252,6 +253,19 @@ def test_the_model_in_use_is_shown(metrics: Metrics) -> None:
     assert sample(metrics, "covariance_observations_count") == 77
     metrics.observe_output(model(0))
     assert sample(metrics, "betas_in_use_count") == 0
+
+
+def test_the_age_of_the_betas_and_late_refits_are_shown(metrics: Metrics) -> None:
+    """A refit that hangs lets the age grow; before the first one there is none."""
+    metrics.observe_output(msgspec.structs.replace(model(0), timestep=9))
+    assert sample(metrics, "refit_age_steps_count") == 0
+    for timestep, late in ((41, False), (42, True), (43, True)):
+        message = msgspec.structs.replace(model(1), timestep=timestep, refitted_at_timestep=40, refit_late=late)
+        metrics.observe_output(message)
+        assert sample(metrics, "refit_age_steps_count") == timestep - 40
+    assert sample(metrics, "refits_late_total") == 2
+    metrics.observe_refit(0.03)
+    assert sample(metrics, "refit_seconds_sum") == 0.03
 
 
 def test_the_suggested_cost_goes_back_to_zero_when_the_suggestion_is_withdrawn(metrics: Metrics) -> None:
