@@ -68,7 +68,7 @@ def hedges_in_daily_rates(first: date) -> list[Comparison]:
     days = rates(config, first)
     seen = Seen()
     for outputs in replayed(config, _records(config, days)):
-        _note(seen, outputs, config)
+        _note(seen, outputs)
     span = f"{days[0].date} to {days[-1].date}, windows of {config.reversion.window_steps} days, through the engine"
     broken = [alert for alert in seen.alerts_at_break if alert.subject == SWISS]
     return [
@@ -123,13 +123,13 @@ def _records(config: Config, days: Sequence[Day]) -> Iterator[Record]:
             yield record_of(tick, TICKS, 0, day.event_time_ns)
 
 
-def _note(seen: Seen, outputs: Sequence[Output], config: Config) -> None:
+def _note(seen: Seen, outputs: Sequence[Output]) -> None:
     for output in outputs:
         # A timestep ends with its day, and the instant of its end is in it.
         day = datetime.fromtimestamp((output.event_time_ns - 1) // 1_000_000_000, UTC).date()
         match output:
             case Model():
-                _note_model(seen, output, day, config)
+                _note_model(seen, output, day)
             case Alert(kind="relationship-broken", state="raised"):
                 seen.alerts_ever += 1
                 if day == BREAK:
@@ -145,11 +145,9 @@ def _note(seen: Seen, outputs: Sequence[Output], config: Config) -> None:
                 pass
 
 
-def _note_model(seen: Seen, model: Model, day: date, config: Config) -> None:
-    reversion = config.reversion
-    # `observations` counts returns, of which the oldest rows of a window need as many before them.
-    if model.observations < reversion.window_steps + max(reversion.lags + 1, reversion.basis_horizon_steps) - 1:
-        return
+def _note_model(seen: Seen, model: Model, day: date) -> None:
+    if not model.refitted_at_timestep:
+        return  # no window was full yet
     in_use = {beta.beta_id for beta in model.betas if "basis" in beta.evidence}
     seen.windows += 1
     seen.danish += DANISH in in_use

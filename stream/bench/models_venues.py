@@ -62,6 +62,7 @@ def venue_config(pair: str) -> Config:
             half_life_min_steps=0.0,
             half_life_max_steps=float(MINUTE_STEPS),
             refit_every_steps=REFIT_EVERY_STEPS,
+            refit_lag_steps=0,
         ),
         solver=SolverConfig(lot_notional=100_000.0),
     )
@@ -85,15 +86,16 @@ def pair_on_two_venues(folder: Path, pair: str, share_of_ticks: float = 1.0) -> 
     return _figures(pair, seen, f"{quoted:,} quotes, {refused} refused, {locked:,} locked and used")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seen:
     """The pair's β at every refit with a full window, None where none was in use; and quotes refused, by reason.
 
     `own` are the weights that the same window gives by itself: those in use stay until others are better by the
-    switching penalty. `rolling` finds them, from the published prices.
+    switching penalty. `rolling` finds them, from the published prices, of which `pushed` were complete.
     """
 
     rolling: RollingReversion
+    pushed: int = 0
     betas: list[ModelBeta | None] = field(default_factory=list)
     own: list[FloatArray | None] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
@@ -101,8 +103,8 @@ class Seen:
 
 def _note(seen: Seen, outputs: Sequence[Output], config: Config) -> None:
     reversion = config.reversion
-    # `observations` counts returns; the first row of a window needs as many before it.
-    full_at = reversion.window_steps + max(reversion.lags + 1, reversion.basis_horizon_steps) - 1
+    # The first row of a window needs so many prices before it.
+    full_at = reversion.window_steps + max(reversion.lags + 1, reversion.basis_horizon_steps)
     for output in outputs:
         match output:
             case Model():
@@ -110,7 +112,8 @@ def _note(seen: Seen, outputs: Sequence[Output], config: Config) -> None:
                 if len(prices) < len(VENUES):
                     continue
                 seen.rolling.push(np.log(np.array(prices)))
-                past = output.observations - full_at
+                seen.pushed += 1
+                past = seen.pushed - full_at
                 if past >= 0 and past % reversion.refit_every_steps == 0:
                     seen.betas.append(output.betas[0] if output.betas else None)
                     own = seen.rolling.refit().betas

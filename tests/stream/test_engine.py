@@ -1292,11 +1292,11 @@ def test_a_break_behind_a_silence_is_seen_when_it_ends(
 
     Where JPY is silent instead, the β is watched all the while, and goes in the timestep of the move.
     """
-    rare = msgspec.structs.replace(desk.reversion, refit_every_steps=1000)
+    rare = msgspec.structs.replace(desk.reversion, refit_every_steps=1000, refit_lag_steps=0)
     config = msgspec.structs.replace(desk, reversion=rare)
     engine = Engine(config)
     state = warmed_up(engine, mid_prices, timestep_of)
-    state.market.pushed_since_refit = 1000
+    state.market.refits.pushed = 1000
     mids = mid_prices(WARM_UP + 1, 5)[-1]
     play(engine, state, [timestep_of(71, mids)])
     assert "sparse:EUR/CHF" in {beta.beta_id for beta in state.market.live.betas}
