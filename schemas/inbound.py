@@ -16,7 +16,8 @@ class Tick(Struct, frozen=True, kw_only=True):
     """A quote of one instrument.
 
     `bid` and `ask` are in units of the instrument's quote asset per unit of the instrument. `bid_size_lots` and
-    `ask_size_lots` are what can be dealt at these prices; None means unknown.
+    `ask_size_lots` are what can be dealt at these prices; None means unknown. `bid_levels` and `ask_levels` are the
+    ladder behind them, as (price, lots) from the better to the worse price; they need the size of the best price.
     """
 
     instrument: str
@@ -27,6 +28,8 @@ class Tick(Struct, frozen=True, kw_only=True):
     ask_size_lots: float | None = None
     source: str = ""
     seq: int = 0
+    bid_levels: tuple[tuple[float, float], ...] = ()
+    ask_levels: tuple[tuple[float, float], ...] = ()
 
 
 class TickBatch(Struct, frozen=True, kw_only=True):

@@ -127,8 +127,10 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
 class HedgeTrade(Struct, frozen=True, kw_only=True):
     """One whole-lot trade.
 
-    `quantity` is `lots` in units of the instrument, `limit_price` the quote that the cost assumes. `expected_cost` is
-    half the quoted spread plus fees, in the numeraire.
+    `quantity` is `lots` in units of the instrument. `limit_price` is the worst price that the cost assumes: that of the
+    last level of the ladder which the lots need. `expected_cost`, in the numeraire, is what the lots lose against mid,
+    plus fees. `share_removed` is this trade's part of the variance that all of them take away, an average over every
+    order of trading; the parts add up to one, and a trade that alone would add risk has a negative one.
     """
 
     instrument: str
@@ -137,6 +139,8 @@ class HedgeTrade(Struct, frozen=True, kw_only=True):
     quantity: float
     limit_price: float
     expected_cost: float
+    venue: str = ""
+    share_removed: float = 0.0
 
 
 class HedgeSuggestion(Struct, frozen=True, kw_only=True):
@@ -146,8 +150,12 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     the quotes of now; `none` when the risk is inside the limit again and what was suggested no longer holds;
     `unreachable` when no permitted trade was found that reaches the target, nor exists if `proven` (`trades` then come
     within a hundredth of the least risk found).
-    `expected_cost` is half the quoted spread plus fees, in the numeraire, and `cost_lower_bound` what no hedge can
-    beat; `proven` says whether no hedge is cheaper. `target` is the risk that the trades are to reach, `risk_before`
+    `expected_cost`, in the numeraire, is `expected_spread` (half the quoted spread), `expected_fee` and
+    `expected_depth` (what levels behind the best price and impact add). No hedge costs less than `cost_lower_bound`,
+    `gap` is the difference, and `proven` says that it is within the configured resolution. `runner_up` is the cheapest
+    hedge found that does without at least one of the instruments of `trades` (the same at another venue is no other
+    instrument), `runner_up_cost` what it costs: None where none was found that reaches the target. `runner_up_proven`
+    says that none is cheaper. `target` is the risk that the trades are to reach, `risk_before`
     the unhedged risk without them. `risk_after` is that with them while the packing stays; once they are done the book
     is packed anew, which can move it by some per cent. `residual_exposure_id` is the id of the message that this one
     answers. `suggestion_id` stays from when the suggestion was made until it is withdrawn, replaced or taken up, at the
@@ -179,6 +187,13 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     limit_on: LimitOn = "timestep"
     suggestion_id: str = ""
     expires_at_ns: int = 0
+    gap: float = 0.0
+    expected_spread: float = 0.0
+    expected_fee: float = 0.0
+    expected_depth: float = 0.0
+    runner_up: tuple[HedgeTrade, ...] = ()
+    runner_up_cost: float | None = None
+    runner_up_proven: bool = False
 
 
 class Alert(Struct, frozen=True, kw_only=True):

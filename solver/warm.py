@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
 
 from solver.covariance import ExponentialCovariance, HayashiYoshidaCovariance, WindowCovariance
-from solver.hedge import HedgeProblem, hedge
+from solver.hedging.cost import flat_ladders
+from solver.hedging.problem import HedgeProblem
+from solver.hedging.runner_up import runner_up
+from solver.hedging.solve import hedge
 from solver.objective import Objective, materiality_floor
 from solver.packing.books import BookPacker
 from solver.packing.problem import Mode
@@ -53,18 +57,21 @@ def warm_kernels(
         packer.pack(Q[None, :], start, 2_000)
         packer.pack(Q[None, :], start, 2_000, lambda: lambda: False)
     volatility = float(np.sqrt(Q @ Sigma @ Q))
-    hedge(
-        HedgeProblem(
-            q=Q,
-            A=LOT * np.eye(n),
-            cost_per_lot=np.array([10.0, 20.0, 30.0]),
-            lower=np.full(n, -20),
-            upper=np.full(n, 20),
-            Sigma=Sigma,
-            basis_variance=0.0,
-            target=0.5 * volatility,
-        )
+    ladders = flat_ladders(np.array([10.0, 20.0, 30.0]))
+    problem = HedgeProblem(
+        q=Q,
+        A=LOT * np.eye(n),
+        buy=ladders,
+        sell=ladders,
+        lower=np.full(n, -20),
+        upper=np.full(n, 20),
+        Sigma=Sigma,
+        basis_variance=0.0,
+        target=0.5 * volatility,
     )
+    # A limit on trades that binds: its kernels are called by nothing else.
+    for limited in (problem, replace(problem, max_trades=1)):
+        runner_up(limited, hedge(limited))
 
 
 def warm_refits(methods: tuple[Method, ...]) -> None:

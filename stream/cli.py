@@ -151,7 +151,8 @@ def demo(
 @app.command
 def bench(
     subject: Annotated[
-        Literal["all", "packing", "models", "stream"], Parameter(help="Which figures; only `stream` needs a Kafka.")
+        Literal["all", "packing", "hedging", "models", "stream"],
+        Parameter(help="Which figures; only `stream` needs a Kafka."),
     ] = "all",
     /,
     *,

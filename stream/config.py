@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -16,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.outbound import LimitOn, ReversionMethod
+from solver.hedging.problem import MOST_VENUES
 from stream.errors import ConfigError
 from stream.log import KafkaSettings
 
@@ -67,7 +69,11 @@ class InstrumentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Buying one unit adds `legs` (units of each asset) and costs `price` units of `quote`. EURUSD is legs {EUR = 1},
     quote USD; USDJPY is legs {USD = 1}, quote JPY; a share is legs {SPY = 1}, quote USD. `lot` is in units of the
-    instrument.
+    instrument. The same at two venues is two instruments.
+
+    Lots beyond what a quote shows move the price by `impact_linear_bps` phi + `impact_sqrt_bps` sqrt(phi), phi their
+    number over the lots shown, or over `available_lots` where quotes show no size. Without an impact no more is traded
+    than a quote shows, and any number where it shows no size.
     """
 
     name: str
@@ -75,14 +81,18 @@ class InstrumentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     quote: str
     lot: float
     fee_bps: float = 0.0
+    venue: str = ""
+    impact_linear_bps: float = 0.0
+    impact_sqrt_bps: float = 0.0
+    available_lots: float | None = None
 
 
 class BookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One set of positions with its limit on unhedged risk, one standard deviation, in the numeraire.
 
     `limit_on` says whether that is the risk over one timestep or over `risk.horizon_steps` of them. Above `limit`,
-    trades in `instruments` (all when empty) are suggested that bring the risk to `target_share` of it. The breach
-    alert is raised at the limit and cleared below `clear_share` of it.
+    at most `max_trades` trades in `instruments` (all when empty), each of at most `max_lots`, are suggested that bring
+    the risk to `target_share` of it. The breach alert is raised at the limit and cleared below `clear_share` of it.
     """
 
     name: str
@@ -92,6 +102,7 @@ class BookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     clear_share: float = 0.95
     instruments: tuple[str, ...] = ()
     max_lots: int = 1000
+    max_trades: int | None = None
 
 
 class RiskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,7 +178,8 @@ class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `lot_notional` on their leading leg. Effort is counted in nodes, so that the result does not depend on the
     machine's speed; `deadline_ms` only stops a solve that takes too long, and its result says so. The books of one
     timestep share `max_timestep_nodes` in equal parts, each at most `max_packing_nodes`. `threads` pack them; no
-    result depends on it.
+    result depends on it. Hedges whose expected costs differ by no more than `hedge_cost_resolution`, in the numeraire,
+    count as equally cheap: no quote is known any better, and telling them apart takes most of a search.
     """
 
     lot_notional: float
@@ -175,7 +187,8 @@ class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     mode: Literal["inside", "free"] = "inside"
     max_packing_nodes: int = 20_000
     max_timestep_nodes: int = 250_000
-    max_hedge_nodes: int = 1_000
+    max_hedge_nodes: int = 2_000
+    hedge_cost_resolution: float = 0.01
     deadline_ms: float = 50.0
     threads: int = 2
 
@@ -277,6 +290,7 @@ def check_config(config: Config) -> None:
     _positive("solver.max_packing_nodes", solver.max_packing_nodes)
     _positive("solver.max_timestep_nodes", solver.max_timestep_nodes)
     _positive("solver.max_hedge_nodes", solver.max_hedge_nodes)
+    _at_least("solver.hedge_cost_resolution", solver.hedge_cost_resolution, 0)
     _positive("solver.deadline_ms", solver.deadline_ms)
     _positive("solver.threads", solver.threads)
     _check_hedging(config.hedging)
@@ -330,7 +344,12 @@ def _check_instruments(config: Config) -> None:
     for place, instrument in enumerate(config.instruments):
         key = f"instruments[{place}]"
         _positive(f"{key}.lot", instrument.lot)
-        _at_least(f"{key}.fee_bps", instrument.fee_bps, 0)
+        for name in ("fee_bps", "impact_linear_bps", "impact_sqrt_bps"):
+            _at_least(f"{key}.{name}", getattr(instrument, name), 0)
+        if instrument.available_lots is not None:
+            _positive(f"{key}.available_lots", instrument.available_lots)
+        elif instrument.impact_linear_bps or instrument.impact_sqrt_bps:
+            raise _wrong(f"{key}.available_lots", "> 0 where there is an impact", None)
         if not instrument.legs:
             raise _wrong(f"{key}.legs", "at least one leg", instrument.legs)
         for asset, quantity in instrument.legs.items():
@@ -375,6 +394,9 @@ def _check_books(config: Config) -> None:
         _at_least(f"{key}.limit", book.limit, 1e-6)
         _at_least(f"{key}.max_lots", book.max_lots, 1)
         _at_most(f"{key}.max_lots", book.max_lots, LOTS_MAX)
+        if book.max_trades is not None:
+            _at_least(f"{key}.max_trades", book.max_trades, 1)
+            _few_venues(key, config.instruments, book)
         _no_twins(f"{key}.instruments", book.instruments)
         for name in book.instruments:
             if name not in names:
@@ -390,6 +412,18 @@ def _check_hedging(hedging: HedgingConfig) -> None:
     _at_least("hedging.material_share", hedging.material_share, 0)
     if not 0 < hedging.ramp_share <= 1:
         raise _wrong("hedging.ramp_share", "a number above 0 and at most 1", hedging.ramp_share)
+
+
+def _few_venues(key: str, instruments: tuple[InstrumentConfig, ...], book: BookConfig) -> None:
+    """With a limit on trades the solver looks at every set of an instrument's venues."""
+    venues = Counter(
+        (frozenset(instrument.legs.items()), instrument.quote, instrument.lot)
+        for instrument in instruments
+        if not book.instruments or instrument.name in book.instruments
+    )
+    most = max(venues.values(), default=0)
+    if most > MOST_VENUES:
+        raise _wrong(f"{key}.max_trades", f"left out with more than {MOST_VENUES} venues of one instrument", most)
 
 
 def _check_models(config: Config) -> None:

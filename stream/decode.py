@@ -14,7 +14,7 @@ import numpy as np
 from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.wire import CONTENT_TYPES, JSON, decode
 from stream.config import NANOSECONDS, Config
-from stream.events import LATEST_NS, Decoded, PositionLevel, Quotes, RefusalReason, Refused, TradeReport
+from stream.events import LATEST_NS, Decoded, PositionLevel, QuoteDepth, Quotes, RefusalReason, Refused, TradeReport
 from stream.log import Record
 
 DETAILS_SHOWN = 20
@@ -22,6 +22,7 @@ TICK_BATCH_TYPE = b"betapack.tick-batch"
 
 PRICE_RANGE = (1e-12, 1e12)
 QUANTITY_MAX = 1e15
+SIZE_MAX = 1e12
 """Beyond every market, and far inside what squares and reciprocals can hold: a fat finger must not stop all books."""
 
 
@@ -75,7 +76,14 @@ class Decoder:
         if wrong_quote:
             reason, detail = wrong_quote
             return [Refused(record, reason, detail, content_type)]
-        return [Quotes(tick.event_time_ns, (place,), (tick.bid,), (tick.ask,))]
+        wrong_depth = _wrong_side("bid", tick.bid, tick.bid_size_lots, tick.bid_levels, -1) or _wrong_side(
+            "ask", tick.ask, tick.ask_size_lots, tick.ask_levels, 1
+        )
+        if wrong_depth:
+            return [Refused(record, "size", wrong_depth, content_type)]
+        depth = QuoteDepth(tick.bid_size_lots, tick.ask_size_lots, tick.bid_levels, tick.ask_levels)
+        depths = () if depth == QuoteDepth() else (depth,)
+        return [Quotes(tick.event_time_ns, (place,), (tick.bid,), (tick.ask,), depths)]
 
     def _batch(self, record: Record, batch: TickBatch, content_type: str) -> list[Decoded]:
         size = len(batch.instruments)
@@ -197,6 +205,26 @@ def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
 def _time_of(message: Position | HedgeStatus, record: Record) -> int:
     """When it happened, or when its record was written."""
     return record.timestamp_ms * 1_000_000 if message.event_time_ns is None else message.event_time_ns
+
+
+def _wrong_side(
+    name: str, best: float, size: float | None, levels: tuple[tuple[float, float], ...], sign: int
+) -> str | None:
+    """Why one side of a ladder cannot be used; `sign` is 1 where prices rise from the best on."""
+    if size is None:
+        return f"{name}_levels without {name}_size_lots, expected the size of the best price" if levels else None
+    least, most = PRICE_RANGE
+    last = best
+    for place, (price, lots) in enumerate(((best, size), *levels)):
+        what = f"{name}_size_lots" if place == 0 else f"{name}_levels[{place - 1}]"
+        if not 0 <= lots <= SIZE_MAX:
+            return f"{what} has {lots} lots, expected from 0 to {SIZE_MAX:g}"
+        if not least <= price <= most:
+            return f"{what} has the price {price}, expected from {least:g} to {most:g}"
+        if place and sign * (price - last) <= 0:
+            return f"{what} has the price {price}, expected one {'above' if sign > 0 else 'below'} {last}"
+        last = price
+    return None
 
 
 def _unknown(what: str, name: str) -> str:

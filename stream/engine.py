@@ -33,7 +33,7 @@ from stream.in_flight import take_report
 from stream.log import MAX_RECORD_BYTES
 from stream.market import Market, MarketModel, MarketState
 from stream.refits import Submit
-from stream.suggest import risk_name
+from stream.suggestion import risk_name
 
 Output = ResidualExposure | HedgeSuggestion | Alert | Model | DeadLetter
 

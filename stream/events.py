@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from solver.arrays import FloatArray, IntArray
@@ -19,6 +19,7 @@ RefusalReason = Literal[
     "not-positive",
     "out-of-range",
     "crossed",
+    "size",
     "unknown-instrument",
     "unknown-universe",
     "unknown-book",
@@ -28,13 +29,27 @@ RefusalReason = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class QuoteDepth:
+    """How much a quote shows, in lots: at the best prices (None unknown), and at (price, lots) behind them in order."""
+
+    bid_size_lots: float | None = None
+    ask_size_lots: float | None = None
+    bid_levels: tuple[tuple[float, float], ...] = ()
+    ask_levels: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Quotes:
-    """Checked quotes of one or more instruments at one instant; `instruments` are their places in the configuration."""
+    """Checked quotes of one or more instruments at one instant; `instruments` are their places in the configuration.
+
+    `depths` has what is known of each one's size, or nothing at all.
+    """
 
     event_time_ns: int
     instruments: tuple[int, ...]
     bids: tuple[float, ...]
     asks: tuple[float, ...]
+    depths: tuple[QuoteDepth | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +110,8 @@ class Timestep:
 
     `bids`, `asks` (m,) in quote units, NaN where the instrument was never quoted; `quoted_at_ns` (m,), 0 there. Step
     `index` covers the times in ((index - 1) ΔT, index ΔT], and `end_ns` is index ΔT. `ticks` are all quotes of the
-    step, for a covariance that takes each of them; None where none does.
+    step, for a covariance that takes each of them; None where none does. `depths` by the place of the instrument, where
+    its latest quote shows any.
     """
 
     index: int
@@ -104,6 +120,7 @@ class Timestep:
     asks: FloatArray
     quoted_at_ns: IntArray
     ticks: Ticks | None = None
+    depths: dict[int, QuoteDepth] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

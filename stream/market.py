@@ -180,7 +180,14 @@ class MarketModel:
         if seen_until_ns <= market.end_ns:
             return market
         valuation = market.valuation
-        quotes = Timestep(market.timestep, seen_until_ns, valuation.bids, valuation.asks, valuation.quoted_at_ns)
+        quotes = Timestep(
+            market.timestep,
+            seen_until_ns,
+            valuation.bids,
+            valuation.asks,
+            valuation.quoted_at_ns,
+            depths=valuation.depths,
+        )
         return replace(market, valuation=self.valuer.value(quotes))
 
     def _refit(self, state: MarketState, log_prices: FloatArray, timestep: int) -> None:

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeVar
 
 import numpy as np
 
-from schemas.outbound import HedgeSuggestion, HedgeTrade, ResidualExposure
+from schemas.outbound import HedgeSuggestion, ResidualExposure
 from solver.arrays import FloatArray, IntArray
-from solver.hedge import HedgeProblem, hedge
+from solver.hedging.problem import HedgeProblem, risk_of, shares_removed
+from solver.hedging.runner_up import runner_up
+from solver.hedging.solve import hedge
 from stream.book_state import BookState
 from stream.clock import Deadline
 from stream.config import NANOSECONDS, BookConfig, Config
+from stream.costs import CostBook, Costs
 from stream.in_flight import SuggestedTrade, settle
 from stream.prepared import PreparedModel
 from stream.standing import Outcome, Standing, aim, before_solving, still_stands
+from stream.suggestion import Alternative, Decision, Status, message_id, suggestion
 from stream.valuation import Valuation
 
 RISK_RESOLUTION = 0.01
 """Out of reach of the target, the last hundredth of the risk is not chased: it can double what the trades cost."""
-
-Status: TypeAlias = Literal["trade", "none", "unreachable", "unchanged"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Decision:
-    """What is published: `lots` (m,) of each instrument, and what is known of them."""
-
-    status: Status
-    suggestion_id: str
-    since_ns: int
-    target: float
-    lots: IntArray
-    outcome: Outcome
-    cost_lower_bound: float = 0.0
-    proven: bool = False
-    effort_nodes: int = 0
-    stopped_by_clock: bool = False
 
 
 class Suggester:
@@ -55,6 +39,7 @@ class Suggester:
         self._config = config
         self._deadline = deadline
         self._timed = timed
+        self._costs = CostBook(config)
         names = [instrument.name for instrument in config.instruments]
         self._permitted = {
             book.name: np.array([not book.instruments or name in book.instruments for name in names])
@@ -105,7 +90,8 @@ class Suggester:
         # Nobody knows the risk of what has no covariance; with a zero for it, it would be the best hedge of all.
         known = ~valuation.exposures[~model.known].any(axis=0)
         columns = np.flatnonzero(self._permitted[book.name] & valuation.tradeable & known)
-        problem = self._problem(book, valuation, model, residual, Q, columns)
+        costs = self._costs.of(valuation)
+        problem = self._problem(book, valuation, model, residual, Q, columns, costs)
         lots = np.zeros(len(self._quote), dtype=np.int64)
         for trade in waiting:
             lots[trade.instrument] = trade.lots
@@ -116,35 +102,57 @@ class Suggester:
             case "keep":
                 assert standing is not None
                 assert outcome is not None
-                kept = _Decision("unchanged", standing.suggestion_id, standing.since_ns, problem.target, lots, outcome)
-                return self._message(book, valuation, residual, kept)
+                kept = Decision(
+                    status="unchanged",
+                    suggestion_id=standing.suggestion_id,
+                    since_ns=standing.since_ns,
+                    target=problem.target,
+                    lots=lots,
+                    outcome=outcome,
+                    share_removed=_everywhere(shares_removed(problem, lots[columns]), columns, lots),
+                )
+                return suggestion(self._config, book, residual, costs, kept)
+        max_nodes = self._config.solver.max_hedge_nodes
+        should_stop = self._deadline() if self._deadline else None
         with self._timed():
-            deadline = self._deadline
-            answer = hedge(problem, self._config.solver.max_hedge_nodes, deadline() if deadline else None)
+            answer = hedge(problem, max_nodes, should_stop)
         if answer.status == "none-needed":  # with target_share 1, and over the limit by rounding alone
             return self._withdrawn(book, state, valuation, residual, problem.target)
-        best = Outcome(answer.risk_after, answer.cost)
+        best = Outcome(answer.risk_after, answer.cost.total)
+        alternative = None
         if standing is not None and still_stands(standing, outcome, best, problem.target, hedging, now_ns):
             assert outcome is not None
             status: Status = "unchanged"
         else:
-            lots = np.zeros(len(self._quote), dtype=np.int64)
-            lots[columns] = answer.lots
+            with self._timed():
+                second = runner_up(problem, answer, max_nodes, should_stop)
+            if second is not None:
+                alternative = Alternative(
+                    _everywhere(second.lots, columns, lots),
+                    _everywhere(second.share_removed, columns, lots),
+                    second.cost.total,
+                    second.proven,
+                    second.effort_nodes,
+                    second.stopped_by_clock,
+                )
+            lots = _everywhere(answer.lots, columns, lots)
             outcome, status = best, "trade" if answer.status == "reached" else "unreachable"
             standing = self._stand(state, valuation, residual, lots)
-        decision = _Decision(
+        decision = Decision(
             status=status,
             suggestion_id=standing.suggestion_id,
             since_ns=standing.since_ns,
             target=problem.target,
             lots=lots,
             outcome=outcome,
+            share_removed=_everywhere(shares_removed(problem, lots[columns]), columns, lots),
             cost_lower_bound=answer.cost_lower_bound,
             proven=answer.proven and status != "unchanged",
             effort_nodes=answer.effort_nodes,
             stopped_by_clock=answer.stopped_by_clock,
+            alternative=alternative,
         )
-        return self._message(book, valuation, residual, decision)
+        return suggestion(self._config, book, residual, costs, decision)
 
     def _problem(
         self,
@@ -154,6 +162,7 @@ class Suggester:
         residual: ResidualExposure,
         Q: FloatArray,
         columns: IntArray,
+        costs: Costs,
     ) -> HedgeProblem:
         risk = residual.limit_risk
         if book.limit_on == "horizon":
@@ -167,18 +176,21 @@ class Suggester:
             # The whole position, so that a trade may also take apart what is packed: its basis risk is risk.
             q=Q,
             A=valuation.exposures[:, columns],
-            cost_per_lot=valuation.cost_per_lot[columns],
+            buy=costs.buy.ladders.of(columns),
+            sell=costs.sell.ladders.of(columns),
             lower=-bound,
             upper=bound,
             Sigma=Sigma,
             basis_variance=max(risk**2 - netted_risk**2, 0.0),
             target=aim(book, self._config.hedging, risk),
+            max_trades=book.max_trades,
             risk_resolution=RISK_RESOLUTION,
+            cost_resolution=self._config.solver.hedge_cost_resolution,
         )
 
     def _stand(self, state: BookState, valuation: Valuation, residual: ResidualExposure, lots: IntArray) -> Standing:
         """Remember a new suggestion and its trades, in place of the one that stood."""
-        suggestion_id = _message_id(residual)
+        suggestion_id = message_id(residual)
         for place in np.flatnonzero(lots).tolist():
             units = self._lot_legs[:, place].copy()
             quote = self._quote[place]
@@ -196,106 +208,35 @@ class Suggester:
         if standing is None:
             return None
         assert residual.limit_risk is not None
-        nothing = np.zeros(len(self._quote), dtype=np.int64)
-        decision = _Decision(
-            "none",
-            standing.suggestion_id,
-            standing.since_ns,
-            target,
-            nothing,
-            Outcome(residual.limit_risk, 0.0),
+        decision = Decision(
+            status="none",
+            suggestion_id=standing.suggestion_id,
+            since_ns=standing.since_ns,
+            target=target,
+            lots=np.zeros(len(self._quote), dtype=np.int64),
+            outcome=Outcome(residual.limit_risk, 0.0),
+            share_removed=np.zeros(len(self._quote)),
             proven=True,
         )
-        return self._message(book, valuation, residual, decision)
+        return suggestion(self._config, book, residual, self._costs.of(valuation), decision)
 
-    def _message(
-        self, book: BookConfig, valuation: Valuation, residual: ResidualExposure, decision: _Decision
-    ) -> HedgeSuggestion:
-        assert residual.limit_risk is not None
-        trades = self._trades(valuation, decision.lots)
-        return HedgeSuggestion(
-            id=_message_id(residual),
-            suggestion_id=decision.suggestion_id,
-            expires_at_ns=decision.since_ns + round(self._config.hedging.expiry_s * NANOSECONDS),
-            book=book.name,
-            event_time_ns=residual.event_time_ns,
-            timestep=residual.timestep,
-            model_version=residual.model_version,
-            residual_exposure_id=residual.id,
-            trigger_source=residual.trigger_source,
-            status=decision.status,
-            numeraire=residual.numeraire,
-            limit=book.limit,
-            target=decision.target,
-            risk_before=residual.limit_risk,
-            risk_after=decision.outcome.risk_after,
-            expected_cost=decision.outcome.cost,
-            cost_lower_bound=decision.cost_lower_bound,
-            proven=decision.proven,
-            trades=trades,
-            effort_nodes=decision.effort_nodes,
-            stopped_by_clock=decision.stopped_by_clock,
-            limit_on=book.limit_on,
-            reason=_reason(residual, trades, decision),
-        )
 
-    def _trades(self, valuation: Valuation, lots: IntArray) -> tuple[HedgeTrade, ...]:
-        return tuple(
-            HedgeTrade(
-                instrument=instrument.name,
-                side="buy" if count > 0 else "sell",
-                lots=abs(int(count)),
-                quantity=abs(int(count)) * instrument.lot,
-                limit_price=float(valuation.asks[place] if count > 0 else valuation.bids[place]),
-                expected_cost=abs(int(count)) * float(valuation.cost_per_lot[place]),
-            )
-            for place, (instrument, count) in enumerate(zip(self._config.instruments, lots, strict=True))
-            if count
-        )
+_Values = TypeVar("_Values", FloatArray, IntArray)
+
+
+def _everywhere(values: _Values, columns: IntArray, lots: IntArray) -> _Values:
+    """(m,) `values` at the places `columns`, zero elsewhere; as many as `lots`."""
+    spread = np.zeros(len(lots), dtype=values.dtype)
+    spread[columns] = values
+    return spread
 
 
 def _outcome(problem: HedgeProblem, columns: IntArray, lots: IntArray) -> Outcome | None:
-    """Of (m,) `lots`; None where one of them is of an instrument that is not among `columns`, those of `problem`."""
+    """Of (m,) `lots`; None where some cannot be dealt: no instrument of `columns`, or more than its quotes show."""
     own = lots[columns]
     if np.count_nonzero(own) < np.count_nonzero(lots):
         return None
-    exposure = problem.q + problem.A @ own
-    variance = max(float(exposure @ problem.Sigma @ exposure), 0.0) + problem.basis_variance
-    return Outcome(math.sqrt(variance), float(problem.cost_per_lot @ np.abs(own)))
-
-
-def _message_id(residual: ResidualExposure) -> str:
-    return f"hedge/{residual.id.removeprefix('residual/')}"
-
-
-def risk_name(residual: ResidualExposure) -> str:
-    """What the limit is held against, in words."""
-    return f"unhedged risk over {residual.horizon_steps} steps" if residual.limit_on == "horizon" else "unhedged risk"
-
-
-def _reason(residual: ResidualExposure, trades: Sequence[HedgeTrade], decision: _Decision) -> str:
-    """One sentence for the trader."""
-    assert residual.limit_risk is not None
-    money = residual.numeraire
-    before, limit = residual.limit_risk, residual.limit
-    risk = f"{risk_name(residual)} {before:,.0f} {money}"
-    after, cost = decision.outcome.risk_after, decision.outcome.cost
-    if decision.status == "none":
-        return f"{risk} is inside the limit of {limit:,.0f} again: nothing to trade"
-    widest = max(residual.positions, key=lambda position: abs(position.residual))
-    side = "long" if widest.residual > 0 else "short"
-    orders = ", ".join(f"{trade.side} {trade.lots} {_lots(trade.lots)} {trade.instrument}" for trade in trades)
-    state = (
-        f"{risk} over the limit of {limit:,.0f}, "
-        f"largest residual {side} {abs(widest.residual):,.0f} {money} of {widest.asset}"
-    )
-    if not trades:
-        return f"{state}: no permitted trade was found that lowers it by a hundredth"
-    outcome = f"risk {after:,.0f} for {cost:,.0f} {money}"
-    if decision.status == "unreachable":
-        return f"{orders}: {state}; {outcome}, no trade found reaches the target of {decision.target:,.0f}"
-    return f"{orders}: {state}; {outcome}"
-
-
-def _lots(count: int) -> str:
-    return "lot" if count == 1 else "lots"
+    if (own > problem.buy.reach).any() or (-own > problem.sell.reach).any():
+        return None
+    cost = problem.buy.each(own) + problem.sell.each(-own)
+    return Outcome(risk_of(problem, own), float(cost.sum()))

@@ -20,7 +20,7 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from stream.config import NANOSECONDS, UniverseConfig
-from stream.events import Quotes, Ticks, Timestep
+from stream.events import QuoteDepth, Quotes, Ticks, Timestep
 from stream.log import TopicPartition
 
 NEVER = 0
@@ -33,13 +33,14 @@ STEP_TICKS_MAX = 50_000
 class OpenStep:
     """Quotes of a step that has not closed yet, (m,) each; NaN and 0 where there is none.
 
-    `ticks` are time, instrument and mid of each, as they came.
+    `ticks` are time, instrument and mid of each, as they came, `depths` what the latest of each instrument shows.
     """
 
     bids: FloatArray
     asks: FloatArray
     quoted_at_ns: IntArray
     ticks: list[tuple[int, int, float]] = field(default_factory=list)
+    depths: dict[int, QuoteDepth] = field(default_factory=dict)
 
 
 @dataclass
@@ -53,6 +54,7 @@ class TimestepsState:
     latest_ns: dict[str, int] = field(default_factory=dict)
     open_steps: dict[int, OpenStep] = field(default_factory=dict)
     late_quotes: int = 0
+    depths: dict[int, QuoteDepth] = field(default_factory=dict)
 
 
 def new_timesteps_state(instruments: int) -> TimestepsState:
@@ -92,12 +94,17 @@ class Timesteps:
         open_step = state.open_steps.get(step)
         if open_step is None:
             open_step = state.open_steps[step] = _no_quotes(self._instruments)
-        for place, bid, ask in zip(quotes.instruments, quotes.bids, quotes.asks, strict=True):
+        depths = quotes.depths or (None,) * len(quotes.instruments)
+        for place, bid, ask, depth in zip(quotes.instruments, quotes.bids, quotes.asks, depths, strict=True):
             # Two partitions may bring the same instrument: the later quote counts, not the later arrival.
             if time_ns >= open_step.quoted_at_ns[place]:
                 open_step.bids[place] = bid
                 open_step.asks[place] = ask
                 open_step.quoted_at_ns[place] = time_ns
+                # A depth belongs to its own quote: the next one without leaves none.
+                open_step.depths.pop(place, None)
+                if depth is not None:
+                    open_step.depths[place] = depth
             if self._with_ticks and len(open_step.ticks) < STEP_TICKS_MAX:
                 open_step.ticks.append((time_ns, place, 0.5 * (bid + ask)))
         watermark_ns = self.watermark_ns(state)
@@ -131,10 +138,13 @@ class Timesteps:
             state.bids = np.where(fresh, quoted.bids, state.bids)
             state.asks = np.where(fresh, quoted.asks, state.asks)
             state.quoted_at_ns = np.where(fresh, quoted.quoted_at_ns, state.quoted_at_ns)
+            kept = {place: depth for place, depth in state.depths.items() if not fresh[place]}
+            state.depths = kept | quoted.depths
             state.last_closed = step
             if fresh.any():
                 ticks = _in_order(quoted.ticks) if self._with_ticks else None
-                closed.append(Timestep(step, step * self._step_ns, state.bids, state.asks, state.quoted_at_ns, ticks))
+                end_ns = step * self._step_ns
+                closed.append(Timestep(step, end_ns, state.bids, state.asks, state.quoted_at_ns, ticks, state.depths))
         return closed
 
 

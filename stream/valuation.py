@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse.csgraph import dijkstra
 
 from solver.arrays import BoolArray, FloatArray, IntArray
 from stream.config import NANOSECONDS, Config
-from stream.events import Timestep
+from stream.events import QuoteDepth, Timestep
 
 # Of paths with equal spreads the shortest: far below any spread, and a locked pair keeps a length above zero.
 _HOP = 1e-12
@@ -21,7 +21,9 @@ class Valuation:
 
     `prices` (n,) numeraire per unit of asset, NaN where no fresh quotes price it; `priced_by` names for each the
     instruments, by their place, whose quotes do, from the asset on. `exposures` (n, m) numeraire per bought lot.
-    `cost_per_lot` (m,) numeraire: half the spread plus fees. `bids`, `asks` (m,) in quote units, as of `quoted_at_ns`.
+    `cost_per_lot` (m,) numeraire: half the spread plus fees. `point_value` (m,) numeraire: what a lot gains when its
+    price rises by one. `bids`, `asks` (m,) in quote units, as of `quoted_at_ns`,
+    and `depths` where these quotes show how much can be dealt.
     `tradeable` (m,): the instrument's own quote is fresh and every price it needs is there; exposures and cost are 0
     where it is not.
     """
@@ -30,10 +32,12 @@ class Valuation:
     priced_by: tuple[tuple[int, ...], ...]
     exposures: FloatArray
     cost_per_lot: FloatArray
+    point_value: FloatArray
     bids: FloatArray
     asks: FloatArray
     quoted_at_ns: IntArray
     tradeable: BoolArray
+    depths: dict[int, QuoteDepth] = field(default_factory=dict)
 
     @property
     def unpriced(self) -> BoolArray:
@@ -58,6 +62,11 @@ class Valuer:
         self._lots = np.array([instrument.lot for instrument in config.instruments])
         self._fee = np.array([instrument.fee_bps for instrument in config.instruments]) * 1e-4
         self._columns = np.arange(m)
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for column, instrument in enumerate(config.instruments):
+            key = (frozenset(instrument.legs.items()), instrument.quote, instrument.lot)
+            alike.setdefault(key, []).append(column)
+        self._twins = [np.array(columns) for columns in alike.values() if len(columns) > 1]
         # What each instrument of a single leg says of two assets: so many units of its quote asset for one of its leg.
         self._pairs = [
             (column, places[leg], places[instrument.quote], quantity)
@@ -78,10 +87,12 @@ class Valuer:
             priced_by=priced_by,
             exposures=np.where(tradeable, exposures, 0.0)[:-1],
             cost_per_lot=np.where(tradeable, cost_per_lot, 0.0),
+            point_value=np.where(tradeable, self._lots * prices[self._quote], 0.0),
             bids=timestep.bids,
             asks=timestep.asks,
             quoted_at_ns=timestep.quoted_at_ns,
             tradeable=tradeable,
+            depths=timestep.depths,
         )
 
     def log_price_ticks(self, timestep: Timestep, valuation: Valuation) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -150,6 +161,11 @@ class Valuer:
         # 0 · NaN would make a leg that the instrument does not have spoil it.
         exposures = np.where(self._legs != 0, self._legs * prices[:, None], 0.0) * self._lots
         paid = self._lots * mids * prices[self._quote]
-        exposures[self._quote, self._columns] -= paid
+        # Two venues of one instrument change what is held by the same, whatever each one's mid: that of the first.
+        leading = np.where(np.isnan(mids), len(mids), self._columns)
+        for twins in self._twins:
+            leading[twins] = leading[twins].min()
+        shared = np.append(mids, np.nan)[leading]
+        exposures[self._quote, self._columns] -= self._lots * shared * prices[self._quote]
         half_spread = 0.5 * (timestep.asks - timestep.bids) * self._lots * prices[self._quote]
         return exposures, half_spread + self._fee * paid

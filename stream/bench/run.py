@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from solver.warm import warm_kernels
+from stream.bench.hedging import hedging_figures
 from stream.bench.models import QUICK_MODELS, ModelsEffort, models_figures
 from stream.bench.packing import QUICK, PackingEffort, packing_figures
 from stream.bench.result import Comparison, markdown, report
@@ -19,7 +20,7 @@ from stream.bench.stream import full_path_against_bare_consumer, position_to_sug
 from stream.broker import KAFKA_VERSION, LocalBroker
 from stream.log import KafkaSettings
 
-Subject: TypeAlias = Literal["all", "packing", "models", "stream"]
+Subject: TypeAlias = Literal["all", "packing", "hedging", "models", "stream"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> str:
     if wanted("packing"):
         effort = replace(QUICK if settings.quick else PackingEffort(), scip_limit_s=settings.scip_seconds)
         figures += packing_figures(effort, settings.data, say)
+    if wanted("hedging"):
+        figures += hedging_figures(say, books=100 if settings.quick else 1_000)
     if wanted("models"):
         figures += models_figures(QUICK_MODELS if settings.quick else ModelsEffort(), settings.data, say)
     if wanted("stream"):

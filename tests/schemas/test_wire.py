@@ -41,6 +41,8 @@ def values(kind: inspect.Type) -> st.SearchStrategy[Any]:
             return st.floats(allow_nan=False, allow_infinity=False)
         case inspect.IntType():
             return st.integers(-(2**63), 2**63 - 1)
+        case inspect.TupleType():
+            return st.tuples(*(values(item) for item in kind.item_types))
         case inspect.StrType():
             return st.text()
         case inspect.BytesType():

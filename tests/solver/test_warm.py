@@ -22,7 +22,10 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 from solver.covariance import ExponentialCovariance, HayashiYoshidaCovariance, WindowCovariance
-from solver.hedge import HedgeProblem, hedge
+from solver.hedging.cost import flat_ladders
+from solver.hedging.problem import HedgeProblem
+from solver.hedging.runner_up import runner_up
+from solver.hedging.solve import hedge
 from solver.objective import materiality_floor
 from solver.packing.books import BookPacker
 from solver.warm import warm_kernels
@@ -59,10 +62,13 @@ for mode in ("inside", "free"):
         start = np.array([packing.multiples for packing in packings])
         packer.pack(Q, start + 3, 5_000, lambda: lambda: False)
 bound = np.full(n, 20)
-hedge(HedgeProblem(
-    q=Q[0], A=1e6 * np.eye(n), cost_per_lot=np.ones(n), lower=-bound, upper=bound, Sigma=Sigma, basis_variance=1.0,
-    target=0.3 * float(np.sqrt(Q[0] @ Sigma @ Q[0])),
-))
+ladders = flat_ladders(np.ones(n))
+for max_trades in (None, 3):
+    problem = HedgeProblem(
+        q=Q[0], A=1e6 * np.eye(n), buy=ladders, sell=ladders, lower=-bound, upper=bound, Sigma=Sigma,
+        basis_variance=1.0, target=0.3 * float(np.sqrt(Q[0] @ Sigma @ Q[0])), max_trades=max_trades,
+    )
+    runner_up(problem, hedge(problem))
 print(*sorted(name for name, _ in specialisations() - before))
 """
 

@@ -13,6 +13,8 @@ import pytest
 
 from solver.packing.enumerate import pack_by_enumeration
 from stream.bench import horizon, packing_exact, run, scip
+from stream.bench.hedging import hedging_figures
+from stream.bench.hedging_cases import enumerate_hedge, small_problem
 from stream.bench.instances import FIT_DAYS, LOT, REFIT_EVERY_DAYS, Desk, live_sequence, random_desk, small_case
 from stream.bench.packing import PackingEffort
 from stream.bench.packing_exact import are_equal, boxed_variance
@@ -112,6 +114,21 @@ def test_small_cases_cover_everything() -> None:
             assert not are_equal(problem, replace(packing, multiples=np.zeros_like(packing.multiples)), packing)
     assert len(kinds) == 12
     assert worse > 20
+
+
+def test_hedging_figures() -> None:
+    """Every small hedge, of every kind, costs what enumeration finds, and desks of six currencies are proven."""
+    figures = hedging_figures(lambda text: None, small_cases=60, books=2)
+    assert (figures[0].ours, figures[0].better) == (60.0, "60")
+    assert figures[0].note.startswith("60 proven")
+    assert len(figures) == 7
+    assert [figure.ours for figure in figures if figure.what.endswith("proven")] == [100.0, 100.0, 100.0]
+    chance = np.random.default_rng(7)
+    found = {
+        (enumerate_hedge(problem).status, problem.max_trades is None)
+        for problem in (small_problem(chance) for _ in range(200))
+    }
+    assert len(found) == 6
 
 
 def test_without_scip_the_row_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

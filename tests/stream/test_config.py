@@ -379,6 +379,23 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
         ),
         (
             "lot_notional = 1_000_000.0",
+            "lot_notional = 1.0\nhedge_cost_resolution = -1.0",
+            "solver.hedge_cost_resolution must be >= 0, got -1.0",
+        ),
+        ("max_lots = 4", "max_lots = 4\nmax_trades = 0", "books[0].max_trades must be >= 1, got 0"),
+        (
+            "fee_bps = 0.1",
+            "impact_sqrt_bps = -0.1",
+            "instruments[1].impact_sqrt_bps must be >= 0, got -0.1",
+        ),
+        (
+            "fee_bps = 0.1",
+            "impact_linear_bps = 0.1",
+            "instruments[1].available_lots must be > 0 where there is an impact, got None",
+        ),
+        ("fee_bps = 0.1", "available_lots = 0.0", "instruments[1].available_lots must be > 0, got 0.0"),
+        (
+            "lot_notional = 1_000_000.0",
             "lot_notional = 1.0\ndeadline_ms = 0.0",
             "solver.deadline_ms must be > 0, got 0.0",
         ),

@@ -16,7 +16,7 @@ from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.wire import JSON, MESSAGE_PACK, encode
 from stream.config import Config
 from stream.decode import Decoder
-from stream.events import PositionLevel, Quotes, Refused, TradeReport
+from stream.events import PositionLevel, QuoteDepth, Quotes, Refused, TradeReport
 from stream.log import Headers, Record
 
 NOW_MS = 1_700_000_000_000
@@ -91,6 +91,53 @@ def test_unknown_fields_are_skipped(decoder: Decoder) -> None:
 def test_locked_quotes_are_used(decoder: Decoder) -> None:
     """A bid that equals the ask is a price, not an error."""
     assert decoder(record_of(tick(bid=1.08, ask=1.08))) == [Quotes(NOW_NS, (0,), (1.08,), (1.08,))]
+
+
+@each_encoding
+def test_a_tick_brings_its_sizes_and_ladder(decoder: Decoder, content_type: str) -> None:
+    """Sizes and levels stay with the quote as they came; a side without a size has none."""
+    ladder = tick(ask_size_lots=2.5, ask_levels=[[1.0802, 4.0], [1.0805, 0.0]])
+    depth = QuoteDepth(None, 2.5, (), ((1.0802, 4.0), (1.0805, 0.0)))
+    assert decoder(record_of(ladder, content_type=content_type)) == [Quotes(NOW_NS, (0,), (1.08,), (1.0801,), (depth,))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"bid_size_lots": -1.0}, "bid_size_lots has -1.0 lots, expected from 0 to 1e+12"),
+        ({"ask_size_lots": 1e13}, "ask_size_lots has 10000000000000.0 lots, expected from 0 to 1e+12"),
+        (
+            {"ask_size_lots": 1.0, "ask_levels": [[1.0802, 1.0], [1.0803, -2.0]]},
+            "ask_levels[1] has -2.0 lots, expected from 0 to 1e+12",
+        ),
+        (
+            {"ask_size_lots": 1.0, "ask_levels": [[1.0803, 1.0], [1.0802, 1.0]]},
+            "ask_levels[1] has the price 1.0802, expected one above 1.0803",
+        ),
+        (
+            {"bid_size_lots": 1.0, "bid_levels": [[1.0800, 1.0]]},
+            "bid_levels[0] has the price 1.08, expected one below 1.08",
+        ),
+        (
+            {"bid_size_lots": 1.0, "bid_levels": [[-1.0, 1.0]]},
+            "bid_levels[0] has the price -1.0, expected from 1e-12 to 1e+12",
+        ),
+        ({"bid_levels": [[1.07, 1.0]]}, "bid_levels without bid_size_lots, expected the size of the best price"),
+    ],
+)
+def test_a_ladder_that_is_none_is_refused(
+    refusal_of: Callable[[Record], Refused], changes: dict[str, object], detail: str
+) -> None:
+    """Negative or absurd sizes, prices out of order, and levels behind an unknown best size name their level."""
+    refused = refusal_of(record_of(tick(**changes)))
+    assert (refused.reason, refused.detail) == ("size", detail)
+
+
+def test_a_size_that_is_no_number_is_refused(refusal_of: Callable[[Record], Refused]) -> None:
+    """MessagePack can carry NaN and infinity where JSON cannot."""
+    for size in (math.nan, math.inf):
+        record = record_of(tick(bid_size_lots=size), content_type=MESSAGE_PACK)
+        assert refusal_of(record).reason == "size"
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"null", b"[]", b'{"instrument":"EURUSD"}', b"\xff\xfe", b"1"])

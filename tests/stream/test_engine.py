@@ -38,7 +38,7 @@ from stream.config import BookConfig, Config, HedgingConfig, RiskConfig
 from stream.decode import Decoder
 from stream.encode import Encoder
 from stream.engine import Engine, EngineState, Output
-from stream.events import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused, Ticks, Timestep
+from stream.events import EngineEvent, FeedSilence, PositionLevel, QuoteDepth, Quotes, Refused, Ticks, Timestep
 from stream.log import MAX_RECORD_BYTES, Record
 from stream.market import Market
 from stream.snapshot import WorkerState, restore_snapshot, take_snapshot
@@ -463,8 +463,10 @@ class PlainDesk:
             [[LOT * eur, 0, 0], [0, -LOT, 0], [0, 0, -LOT], [LOT * eur, -LOT * self.mids[EURCHF] * chf, 0]]
         )
         in_usd = np.array([1.0, chf, jpy, chf])
-        cost = (self.asks - self.bids) / 2 * LOT * in_usd
-        cost[USDCHF] += 0.1e-4 * LOT * self.mids[USDCHF] * chf
+        spread = (self.asks - self.bids) / 2 * LOT * in_usd
+        fee = np.zeros(4)
+        fee[USDCHF] = 0.1e-4 * LOT * self.mids[USDCHF] * chf
+        cost = spread + fee
         target = 0.8 * book.config.limit
         names = [instrument.name for instrument in self.config.instruments]
         columns = [
@@ -480,8 +482,9 @@ class PlainDesk:
         reached = risks <= target
         # Out of reach: the cheapest that come within a hundredth of the least risk.
         low_enough = reached if reached.any() else risks <= 1.01 * risks.min()
-        best = np.argmin(np.where(low_enough, costs, np.inf))
-        status, bound, now_ns = "trade" if reached.any() else "unreachable", float(costs[best]), common["event_time_ns"]
+        best = int(np.argmin(np.where(low_enough, costs, np.inf)))
+        status, now_ns = "trade" if reached.any() else "unreachable", common["event_time_ns"]
+        bound = max(float(costs[best]) - self.config.solver.hedge_cost_resolution, 0.0)
         if book.standing:
             _, since_ns, lots = book.standing
             own = np.flatnonzero((trades == lots[columns]).all(axis=1))
@@ -495,6 +498,27 @@ class PlainDesk:
             lots[columns] = trades[best]
             book.standing = (f"hedge/{place}", now_ns, lots)
         assert book.standing
+        # Every instrument here has legs of its own.
+        without_one = ((trades == 0) & (trades[best] != 0)).any(axis=1) & reached & reached.any()
+        second = int(np.argmin(np.where(without_one, costs, np.inf)))
+
+        def made(of: int) -> tuple[HedgeTrade, ...]:
+            removed = -trades[of] * (bought[columns] @ self.Sigma @ (Q + after[of]))
+            return tuple(
+                HedgeTrade(
+                    instrument=names[column],
+                    side="buy" if lots > 0 else "sell",
+                    lots=abs(int(lots)),
+                    quantity=abs(int(lots)) * LOT,
+                    limit_price=float(self.asks[column] if lots > 0 else self.bids[column]),
+                    expected_cost=abs(int(lots)) * float(cost[column]),
+                    share_removed=float(share),
+                )
+                for column, lots, share in zip(columns, trades[of], removed / removed.sum(), strict=True)
+                if lots
+            )
+
+        alternative = status == "trade" and without_one.any()
         return HedgeSuggestion(
             id=f"hedge/{place}",
             suggestion_id=book.standing[0],
@@ -507,18 +531,13 @@ class PlainDesk:
             expected_cost=float(costs[best]),
             cost_lower_bound=bound,
             proven=status != "unchanged",
-            trades=tuple(
-                HedgeTrade(
-                    instrument=names[column],
-                    side="buy" if lots > 0 else "sell",
-                    lots=abs(int(lots)),
-                    quantity=abs(int(lots)) * LOT,
-                    limit_price=float(self.asks[column] if lots > 0 else self.bids[column]),
-                    expected_cost=abs(int(lots)) * float(cost[column]),
-                )
-                for column, lots in zip(columns, trades[best], strict=True)
-                if lots
-            ),
+            trades=made(best) if trades[best].any() else (),
+            gap=max(float(costs[best]) - bound, 0.0),
+            expected_spread=float(np.abs(trades[best]) @ spread[columns]),
+            expected_fee=float(np.abs(trades[best]) @ fee[columns]),
+            runner_up=made(second) if alternative else (),
+            runner_up_cost=float(costs[second]) if alternative else None,
+            runner_up_proven=bool(alternative),
             **common,
         )
 
@@ -922,6 +941,46 @@ def test_a_model_says_how_its_spreads_come_back(desk: Config) -> None:
     )
     message = engine._model_message(market)
     assert [beta.adjustment for beta in message.betas] == [{"EUR": -0.05, "CHF": 0.05}, {}]
+
+
+def test_a_suggestion_from_ladders_at_two_venues(desk: Config) -> None:
+    """Lots go where the next one costs least; each trade has its venue, the last price it needs, its cost and share.
+
+    The runner-up is EURCHF with USDCHF, the trades of another instrument, not EURUSD at one venue alone.
+    """
+    here = msgspec.structs.replace(desk.instruments[0], venue="A")
+    there = msgspec.structs.replace(here, name="EURUSD.B", venue="B")
+    book = msgspec.structs.replace(desk.books[0], max_lots=9)
+    config = msgspec.structs.replace(desk, instruments=(here, *desk.instruments[1:], there), books=(book,))
+    market = made_market(config, {})
+    valuation = market.valuation
+    tick = 2.0**-16
+    depths = {0: QuoteDepth(2.0, 2.0, ((1 - 3 * tick, 9.0),)), 4: QuoteDepth(3.0, 3.0)}
+    market = with_changes(market, valuation=with_changes(valuation, depths=depths))
+    held = BookState(quantities=np.array([12.0, 0.0, 0.0]) * LOT)
+    suggestion = solve(BookSolver(config), book, held, market).suggestion
+    assert suggestion is not None
+    assert suggestion.status == "trade"
+    assert [(each.venue, each.side, each.lots, each.limit_price) for each in suggestion.trades if each.venue] == [
+        ("A", "sell", 2, 1 - tick / 2),
+        ("B", "sell", 3, 1 - tick / 2),
+    ]
+    assert sum(each.share_removed for each in suggestion.trades) == pytest.approx(1.0)
+    assert sum(each.expected_cost for each in suggestion.trades) == pytest.approx(suggestion.expected_cost)
+    assert suggestion.expected_cost == pytest.approx(
+        suggestion.expected_spread + suggestion.expected_fee + suggestion.expected_depth
+    )
+    assert suggestion.runner_up_proven
+    assert suggestion.runner_up_cost is not None
+    assert suggestion.runner_up_cost >= suggestion.expected_cost - config.solver.hedge_cost_resolution
+    saved = suggestion.runner_up_cost - suggestion.expected_cost
+    names = " + ".join(trade.instrument for trade in suggestion.runner_up)
+    assert suggestion.reason.endswith(f"cheaper than {names} by {saved:,.0f} USD")
+    one_trade = msgspec.structs.replace(book, max_trades=1)
+    fresh = BookState(quantities=held.quantities.copy())
+    limited = solve(BookSolver(config), one_trade, fresh, market).suggestion
+    assert limited is not None
+    assert len(limited.trades) <= 1
 
 
 def test_a_limit_on_the_horizon(desk: Config) -> None:
@@ -1733,6 +1792,7 @@ def test_another_numeraire_packs_the_same_lots(desk: Config) -> None:
             prices=valuation.prices / 2,
             exposures=valuation.exposures / 2,
             cost_per_lot=valuation.cost_per_lot / 2,
+            point_value=valuation.point_value / 2,
         ),
     )
     quantities = np.array([10.0, -4.0, 9.0]) * LOT

@@ -17,7 +17,7 @@ from stream.book_state import BookState
 from stream.config import BookConfig, Config
 from stream.engine import Engine
 from stream.errors import StateMismatch
-from stream.events import FeedSilence, PositionLevel, Quotes
+from stream.events import FeedSilence, PositionLevel, QuoteDepth, Quotes
 from stream.log import TopicPartition
 from stream.snapshot import FORMAT_VERSION, WorkerState, restore_snapshot, take_snapshot
 from stream.timesteps import Timesteps, new_timesteps_state
@@ -40,7 +40,8 @@ def course(mids: np.ndarray, seed: int) -> list[Input]:
             if place == 2 and step % 30 > 20:
                 continue  # JPY goes stale
             at_ns = step * SECOND - chance.randrange(SECOND) - (9 * SECOND if chance.random() < 0.03 else 0)
-            quotes = Quotes(max(at_ns, 1), (place,), (mid * 0.99999,), (mid * 1.00001,))
+            depths = (QuoteDepth(5.0, 4.0, ((float(mid) * 0.9999, 9.0),)),) if chance.random() < 0.5 else ()
+            quotes = Quotes(max(at_ns, 1), (place,), (mid * 0.99999,), (mid * 1.00001,), depths)
             inputs.append((chance.choice((A, B)), quotes))
         if chance.random() < 0.4:
             asset = chance.choice((0, 1, 2, None))

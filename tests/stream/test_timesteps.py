@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stream.config import Config, UniverseConfig
-from stream.events import Quotes, Timestep
+from stream.events import QuoteDepth, Quotes, Timestep
 from stream.log import TopicPartition
 from stream.timesteps import Timesteps, TimestepsState, new_timesteps_state
 
@@ -309,3 +309,22 @@ def test_without_a_taker_no_tick_is_kept(timesteps: Timesteps) -> None:
     assert state.open_steps[10].ticks == []
     (timestep,) = timesteps.flush(state)
     assert timestep.ticks is None
+
+
+def test_a_depth_lives_and_dies_with_its_quote(universe: UniverseConfig) -> None:
+    """It stays while no newer quote comes, goes with one that shows none, and an older one does not bring it back."""
+    timesteps = Timesteps(universe, INSTRUMENTS)
+    state = new_timesteps_state(INSTRUMENTS)
+    shown, later = QuoteDepth(1.0, 2.0), QuoteDepth(3.0, 4.0, ((0.9, 5.0),))
+
+    def closed_after(at_s: float, instrument: int, depth: QuoteDepth | None) -> list[dict[int, QuoteDepth]]:
+        depths = () if depth is None else (depth,)
+        quotes = Quotes(round(at_s * SECOND), (instrument,), (1.0,), (1.5,), depths)
+        return [step.depths for step in timesteps.add(state, quotes, A)]
+
+    assert closed_after(10.5, 0, shown) == []
+    assert closed_after(10.6, 1, later) == []
+    assert closed_after(11.5, 1, None) == [{0: shown, 1: later}]
+    assert closed_after(11.4, 1, later) == []  # older than the one that shows none
+    assert closed_after(12.5, 0, later) == [{0: shown}]
+    assert closed_after(13.5, 0, None) == [{0: later}]

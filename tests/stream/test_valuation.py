@@ -104,6 +104,19 @@ def test_costs_are_half_spread_and_fee_in_the_numeraire() -> None:
     assert value(QUOTES).cost_per_lot == pytest.approx(by_hand, rel=1e-9)
 
 
+def test_two_venues_of_one_instrument_change_what_is_held_alike() -> None:
+    """Their mids differ, their exposures do not: those of the first that is fresh. Each costs its own spread."""
+    other = InstrumentConfig(name="EURCHF B", legs={"EUR": 1.0}, quote="CHF", lot=500_000.0, venue="B")
+    config = config_of(INSTRUMENTS | {"EURCHF B": other}, ("EUR", "CHF", "JPY", "SPY"))
+    both = value(QUOTES | {"EURCHF B": (0.8790, 0.8792)}, config=config)
+    eurchf = NAMES.index("EURCHF")
+    np.testing.assert_array_equal(both.exposures[:, -1], both.exposures[:, eurchf])
+    np.testing.assert_array_equal(both.exposures[:, eurchf], value(QUOTES).exposures[:, eurchf])
+    assert both.cost_per_lot[-1] == pytest.approx(500_000 * 0.0001 / 0.8)
+    alone = value(QUOTES | {"EURCHF B": (0.8790, 0.8792)}, {"EURCHF": 6.0}, config)
+    assert alone.exposures[CHF, -1] == pytest.approx(-500_000 * 0.8791 / 0.8)
+
+
 def test_an_instrument_of_several_legs() -> None:
     """A basket adds each of its legs, whatever their sign, and prices none of them."""
     basket = InstrumentConfig(name="PAIR", legs={"EUR": 2.0, "SPY": -0.001}, quote="CHF", lot=1000.0)

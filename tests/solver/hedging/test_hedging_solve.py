@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-import solver.hedge
+import solver.hedging.solve
 from solver.errors import ConstraintViolated, IllPosed
-from solver.hedge import Hedge, HedgeProblem, hedge, minimum_variance_hedge
-
-# The tie rule of `Hedge`: risks and costs this close count as equal.
-TIE = 1e-9
+from solver.hedging.cost import flat_ladders
+from solver.hedging.problem import TIE, Hedge, HedgeProblem, minimum_variance_hedge
+from solver.hedging.solve import hedge
+from stream.bench.hedging_cases import enumerate_hedge, small_problem
 
 
 def covariance(volatilities: np.ndarray, correlation: np.ndarray) -> np.ndarray:
@@ -26,54 +25,18 @@ def risk(problem: HedgeProblem, lots: np.ndarray) -> float:
     return float(np.sqrt(max(exposure @ problem.Sigma @ exposure, 0.0) + problem.basis_variance))
 
 
-def enumerate_hedge(problem: HedgeProblem) -> tuple[str, np.ndarray, float, float]:
-    """Status, lots, cost and risk by looking at every combination of lots, in plain numpy."""
-    grid = [range(low, high + 1) for low, high in zip(problem.lower, problem.upper, strict=True)]
-    combinations = list(itertools.product(*grid))
-    lots = np.array(combinations, dtype=np.int64).reshape(len(combinations), len(grid))
-    exposures = problem.q + lots @ problem.A.T
-    variances = np.einsum("ki,ij,kj->k", exposures, problem.Sigma, exposures)
-    risks = np.sqrt(np.maximum(variances, 0.0) + problem.basis_variance)
-    costs = np.abs(lots) @ problem.cost_per_lot
-    if risk(problem, np.zeros(len(grid))) <= problem.target * (1 + TIE):
-        return "none-needed", np.zeros(len(grid), dtype=np.int64), 0.0, risk(problem, np.zeros(len(grid)))
-    status, allowed = "reached", problem.target
-    if not (risks <= problem.target * (1 + TIE)).any():
-        status, allowed = "unreachable", risks.min()
-    candidates = np.flatnonzero(risks <= allowed * (1 + TIE))
-    candidates = candidates[costs[candidates] <= costs[candidates].min() * (1 + TIE)]
-    total = np.abs(lots[candidates]).sum(axis=1)
-    candidates = candidates[total == total.min()]
-    chosen = max(candidates, key=lambda k: [part for lot in lots[k].tolist() for part in (abs(lot), lot)])
-    return status, lots[chosen], float(costs[chosen]), float(risks[chosen])
+def flat_problem(
+    q: Any, A: Any, cost_per_lot: Any, lower: Any, upper: Any, Sigma: Any, basis_variance: float, target: float
+) -> HedgeProblem:
+    """Any number of lots at one price, the same to buy and to sell."""
+    ladders = flat_ladders(cost_per_lot)
+    return HedgeProblem(q, A, ladders, ladders, lower, upper, Sigma, basis_variance, target)
 
 
-def random_problem(rng: np.random.Generator) -> HedgeProblem:
-    """A small problem of any kind: singular, with free, equal or useless instruments, on a grid with exact ties."""
-    n, m = int(rng.integers(1, 5)), int(rng.integers(0, 4))
-    gridded = rng.random() < 0.3
-    factor = rng.standard_normal((n, int(rng.integers(1, n + 1))))
-    Sigma = np.eye(n) if gridded else factor @ factor.T
-    A = rng.standard_normal((n, m)) * rng.choice([0.3, 1.0, 3.0])
-    q = rng.standard_normal(n) * 3.0
-    cost = rng.random(m) * rng.choice([0.0, 1.0, 1.0], size=m)
-    if gridded:
-        A, q = np.sign(A), np.round(q)
-        cost = np.ceil(cost * 2.0)
-    if m >= 2 and rng.random() < 0.4:
-        A[:, m - 1] = A[:, 0]
-        cost[m - 1] = cost[0] * rng.choice([1.0, 0.7])
-    before = float(np.sqrt(max(q @ Sigma @ q, 0.0)))
-    return HedgeProblem(
-        q=q,
-        A=A,
-        cost_per_lot=cost,
-        lower=-rng.integers(0, 5, m),
-        upper=rng.integers(0, 5, m),
-        Sigma=Sigma,
-        basis_variance=float(rng.choice([0.0, 0.0, 0.02, 0.3]) * before**2),
-        target=max(before, 0.1) * float(rng.choice([0.05, 0.3, 0.5, 0.7, 0.9, 1.2])),
-    )
+def with_costs(problem: HedgeProblem, cost_per_lot: Any, **changes: Any) -> HedgeProblem:
+    """The same problem at other prices."""
+    ladders = flat_ladders(cost_per_lot)
+    return replace(problem, buy=ladders, sell=ladders, **changes)
 
 
 # Eleven currencies against the dollar: volatility in bps a day and dollars per unit; pairs with their spread in bps.
@@ -139,7 +102,7 @@ def fx_problem(seed: int, target_share: float, lot: float = 1e6, size: float = 2
         cost[k] = notional * (spread_bps * 1e-4 / 2 * rng.uniform(0.7, 1.3) + 2e-6)
     q = rng.standard_normal(11) * size
     bound = np.full(len(PAIRS), int(1e8 / lot))
-    return HedgeProblem(q, A, cost, -bound, bound, Sigma, 0.0, target_share * float(np.sqrt(q @ Sigma @ q)))
+    return flat_problem(q, A, cost, -bound, bound, Sigma, 0.0, target_share * float(np.sqrt(q @ Sigma @ q)))
 
 
 def assert_honest(problem: HedgeProblem, result: Hedge) -> None:
@@ -148,47 +111,49 @@ def assert_honest(problem: HedgeProblem, result: Hedge) -> None:
     assert (result.lots <= problem.upper).all()
     assert result.risk_before == risk(problem, np.zeros(len(result.lots)))
     assert result.risk_after == risk(problem, result.lots)
-    assert result.cost == float(problem.cost_per_lot @ np.abs(result.lots))
-    assert 0.0 <= result.cost_lower_bound <= result.cost
+    cost = problem.buy.each(result.lots).sum() + problem.sell.each(-result.lots).sum()
+    assert result.cost.total == pytest.approx(cost, rel=1e-12)
+    assert 0.0 <= result.cost_lower_bound <= result.cost.total
+    assert problem.max_trades is None or np.count_nonzero(result.lots) <= problem.max_trades
     assert (result.status == "unreachable") == (result.risk_after > problem.target * (1 + 1.01 * TIE))
     if result.proven:
-        assert result.cost_lower_bound == result.cost
+        assert result.gap == pytest.approx(0.0, abs=problem.cost_resolution)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_equals_enumeration(seed: int) -> None:
-    """On 100 random problems a seed: the same status, risk, cost and lots (ties included) as looking at everything."""
+    """On 100 random problems a seed: status, risk and cost of looking at everything, and the fewest lots at it."""
     rng = np.random.default_rng(seed)
     for case in range(100):
-        problem = random_problem(rng)
-        status, lots, cost, after = enumerate_hedge(problem)
+        problem = small_problem(rng)
+        expected = enumerate_hedge(problem)
         result = hedge(problem, max_nodes=100_000)
         assert_honest(problem, result)
         assert result.proven, (seed, case)
-        assert result.status == status, (seed, case)
+        assert result.status == expected.status, (seed, case)
         # 3e-9: both sides may use their tie of 1e-9, from different sides of the optimum.
-        assert result.risk_after <= max(after, problem.target) * (1 + 3 * TIE), (seed, case)
-        assert result.cost == pytest.approx(cost, rel=3 * TIE, abs=1e-12), (seed, case)
-        np.testing.assert_array_equal(result.lots, lots, err_msg=f"seed {seed} case {case}")
+        assert result.risk_after <= max(expected.risk, problem.target) * (1 + 3 * TIE), (seed, case)
+        assert result.cost.total == pytest.approx(expected.cost, rel=3 * TIE, abs=1e-12), (seed, case)
+        assert (expected.lots == result.lots).all(axis=1).any(), (seed, case, result.lots, expected.lots)
 
 
 @pytest.mark.parametrize("resolution", [0.0, 0.2])
 def test_search_needs_no_start(resolution: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """From no trade at all the search still finds the optimum: a target within reach is reached whatever the start."""
-    monkeypatch.setattr(solver.hedge, "_start", lambda terms, limit: np.zeros(len(terms.cost), dtype=np.int64))
+    monkeypatch.setattr(solver.hedging.solve, "improve_start", lambda terms, lo, hi, limit, best: None)
     rng = np.random.default_rng(11)
     for case in range(200):
-        problem = replace(random_problem(rng), risk_resolution=resolution)
-        status, lots, _, _ = enumerate_hedge(problem)
-        result = hedge(problem)
-        assert (result.status, result.proven) == (status, True), case
-        if status == "reached" or resolution == 0.0:
-            np.testing.assert_array_equal(result.lots, lots, err_msg=f"case {case}")
+        problem = replace(small_problem(rng), risk_resolution=resolution)
+        expected = enumerate_hedge(problem)
+        result = hedge(problem, max_nodes=100_000)
+        assert (result.status, result.proven) == (expected.status, True), case
+        if expected.status == "reached" or resolution == 0.0:
+            assert (expected.lots == result.lots).all(axis=1).any(), case
 
 
 def test_riskless_asset() -> None:
     """An instrument on an asset without risk, alone or up to the rounding of a singular Sigma, is never traded."""
-    pegged = HedgeProblem(
+    pegged = flat_problem(
         q=np.array([5.0, 5.0]),
         A=np.array([[1.0, 0.0], [0.0, 1.0]]),
         cost_per_lot=np.array([1.0, 0.0]),
@@ -211,28 +176,29 @@ def test_short_effort_is_honest(max_nodes: int) -> None:
     """Cut short, the bound stays below the true cost, the answer above it, and `proven` is only said of the optimum."""
     rng = np.random.default_rng(max_nodes)
     for case in range(150):
-        problem = random_problem(rng)
-        status, _, cost, after = enumerate_hedge(problem)
+        problem = small_problem(rng)
+        expected = enumerate_hedge(problem)
         result = hedge(problem, max_nodes=max_nodes)
         assert_honest(problem, result)
         assert result.effort_nodes <= max_nodes
-        assert result.cost_lower_bound <= cost * (1 + TIE) + 1e-12, case
+        if result.status == expected.status:
+            assert result.cost_lower_bound <= expected.cost * (1 + TIE) + 1e-12, case
         if result.status == "unreachable":
-            assert result.risk_after >= after * (1 - 1e-12), case
+            assert result.risk_after >= expected.risk * (1 - 3 * TIE), case
         else:
-            assert result.cost >= cost * (1 - TIE), case
+            assert result.cost.total >= expected.cost * (1 - TIE), case
         if result.proven:
-            assert result.status == status, case
-            assert result.cost == pytest.approx(cost, rel=3 * TIE, abs=1e-12), case
+            assert result.status == expected.status, case
+            assert result.cost.total == pytest.approx(expected.cost, rel=3 * TIE, abs=1e-12), case
 
 
 def test_no_trade_within_the_target() -> None:
     """At or below the target nothing is traded and nothing searched, even where hedging is free."""
-    problem = HedgeProblem(
+    problem = flat_problem(
         np.array([3.0]), np.array([[1.0]]), np.zeros(1), np.array([-9]), np.array([9]), np.eye(1), 16.0, 5.0
     )
     result = hedge(problem)
-    assert (result.status, result.cost, result.proven, result.effort_nodes) == ("none-needed", 0.0, True, 0)
+    assert (result.status, result.cost.total, result.proven, result.effort_nodes) == ("none-needed", 0.0, True, 0)
     assert result.risk_before == result.risk_after == 5.0
     assert not result.lots.any()
 
@@ -240,16 +206,21 @@ def test_no_trade_within_the_target() -> None:
 def test_no_instruments() -> None:
     """Without instruments the answer is no trade: none needed, or none that could help."""
     empty = np.zeros(0, dtype=np.int64)
-    problem = HedgeProblem(np.array([3.0]), np.zeros((1, 0)), np.zeros(0), empty, empty, np.eye(1), 0.0, 1.0)
+    problem = flat_problem(np.array([3.0]), np.zeros((1, 0)), np.zeros(0), empty, empty, np.eye(1), 0.0, 1.0)
     for max_nodes in (10, 0):
         result = hedge(problem, max_nodes)
-        assert (result.status, result.lots.shape, result.risk_after, result.cost) == ("unreachable", (0,), 3.0, 0.0)
+        assert (result.status, result.lots.shape, result.risk_after, result.cost.total) == (
+            "unreachable",
+            (0,),
+            3.0,
+            0.0,
+        )
     assert hedge(replace(problem, target=3.0)).status == "none-needed"
 
 
 def euro_excess(eurusd_cost: float, second_euro_venue_cost: float = 1e3) -> HedgeProblem:
     """Long 5 M EUR in a dollar book; EURUSD at two venues, EURJPY and USDJPY, one million a lot."""
-    return HedgeProblem(
+    return flat_problem(
         q=np.array([5e6, 0.0]),
         A=1e6 * np.array([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, -1.0, -1.0]]),
         cost_per_lot=np.array([eurusd_cost, second_euro_venue_cost, 30.0, 20.0]),
@@ -265,9 +236,9 @@ def test_goes_where_it_is_cheapest() -> None:
     """A EUR excess leaves through EURUSD, or through EURJPY with a USDJPY leg when the two together cost less."""
     direct, detour = hedge(euro_excess(40.0)), hedge(euro_excess(60.0))
     assert direct.lots.tolist() == [-5, 0, 0, 0]
-    assert direct.cost == 200.0
+    assert direct.cost.total == 200.0
     assert detour.lots.tolist() == [0, 0, -5, 5]
-    assert detour.cost == 250.0
+    assert detour.cost.total == 250.0
     assert direct.proven
     assert detour.proven
 
@@ -285,10 +256,10 @@ def test_equal_venues_cost_no_search() -> None:
     problem = fx_problem(3, 0.3)
     single = hedge(problem, max_nodes=20_000)
     doubled = hedge(
-        replace(
+        with_costs(
             problem,
+            np.concatenate([problem.buy.spread_per_lot, problem.buy.spread_per_lot * 1.001]),
             A=np.hstack([problem.A, problem.A]),
-            cost_per_lot=np.concatenate([problem.cost_per_lot, problem.cost_per_lot * 1.001]),
             lower=np.tile(problem.lower, 2),
             upper=np.tile(problem.upper, 2),
         ),
@@ -327,7 +298,7 @@ def test_minimum_variance_cross_hedge(hedged_in: list[int], millions: list[float
     np.testing.assert_allclose(np.sqrt(exposure @ MAJORS @ exposure) / 1e3, leaves_thousands, atol=0.0051)
 
     m = len(hedged_in)
-    problem = HedgeProblem(LONG_EURO, A, np.zeros(m), np.full(m, -50), np.full(m, 50), MAJORS, 0.0, 1.0)
+    problem = flat_problem(LONG_EURO, A, np.zeros(m), np.full(m, -50), np.full(m, 50), MAJORS, 0.0, 1.0)
     whole = hedge(problem)
     assert (whole.status, whole.proven) == ("unreachable", True)
     assert np.abs(whole.lots - lots).max() <= 1.0
@@ -340,13 +311,13 @@ def test_minimum_variance_cross_hedge(hedged_in: list[int], millions: list[float
 
 def test_unhedged_euro() -> None:
     """Long 10 M EUR has a risk of 80.0 thousand per square-root day."""
-    problem = HedgeProblem(LONG_EURO, np.eye(4), np.ones(4), np.full(4, -1), np.full(4, 1), MAJORS, 0.0, 1e6)
+    problem = flat_problem(LONG_EURO, np.eye(4), np.ones(4), np.full(4, -1), np.full(4, 1), MAJORS, 0.0, 1e6)
     assert hedge(problem).risk_before == pytest.approx(80e3, rel=1e-12)
 
 
 def test_basis_variance_stays() -> None:
     """What no trade can change uses up the target: a basis above it leaves the least risk of the rest."""
-    problem = HedgeProblem(
+    problem = flat_problem(
         np.array([7.4]), np.array([[1.0]]), np.ones(1), np.array([-9]), np.array([9]), np.eye(1), 0.0, 5.0
     )
     assert hedge(problem).lots.tolist() == [-3]
@@ -361,7 +332,7 @@ def test_perfect_hedge_above_the_target() -> None:
 
     A risk that differs from zero by rounding only, and then by other roundings, must not be improved for ever.
     """
-    problem = HedgeProblem(
+    problem = flat_problem(
         q=np.array([6.0]),
         A=np.array([[1.0, -1.0, 1.0]]),
         cost_per_lot=np.array([0.0, 2.0, 0.0]),
@@ -382,34 +353,40 @@ def test_risk_resolution(resolution: float) -> None:
     rng = np.random.default_rng(7)
     seen = set()
     for case in range(200):
-        problem = replace(random_problem(rng), risk_resolution=resolution)
-        status, lots, cost, after = enumerate_hedge(problem)
-        result = hedge(problem)
+        problem = replace(small_problem(rng), risk_resolution=resolution)
+        expected = enumerate_hedge(problem)
+        result = hedge(problem, max_nodes=100_000)
         assert_honest(problem, result)
         seen.add(result.status)
-        assert (result.proven, result.status) == (True, status), case
-        if status == "unreachable":
-            assert result.risk_after <= after * (1 + resolution) / (1 - resolution) * (1 + TIE), case
-            assert result.cost <= cost * (1 + TIE), case
+        assert (result.proven, result.status) == (True, expected.status), case
+        if expected.status == "unreachable":
+            assert result.risk_after <= expected.risk * (1 + resolution) / (1 - resolution) * (1 + TIE), case
+            assert result.cost.total <= expected.cost * (1 + TIE), case
         else:
-            np.testing.assert_array_equal(result.lots, lots)
+            assert result.cost.total == pytest.approx(expected.cost, rel=3 * TIE, abs=1e-12), case
     assert seen == {"none-needed", "reached", "unreachable"}
 
 
 def test_resolution_never_gives_up_a_target_within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     """A start just above the target is improved to below it, although the resolution calls the two risks equal."""
-    problem = HedgeProblem(
-        q=np.array([5.05]),
-        A=np.array([[1.0, 0.1]]),
-        cost_per_lot=np.ones(2),
-        lower=np.array([-4, -1]),
-        upper=np.zeros(2, dtype=np.int64),
-        Sigma=np.eye(1),
-        basis_variance=0.0,
-        target=1.0,
+    problem = replace(
+        flat_problem(
+            q=np.array([5.05]),
+            A=np.array([[1.0, 0.1]]),
+            cost_per_lot=np.ones(2),
+            lower=np.array([-4, -1]),
+            upper=np.zeros(2, dtype=np.int64),
+            Sigma=np.eye(1),
+            basis_variance=0.0,
+            target=1.0,
+        ),
         risk_resolution=0.3,
     )
-    monkeypatch.setattr(solver.hedge, "_start", lambda terms, limit: np.array([-4, 0]))
+
+    def just_above(terms: Any, lo: Any, hi: Any, limit: float, best: Any) -> None:
+        best[:] = [-4, 0]
+
+    monkeypatch.setattr(solver.hedging.solve, "improve_start", just_above)
     result = hedge(problem)
     assert (result.status, result.lots.tolist(), result.proven) == ("reached", [-4, -1], True)
 
@@ -417,10 +394,10 @@ def test_resolution_never_gives_up_a_target_within_reach(monkeypatch: pytest.Mon
 def test_resolution_spares_the_last_fraction_of_a_lot() -> None:
     """With six pairs for eleven currencies the least risk is dear; one per cent above it costs a fifth less."""
     chased = fx_problem(2, 0.05)
-    chased = replace(
+    chased = with_costs(
         chased,
+        chased.buy.spread_per_lot[:6],
         A=chased.A[:, :6],
-        cost_per_lot=chased.cost_per_lot[:6],
         lower=chased.lower[:6],
         upper=chased.upper[:6],
     )
@@ -428,7 +405,7 @@ def test_resolution_spares_the_last_fraction_of_a_lot() -> None:
     assert dear.status == spared.status == "unreachable"
     assert spared.proven
     assert spared.risk_after <= 1.0202 * dear.risk_after
-    assert spared.cost <= 0.8 * dear.cost
+    assert spared.cost.total <= 0.8 * dear.cost.total
 
 
 @pytest.mark.parametrize("target_share", [0.5, 0.2])
@@ -440,20 +417,20 @@ def test_invariances(target_share: float) -> None:
         assert plain.proven
         for c in (1e-3, 7.0):
             scaled = hedge(
-                replace(
+                with_costs(
                     problem,
+                    problem.buy.spread_per_lot * c,
                     q=problem.q * c,
                     A=problem.A * c,
-                    cost_per_lot=problem.cost_per_lot * c,
                     target=problem.target * c,
                 ),
                 max_nodes=50_000,
             )
             np.testing.assert_array_equal(scaled.lots, plain.lots)
-            assert scaled.cost == pytest.approx(c * plain.cost, rel=1e-12)
+            assert scaled.cost.total == pytest.approx(c * plain.cost.total, rel=1e-12)
         order = np.random.default_rng(seed).permutation(18)
         permuted = hedge(
-            replace(problem, A=problem.A[:, order], cost_per_lot=problem.cost_per_lot[order]), max_nodes=50_000
+            with_costs(problem, problem.buy.spread_per_lot[order], A=problem.A[:, order]), max_nodes=50_000
         )
         np.testing.assert_array_equal(permuted.lots, plain.lots[order])
         opposite = hedge(replace(problem, q=-problem.q), max_nodes=50_000)
@@ -469,7 +446,7 @@ def test_more_effort_is_never_worse(target_share: float) -> None:
         for result in results:
             assert_honest(problem, result)
             assert result.status == "reached"
-        costs = [result.cost for result in results]
+        costs = [result.cost.total for result in results]
         assert costs == sorted(costs, reverse=True)
         assert max(result.cost_lower_bound for result in results) <= costs[-1]
         assert results[-1].proven
@@ -506,11 +483,11 @@ def test_wrong_result_is_never_returned(monkeypatch: pytest.MonkeyPatch) -> None
     problem = euro_excess(40.0)
     for wrong in (3, -50):
 
-        def corrupt(*arguments: Any, wrong: int = wrong) -> bool:
-            arguments[3][0] = wrong
-            return True
+        def corrupt(*arguments: Any, wrong: int = wrong) -> tuple[bool, float]:
+            arguments[5][0] = wrong
+            return True, 0.0
 
-        monkeypatch.setattr(solver.hedge, "_explore", corrupt)
+        monkeypatch.setattr(solver.hedging.solve, "explore", corrupt)
         with pytest.raises(ConstraintViolated, match="lots"):
             hedge(problem)
 
@@ -524,7 +501,9 @@ def test_wrong_result_is_never_returned(monkeypatch: pytest.MonkeyPatch) -> None
         ({"A": np.ones((3, 4))}, r"A must have shape \(2, 4\)"),
         ({"A": np.array([[1.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 1.0]])}, r"A must .* instruments \[1\]"),
         ({"A": np.full((2, 4), np.inf)}, "A must be finite, got inf"),
-        ({"cost_per_lot": np.array([1.0, 1.0, -0.5, 1.0])}, "cost_per_lot must be >= 0, got -0.5"),
+        ({"buy": flat_ladders(np.ones(3))}, "buy must have one ladder an instrument, expected 4, got 3"),
+        ({"max_trades": -1}, "max_trades must be >= 0, got -1"),
+        ({"cost_resolution": -0.1}, "cost_resolution must be finite and >= 0, got -0.1"),
         ({"lower": np.zeros(4)}, "lower must have .* int64, got .* float64"),
         ({"lower": np.array([1, 0, 0, 0])}, "lower must be within"),
         ({"upper": np.array([0, 0, -1, 0])}, "upper must be within"),

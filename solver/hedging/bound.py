@@ -1,0 +1,331 @@
+"""What no hedge in a box of lots can cost less than: the dual of the continuous problem, and what it rules out.
+
+Lots h reach the target when ``|y + h G| <= radius``. For any r every such h has ``r'(y + h G) <= radius |r|``, so for
+any ``t >= 0`` it costs at least
+
+    F(t) = -t radius |r| + t r'y + sum_j min over h_j of (c_j(h_j) + t G_j'r h_j),
+
+each instrument on its own, over the box; with a limit on trades only so many of them may differ from 0, those to which
+that gains the most. F is concave and piecewise linear in t. With ``r = y + x G`` for continuous lots x near the
+optimum, and t the multiplier of the risk, it comes as near to the optimum as the continuous problem does.
+
+References
+----------
+Tseng (2001), Convergence of a Block Coordinate Descent Method for Nondifferentiable Minimization, JOTA 109(3).
+Ryoo and Sahinidis (1996), A branch-and-reduce approach to global optimization, Journal of Global Optimization 8(2)
+(`shorten`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from solver.arrays import FloatArray, IntArray
+from solver.compiled import compiled
+from solver.hedging.terms import BUY, SELL, Terms, cost_at, least_trades
+
+# Looks at F in the last round: the first at the multiplier that the coordinate descent used, the others where its
+# tangents meet.
+_LOOKS = 3
+
+
+@compiled
+def cheapest(terms: Terms, j: int, lo: int, hi: int, price: float) -> tuple[float, float]:
+    """The lots in ``lo .. hi`` that minimise ``c_j(h) + price h``, and that minimum; of equal ones the fewest."""
+    side = 0 if price < 0.0 else 1
+    low = 0
+    high = terms.levels[side, j]
+    while low < high:
+        middle = (low + high) // 2
+        if terms.slope[side, j, middle] < abs(price):
+            low = middle + 1
+        else:
+            high = middle
+    lots = terms.ends[side, j, low - 1] if low > 0 else 0.0
+    if side == 1:
+        lots = -lots
+    lots = min(max(lots, float(lo)), float(hi))
+    return lots, cost_at(terms, j, lots) + price * lots
+
+
+@compiled
+def free_trades(terms: Terms, lo: IntArray, hi: IntArray) -> int:
+    """How many groups that may be 0 can still be traded; negative where the box forces more trades than allowed."""
+    left = terms.max_trades
+    for j in range(lo.shape[0]):
+        if lo[j] > 0:
+            left -= least_trades(terms, j, lo[j])
+        elif hi[j] < 0:
+            left -= least_trades(terms, j, hi[j])
+    return left
+
+
+@compiled
+def keep_to_trades(terms: Terms, lo: IntArray, hi: IntArray) -> bool:
+    """Take out of the box, in place, what needs more trades than there may be; False where nothing is left."""
+    groups, venues = terms.capacity.shape[1], terms.capacity.shape[2]
+    if terms.max_trades >= groups * venues:
+        return True
+    free = free_trades(terms, lo, hi)
+    if free < 0:
+        return False
+    for j in range(groups):
+        least = max(lo[j], -hi[j], 0)
+        most = free if least == 0 else free + least_trades(terms, j, lo[j] if lo[j] > 0 else hi[j])
+        for side in range(2):
+            lots = 0.0
+            for v in range(min(most, venues)):
+                lots += terms.capacity[side, j, v]
+            if side == 0:
+                hi[j] = min(hi[j], int(lots))
+            else:
+                lo[j] = max(lo[j], -int(lots))
+    return True
+
+
+@compiled
+def _pick(lo: IntArray, hi: IntArray, gain: FloatArray, free: int, taken: IntArray) -> float:
+    """Mark in `taken` the groups that gain most by being traded, `free` of those that may be 0; the last one's gain.
+
+    0 where there are trades left over.
+    """
+    groups = lo.shape[0]
+    optional = 0
+    for j in range(groups):
+        taken[j] = 1
+        if lo[j] <= 0 <= hi[j] and gain[j] < 0.0:
+            optional += 1
+    if optional <= free:
+        return 0.0
+    for j in range(groups):
+        if lo[j] <= 0 <= hi[j]:
+            taken[j] = 0
+    last = -np.inf
+    for _ in range(free):
+        most = -1
+        for j in range(groups):
+            if taken[j] == 0 and gain[j] < 0.0 and (most < 0 or gain[j] < gain[most]):
+                most = j
+        taken[most] = 1
+        last = gain[most]
+    return last
+
+
+@compiled
+def dual_bound(
+    terms: Terms,
+    lo: IntArray,
+    hi: IntArray,
+    free: int,
+    radius: float,
+    x: FloatArray,
+    weight: float,
+    looks: int,
+    gradient: FloatArray,
+) -> tuple[float, float, float]:
+    """The best F(t) in some looks for the r of lots x, that t, and ``|r|``; ``G r`` goes to `gradient`.
+
+    Infinite where F has no bound: then no lots in the box reach the target.
+    """
+    groups, n = terms.G.shape
+    r = terms.y.copy()
+    for j in range(groups):
+        if x[j] != 0.0:
+            for k in range(n):
+                r[k] += x[j] * terms.G[j, k]
+    square = 0.0
+    for k in range(n):
+        square += r[k] * r[k]
+    norm = math.sqrt(square)
+    gain = np.empty(groups)
+    at = np.empty(groups)
+    taken = np.empty(groups, np.int64)
+    limited = terms.max_trades < groups
+    # The slope of F as t goes to infinity, where costs no longer count.
+    rising = square - radius * norm
+    size = square
+    for j in range(groups):
+        g = 0.0
+        for k in range(n):
+            g += terms.G[j, k] * r[k]
+        gradient[j] = g
+        far = float(hi[j] if g < 0.0 else lo[j])
+        gain[j] = g * far
+        if not limited:
+            rising += g * (far - x[j])
+        size += abs(g) * (abs(x[j]) + abs(far))
+    if limited:
+        _pick(lo, hi, gain, free, taken)
+        for j in range(groups):
+            rising += (gain[j] if taken[j] else 0.0) - gradient[j] * x[j]
+    # A slope that is only what cancellation left over is no evidence of an empty set.
+    if rising > 1e-13 * size:
+        return np.inf, 0.0, norm
+    best = -np.inf
+    best_t = weight
+    t = weight
+    left_t, left_value, left_slope = 0.0, 0.0, 0.0
+    right_t, right_value, right_slope = -1.0, 0.0, 0.0
+    for look in range(looks):
+        value = t * (square - radius * norm)
+        slope = square - radius * norm
+        for j in range(groups):
+            at[j], gain[j] = cheapest(terms, j, lo[j], hi[j], t * gradient[j])
+        if limited:
+            _pick(lo, hi, gain, free, taken)
+        for j in range(groups):
+            if limited and taken[j] == 0:
+                at[j] = 0.0
+                gain[j] = 0.0
+            value += gain[j] - t * gradient[j] * x[j]
+            slope += gradient[j] * (at[j] - x[j])
+        if value > best:
+            best, best_t = value, t
+        if look == looks - 1 or slope == 0.0:
+            break
+        if slope > 0.0:
+            left_t, left_value, left_slope = t, value, slope
+        else:
+            right_t, right_value, right_slope = t, value, slope
+        if right_t < 0.0:
+            t *= 2.0
+        elif left_slope == 0.0:
+            t *= 0.5
+        else:
+            # Where the tangents meet.
+            t = (right_value - left_value + left_slope * left_t - right_slope * right_t) / (left_slope - right_slope)
+            if not left_t < t < right_t:
+                break
+    return best, best_t, norm
+
+
+def first_weight(terms: Terms) -> float:
+    """The weight at which `relax` takes the first lots from nothing; from below it would grow for many rounds."""
+    gradient = terms.G @ terms.y
+    side = np.where(gradient > 0.0, SELL, BUY)
+    j = np.arange(len(gradient))
+    useful = (terms.levels[side, j] > 0) & (gradient != 0.0)
+    if not useful.any():
+        return 1.0
+    return float((terms.slope[side, j, 0][useful] / np.abs(gradient[useful])).min())
+
+
+@compiled
+def relax(
+    terms: Terms,
+    lo: IntArray,
+    hi: IntArray,
+    radius: float,
+    x: FloatArray,
+    weight: float,
+    rounds: int,
+    enough: float,
+    price: FloatArray,
+) -> tuple[float, float]:
+    """Move continuous lots x, in place, towards the least cost within `radius`: the best bound met and the last weight.
+
+    Coordinate descent on ``sum_j c_j(x_j) + weight / 2 |y + x G|²``, where the weight follows the risk that results.
+    Writes to `price` the ``t G_j'r`` of the best bound. Ends early when the bound exceeds `enough`.
+    """
+    groups = x.shape[0]
+    gradient = np.empty(groups)
+    best = -np.inf
+    free = free_trades(terms, lo, hi)
+    if free < 0:
+        return np.inf, weight
+    for turn in range(rounds):
+        looks = _LOOKS if turn == rounds - 1 else 1
+        bound, t, norm = dual_bound(terms, lo, hi, free, radius, x, weight, looks, gradient)
+        if bound > best:
+            best = bound
+            for j in range(groups):
+                price[j] = t * gradient[j]
+        if best > enough:
+            break
+        weight *= min(max(norm / max(radius, 1e-9), 0.5), 2.0)
+        # Without a limit it would overflow where no weight is right: a radius of zero, or one that holds every x.
+        weight = min(max(weight, 1e-12), 1e12)
+        for _ in range(2):
+            for j in range(groups):
+                if lo[j] == hi[j]:
+                    continue
+                pull = weight * terms.gram[j, j]
+                wanted = x[j] - gradient[j] / terms.gram[j, j]
+                side = 0 if wanted > 0.0 else 1
+                wanted = abs(wanted)
+                # Lots go on being taken while a level costs less than the risk that its lots remove.
+                to = 0.0
+                for k in range(terms.levels[side, j]):
+                    level = wanted - terms.slope[side, j, k] / pull
+                    if level <= to:
+                        break
+                    to = min(level, terms.ends[side, j, k])
+                    if level <= terms.ends[side, j, k]:
+                        break
+                step = min(max(to if side == 0 else -to, float(lo[j])), float(hi[j])) - x[j]
+                if step != 0.0:
+                    x[j] += step
+                    for i in range(groups):
+                        gradient[i] += step * terms.gram[j, i]
+    return best, weight
+
+
+@compiled
+def _walk(terms: Terms, j: int, side: int, start: float, end: float, price: float, room: float) -> float:
+    """How far lots of group j may go from `start` up to `end` while ``c_j(h) + price h`` rises by `room` at most.
+
+    With `side` SELL all of it is mirrored: h counts sold lots.
+    """
+    other = 1 - side
+    at = start
+    while at < end:
+        k = 0
+        if at >= 0.0:
+            while terms.ends[side, j, k] <= at:
+                k += 1
+            slope = terms.slope[side, j, k] + price
+            stop = min(terms.ends[side, j, k], end)
+        else:
+            while terms.ends[other, j, k] < -at:
+                k += 1
+            slope = price - terms.slope[other, j, k]
+            stop = min(-(terms.ends[other, j, k - 1] if k > 0 else 0.0), end)
+        if slope * (stop - at) > room:
+            return min(float(math.floor(at + room / slope)), end)
+        room -= max(slope, 0.0) * (stop - at)
+        at = stop
+    return end
+
+
+@compiled
+def shorten(terms: Terms, lo: IntArray, hi: IntArray, price: FloatArray, room: float) -> int:
+    """Take out of the box, in place, lots that alone raise the bound by more than `room`; how many groups got shorter.
+
+    The bound is F at the multipliers `price`: it rises by what an instrument's own minimum rises when its lots are
+    given. With a limit on trades, one that is not traded would take the place of the least worth of those that are.
+    """
+    groups = lo.shape[0]
+    free = free_trades(terms, lo, hi)
+    gain = np.empty(groups)
+    at = np.empty(groups)
+    taken = np.empty(groups, np.int64)
+    for j in range(groups):
+        at[j], gain[j] = cheapest(terms, j, lo[j], hi[j], price[j])
+    last = _pick(lo, hi, gain, free, taken)
+    shorter = 0
+    for j in range(groups):
+        if lo[j] == hi[j]:
+            continue
+        spare = room if taken[j] else room + last - gain[j]
+        low, high = 0, 0
+        if spare >= 0.0:
+            low = -int(_walk(terms, j, 1, -at[j], -float(lo[j]), -price[j], spare))
+            high = int(_walk(terms, j, 0, at[j], float(hi[j]), price[j], spare))
+        if taken[j] == 0:
+            low, high = min(low, 0), max(high, 0)
+        if low > lo[j] or high < hi[j]:
+            shorter += 1
+            lo[j], hi[j] = low, high
+    return shorter

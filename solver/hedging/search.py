@@ -1,0 +1,196 @@
+"""The best lots: depth-first branch and bound over boxes of lots.
+
+References
+----------
+Land and Doig (1960), An Automatic Method of Solving Discrete Programming Problems, Econometrica 28(3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from solver.arrays import FloatArray, IntArray
+from solver.compiled import compiled
+from solver.hedging.bound import free_trades, keep_to_trades, relax, shorten
+from solver.hedging.descent import is_better, residual
+from solver.hedging.terms import Terms, trades_price
+
+# Nodes between two looks at `should_stop`: about a millisecond with 18 instruments.
+_BATCH = 256
+# Rounds of coordinate descent in a node, which starts from its parent's lots; measured on 11 currencies and 18 pairs,
+# 4 prove less in the same time and 16 no more.
+_NODE_ROUNDS = 6
+ROOT_ROUNDS = 40
+
+
+@dataclass
+class Effort:
+    """Boxes that may still be looked at, and those that were; `should_stop` is asked before every 256."""
+
+    nodes_left: int
+    should_stop: Callable[[], bool] | None
+    nodes: int = 0
+    stopped: bool = False
+
+
+def explore(
+    terms: Terms,
+    lower: IntArray,
+    upper: IntArray,
+    limit: float,
+    lower_risk: bool,
+    best: IntArray,
+    found: bool,
+    effort: Effort,
+    x: FloatArray,
+    weight: float,
+) -> tuple[bool, float]:
+    """Improve `best` (g,) in place over the box ``lower .. upper``, by cost, or with `lower_risk` by risk.
+
+    `found` is False where `best` does not count, and anything is better.
+
+    Returns
+    -------
+    (done, bound) : whether nothing was left open, and what no lots in the box can cost less than.
+    """
+    if lower_risk:
+        terms = terms._replace(slope=np.zeros_like(terms.slope), paid=np.zeros_like(terms.paid), tolerance=0.0)
+    lo, hi = lower[None, :], upper[None, :]
+    relaxed, weights, bounds = x[None, :], np.array([weight]), np.zeros(1)
+    known = np.array([trades_price(terms, best, np.empty_like(best)) if found else math.inf])
+    open_nodes = 1
+    while open_nodes:
+        if effort.nodes_left == 0:
+            return False, float(min(bounds[:open_nodes].min(), known[0]))
+        if effort.should_stop is not None and effort.should_stop():
+            effort.stopped = True
+            return False, float(min(bounds[:open_nodes].min(), known[0]))
+        batch = min(_BATCH, effort.nodes_left)
+        # A node makes room for itself and leaves two.
+        room = open_nodes + batch
+        lo, hi, relaxed, weights, bounds = (
+            np.resize(a[:open_nodes], (room, *a.shape[1:])) for a in (lo, hi, relaxed, weights, bounds)
+        )
+        open_nodes, looked = _search(
+            terms, lo, hi, relaxed, weights, bounds, open_nodes, batch, limit, lower_risk, best, known, _NODE_ROUNDS
+        )
+        effort.nodes += looked
+        effort.nodes_left -= looked
+    return True, max(float(known[0]) - terms.tolerance, 0.0)
+
+
+@compiled
+def _branch(terms: Terms, lo: IntArray, hi: IntArray, x: FloatArray, free: int) -> tuple[int, int]:
+    """The group to split, -1 where all lots are fixed, and the last lot of the lower half."""
+    groups = lo.shape[0]
+    optional = 0
+    for j in range(groups):
+        optional += lo[j] <= 0 <= hi[j] and x[j] != 0.0
+    branch = -1
+    furthest = -1.0
+    if optional > free:
+        # More trades than allowed: trade the one that holds most risk, or do not.
+        for j in range(groups):
+            risk = abs(x[j]) * math.sqrt(terms.gram[j, j])
+            if lo[j] <= 0 <= hi[j] and risk > 0.0 and risk > furthest:
+                branch, furthest = j, risk
+        if x[branch] > 0.0:
+            return branch, 0
+        return branch, -1
+    for j in range(groups):
+        away = abs(x[j] - round(x[j])) * math.sqrt(terms.gram[j, j])
+        if lo[j] < hi[j] and away > furthest:
+            branch, furthest = j, away
+    if branch < 0:
+        return -1, 0
+    return branch, min(math.floor(x[branch]), hi[branch] - 1)
+
+
+@compiled
+def _search(
+    terms: Terms,
+    lo: IntArray,
+    hi: IntArray,
+    x: FloatArray,
+    weight: FloatArray,
+    bounds: FloatArray,
+    open_nodes: int,
+    nodes: int,
+    limit: float,
+    lower_risk: bool,
+    best: IntArray,
+    known: FloatArray,
+    rounds: int,
+) -> tuple[int, int]:
+    """Look at up to `nodes` boxes, depth first, improving `best` in place: the boxes left open, and those looked at.
+
+    Box k is ``lo[k] <= h <= hi[k]``, with relaxed lots ``x[k]``, a weight to start from and the bound of its parent;
+    the last one is next. Each is relaxed in some `rounds`. The question is the least cost with
+    ``|y + h G|² <= limit``; ``known[0]`` is that of `best`. With `lower_risk` it is the least risk, down to `limit`:
+    cost is then all zeros, so the bound of a box is infinite where no lots beat the best, else 0.
+    """
+    m = len(best)
+    h = np.empty(m, np.int64)
+    chosen = np.empty(m, np.int64)
+    price = np.zeros(m)
+    best_square = residual(terms, best)[1]
+    looked = 0
+    while open_nodes > 0 and looked < nodes:
+        within = limit
+        if lower_risk:
+            within = max((best_square + terms.basis) * (1.0 - terms.resolution) ** 2 - terms.basis, limit)
+            if best_square <= limit or within < 0.0:
+                return 0, looked
+        looked += 1
+        open_nodes -= 1
+        k = open_nodes
+        empty = not keep_to_trades(terms, lo[k], hi[k])
+        for j in range(m):
+            empty |= lo[k, j] > hi[k, j]
+            x[k, j] = min(max(x[k, j], float(lo[k, j])), float(hi[k, j]))
+        # Boxes that can only equal the best stay where ties are ordered too.
+        enough = known[0] - terms.tolerance if terms.tolerance > 0.0 else known[0] * (1.0 + 1e-12)
+        if empty or bounds[k] > enough:
+            continue
+        radius = math.sqrt(within)
+        bound, weight[k] = relax(terms, lo[k], hi[k], radius, x[k], weight[k], rounds, enough, price)
+        if bound > enough:
+            continue
+        bounds[k] = max(bounds[k], bound)
+        if not lower_risk and enough < np.inf:
+            shorten(terms, lo[k], hi[k], price, enough - bound + 1e-9 * enough)
+            for j in range(m):
+                empty |= lo[k, j] > hi[k, j]
+                x[k, j] = min(max(x[k, j], float(lo[k, j])), float(hi[k, j]))
+            if empty:
+                continue
+        for j in range(m):
+            h[j] = round(x[k, j])
+        square = residual(terms, h)[1]
+        if square <= within:
+            cost = trades_price(terms, h, chosen)
+            if cost < np.inf if lower_risk else is_better(cost, h, known[0], best):
+                known[0] = cost
+                best_square = square
+                for j in range(m):
+                    best[j] = h[j]
+        branch, split = _branch(terms, lo[k], hi[k], x[k], free_trades(terms, lo[k], hi[k]))
+        if branch < 0:
+            continue
+        # The half nearer to the relaxed value goes last, so that it is next.
+        up, down = (k + 1, k) if x[k, branch] > split + 0.5 else (k, k + 1)
+        # Entry by entry: numba would compile the error messages of a slice assignment for two seconds.
+        for j in range(m):
+            lo[k + 1, j] = lo[k, j]
+            hi[k + 1, j] = hi[k, j]
+            x[k + 1, j] = x[k, j]
+        weight[k + 1] = weight[k]
+        bounds[k + 1] = bounds[k]
+        lo[up, branch] = split + 1
+        hi[down, branch] = split
+        open_nodes = k + 2
+    return open_nodes, looked

@@ -1,0 +1,299 @@
+"""Venues, permissions, limits on trades, the runner-up and the shares of trades, against enumeration and invariants."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from solver.errors import IllPosed
+from solver.hedging.cost import CostLadders, flat_ladders
+from solver.hedging.frontier import cost_risk_frontier
+from solver.hedging.problem import TIE, HedgeProblem, risk_of, shares_removed
+from solver.hedging.runner_up import runner_up
+from solver.hedging.solve import hedge
+from stream.bench.hedging_cases import currency_desk, enumerate_hedge, small_problem
+
+
+def joined(one: CostLadders, other: CostLadders) -> CostLadders:
+    """The instruments of both."""
+    width = max(one.lots.shape[1], other.lots.shape[1])
+
+    def stacked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.vstack([np.pad(each, ((0, 0), (0, width - each.shape[1]))) for each in (a, b)])
+
+    return CostLadders(
+        stacked(one.lots, other.lots),
+        stacked(one.cost_per_lot, other.cost_per_lot),
+        np.concatenate([one.spread_per_lot, other.spread_per_lot]),
+        np.concatenate([one.fee_per_lot, other.fee_per_lot]),
+    )
+
+
+def single(lots: list[int], costs: list[float]) -> CostLadders:
+    """One instrument without parts."""
+    return CostLadders(np.array([lots]), np.array([costs]), np.zeros(1), np.zeros(1))
+
+
+def with_instrument(problem: HedgeProblem, column: np.ndarray, side: CostLadders, most: int) -> HedgeProblem:
+    """One instrument more."""
+    return replace(
+        problem,
+        A=np.hstack([problem.A, column[:, None]]),
+        buy=joined(problem.buy, side),
+        sell=joined(problem.sell, side),
+        lower=np.append(problem.lower, -most),
+        upper=np.append(problem.upper, most),
+    )
+
+
+@given(seed=st.integers(0, 10**6), first=st.lists(st.integers(1, 3), min_size=1, max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_two_venues_are_one_ladder(seed: int, first: list[int]) -> None:
+    """The levels of an instrument dealt out to two venues cost what the one ladder costs, whichever venue has which."""
+    chance = np.random.default_rng(seed)
+    costs = np.sort(chance.random(len(first))).tolist()
+    at_first = chance.random(len(first)) < 0.5
+    problem = replace(small_problem(chance), max_trades=None)
+    column = chance.standard_normal(len(problem.q))
+    whole = with_instrument(problem, column, single(first, costs), 9)
+    split = problem
+    for venue in (at_first, ~at_first):
+        lots = [count if here else 0 for count, here in zip(first, venue, strict=True)]
+        split = with_instrument(split, column, single(lots, costs), 9)
+    one, two = hedge(whole, 100_000), hedge(split, 100_000)
+    assert one.proven
+    assert two.proven
+    assert two.status == one.status
+    assert two.cost.total == pytest.approx(one.cost.total, rel=3 * TIE, abs=1e-12)
+    merged = np.append(two.lots[:-2], two.lots[-2:].sum())
+    assert risk_of(whole, merged) == pytest.approx(two.risk_after, rel=1e-9)
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_useless_instrument(seed: int) -> None:
+    """A dearer copy of an instrument, one that may not be traded and one without risk change nothing."""
+    chance = np.random.default_rng(seed)
+    problem = replace(small_problem(chance), max_trades=None)
+    plain = hedge(problem, 100_000)
+    column = chance.standard_normal(len(problem.q))
+    forbidden = with_instrument(problem, column, single([5], [0.0]), 0)
+    empty = with_instrument(problem, column, single([0], [0.0]), 5)
+    for changed in (forbidden, empty):
+        answer = hedge(changed, 100_000)
+        assert answer.lots.tolist() == [*plain.lots.tolist(), 0]
+        assert answer.cost == plain.cost
+    if len(problem.lower):
+        dearer = with_instrument(problem, problem.A[:, 0], single([5], [100.0]), 5)
+        answer = hedge(dearer, 100_000)
+        if answer.status == plain.status == "reached":
+            assert answer.cost.total == pytest.approx(plain.cost.total, rel=3 * TIE, abs=1e-12)
+
+
+@pytest.mark.parametrize("max_trades", [0, 1, 2])
+def test_limit_on_trades(max_trades: int) -> None:
+    """With venues that have to share what is traded, the count is of venues, and the cost is enumeration's."""
+    chance = np.random.default_rng(max_trades)
+    bound = 0
+    for case in range(100):
+        problem = replace(small_problem(chance), max_trades=None)
+        for _ in range(2 if len(problem.lower) in (1, 2) else 0):
+            levels = chance.integers(0, 3, 2)
+            side = single(levels.tolist(), np.sort(chance.random(2)).tolist())
+            problem = with_instrument(problem, problem.A[:, 0], side, 3)
+        free = hedge(problem, 100_000)
+        limited = replace(problem, max_trades=max_trades)
+        expected, answer = enumerate_hedge(limited), hedge(limited, 100_000)
+        assert (answer.status, answer.proven) == (expected.status, True), case
+        assert np.count_nonzero(answer.lots) <= max_trades
+        assert answer.cost.total == pytest.approx(expected.cost, rel=3 * TIE, abs=1e-12), case
+        bound += np.count_nonzero(free.lots) > max_trades
+    assert bound >= 5  # or the limit was never felt
+
+
+def test_limit_on_trades_of_a_desk() -> None:
+    """On desks fewer trades cost no less, and more effort no more."""
+    chance = np.random.default_rng(5)
+    for _ in range(6):
+        problem = currency_desk(chance, 1e6, ladders=True)
+        last = math.inf
+        for max_trades in (3, 5, 8, None):
+            answer = hedge(replace(problem, max_trades=max_trades), 5_000)
+            if answer.status != "reached":
+                continue
+            assert max_trades is None or np.count_nonzero(answer.lots) <= max_trades
+            if answer.proven:
+                assert answer.cost.total <= last + problem.cost_resolution
+                last = answer.cost.total
+        assert last < math.inf
+
+
+def test_too_many_venues_for_a_limit() -> None:
+    """Nine venues of one pair and a limit on trades are refused; without the limit they are fine."""
+    m = 9
+    side = flat_ladders(np.ones(m))
+    bound = np.full(m, 1)
+    problem = HedgeProblem(
+        np.array([9.0]), np.ones((1, m)), side, side, -bound, bound, np.eye(1), 0.0, 4.0, max_trades=9
+    )
+    with pytest.raises(IllPosed, match="max_trades must go with at most 8 instruments of equal legs, got 9"):
+        hedge(problem)
+    assert hedge(replace(problem, max_trades=None)).cost.total == 5.0
+
+
+def test_buying_and_selling_cost_apart() -> None:
+    """A EUR excess is sold where selling is cheap, a shortage bought where buying is."""
+    cheap, dear = np.array([1.0, 2.0]), np.array([2.0, 1.0])
+    bound = np.full(2, 9)
+    problem = HedgeProblem(
+        np.array([5.0]), np.ones((1, 2)), flat_ladders(dear), flat_ladders(cheap), -bound, bound, np.eye(1), 0.0, 1.0
+    )
+    assert hedge(problem).lots.tolist() == [-4, 0]
+    assert hedge(replace(problem, q=-problem.q)).lots.tolist() == [0, 4]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_numeraire(seed: int) -> None:
+    """A desk valued in EUR instead of USD, dollars an asset and EUR none, trades the same lots."""
+    problem = replace(currency_desk(np.random.default_rng(seed), 1e6, ladders=True), cost_resolution=0.0)
+    n = len(problem.q)
+    # Asset 0 is EUR. The log return of another currency in euros is its own in dollars less EUR's, the dollar's is less
+    # EUR's. What is held of the others stays, and the dollars held are what is owed for all of them.
+    change = np.eye(n) - np.outer(np.ones(n), np.eye(n)[0])
+    change[0] = -np.eye(n)[0]
+    swap = np.eye(n)
+    swap[0] = -1.0
+    in_euros = replace(
+        problem,
+        q=swap @ problem.q,
+        A=np.ascontiguousarray(swap @ problem.A),
+        Sigma=(change @ problem.Sigma @ change.T + (change @ problem.Sigma @ change.T).T) / 2,
+    )
+    here, there = hedge(problem, 20_000), hedge(in_euros, 20_000)
+    assert here.proven
+    assert there.proven
+    np.testing.assert_array_equal(there.lots, here.lots)
+    assert there.risk_after == pytest.approx(here.risk_after, rel=1e-9)
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=80, deadline=None)
+def test_shares_of_trades(seed: int) -> None:
+    """Shares sum to one, and each is the trade's average fall of the variance over all orders of trading."""
+    chance = np.random.default_rng(seed)
+    problem = small_problem(chance)
+    lots = chance.integers(-3, 4, len(problem.lower))
+    shares = shares_removed(problem, lots)
+    removed = risk_of(problem, np.zeros_like(lots)) ** 2 - risk_of(problem, lots) ** 2
+    if not shares.any():
+        return
+    assert shares.sum() == pytest.approx(1.0, abs=1e-9)
+    orders = list(itertools.permutations(range(len(lots))))
+    average = np.zeros(len(lots))
+    for order in orders:
+        done = np.zeros_like(lots)
+        for j in order:
+            before = risk_of(problem, done) ** 2
+            done[j] = lots[j]
+            average[j] += (before - risk_of(problem, done) ** 2) / len(orders)
+    scale = float(np.abs(average).max())
+    np.testing.assert_allclose(shares * removed, average, atol=1e-9 * max(scale, 1.0))
+
+
+def test_runner_up_is_the_best_other_set() -> None:
+    """Enumeration without one of the instruments at a time, equal legs together, finds no cheaper alternative."""
+    chance = np.random.default_rng(3)
+    compared = 0
+    for case in range(200):
+        problem = small_problem(chance)
+        best = hedge(problem, 100_000)
+        second = runner_up(problem, best, 100_000)
+        if best.status != "reached":
+            assert second is None
+            continue
+        others = []
+        for j in np.flatnonzero(best.lots):
+            same = (problem.A[:, [j]] == problem.A).all(axis=0)
+            without = replace(problem, lower=np.where(same, 0, problem.lower), upper=np.where(same, 0, problem.upper))
+            expected = enumerate_hedge(without)
+            if expected.status == "reached":
+                others.append(expected.cost)
+        if not others:
+            assert second is None, case
+            continue
+        assert second is not None, case
+        assert second.proven
+        assert second.cost.total == pytest.approx(min(others), rel=3 * TIE, abs=1e-12), case
+        assert second.risk_after <= problem.target * (1 + 3 * TIE)
+        assert second.cost.total >= best.cost.total * (1 - 3 * TIE)
+        compared += 1
+    assert compared >= 20
+
+
+def test_runner_up_of_a_euro_excess() -> None:
+    """Cheapest is EURUSD; the alternative is EURJPY with USDJPY, not EURUSD at the other venue."""
+    bound = np.full(4, 20)
+    side = flat_ladders(np.array([40.0, 41.0, 30.0, 20.0]))
+    problem = HedgeProblem(
+        q=np.array([5e6, 0.0]),
+        A=1e6 * np.array([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, -1.0, -1.0]]),
+        buy=side,
+        sell=side,
+        lower=-bound,
+        upper=bound,
+        Sigma=np.array([[2.5e-5, 1e-5], [1e-5, 4.2e-5]]),
+        basis_variance=0.0,
+        target=1.0,
+    )
+    best = hedge(problem)
+    second = runner_up(problem, best)
+    assert best.lots.tolist() == [-5, 0, 0, 0]
+    assert second is not None
+    assert second.lots.tolist() == [0, 0, -5, 5]
+    assert second.cost.total - best.cost.total == 50.0
+    with pytest.raises(IllPosed, match="max_nodes must be >= 0, got -1"):
+        runner_up(problem, best, -1)
+
+
+@pytest.mark.parametrize("max_nodes", [0, 5_000])
+def test_frontier(max_nodes: int) -> None:
+    """From nothing to flat costs rise and risks fall within their targets; each proven point is the hedge's own."""
+    for seed in range(3):
+        problem = currency_desk(np.random.default_rng(seed), 1e6, ladders=True)
+        points = cost_risk_frontier(problem, 7, max_nodes)
+        assert len(points) == 7
+        nothing, flat = points[0].hedge, points[-1].hedge
+        assert not nothing.lots.any()
+        costs = [point.hedge.cost.total for point in points]
+        targets = [point.target for point in points]
+        assert costs == sorted(costs)
+        assert targets == sorted(targets, reverse=True)
+        assert flat.risk_after <= 0.2 * nothing.risk_after
+        for point in points:
+            assert point.hedge.risk_after <= point.target * (1 + 3 * TIE)
+            assert point.hedge.cost_lower_bound <= point.hedge.cost.total
+            if max_nodes and point.hedge.proven:
+                again = hedge(replace(problem, target=point.target), max_nodes)
+                assert abs(again.cost.total - point.hedge.cost.total) <= 2 * problem.cost_resolution
+
+
+def test_frontier_of_what_cannot_be_hedged() -> None:
+    """Without an instrument that helps the frontier is its first point; less than two points are refused."""
+    side = flat_ladders(np.ones(1))
+    bound = np.full(1, 9)
+    problem = HedgeProblem(
+        np.array([5.0, 0.0]), np.array([[0.0], [1.0]]), side, side, -bound, bound, np.eye(2), 0.0, 1.0
+    )
+    (point,) = cost_risk_frontier(problem, 5)
+    assert point.target == 5.0
+    assert not point.hedge.lots.any()
+    (point,) = cost_risk_frontier(replace(problem, q=np.zeros(2)), 5)
+    assert point.hedge.risk_after == 0.0
+    with pytest.raises(IllPosed, match="points must be >= 2, got 1"):
+        cost_risk_frontier(problem, 1)
