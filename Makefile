@@ -26,7 +26,7 @@ help: ## print this
 	@echo "make test   lint, types, and all tests, with a Kafka of their own"
 	@echo "make lint   ruff: rules and formatting"
 	@echo "make types  mypy --strict"
-	@echo "make bench  measure on this machine (SUBJECT=packing, models or stream measures that alone)"
+	@echo "make bench  measure on this machine (SUBJECT=packing, hedging, models, validation, desk or stream alone)"
 	@echo "make clean  remove .venv, build products and caches"
 	@echo "PYTHON=/path/to/python3 says which Python (3.11 or newer) .venv is made from."
 

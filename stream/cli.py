@@ -151,7 +151,7 @@ def demo(
 @app.command
 def bench(
     subject: Annotated[
-        Literal["all", "packing", "hedging", "models", "stream"],
+        Literal["all", "packing", "hedging", "models", "validation", "desk", "stream"],
         Parameter(help="Which figures; only `stream` needs a Kafka."),
     ] = "all",
     /,
@@ -165,7 +165,7 @@ def bench(
     data: Annotated[
         Path | None,
         Parameter(
-            help="Folder with etf23_daily.csv.gz for packing on ETF prices, and fx_ticks for models on two venues."
+            help="Folder with etf23_daily.csv.gz, fx_ticks and fx_h1, for figures on real prices beside the ECB's rates."
         ),
     ] = None,
     scip_seconds: Annotated[float, Parameter(help="After which SCIP gives up a case.", validator=_positive)] = 60.0,

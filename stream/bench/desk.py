@@ -10,17 +10,18 @@ from stream.desk.policies import Policy
 from stream.desk.report import AtRisk, Study
 from stream.desk.run import DeskSettings, run_desk
 
-SEEDS, DAYS = 20, 5.0
-HOURLY_SEEDS, HOURLY_DAYS = 12, 10.0
+DAYS, HOURLY_DAYS = 5.0, 10.0
 ASKED: dict[Policy, str] = {"flatten": "at most .8", "single best": "at most .9", "single cheapest": "below 1"}
 OURS: tuple[Policy, ...] = ("ours", "ours and skew")
 
 
-def desk_figures(data: Path | None, say: Callable[[str], None]) -> list[Comparison]:
-    """Rows of 20 seeds of five days of simulated prices, and with `data` of 12 stretches of ten days of hourly ones."""
-    figures = _costs(run_desk(DeskSettings(SEEDS, DAYS), say), "simulated prices")
+def desk_figures(
+    data: Path | None, say: Callable[[str], None], seeds: int = 20, stretches: int = 12
+) -> list[Comparison]:
+    """Rows of `seeds` of five days of simulated prices, and with `data` of stretches of ten days of hourly ones."""
+    figures = _costs(run_desk(DeskSettings(seeds, DAYS), say), "simulated prices")
     if data is not None:
-        study = run_desk(DeskSettings(HOURLY_SEEDS, HOURLY_DAYS, data), say)
+        study = run_desk(DeskSettings(stretches, HOURLY_DAYS, data), say)
         figures += _costs(study, "hourly prices") + _removed_per_cost(study)
     return figures
 

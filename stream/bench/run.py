@@ -12,15 +12,17 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from solver.warm import warm_kernels
+from stream.bench.desk import desk_figures
 from stream.bench.hedging import hedging_figures
 from stream.bench.models import QUICK_MODELS, ModelsEffort, models_figures
 from stream.bench.packing import QUICK, PackingEffort, packing_figures
 from stream.bench.result import Comparison, markdown, report
 from stream.bench.stream import full_path_against_bare_consumer, position_to_suggestion_against_echo
+from stream.bench.validate_figures import validation_figures
 from stream.broker import KAFKA_VERSION, LocalBroker
 from stream.log import KafkaSettings
 
-Subject: TypeAlias = Literal["all", "packing", "hedging", "models", "stream"]
+Subject: TypeAlias = Literal["all", "packing", "hedging", "models", "validation", "desk", "stream"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> str:
         figures += hedging_figures(say, books=100 if settings.quick else 1_000)
     if wanted("models"):
         figures += models_figures(QUICK_MODELS if settings.quick else ModelsEffort(), settings.data, say)
+    if wanted("validation") and not settings.quick:  # it has no shorter form
+        figures += validation_figures(settings.data, say)
+    if wanted("desk"):
+        figures += desk_figures(None, say, seeds=2) if settings.quick else desk_figures(settings.data, say)
     if wanted("stream"):
         with (
             tempfile.TemporaryDirectory(prefix="betapack-bench-") as folder_name,
