@@ -165,7 +165,7 @@ def bench(
     data: Annotated[
         Path | None,
         Parameter(
-            help="Folder with etf23_daily.csv.gz, fx_ticks and fx_h1, for figures on real prices beside the ECB's rates."
+            help="Folder with etf23_daily.csv.gz, fx_ticks and fx_h1: figures on real prices beside the ECB's rates."
         ),
     ] = None,
     scip_seconds: Annotated[float, Parameter(help="After which SCIP gives up a case.", validator=_positive)] = 60.0,

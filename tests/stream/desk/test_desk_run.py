@@ -31,9 +31,8 @@ def test_a_run_has_every_policy_along_its_limits() -> None:
 
 def test_figures_hold_ours_against_the_simpler(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row for each risk, each of ours and each simpler policy that the study has there, with what is asked of it."""
-    monkeypatch.setattr(desk, "SEEDS", 1)
     monkeypatch.setattr(desk, "DAYS", 1.0)
-    rows = desk.desk_figures(None, lambda text: None)
+    rows = desk.desk_figures(None, lambda text: None, seeds=1)
     study = run_desk(DeskSettings(1, 1.0), lambda text: None)
     costs = {(each.risk, each.policy): each.cost for each in study.at_risk}
     expected = [
