@@ -9,8 +9,8 @@ around any point w with any multipliers nu of the rows of the mode `inside`,
 where t_k is convex and piecewise linear: it holds the gradient at w, the cost and the multipliers. At the relaxed
 optimum base is the relaxed objective; elsewhere it is lower but still a bound.
 
-Read on in `relaxation` (the bound), `root` (the first incumbent and what the bound rules out at once), `lattice` and
-`relaxed` (the two searches) and `incumbent` (how they judge what they find).
+Read on in `relaxation` (the bound), `relaxed` (branch and bound over it), `lattice` (the search that ends most of its
+boxes) and `incumbent` (how both judge what they find).
 
 References
 ----------
@@ -21,6 +21,7 @@ bound as a local search).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -31,29 +32,36 @@ from solver.compiled import compiled
 from solver.errors import IllPosed
 from solver.packing.determinant import pack_determinant
 from solver.packing.incremental import pack_incrementally
-from solver.packing.incumbent import Incumbent, judge, nothing_packed, to_beat
-from solver.packing.lattice import Lattice, ball, least_open, walk_lattice
+from solver.packing.incumbent import Incumbent, judge, nothing_packed
 from solver.packing.polish import polish
-from solver.packing.problem import PROOF_TOLERANCE, Packing, PackingArrays, PackingProblem, finish
-from solver.packing.relaxation import Metric, metric_of
-from solver.packing.relaxed import branch, empty_boxes
-from solver.packing.root import Root, relax_root, with_own_box
+from solver.packing.problem import (
+    PROOF_TOLERANCE,
+    Judgement,
+    Packing,
+    PackingArrays,
+    PackingProblem,
+    copy_multiples,
+    finish,
+    judged,
+    placed,
+)
+from solver.packing.relaxation import Frame, Metric, frame_of, metric_of
+from solver.packing.relaxed import DEPTH, Boxes, branch, empty_boxes
+from solver.packing.repair import repair
+from solver.packing.tighten import tighten_rows
 
 # About a second.
 DEFAULT_MAX_NODES = 5_000_000
 # Nodes between two looks at the clock: half a millisecond.
 BATCH_NODES = 5_000
-# Nodes of the search in a ball that comes first.
+# Nodes that go without looking at the clock, and how many boxes these may leave.
 FIRST_NODES = 2_000
-# Nodes of the first turn of each search; each further turn has twice as many. What is wide and without costs needs the
-# ball, what rows decide the boxes; a third of the effort around the incumbent found what each missed.
-BALL_NODES = 8_000
+FIRST_BOXES = 64
+# Nodes of the first turn of each search; each further turn has twice as many.
 BRANCH_NODES = 16_000
 NEAR_NODES = 16_000
-# What a relaxed box counts for.
-RELAXED_NODES = 200
-# A ball is made again when the gap has come below this share of the one it was made for.
-SHRUNK = 0.7
+# Nodes in the ball of a box: half or twice as many take as long.
+WALK_NODES = 150
 # Widest neighbourhood of the incumbent that is searched, in lots to either side.
 WIDEST = 4
 
@@ -80,110 +88,87 @@ class QuadraticFactors:
 
 
 @compiled
-def settle(arrays: PackingArrays, metric: Metric, start: IntArray, max_nodes: int) -> tuple[Incumbent, float, int]:
-    """The root and a short search in a ball, in one kernel: most `free` problems are through then.
+def with_own_box(arrays: PackingArrays, low: IntArray, high: IntArray) -> PackingArrays:
+    """The same problem with the bounds ``low`` and ``high`` (K,), copied."""
+    return placed(arrays, arrays.position, low.copy(), high.copy())
+
+
+@compiled
+def settle(
+    problem: PackingArrays, metric: Metric, start: IntArray, max_nodes: int
+) -> tuple[Incumbent, Boxes, int, int, float, Judgement]:
+    """The first boxes, in one kernel: most `free` problems are through then.
 
     Returns
     -------
-    (incumbent, bound, nodes) : the bound is infinite once the incumbent is proven best.
+    (incumbent, boxes, depth, nodes, second, judgement) : the lowest `depth` boxes are still to be searched; if none is,
+    `judgement` is that of the incumbent.
     """
-    incumbent = nothing_packed(arrays)
-    root = relax_root(arrays, metric, start, incumbent)
-    bound = root.base - root.rounding
-    if bound == np.inf:
-        return incumbent, bound, 1
-    boxed = with_own_box(arrays, root.low, root.high)
-    ok, offset, lattice = ball(boxed, metric.gram, root, to_beat(incumbent, root.rounding) - root.base)
-    if not ok:
-        return incumbent, np.inf if offset == 0.0 else bound, 1
-    base = root.base + offset
-    nodes = walk_lattice(boxed, lattice, incumbent, base, root.rounding, min(max_nodes, FIRST_NODES))
-    return incumbent, max(bound, base - root.rounding + least_open(lattice)), nodes
-
-
-class InBall:
-    """The search in a reduced basis (`solver.packing.lattice`), in a new ball whenever the gap has shrunk."""
-
-    turn = BALL_NODES
-
-    def __init__(self, arrays: PackingArrays, metric: Metric, root: Root, incumbent: Incumbent) -> None:
-        self.arrays, self.metric, self.root, self.incumbent = arrays, metric, root, incumbent
-        self.boxed = with_own_box(arrays, root.low, root.high)
-        self.lattice: Lattice | None = None
-        self.offset = self.room = 0.0
-        self.bound = -np.inf
-        self.idle = False
-
-    def advance(self, nodes: int) -> int:
-        """Go on for so many nodes; returns how many it took."""
-        root = self.root
-        room = to_beat(self.incumbent, root.rounding) - root.base
-        if self.lattice is None or room < SHRUNK * self.room:
-            candidate = self.incumbent.multiples.copy()
-            polish(self.arrays, self.metric.gram, root.pull, candidate)
-            judge(self.arrays, self.incumbent, candidate)
-            self.room = to_beat(self.incumbent, root.rounding) - root.base
-            ok, self.offset, self.lattice = ball(self.boxed, self.metric.gram, root, self.room)
-            if not ok:
-                # Either nothing can be better, or the ball is too flat for the arithmetic.
-                if self.offset == 0.0:
-                    self.bound = np.inf
-                self.idle, self.lattice = True, None
-                return 1
-        base = root.base + self.offset
-        nodes = walk_lattice(self.boxed, self.lattice, self.incumbent, base, root.rounding, nodes)
-        self.bound = max(self.bound, base - root.rounding + least_open(self.lattice))
-        return nodes
+    items = start.shape[0]
+    incumbent = nothing_packed(problem)
+    frame = frame_of(problem)
+    arrays = with_own_box(problem, problem.lower, problem.upper)
+    boxes = empty_boxes(items, FIRST_BOXES)
+    low = boxes.low[0]
+    high = boxes.high[0]
+    copy_multiples(problem.lower, low)
+    copy_multiples(problem.upper, high)
+    if problem.inside:
+        # Zero is feasible, so the box keeps it. As many passes as items: a chain of them is undone link by link.
+        tighten_rows(problem.items, frame.floor, frame.ceiling, low, high, items)
+    boxes.bound[0] = -np.inf
+    trial = np.empty_like(start)
+    moved = False
+    for k in range(items):
+        boxes.point[0, k] = 0.0
+        trial[k] = min(max(start[k], low[k]), high[k])
+        moved = moved or trial[k] != 0
+    if moved:
+        repair(problem, trial)
+        judge(problem, incumbent, trial)
+        polish(problem, metric.gram, frame.pull, trial)
+        judge(problem, incumbent, trial)
+    depth, nodes = branch(arrays, metric, frame, boxes, 1, incumbent, WALK_NODES, min(max_nodes, FIRST_NODES))
+    return incumbent, boxes, depth, nodes, float(incumbent.key[2]), judged(problem, incumbent.multiples)
 
 
 class OverBoxes:
     """Branch and bound over the relaxation (`solver.packing.relaxed`)."""
 
-    turn = BRANCH_NODES
-
-    def __init__(self, arrays: PackingArrays, metric: Metric, root: Root, incumbent: Incumbent) -> None:
-        self.metric, self.root, self.incumbent = metric, root, incumbent
-        self.work = with_own_box(arrays, root.low, root.high)
-        self.boxes = empty_boxes(len(root.low))
-        self.depth = 0
+    def __init__(
+        self, arrays: PackingArrays, metric: Metric, frame: Frame, incumbent: Incumbent, first: Boxes, depth: int
+    ) -> None:
+        self.metric, self.frame, self.incumbent = metric, frame, incumbent
+        self.work = with_own_box(arrays, arrays.lower, arrays.upper)
+        self.boxes = empty_boxes(len(arrays.lower), DEPTH)
+        for mine, theirs in zip(self.boxes, first, strict=True):
+            mine[:depth] = theirs[:depth]
+        self.depth = depth
         self.bound = -np.inf
         self.idle = False
-        self.begin(root.low, root.high)
-
-    def begin(self, low: IntArray, high: IntArray) -> None:
-        """Begin anew with the packings ``low <= omega <= high``."""
-        boxes = self.boxes
-        boxes.low[0], boxes.high[0], boxes.point[0], boxes.bound[0] = low, high, self.root.point, self.root.base
-        self.depth = 1
+        self.turn = BRANCH_NODES
 
     def advance(self, nodes: int) -> int:
         """Go on for so many nodes; returns how many it took."""
-        root = self.root
-        self.depth, relaxed = branch(
-            self.work,
-            self.metric,
-            root.pull,
-            root.unpacked,
-            self.boxes,
-            self.depth,
-            self.incumbent,
-            root.rounding,
-            -(-nodes // RELAXED_NODES),
+        self.depth, spent = branch(
+            self.work, self.metric, self.frame, self.boxes, self.depth, self.incumbent, WALK_NODES, nodes
         )
-        self.bound = float(np.min(self.boxes.bound[: self.depth], initial=np.inf)) - root.rounding
-        return max(relaxed, 1) * RELAXED_NODES
+        self.bound = float(np.min(self.boxes.bound[: self.depth], initial=np.inf)) - self.frame.rounding
+        return max(spent, 1)
 
 
 class NearIncumbent(OverBoxes):
     """Branch and bound a few lots around the incumbent: it finds better ones, and proves nothing."""
 
-    turn = NEAR_NODES
-
-    def __init__(self, arrays: PackingArrays, metric: Metric, root: Root, incumbent: Incumbent) -> None:
-        super().__init__(arrays, metric, root, incumbent)
+    def __init__(
+        self, arrays: PackingArrays, metric: Metric, frame: Frame, incumbent: Incumbent, first: Boxes, depth: int
+    ) -> None:
+        super().__init__(arrays, metric, frame, incumbent, first, depth)
+        self.low, self.high = self.boxes.low[:depth].min(axis=0), self.boxes.high[:depth].max(axis=0)
         self.depth = 0
         self.radius = 0
         self.around = incumbent.multiples.copy()
+        self.turn = NEAR_NODES
 
     def advance(self, nodes: int) -> int:
         """Go on for so many nodes; returns how many it took."""
@@ -195,12 +180,14 @@ class NearIncumbent(OverBoxes):
             if self.idle:
                 return 1
             self.radius += 1
-            low = np.maximum(self.root.low, self.around - self.radius)
-            high = np.minimum(self.root.high, self.around + self.radius)
+            low = np.maximum(self.low, self.around - self.radius)
+            high = np.minimum(self.high, self.around + self.radius)
             if (low > high).any():
                 # The incumbent lies outside what can beat it, and further than this.
                 return 1
-            self.begin(low, high)
+            boxes = self.boxes
+            boxes.low[0], boxes.high[0], boxes.point[0], boxes.bound[0] = low, high, self.around, -np.inf
+            self.depth = 1
         nodes = super().advance(nodes)
         self.bound = -np.inf
         return nodes
@@ -220,10 +207,9 @@ def pack_exactly(
     `pack_incrementally`, the determinant to `solver.packing.determinant`, unless it is always zero: then the variance
     decides.
 
-    Variance: the relaxation (`solver.packing.relaxation`) gives the bound of the root and, rounded and improved, a
-    first packing. Then searches take turns of doubling length, as each is fast where the others are not: over the
-    relaxation of ever smaller boxes where rows, bounds and costs matter, in a reduced basis where they hardly do, and
-    around the incumbent.
+    Variance: branch and bound over the relaxation of ever smaller boxes, most of which a short search in a reduced
+    basis ends (`solver.packing.relaxed`), in turns of doubling length with the same around the incumbent, which finds
+    what is better sooner.
 
     Parameters
     ----------
@@ -266,16 +252,40 @@ def pack_exactly(
     elif not factors.suit(problem):
         raise IllPosed("factors must be made of the problem's B and Sigma, got those of others")
 
-    arrays = problem.arrays
-    incumbent, bound, nodes = settle(arrays, factors.metric, start, max_nodes)
+    incumbent, boxes, depth, nodes, second, judgement = settle(problem.arrays, factors.metric, start, max_nodes)
+    bound = np.inf
     stopped = False
-    searches: list[InBall | OverBoxes] = []
-    if bound < np.inf:
-        # Again, because a better incumbent leaves a smaller box.
-        root = relax_root(arrays, factors.metric, incumbent.multiples, incumbent)
-        bound = max(bound, root.base - root.rounding)
-        kinds = (OverBoxes, InBall, NearIncumbent)
-        searches = [kind(arrays, factors.metric, root, incumbent) for kind in kinds]
+    if depth:
+        bound, nodes, stopped = _search(problem, factors.metric, incumbent, boxes, depth, nodes, max_nodes, should_stop)
+        second, judgement = float(incumbent.key[2]), judged(problem.arrays, incumbent.multiples)
+    value = judgement[0]
+    return finish(
+        problem,
+        incumbent.multiples,
+        lower_bound=max(min(bound, value), 0.0),
+        proven=bound >= value * (1.0 - PROOF_TOLERANCE),
+        effort_nodes=nodes,
+        stopped_by_clock=stopped,
+        second_best=second if second < math.inf else None,
+        judgement=judgement,
+    )
+
+
+def _search(
+    problem: PackingProblem,
+    metric: Metric,
+    incumbent: Incumbent,
+    first: Boxes,
+    depth: int,
+    nodes: int,
+    max_nodes: int,
+    should_stop: Callable[[], bool] | None,
+) -> tuple[float, int, bool]:
+    """Go on where `settle` ended; returns the bound, the nodes spent in all, and whether the clock ended it."""
+    frame = frame_of(problem.arrays)
+    bound = float(np.min(first.bound[:depth])) - frame.rounding
+    searches = [kind(problem.arrays, metric, frame, incumbent, first, depth) for kind in (OverBoxes, NearIncumbent)]
+    stopped = False
     while not stopped and nodes < max_nodes and bound < np.inf:
         for search in searches:
             until = min(nodes + search.turn, max_nodes)
@@ -286,16 +296,7 @@ def pack_exactly(
                     nodes += search.advance(min(BATCH_NODES, until - nodes))
                     bound = max(bound, search.bound)
             search.turn *= 2
-    value = float(incumbent.key[0])
-    return finish(
-        problem,
-        incumbent.multiples,
-        lower_bound=max(min(bound, value), 0.0),
-        proven=bound >= value * (1.0 - PROOF_TOLERANCE),
-        effort_nodes=nodes,
-        stopped_by_clock=stopped,
-        second_best=float(incumbent.key[2]) if np.isfinite(incumbent.key[2]) else None,
-    )
+    return bound, nodes, stopped
 
 
 def _is_always_zero(problem: PackingProblem) -> bool:

@@ -1,11 +1,11 @@
-"""Sphere search in a reduced lattice basis: for packings whose bounds and costs say too little to search item by item.
+"""Sphere search in a reduced lattice basis: goes through the packings of a box that are near its relaxation.
 
-Everything that is known about a packing better than the incumbent is put into one ball. With the gap g between the
-incumbent and the relaxation, the convex piecewise linear parts t_k of the bound (see `solver.packing.exact`) must stay
-below g, which shortens the range of each multiple; on that range a parabola lies below t_k, and the sum of all
-parabolas is |M (omega - c)|². A box gives one too, at a price: ``(x - m)² <= w²``. The ball is searched in a basis
-reduced by Lenstra, Lenstra and Lovász, in which depth-first search meets few dead ends. Box and rows are no box in that
-basis; each node checks them against the extent of what is left of the ball instead.
+Everything that is known about a packing in the box better than the incumbent is put into one ball. With the gap g
+between the incumbent and the relaxation, the convex piecewise linear parts t_k of the bound (see
+`solver.packing.exact`) must stay below g, which shortens the range of each multiple; on that range a parabola lies
+below t_k, and the sum of all parabolas is |M (omega - c)|². A box gives one too, at a price: ``(x - m)² <= w²``. The
+ball is searched in a basis reduced by Lenstra, Lenstra and Lovász, in which depth-first search meets few dead ends. Box
+and rows are no box in that basis; each node checks them against the extent of what is left of the ball instead.
 
 References
 ----------
@@ -26,8 +26,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.problem import PackingArrays
-from solver.packing.relaxation import SLACK, shorten
-from solver.packing.root import Root
+from solver.packing.relaxation import SLACK, Relaxed, shorten
 
 # Lovász' condition: near its limit 1 the basis is better and the reduction longer.
 LOVASZ = 0.99
@@ -268,24 +267,24 @@ def least_open(lattice: Lattice) -> float:
 
 
 @compiled
-def ball(arrays: PackingArrays, gram: FloatArray, root: Root, room: float) -> tuple[bool, float, Lattice]:
+def ball(arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, room: float) -> tuple[bool, float, Lattice]:
     """Make the ball of all that is better than the incumbent, in a reduced basis, ready to be searched.
 
     Parameters
     ----------
-    arrays : with the box of the root.
+    arrays : with the box of the relaxed.
     gram : (K, K), B'ΣB.
     room : the gap between incumbent and relaxation.
 
     Returns
     -------
     (ok, offset, lattice) : False if no packing can be better, or (offset -inf) if the ball is too flat for the
-    arithmetic; what the bound of the root gains by the parabolas and by the multiples that are fixed.
+    arithmetic; what the bound of the box gains by the parabolas and by the multiples that are fixed.
     """
-    items = root.point.shape[0]
+    items = relaxed.point.shape[0]
     n = arrays.position.shape[0]
-    around = root.point
-    slope = root.slope
+    around = relaxed.point
+    slope = relaxed.slope
     low = np.empty(items)
     high = np.empty(items)
     free = np.empty(items, dtype=np.int64)
@@ -293,7 +292,7 @@ def ball(arrays: PackingArrays, gram: FloatArray, root: Root, room: float) -> tu
     possible = True
     for k in range(items):
         low[k], high[k] = shorten(
-            float(arrays.lower[k]), float(arrays.upper[k]), around[k], slope[k], arrays.cost[k], root.least[k], room
+            float(arrays.lower[k]), float(arrays.upper[k]), around[k], slope[k], arrays.cost[k], relaxed.least[k], room
         )
         possible = possible and low[k] <= high[k]
         if low[k] < high[k]:
@@ -307,7 +306,7 @@ def ball(arrays: PackingArrays, gram: FloatArray, root: Root, room: float) -> tu
     pull = np.zeros(items)
     constant = 0.0
     for k in range(items):
-        at_zero = -slope[k] * around[k] - arrays.cost[k] * abs(around[k]) - root.least[k]
+        at_zero = -slope[k] * around[k] - arrays.cost[k] * abs(around[k]) - relaxed.least[k]
         if low[k] == high[k]:
             constant += max(at_zero + slope[k] * low[k] + arrays.cost[k] * abs(low[k]), 0.0)
             continue
@@ -341,7 +340,7 @@ def ball(arrays: PackingArrays, gram: FloatArray, root: Root, room: float) -> tu
         lattice.ceiling[f] = high[free[f]] + SLACK
     if arrays.inside:
         for i in range(n):
-            constant += bend_by_row(arrays, root, room, i, H, pull, lattice.floor[count:], lattice.ceiling[count:])
+            constant += bend_by_row(arrays, relaxed, room, i, H, pull, lattice.floor[count:], lattice.ceiling[count:])
     # What is fixed moves the centre of the rest.
     for k in range(items):
         if low[k] == high[k]:
@@ -383,7 +382,7 @@ def ball(arrays: PackingArrays, gram: FloatArray, root: Root, room: float) -> tu
 @compiled
 def bend_by_row(
     arrays: PackingArrays,
-    root: Root,
+    relaxed: Relaxed,
     room: float,
     i: int,
     H: FloatArray,
@@ -399,7 +398,7 @@ def bend_by_row(
     here = 0.0
     largest = 0.0
     for k in range(items):
-        here += arrays.items[k, i] * root.point[k]
+        here += arrays.items[k, i] * relaxed.point[k]
         largest = max(largest, abs(arrays.items[k, i]))
     if largest == 0.0:
         floor[i] -= 1.0
@@ -407,7 +406,7 @@ def bend_by_row(
         return 0.0
     slack = SLACK * largest
     constant = 0.0
-    force = root.multiplier[i]
+    force = relaxed.multiplier[i]
     if force != 0.0:
         edge = ceiling[i] if force > 0.0 else floor[i]
         span = min(room / abs(force), ceiling[i] - floor[i])

@@ -335,14 +335,14 @@ class PackingProblem:
         ------
         IllPosed : `start` of another shape or not of integers, max_nodes < 1.
         """
+        if max_nodes < 1:
+            raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
         if start is None:
-            start = np.zeros_like(self.lower)
+            return np.zeros(len(self.lower), dtype=np.int64)
         if start.shape != self.lower.shape or not np.issubdtype(start.dtype, np.integer):
             raise IllPosed(
                 f"start must be integers of shape {self.lower.shape}, got {start.dtype} of shape {start.shape}"
             )
-        if max_nodes < 1:
-            raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
         return np.ascontiguousarray(start, dtype=np.int64)
 
     def residual(self, multiples: IntArray) -> FloatArray:
@@ -439,6 +439,10 @@ def lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode, chains: bool = False) -
     return np.minimum(np.ceil(most), 0.0).astype(np.int64), np.maximum(np.floor(least), 0.0).astype(np.int64)
 
 
+Judgement: TypeAlias = tuple[float, float, int, int, int, FloatArray]
+"""Of multiples: see `judged`."""
+
+
 def finish(
     problem: PackingProblem,
     multiples: IntArray,
@@ -448,6 +452,7 @@ def finish(
     effort_nodes: int,
     stopped_by_clock: bool = False,
     second_best: float | None = None,
+    judgement: Judgement | None = None,
 ) -> Packing:
     """Recompute everything from the multiples, check it against the problem, and make the result.
 
@@ -459,24 +464,26 @@ def finish(
     lower_bound : a value of the objective that no feasible packing beats; ignored if `proven`.
     proven : no feasible packing precedes this one by more than PROOF_TOLERANCE.
     second_best : the objective of another feasible packing, None if the method knows none but packing nothing.
+    judgement : what `judged` says of these multiples, where a kernel has asked it already.
 
     Raises
     ------
     ConstraintViolated : a multiple outside its bounds, a leg outside the position (`inside`), a bound above the value
         it bounds, a second best below it, or a value that is not finite.
     """
-    multiples = np.array(multiples, dtype=np.int64)
-    (objective, before, outside, broken), residual = judged(problem.arrays, multiples)
+    if judgement is None:
+        multiples = np.array(multiples, dtype=np.int64)
+        judgement = judged(problem.arrays, multiples)
+    objective, before, lots, outside, broken, residual = judgement
     if outside >= 0:
-        k = int(outside)
         raise ConstraintViolated(
-            f"multiple of item {k} must lie within [{problem.lower[k]}, {problem.upper[k]}], got {multiples[k]}"
+            f"multiple of item {outside} must lie within [{problem.lower[outside]}, {problem.upper[outside]}], "
+            f"got {multiples[outside]}"
         )
     if broken >= 0:
-        i = int(broken)
         raise ConstraintViolated(
-            f"packed exposure of asset {i} must lie between 0 and the held {problem.Q[i]}, "
-            f"got {float(problem.B[i] @ multiples)}"
+            f"packed exposure of asset {broken} must lie between 0 and the held {problem.Q[broken]}, "
+            f"got {float(problem.B[broken] @ multiples)}"
         )
     if not (math.isfinite(objective) and math.isfinite(before)):
         raise ConstraintViolated(f"objective must be finite, got {objective} ({before} with nothing packed)")
@@ -487,7 +494,11 @@ def finish(
     lower_bound = min(lower_bound, objective)
     if second_best is not None and second_best < objective * (1.0 - PROOF_TOLERANCE):
         raise ConstraintViolated(f"second best {second_best} must not be below the objective {objective}")
-    others = [other for other in (second_best, before if multiples.any() else None) if other is not None]
+    if lots and (second_best is None or before < second_best):
+        second_best = before
+    if second_best is not None and second_best < objective:
+        # By what the keys of a search are rounded to.
+        second_best = objective
     return Packing(
         multiples=multiples,
         residual=residual,
@@ -498,20 +509,21 @@ def finish(
         proven=proven,
         effort_nodes=effort_nodes,
         stopped_by_clock=stopped_by_clock,
-        # Not below the objective by what the keys of a search are rounded to.
-        second_best=max(min(others), objective) if others else None,
+        second_best=second_best,
     )
 
 
 @compiled
-def judged(arrays: PackingArrays, multiples: IntArray) -> tuple[tuple[float, float, int, int], FloatArray]:
+def judged(arrays: PackingArrays, multiples: IntArray) -> Judgement:
     """What `finish` checks and puts into the result, in one call.
 
-    Returns the objective's value with costs, the same with nothing packed, an item beyond its bounds and an asset
-    whose leg is (-1 for none), and the residual (n,).
+    Returns the objective's value with costs, the same with nothing packed, how many lots are packed, an item beyond its
+    bounds and an asset whose leg is (-1 for none), and the residual (n,).
     """
     outside = -1
+    lots = 0
     for k in range(multiples.shape[0]):
+        lots += abs(multiples[k])
         if outside < 0 and (multiples[k] < arrays.lower[k] or multiples[k] > arrays.upper[k]):
             outside = k
     broken = -1
@@ -531,4 +543,4 @@ def judged(arrays: PackingArrays, multiples: IntArray) -> tuple[tuple[float, flo
     before, _ = key_with_cost(arrays, nothing)
     fits(arrays, multiples)
     objective, _ = key_with_cost(arrays, multiples)
-    return (objective, before, outside, broken), arrays.residual.copy()
+    return objective, before, lots, outside, broken, arrays.residual.copy()

@@ -23,6 +23,7 @@ import numpy as np
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.packing.problem import PackingArrays
+from solver.packing.tighten import row_edges
 
 # What keeps the Hessian regular where items are combinations of each other, as a share of its diagonal. It pulls
 # towards where the relaxation starts, so that it fades when started again from where it ended.
@@ -31,6 +32,8 @@ RIDGE = 1e-9
 FEASIBLE = 1e-9
 # A direction with less than this share of its own length outside the active constraints is a combination of them.
 DEPENDENT = 1e-12
+# Rounding of a bound, as a share of the squared sum of the standalone risks of the positions: some ulp.
+ROUNDING = 1e-15
 # What ranges are shortened by is taken as this much less, in lots: far above rounding, far below a lot.
 SLACK = 1e-6
 
@@ -43,6 +46,26 @@ class Metric(NamedTuple):
     inverse: FloatArray  # (K, K), of the Hessian 2 B'ΣB and its ridge
     root: FloatArray  # (K, K), root' root = inverse
     length: FloatArray  # (K + n,), of the multiples and the rows in the norm of the inverse; zero for an empty row
+
+
+class Frame(NamedTuple):
+    """What all boxes of one problem share."""
+
+    pull: FloatArray  # (K,), B'ΣQ
+    floor: FloatArray  # (n,), the least that may be packed of each asset; read for `inside` only
+    ceiling: FloatArray  # (n,), and the most
+    unpacked: float  # the variance of the position
+    rounding: float  # of a bound
+
+
+class Relaxed(NamedTuple):
+    """Where the relaxation of a box ended, and what its bound is made of."""
+
+    point: FloatArray  # (K,)
+    slope: FloatArray  # (K,), gradient at the point of everything but the cost
+    least: FloatArray  # (K,), least of each t_k on the box before it is normalised
+    multiplier: FloatArray  # (n,), of the rows
+    give: FloatArray  # (K,), see `relax`
 
 
 def metric_of(B: FloatArray, Sigma: FloatArray) -> Metric:
@@ -62,6 +85,27 @@ def metric_of(B: FloatArray, Sigma: FloatArray) -> Metric:
     inverse = np.ascontiguousarray(root.T @ root)
     length = np.concatenate([np.sqrt(np.diag(inverse)), np.sqrt(np.sum((root @ B.T) ** 2, axis=0))])
     return Metric(gram=gram, ridge=ridge, inverse=inverse, root=root, length=length)
+
+
+@compiled
+def frame_of(arrays: PackingArrays) -> Frame:
+    """The frame of a problem. O(n² + n K)."""
+    n = arrays.position.shape[0]
+    pull = np.zeros(arrays.lower.shape[0])
+    floor = np.empty(n)
+    ceiling = np.empty(n)
+    row_edges(arrays, floor, ceiling)
+    unpacked = 0.0
+    risks = 0.0
+    for i in range(n):
+        total = 0.0
+        for j in range(n):
+            total += arrays.covariance[i, j] * arrays.position[j]
+        unpacked += total * arrays.position[i]
+        risks += abs(arrays.position[i]) * np.sqrt(max(arrays.covariance[i, i], 0.0))
+        for k in range(pull.shape[0]):
+            pull[k] += arrays.items[k, i] * total
+    return Frame(pull=pull, floor=floor, ceiling=ceiling, unpacked=unpacked, rounding=ROUNDING * risks * risks)
 
 
 @compiled
@@ -95,27 +139,15 @@ def contradict(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray, ra
 
 
 @compiled
-def relax(
-    arrays: PackingArrays,
-    metric: Metric,
-    pull: FloatArray,
-    floor: FloatArray,
-    ceiling: FloatArray,
-    point: FloatArray,
-    multiplier: FloatArray,
-    give: FloatArray,
-    gap: float,
-) -> float:
-    """Move `point` (K,) to the least relaxed objective in the box and fill in the `multiplier` (n,) of the rows.
+def relax(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed, gap: float) -> float:
+    """Move `relaxed.point` to the least relaxed objective in the box and fill in multipliers of the rows and `give`.
 
-    `give` (K,) becomes how far each multiple moves for a unit of force while the active constraints stay: moving it by
-    x costs at least ``x² / (2 give)`` until another constraint comes in or goes out (Driebeck's penalty).
+    `give` becomes how far each multiple moves for a unit of force while the active constraints stay: moving it by x
+    costs at least ``x² / (2 give)`` until another constraint comes in or goes out (Driebeck's penalty).
 
     Parameters
     ----------
-    pull : (K,), B'ΣQ.
-    floor, ceiling : (n,) the least and the most that may be packed of each asset; read for `inside` only.
-    point : near where the end is expected; its signs say on which side of zero.
+    relaxed : its point is near where the end is expected; the signs say on which side of zero.
     gap : relative to packing nothing, an objective at which to stop.
 
     Returns
@@ -123,6 +155,8 @@ def relax(
     The bound reached, relative to packing nothing, up to rounding; infinite where rows and box seem to contradict each
     other. O(K²) for every constraint taken in or dropped.
     """
+    pull, floor, ceiling = frame.pull, frame.floor, frame.ceiling
+    point, multiplier, give = relaxed.point, relaxed.multiplier, relaxed.give
     items = point.shape[0]
     n = multiplier.shape[0] if arrays.inside else 0
     forms = items + n
@@ -344,19 +378,13 @@ def relax(
 
 
 @compiled
-def bound_at(
-    arrays: PackingArrays,
-    floor: FloatArray,
-    ceiling: FloatArray,
-    point: FloatArray,
-    multiplier: FloatArray,
-    slope: FloatArray,
-    least: FloatArray,
-) -> float:
-    """A bound on the objective in the box from any `point` (K,) and `multiplier` (n,); see `solver.packing.exact`.
+def bound_at(arrays: PackingArrays, frame: Frame, relaxed: Relaxed) -> float:
+    """A bound on the objective in the box from any point and multipliers; see `solver.packing.exact`.
 
-    Fills in the gradient without costs, `slope` (K,), and the least of each t_k before it is normalised, `least` (K,).
+    Fills in `slope` and `least`.
     """
+    floor, ceiling = frame.floor, frame.ceiling
+    point, multiplier, slope, least = relaxed.point, relaxed.multiplier, relaxed.slope, relaxed.least
     items = point.shape[0]
     n = multiplier.shape[0]
     q = arrays.position.copy()

@@ -1,9 +1,11 @@
-"""Branch and bound over the relaxation: for `inside`, where the rows say more than the distance in any basis.
+"""Branch and bound over the relaxation, with a search in a reduced basis in each box.
 
-Each box of packings is tightened by the rows, relaxed, shortened to what can still beat the incumbent, and split where
-both halves are expected to lose most. It plunges into one half after the other, and where a plunge ends goes on with
-the box of least bound, so that one flat valley does not take the whole budget. A bound from the relaxation is valid
-wherever it stopped (see `solver.packing.relaxation.bound_at`).
+Each box of packings is tightened by the rows, relaxed, and shortened to what can still beat the incumbent. What is left
+is gone through in a reduced lattice basis (`solver.packing.lattice`), as long as that takes few nodes: near the
+relaxation of a small box hardly anything else is known to matter. A box with more in it is split where both halves are
+expected to lose most; in smaller boxes bounds, costs and rows say more, and the ball shrinks. The search plunges into
+one half after the other, and where a plunge ends goes on with the box of least bound, so that one flat valley does not
+take the whole budget. A bound from the relaxation is valid wherever it stopped (`solver.packing.relaxation.bound_at`).
 
 References
 ----------
@@ -22,16 +24,23 @@ import numpy as np
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.packing.incumbent import Incumbent, judge, to_beat
+from solver.packing.lattice import ball, least_open, walk_lattice
 from solver.packing.polish import polish
 from solver.packing.problem import PackingArrays, copy_multiples
-from solver.packing.relaxation import Metric, bound_at, relax, shorten_all
+from solver.packing.relaxation import Frame, Metric, Relaxed, bound_at, relax, shorten_all
 from solver.packing.repair import repair
-from solver.packing.tighten import TIGHTEN_PASSES, row_edges, tighten_held, tighten_rows
+from solver.packing.tighten import TIGHTEN_PASSES, tighten_held, tighten_rows
 
 # Boxes on the stack. Depth-first search adds one a level, and every level takes a whole number from a range; with less
 # than half of it taken, a plunge that ended is followed by the box of least bound.
 DEPTH = 4_096
 MOST_OPEN = 2_048
+# What a relaxed box counts for.
+RELAXED_NODES = 200
+# A box is relaxed again if its bound and the rows left no more than this share of its lots.
+SHRUNK = 0.7
+# The relaxation is repeated when its ridge costs more than this share of the gap.
+RIDGE_SHARE = 1e-4
 # Relaxed boxes between two roundings that are repaired and polished.
 ROUND_EVERY = 8
 # A relaxed multiple this close to whole is whole.
@@ -47,13 +56,14 @@ class Boxes(NamedTuple):
     bound: FloatArray  # (DEPTH,), no packing in the box has a smaller objective
 
 
-def empty_boxes(items: int) -> Boxes:
+@compiled
+def empty_boxes(items: int, depth: int) -> Boxes:
     """Room for a search."""
     return Boxes(
-        low=np.zeros((DEPTH, items), dtype=np.int64),
-        high=np.zeros((DEPTH, items), dtype=np.int64),
-        point=np.zeros((DEPTH, items)),
-        bound=np.zeros(DEPTH),
+        low=np.empty((depth, items), dtype=np.int64),
+        high=np.empty((depth, items), dtype=np.int64),
+        point=np.empty((depth, items)),
+        bound=np.empty(depth),
     )
 
 
@@ -75,88 +85,124 @@ def raise_least(boxes: Boxes, depth: int) -> None:
 
 
 @compiled
+def bound_box(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed, enough: float) -> float:
+    """Relax the box in `arrays` from `relaxed.point` and return its bound; infinite where the rows leave nothing of it.
+
+    Once more where the ridge costs a share of what is missing to `enough` that counts.
+    """
+    base = -np.inf
+    for _ in range(2):
+        reached = frame.unpacked + relax(arrays, metric, frame, relaxed, enough - frame.unpacked)
+        if reached == np.inf:
+            return np.inf
+        base = bound_at(arrays, frame, relaxed)
+        if reached - base <= RIDGE_SHARE * (enough - base):
+            break
+    return base
+
+
+@compiled
 def branch(
     arrays: PackingArrays,
     metric: Metric,
-    pull: FloatArray,
-    unpacked: float,
+    frame: Frame,
     boxes: Boxes,
     depth: int,
     incumbent: Incumbent,
-    rounding: float,
-    max_boxes: int,
+    walk_nodes: int,
+    max_nodes: int,
 ) -> tuple[int, int]:
-    """Go on with the lowest `depth` boxes; returns how many are left and how many were relaxed.
+    """Go on with the lowest `depth` boxes; returns how many are left and the nodes spent.
 
-    The bounds in `arrays` are overwritten: they hold the box at hand. `pull` (K,) is B'ΣQ, `unpacked` the objective of
-    the position.
+    The bounds in `arrays` are overwritten: they hold the box at hand. At most `walk_nodes` go into the ball of a box.
     """
-    items = pull.shape[0]
+    items = frame.pull.shape[0]
     n = arrays.position.shape[0]
-    slope = np.zeros(items)
-    least = np.zeros(items)
-    give = np.zeros(items)
-    multiplier = np.zeros(n)
+    relaxed = Relaxed(
+        point=np.empty(items),
+        slope=np.empty(items),
+        least=np.empty(items),
+        multiplier=np.zeros(n),
+        give=np.empty(items),
+    )
     trial = np.zeros_like(arrays.lower)
-    floor = np.empty(n)
-    ceiling = np.empty(n)
-    row_edges(arrays, floor, ceiling)
-    relaxed = 0
+    nodes = 0
+    count = 0
     plunging = False
-    while depth > 0 and relaxed < max_boxes and depth < DEPTH - 1:
+    while depth > 0 and nodes < max_nodes and depth < boxes.bound.shape[0] - 1:
         if not plunging and depth < MOST_OPEN:
             raise_least(boxes, depth)
         plunging = False
         depth -= 1
-        if boxes.bound[depth] >= to_beat(incumbent, rounding):
+        if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
             continue
         low = boxes.low[depth]
         high = boxes.high[depth]
-        if arrays.inside and not tighten_rows(arrays.items, floor, ceiling, low, high, TIGHTEN_PASSES):
+        if arrays.inside and not tighten_rows(arrays.items, frame.floor, frame.ceiling, low, high, TIGHTEN_PASSES):
             continue
         copy_multiples(low, arrays.lower)
         copy_multiples(high, arrays.upper)
-        point = boxes.point[depth]
-        relaxed += 1
-        enough = to_beat(incumbent, rounding)
-        reached = relax(arrays, metric, pull, floor, ceiling, point, multiplier, give, enough - unpacked)
-        if reached == np.inf:
-            continue
-        bound = bound_at(arrays, floor, ceiling, point, multiplier, slope, least)
-        bound = max(bound, boxes.bound[depth])
-        if bound >= enough:
+        for k in range(items):
+            relaxed.point[k] = boxes.point[depth, k]
+        nodes += RELAXED_NODES
+        count += 1
+        base = bound_box(arrays, metric, frame, relaxed, to_beat(incumbent, frame.rounding))
+        boxes.bound[depth] = max(boxes.bound[depth], base)
+        if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
             continue
         # Every box is rounded; every few the result is repaired and improved too.
-        for thorough in range(2 if relaxed % ROUND_EVERY == 1 else 1):
+        for k in range(items):
+            trial[k] = int(min(max(np.rint(relaxed.point[k]), float(low[k])), float(high[k])))
+        judge(arrays, incumbent, trial)
+        # Over its own bound: its parent's may be higher, but says nothing of single multiples.
+        room = to_beat(incumbent, frame.rounding) - base
+        if room <= 0.0 or not shorten_all(arrays, relaxed.point, relaxed.slope, relaxed.least, room, low, high):
+            continue
+        if arrays.inside:
+            if not tighten_held(arrays, frame.floor, frame.ceiling, relaxed.multiplier, room, low, high):
+                continue
+            width = 0
+            left = 0
             for k in range(items):
-                trial[k] = int(min(max(np.rint(point[k]), float(low[k])), float(high[k])))
-            if thorough == 1:
-                repair(arrays, trial)
-                polish(arrays, metric.gram, pull, trial)
+                width += arrays.upper[k] - arrays.lower[k]
+                left += high[k] - low[k]
+            if left < SHRUNK * width:
+                # Worth another relaxation at once.
+                for k in range(items):
+                    boxes.point[depth, k] = relaxed.point[k]
+                depth += 1
+                plunging = True
+                continue
+        copy_multiples(low, arrays.lower)
+        copy_multiples(high, arrays.upper)
+        ok, offset, lattice = ball(arrays, metric.gram, relaxed, room)
+        if ok:
+            offset += base
+            nodes += walk_lattice(arrays, lattice, incumbent, offset, frame.rounding, walk_nodes)
+            boxes.bound[depth] = max(boxes.bound[depth], offset + least_open(lattice))
+        elif offset == 0.0:
+            continue
+        if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
+            continue
+        if count % ROUND_EVERY == 1:
+            repair(arrays, trial)
+            polish(arrays, metric.gram, frame.pull, trial)
             judge(arrays, incumbent, trial)
-        room = to_beat(incumbent, rounding) - bound
-        if room <= 0.0 or not shorten_all(arrays, point, slope, least, room, low, high):
-            continue
-        if arrays.inside and not tighten_held(arrays, floor, ceiling, multiplier, room, low, high):
-            continue
         split = -1
         most = -1.0
         for k in range(items):
             if low[k] < high[k]:
-                part = min(max(point[k], float(low[k])), float(high[k]))
+                part = min(max(relaxed.point[k], float(low[k])), float(high[k]))
                 below = part - np.floor(part)
                 # Where all are whole, the widest range is halved.
                 score = 1e-30 * (high[k] - low[k])
                 if abs(part - np.rint(part)) > WHOLE:
-                    stiff = 0.5 / max(give[k], 1e-12 * metric.inverse[k, k])
+                    stiff = 0.5 / max(relaxed.give[k], 1e-12 * metric.inverse[k, k])
                     score = min(stiff * below**2, room) * min(stiff * (1.0 - below) ** 2, room) / room**2
                 if score > most:
                     most = score
                     split = k
-        if split < 0:
-            judge(arrays, incumbent, low)
-            continue
-        part = min(max(point[split], float(low[split])), float(high[split]))
+        part = min(max(relaxed.point[split], float(low[split])), float(high[split]))
         cut = int(np.floor(part))
         if abs(part - np.rint(part)) <= WHOLE:
             cut = (low[split] + high[split]) // 2
@@ -164,9 +210,9 @@ def branch(
         copy_multiples(low, boxes.low[depth + 1])
         copy_multiples(high, boxes.high[depth + 1])
         for k in range(items):
-            boxes.point[depth + 1, k] = point[k]
-        boxes.bound[depth] = bound
-        boxes.bound[depth + 1] = bound
+            boxes.point[depth, k] = relaxed.point[k]
+            boxes.point[depth + 1, k] = relaxed.point[k]
+        boxes.bound[depth + 1] = boxes.bound[depth]
         # The half that is nearer to the relaxed multiple goes on top.
         if part - cut > 0.5:
             boxes.high[depth, split] = cut
@@ -176,4 +222,4 @@ def branch(
             boxes.high[depth + 1, split] = cut
         depth += 2
         plunging = True
-    return depth, relaxed
+    return depth, nodes

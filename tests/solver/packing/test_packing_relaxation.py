@@ -10,10 +10,9 @@ import pytest
 from solver.arrays import FloatArray, IntArray
 from solver.packing.incumbent import judge, nothing_packed
 from solver.packing.problem import PackingProblem, evaluate, precedes
-from solver.packing.relaxation import bound_at, metric_of, relax, shorten_all
-from solver.packing.relaxed import branch, empty_boxes
-from solver.packing.root import relax_root
-from solver.packing.tighten import row_edges, tighten_held
+from solver.packing.relaxation import Relaxed, bound_at, frame_of, metric_of, relax, shorten_all
+from solver.packing.relaxed import RELAXED_NODES, branch, empty_boxes
+from solver.packing.tighten import tighten_held
 
 LOT = 1e5
 SEEDS = range(150)
@@ -67,18 +66,25 @@ def packings(problem: PackingProblem) -> list[tuple[float, IntArray]]:
     return found
 
 
-def relaxed(problem: PackingProblem) -> tuple[float, float, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """(value reached, bound, point, multiplier, slope, least); relaxed twice so that no ridge is left."""
+def placed_at(point: FloatArray, multiplier: FloatArray) -> Relaxed:
+    """A point and multipliers with room for what follows from them."""
+    return Relaxed(
+        point=point,
+        slope=np.zeros_like(point),
+        least=np.zeros_like(point),
+        multiplier=multiplier,
+        give=np.zeros_like(point),
+    )
+
+
+def relaxed_twice(problem: PackingProblem) -> tuple[float, float, Relaxed]:
+    """(value reached, bound, where it ended), twice so that no ridge is left."""
     n, K = problem.B.shape
-    metric = metric_of(problem.B, problem.Sigma)
-    floor, ceiling = np.empty(n), np.empty(n)
-    row_edges(problem.arrays, floor, ceiling)
-    point, multiplier, slope, least, give = np.zeros(K), np.zeros(n), np.zeros(K), np.zeros(K), np.zeros(K)
-    pull = problem.B.T @ problem.Sigma @ problem.Q
+    metric, frame = metric_of(problem.B, problem.Sigma), frame_of(problem.arrays)
+    end = placed_at(np.zeros(K), np.zeros(n))
     for _ in range(2):
-        reached = relax(problem.arrays, metric, pull, floor, ceiling, point, multiplier, give, np.inf)
-    bound = bound_at(problem.arrays, floor, ceiling, point, multiplier, slope, least)
-    return reached, bound, point, multiplier, slope, least
+        reached = relax(problem.arrays, metric, frame, end, np.inf)
+    return reached, bound_at(problem.arrays, frame, end), end
 
 
 def test_the_relaxation_is_optimal_by_its_own_bound() -> None:
@@ -89,7 +95,8 @@ def test_the_relaxation_is_optimal_by_its_own_bound() -> None:
     contradictions = 0
     for seed in SEEDS:
         problem = sub_box(boxed_problem(seed), seed)
-        reached, bound, point, _, _, _ = relaxed(problem)
+        reached, bound, end = relaxed_twice(problem)
+        point = end.point
         if reached == np.inf:
             contradictions += 1
             assert not packings(problem), f"seed {seed}"
@@ -116,15 +123,14 @@ def test_any_point_and_any_multipliers_give_a_bound() -> None:
         problem = sub_box(boxed_problem(seed), seed)
         chance = np.random.default_rng(seed)
         n, K = problem.B.shape
-        floor, ceiling = np.empty(n), np.empty(n)
-        row_edges(problem.arrays, floor, ceiling)
+        frame = frame_of(problem.arrays)
         best = min((value for value, _ in packings(problem)), default=np.inf)
         for _ in range(5):
             point = chance.normal(size=K) * 3.0
             multiplier = np.zeros(n)
             if problem.mode == "inside":
                 multiplier = chance.normal(size=n) * LOT * np.diag(problem.Sigma)
-            bound = bound_at(problem.arrays, floor, ceiling, point, multiplier, np.zeros(K), np.zeros(K))
+            bound = bound_at(problem.arrays, frame, placed_at(point, multiplier))
             assert bound <= best * (1 + 1e-11) + 1e-11 * LOT**2, f"seed {seed}"
 
 
@@ -133,18 +139,17 @@ def test_shortened_ranges_keep_what_is_better() -> None:
     cut = 0
     for seed in SEEDS:
         problem = boxed_problem(seed)
-        reached, bound, point, multiplier, slope, least = relaxed(problem)
+        reached, bound, end = relaxed_twice(problem)
         assert reached < np.inf, "packing nothing is feasible"
         found = packings(problem)
         values = sorted(value for value, _ in found)
         target = values[len(values) // 3]
         low, high = problem.lower.copy(), problem.upper.copy()
-        floor, ceiling = np.empty(len(problem.Q)), np.empty(len(problem.Q))
-        row_edges(problem.arrays, floor, ceiling)
+        frame = frame_of(problem.arrays)
         room = target - bound
-        left = shorten_all(problem.arrays, point, slope, least, room, low, high)
+        left = shorten_all(problem.arrays, end.point, end.slope, end.least, room, low, high)
         if left and problem.mode == "inside":
-            left = tighten_held(problem.arrays, floor, ceiling, multiplier, room, low, high)
+            left = tighten_held(problem.arrays, frame.floor, frame.ceiling, end.multiplier, room, low, high)
         cut += int(np.sum(problem.upper - problem.lower) - np.sum(high - low))
         for value, packing in found:
             if value < target * (1 - 1e-9):
@@ -154,22 +159,28 @@ def test_shortened_ranges_keep_what_is_better() -> None:
     assert cut > 100
 
 
-def test_branch_and_bound_alone_finds_the_best() -> None:
-    """From packing nothing, over the whole box, it ends with the least of all packings."""
+@pytest.mark.parametrize("walk_nodes", [0, 3, 1_000])
+def test_branch_and_bound_finds_the_best(walk_nodes: int) -> None:
+    """From packing nothing it ends with the least of all packings, and on the way no bound is above it.
+
+    However long the search in the ball of a box may take, and stopped after every few boxes.
+    """
     for seed in SEEDS:
         problem = boxed_problem(seed)
-        metric = metric_of(problem.B, problem.Sigma)
-        arrays = problem.arrays
-        incumbent = nothing_packed(arrays)
-        root = relax_root(arrays, metric, incumbent.multiples, incumbent)
-        incumbent = nothing_packed(arrays)
-        boxes = empty_boxes(len(problem.lower))
-        boxes.low[0], boxes.high[0] = problem.lower, problem.upper
-        work = arrays._replace(lower=problem.lower.copy(), upper=problem.upper.copy())
-        depth, _ = branch(work, metric, root.pull, root.unpacked, boxes, 1, incumbent, root.rounding, 10_000)
-        assert depth == 0
+        metric, frame, arrays = metric_of(problem.B, problem.Sigma), frame_of(problem.arrays), problem.arrays
         best = min(value for value, _ in packings(problem))
-        assert incumbent.key[0] <= best * (1 + 1e-9) + root.rounding, f"seed {seed}"
+        incumbent = nothing_packed(arrays)
+        boxes = empty_boxes(len(problem.lower), 1_000)
+        boxes.low[0], boxes.high[0], boxes.point[0], boxes.bound[0] = problem.lower, problem.upper, 0.0, -np.inf
+        work = arrays._replace(lower=problem.lower.copy(), upper=problem.upper.copy())
+        depth, calls = 1, 0
+        while depth:
+            depth, _ = branch(work, metric, frame, boxes, depth, incumbent, walk_nodes, 3 * RELAXED_NODES)
+            bound = min(float(incumbent.key[0]), float(np.min(boxes.bound[:depth], initial=np.inf)) - frame.rounding)
+            assert bound <= best * (1 + 1e-9), f"seed {seed}"
+            calls += 1
+            assert calls < 1_000
+        assert incumbent.key[0] <= best * (1 + 1e-9) + frame.rounding, f"seed {seed}"
 
 
 def test_the_incumbent_is_the_best_judged_and_knows_the_second() -> None:
