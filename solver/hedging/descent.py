@@ -20,7 +20,7 @@ _SUPPORT_SWEEPS = 30
 # a two-hundredth within 50; without a limit the smallest, which hardly gain by a move, would go on for seconds.
 _MOST_MOVES = 50
 # The start rounds the relaxed lots for these shares of the target risk: the first three, and the others while the
-# target is not reached. With fewer the search takes longer than they save, with more it takes as long.
+# target is not reached. On desks of six currencies their number changes the whole time by less than a third.
 _START_SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
 
 
