@@ -436,6 +436,8 @@ def _check_models(config: Config) -> None:
         raise _wrong(
             "covariance.shrinkage", "none, oas or nonlinear with covariance.kind hayashi-yoshida", "ledoit-wolf"
         )
+    if covariance.takes_ticks:
+        _check_ticks(config)
     if covariance.shrinkage == "nonlinear":
         # The method needs 12 returns, of weighted ones as many by weight.
         _at_least("covariance.min_observations (with shrinkage nonlinear)", covariance.min_observations, 24)
@@ -490,6 +492,20 @@ def _check_models(config: Config) -> None:
             f"from 0 to reversion.refit_every_steps {reversion.refit_every_steps}",
             reversion.refit_lag_steps,
         )
+
+
+def _check_ticks(config: Config) -> None:
+    """A path of crosses prices an asset too, but has no ticks: its covariance would never come."""
+    numeraire = config.universe.numeraire
+    direct = [{*instrument.legs, instrument.quote} for instrument in config.instruments if len(instrument.legs) == 1]
+    for asset in config.universe.assets:
+        if {asset, numeraire} not in direct:
+            raise _wrong(
+                "instruments",
+                f"one of a single leg that prices {asset} against {numeraire} directly, with covariance.kind "
+                "hayashi-yoshida",
+                "none among them",
+            )
 
 
 def _wrong(key: str, expected: str, got: object) -> ConfigError:

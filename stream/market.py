@@ -15,8 +15,9 @@ from solver.covariance import (
     WindowCovariance,
 )
 from solver.errors import NotEnoughData
-from solver.reversion.live import LiveBeta, LiveBetas, Move, Retirement, watched
-from solver.reversion.rolling import ReversionSettings, RollingReversion
+from solver.reversion.live import LiveBeta, LiveBetas, Move, Retirement, row_taken, watched
+from solver.reversion.rolling import RollingReversion
+from solver.reversion.settings import ReversionSettings
 from stream.config import Config, CovarianceConfig, ReversionConfig
 from stream.events import Timestep
 from stream.refits import Refits, RefitState, Submit
@@ -85,7 +86,9 @@ class MarketState:
     """The rolling estimators and what was last fitted with them.
 
     `log_prices` (n,) are the last known, NaN of an asset that never had a price; `priced` (n,) whether they are of the
-    latest timestep, which closed at `closed_at_ns`. `interrupted` has the β that wait for the price of a leg.
+    latest timestep, which closed at `closed_at_ns`. `leg_variances` (n,) of log returns over one timestep are the last
+    known too, by which the β are watched: a silence can outlast the window of the covariance. `interrupted` has the β
+    that wait for the price of a leg, or for its variance.
     """
 
     covariance: SampledCovariance | HayashiYoshidaCovariance
@@ -93,6 +96,7 @@ class MarketState:
     reversion: RollingReversion
     log_prices: FloatArray
     priced: BoolArray
+    leg_variances: FloatArray
     version: int = 0
     closed_at_ns: int = 0
     interrupted: dict[str, LegPrices] = field(default_factory=dict)
@@ -125,6 +129,7 @@ class MarketModel:
             reversion=RollingReversion(n, self.settings, self.config.universe.assets),
             log_prices=np.full(n, np.nan),
             priced=np.zeros(n, dtype=np.bool_),
+            leg_variances=np.full(n, np.nan),
         )
 
     def advance(self, state: MarketState, timestep: Timestep) -> Market:
@@ -143,6 +148,7 @@ class MarketModel:
         state.priced, state.closed_at_ns = priced, timestep.end_ns
         if priced.all():
             state.reversion.push(log_prices)
+            state.live = row_taken(state.live, self.settings)
             state.refits.pushed += 1
         self._refit(state, log_prices, timestep.index)
         state.version += 1
@@ -199,7 +205,7 @@ class MarketModel:
                 state.live,
                 state.reversion.stretches(),
                 log_prices,
-                state.covariance.variances(),
+                state.leg_variances,
                 timestep,
             )
             if self.config.reversion.refit_lag_steps == 0:
@@ -211,8 +217,9 @@ class MarketModel:
         if pending is None:
             return
         asked_at_ns = pending.timestep * self.config.universe.timestep_ns
+        unwatched = np.isnan(log_prices) | np.isnan(pending.leg_variances)
         for beta in state.live.betas:
-            if beta.beta_id not in before and np.isnan(log_prices[beta.vector.weights != 0]).any():
+            if beta.beta_id not in before and unwatched[beta.vector.weights != 0].any():
                 state.interrupted[beta.beta_id] = LegPrices(pending.log_prices, asked_at_ns)
 
     def _watch(self, state: MarketState, log_prices: FloatArray, end_ns: int) -> tuple[Retirement, ...]:
@@ -220,6 +227,7 @@ class MarketModel:
         if not state.closed_at_ns:
             return ()
         timestep_ns = self.config.universe.timestep_ns
+        unknown = np.isnan(log_prices) | np.isnan(state.leg_variances)
         moves: list[Move | None] = []
         for beta in state.live.betas:
             legs = beta.vector.weights != 0
@@ -228,14 +236,14 @@ class MarketModel:
                 before = LegPrices(state.log_prices, state.closed_at_ns)
             if before is None:
                 moves.append(None)
-            elif np.isnan(log_prices[legs]).any():
+            elif unknown[legs].any():
                 state.interrupted[beta.beta_id] = before
                 moves.append(None)
             else:
                 steps = (end_ns - before.at_ns) // timestep_ns
                 moves.append(Move(before.log_prices, log_prices - before.log_prices, steps))
         elapsed = (end_ns - state.closed_at_ns) // timestep_ns
-        state.live, retirements = watched(state.live, moves, state.covariance.variances(), elapsed, self.settings)
+        state.live, retirements = watched(state.live, moves, state.leg_variances, elapsed, self.settings)
         in_use = {beta.beta_id for beta in state.live.betas}
         state.interrupted = {name: before for name, before in state.interrupted.items() if name in in_use}
         return retirements
@@ -247,6 +255,8 @@ class MarketModel:
             state.covariance.update(*self.valuer.log_price_ticks(timestep, valuation))
         else:
             state.covariance.take(log_prices, timestep.index)
+        variances = state.covariance.variances()
+        state.leg_variances = np.where(np.isnan(variances), state.leg_variances, variances)
         for longer in state.longer:
             longer.take(log_prices, timestep.index)
 

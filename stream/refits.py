@@ -17,7 +17,9 @@ from typing import TypeAlias
 
 from solver.arrays import FloatArray
 from solver.reversion.live import LiveBetas, Meanwhile, renewed
-from solver.reversion.rolling import Refit, Refitter, ReversionSettings, Stretches
+from solver.reversion.refit import Refit, Refitter
+from solver.reversion.settings import ReversionSettings
+from solver.reversion.stretches import Stretches
 from solver.reversion.vector import BetaVector
 from stream.config import Config
 from stream.errors import RefitFailed
@@ -63,7 +65,7 @@ class PendingRefit:
     """A refit that was asked for and is not in effect: what is needed to ask again, and to bring its result up to date.
 
     `timestep` is the one at whose close it was asked for, `log_prices` (n,) its prices, `leg_variances` (n,) those
-    known at it, `steps` the β's count of timesteps, `beta_ids` those of the incumbents. `late`: a close passed at which
+    known at it, `steps` and `rows` the β's counts, `beta_ids` those of the incumbents. `late`: a close passed at which
     it was due.
     """
 
@@ -73,6 +75,7 @@ class PendingRefit:
     log_prices: FloatArray
     leg_variances: FloatArray
     steps: int
+    rows: int
     late: bool = False
 
 
@@ -143,6 +146,7 @@ class Refits:
             log_prices=log_prices,
             leg_variances=leg_variances,
             steps=live.steps,
+            rows=live.rows,
         )
         state.pushed = 0
         self.resume(state)
@@ -183,5 +187,6 @@ class Refits:
             log_returns=log_prices - pending.log_prices,
             leg_variances=pending.leg_variances,
             steps=live.steps - pending.steps,
+            rows=live.rows - pending.rows,
         )
         return renewed(live, refit, self._names, self._settings, meanwhile)

@@ -44,6 +44,7 @@ class Stored:
     version: int
     log_prices: NDArray[np.float64]
     priced: NDArray[np.bool_]
+    leg_variances: NDArray[np.float64]
     closed_at_ns: int
     interrupted: dict[str, LegPrices]
     live: LiveBetas
@@ -70,6 +71,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         version=market.version,
         log_prices=market.log_prices,
         priced=market.priced,
+        leg_variances=market.leg_variances,
         closed_at_ns=market.closed_at_ns,
         interrupted=market.interrupted,
         live=market.live,
@@ -133,6 +135,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     market.version = stored.version
     market.log_prices = stored.log_prices
     market.priced = stored.priced
+    market.leg_variances = stored.leg_variances
     market.closed_at_ns = stored.closed_at_ns
     market.interrupted = stored.interrupted
     market.live = stored.live

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray
-from solver.reversion.rolling import Refit, ReversionSettings
+from solver.reversion.refit import Refit
+from solver.reversion.settings import ReversionSettings
 from solver.reversion.track import LARGEST_ANGLE, angles_between
 from solver.reversion.vector import FEW_LEGS, BetaVector, Evidence
 from solver.reversion.watch import (
@@ -34,7 +35,7 @@ class LiveBeta:
     since_step : timestep of the state's count at which it was accepted.
     vector : its weights and evidence, as of the last refit, less the kinds that the watch has refuted.
     basis, reverting : the watch on each kind of evidence.
-    refuted : kinds of evidence that the watch has refuted, with the timestep.
+    refuted : kinds of evidence that the watch has refuted, each with the row in which, see `Retirement`.
     """
 
     beta_id: str
@@ -48,12 +49,16 @@ class LiveBeta:
 
 @dataclass(frozen=True, eq=False)
 class Retirement:
-    """A β that the watch took out of use, and the standardised step that was the last straw."""
+    """A β that the watch took out of use, and the standardised step that was the last straw.
+
+    `step` is the timestep of the state's count, `row` the first row of the window of refits that has the break in it.
+    """
 
     beta_id: str
     version: int
     weights: FloatArray
     step: int
+    row: int
     evidence: Evidence
     deviations: float
 
@@ -62,9 +67,9 @@ class Retirement:
 class LiveBetas:
     """All of them.
 
-    `steps` counts timesteps. `retired` holds the broken ones for as long as the stretch held back from fits still has
-    days from before the break. `versions` is the last version of every id of legs, `serials` the last number of every
-    other method.
+    `steps` counts timesteps, `rows` those that the window of refits has taken: the ones in which every asset had a
+    price. `retired` holds the broken ones for as long as the break is in the stretch held back from fits. `versions` is
+    the last version of every id of legs, `serials` the last number of every other method.
     """
 
     betas: tuple[LiveBeta, ...] = ()
@@ -72,6 +77,7 @@ class LiveBetas:
     versions: dict[str, int] = field(default_factory=dict)
     serials: dict[str, int] = field(default_factory=dict)
     steps: int = 0
+    rows: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +102,9 @@ class Meanwhile:
     incumbents : ids of the β that the refit was given, in its order.
     log_prices : (n,) at the end of its window.
     log_returns : (n,) since then, NaN of assets that have no price now.
-    leg_variances : (n,) of log returns over one timestep, known at the end of its window.
+    leg_variances : (n,) of log returns over one timestep, known at the end of its window; NaN where none is.
     steps : timesteps since then; 0 when no prices were seen.
+    rows : rows that the window has taken since then.
     """
 
     incumbents: tuple[str, ...]
@@ -105,6 +112,7 @@ class Meanwhile:
     log_returns: FloatArray
     leg_variances: FloatArray
     steps: int
+    rows: int
 
 
 def watched(
@@ -118,12 +126,13 @@ def watched(
 
     Parameters
     ----------
-    moves : of each β of `live`; None while one of its legs has no price, or none to compare with.
-    leg_variances : (n,) of log returns over one timestep, known before this one.
+    moves : of each β of `live`; None while one of its legs has no price, none to compare with, or no variance.
+    leg_variances : (n,) of log returns over one timestep, known before this one; of assets that are no legs of a move
+        it may be NaN.
     elapsed : timesteps since the last one, more than 1 after a gap of all.
     settings : those of the refits.
     """
-    now = live.steps + elapsed
+    now, row = live.steps + elapsed, live.rows + 1
     betas, broken = [], []
     alarm_at = settings.false_alarm_steps
     for beta, move in zip(live.betas, moves, strict=True):
@@ -151,16 +160,24 @@ def watched(
                 beta = replace(beta, reverting=beta.reverting.step(reverting_alternatives(half_life), z))
                 refuted = beta.reverting.log_evidence >= reverting_alarm(alarm_at, half_life)
             if refuted:
-                beta = replace(beta, refuted={**beta.refuted, kind: now})
+                beta = replace(beta, refuted={**beta.refuted, kind: row})
                 last = (kind, z)
         beta = _without_refuted(beta)
         if beta.vector.evidence:
             betas.append(beta)
         else:
             assert last is not None
-            broken.append(Retirement(beta.beta_id, beta.version, beta.vector.weights, now, *last))
-    retired = tuple(old for old in live.retired if now - old.step < settings.holdout_steps)
-    return replace(live, betas=tuple(betas), retired=(*retired, *broken), steps=now), tuple(broken)
+            broken.append(Retirement(beta.beta_id, beta.version, beta.vector.weights, now, row, *last))
+    return replace(live, betas=tuple(betas), retired=(*live.retired, *broken), steps=now), tuple(broken)
+
+
+def row_taken(live: LiveBetas, settings: ReversionSettings) -> LiveBetas:
+    """After the window of refits has taken one more row: what broke so long ago that the break has left its stretch
+    held back is barred no longer."""
+    rows = live.rows + 1
+    return replace(
+        live, rows=rows, retired=tuple(old for old in live.retired if rows - old.row < settings.holdout_steps)
+    )
 
 
 def renewed(
@@ -179,6 +196,8 @@ def renewed(
     versions, serials = dict(live.versions), dict(live.serials)
     in_use = {beta.beta_id: beta for beta in live.betas}
     incumbents = tuple(in_use) if meanwhile is None else meanwhile.incumbents
+    # Those of the window that the refit saw.
+    rows = live.rows - (meanwhile.rows if meanwhile is not None else 0)
     betas: list[LiveBeta] = []
     newcomers: list[LiveBeta] = []
     for vector, place, broke in zip(refit.betas, refit.continues, _broke_since(live, refit, meanwhile), strict=True):
@@ -197,7 +216,7 @@ def renewed(
             moved = not np.array_equal(old.vector.weights, vector.weights)
             if moved and broke:
                 vector, moved = old.vector, False
-            beta = replace(_pardoned(old, live.steps, settings), vector=vector, version=old.version + moved)
+            beta = replace(_pardoned(old, rows, settings), vector=vector, version=old.version + moved)
         if beta.vector.method in FEW_LEGS:
             versions[beta.beta_id] = beta.version
         beta = _without_refuted(beta)
@@ -225,10 +244,10 @@ def _caught_up(
     if not newcomers or not meanwhile.steps:
         return live
     move = Move(meanwhile.log_prices, meanwhile.log_returns, meanwhile.steps)
-    unpriced = np.isnan(meanwhile.log_returns)
+    unknown = np.isnan(meanwhile.log_returns) | np.isnan(meanwhile.leg_variances)
     watched_newcomers, _ = watched(
         replace(live, betas=tuple(newcomers), steps=live.steps - meanwhile.steps),
-        [None if beta.vector.weights[unpriced].any() else move for beta in newcomers],
+        [None if beta.vector.weights[unknown].any() else move for beta in newcomers],
         meanwhile.leg_variances,
         meanwhile.steps,
         settings,
@@ -257,14 +276,17 @@ def _new_id(vector: BetaVector, names: Sequence[str], serials: dict[str, int]) -
     return f"{vector.method}:{serials[vector.method]}"
 
 
-def _pardoned(beta: LiveBeta, step: int, settings: ReversionSettings) -> LiveBeta:
-    """Evidence counts again, and is watched from the start, once the stretch held back lies behind its refutation."""
-    due = [kind for kind, since in beta.refuted.items() if step - since >= settings.holdout_steps]
+def _pardoned(beta: LiveBeta, rows: int, settings: ReversionSettings) -> LiveBeta:
+    """Evidence counts again, and is watched from the start, once the stretch held back lies behind its refutation.
+
+    `rows` is how many the window had taken on which it was found again.
+    """
+    due = [kind for kind, row in beta.refuted.items() if rows - row >= settings.holdout_steps]
     if not due:
         return beta
     return replace(
         beta,
-        refuted={kind: since for kind, since in beta.refuted.items() if kind not in due},
+        refuted={kind: row for kind, row in beta.refuted.items() if kind not in due},
         basis=Detector.fresh(BASIS) if "basis" in due else beta.basis,
         reverting=Detector.fresh(reverting_alternatives(1.0)) if "reverting" in due else beta.reverting,
     )

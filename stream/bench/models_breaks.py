@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray
-from solver.reversion.live import LiveBetas, Move, renewed, watched
+from solver.reversion.live import LiveBetas, Move, renewed, row_taken, watched
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.watch import Alternatives, log_evidence, reverting_alarm, reverting_alternatives
 from stream.bench.proportion import proportion
@@ -171,6 +171,7 @@ def _fitted_delay(chance: np.random.Generator) -> tuple[int, bool] | None:
             if broken and not live.betas and t >= break_at:
                 return t - break_at + 1, True
         rolling.push(log_prices[t])
+        live = row_taken(live, settings)
         if rolling.ready and t % FITTED_REFIT_STEPS == 0:
             refit = rolling.refit([beta.vector for beta in live.betas], [old.weights for old in live.retired])
             live = renewed(live, refit, names, settings)

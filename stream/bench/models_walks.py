@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.reversion.live import LiveBetas, Move, renewed, watched
+from solver.reversion.live import LiveBetas, Move, renewed, row_taken, watched
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.vector import METHODS, Method
 from stream.bench.proportion import proportion
@@ -78,6 +78,7 @@ def in_use_over_refits(sets: int, steps: int) -> Comparison:
                 move = Move(walks[t - 1], log_prices - walks[t - 1], 1)
                 live, _ = watched(live, [move] * len(live.betas), np.full(ASSETS, STEP**2), 1, settings)
             rolling.push(log_prices)
+            live = row_taken(live, settings)
             if rolling.ready and t % FOLLOWED_REFIT_STEPS == 0:
                 anew.append(bool(rolling.refit().betas))
                 refit = rolling.refit([beta.vector for beta in live.betas], [old.weights for old in live.retired])

@@ -10,7 +10,8 @@ import pytest
 from solver.errors import IllPosed
 from solver.horizon import stationary_horizon_covariance
 from solver.reversion.adjustment import adjustment_speeds, horizon_covariance_under
-from solver.reversion.rolling import ReversionSettings, RollingReversion
+from solver.reversion.rolling import RollingReversion
+from solver.reversion.settings import ReversionSettings
 from solver.reversion.vector import BetaVector, Evidence
 
 SETTINGS = ReversionSettings(

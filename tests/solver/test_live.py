@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from currency_converter import CurrencyConverter
 
-from solver.reversion.live import LiveBetas, Meanwhile, Move, Retirement, renewed, watched
-from solver.reversion.rolling import Refit, ReversionSettings, RollingReversion
+from solver.reversion.live import LiveBetas, Meanwhile, Move, Retirement, renewed, row_taken, watched
+from solver.reversion.refit import Refit
+from solver.reversion.rolling import RollingReversion
+from solver.reversion.settings import ReversionSettings
 from solver.reversion.vector import FEW_LEGS, METHODS, BetaVector, Evidence, Method
 
 CURRENCIES = ("EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "SGD")
@@ -66,7 +68,7 @@ def after(live: LiveBetas, *found: tuple[BetaVector, int | None], meanwhile: Mea
 def since(live: LiveBetas, log_returns: np.ndarray, steps: int = 1) -> Meanwhile:
     """From a window that ended with `live` and prices of 1."""
     incumbents = tuple(beta.beta_id for beta in live.betas)
-    return Meanwhile(incumbents, np.zeros(3), log_returns, np.full(3, 1e-4), steps)
+    return Meanwhile(incumbents, np.zeros(3), log_returns, np.full(3, 1e-4), steps, rows=steps)
 
 
 def known(live: LiveBetas) -> list[tuple[str, int, int]]:
@@ -103,22 +105,26 @@ def test_dense_vectors_have_numbers_that_are_never_used_again() -> None:
 
 
 def test_a_broken_vector_is_retired_at_once_and_barred_for_the_stretch_held_back() -> None:
-    """One step of 60 deviations retires it; its weights stay barred for 125 timesteps."""
+    """One step of 60 deviations retires it; its weights stay barred for 125 rows of the window, its own included.
+
+    Timesteps in which the window takes none, as somewhere a price is missing, bring the break no nearer to its end.
+    """
     live = after(LiveBetas(), (vector((1.0, -1.0, 0.0)), None), (vector((1.0, 0.0, -1.0)), None))
     live, broken = stepped(live, np.array([0.0, 0.46, 0.0]))
     (retirement,) = broken
     assert (retirement.beta_id, retirement.step, retirement.evidence) == ("sparse:EUR/CHF", 1, "basis")
     assert retirement.deviations == pytest.approx(-0.46 / math.sqrt(0.3 * 2e-4))
     assert [name for name, *_ in known(live)] == ["sparse:EUR/JPY"]
-    for _ in range(124):
-        live, broken = stepped(live, np.zeros(3))
+    for _ in range(125):
+        live, broken = stepped(row_taken(live, SETTINGS), np.zeros(3), steps=3)
         assert broken == ()
         assert [old.beta_id for old in live.retired] == ["sparse:EUR/CHF"]
-    assert stepped(live, np.zeros(3))[0].retired == ()
+    assert (live.steps, live.rows) == (1 + 3 * 125, 125)
+    assert row_taken(live, SETTINGS).retired == ()
 
 
 def test_what_lost_one_kind_of_evidence_lives_by_the_other() -> None:
-    """A spread that drifts slowly against its fit stays a hedge; `reverting` counts again after 125 timesteps."""
+    """A spread that drifts slowly against its fit stays a hedge; `reverting` counts again after 125 rows."""
     both = vector((1.0, -1.0, 0.0), evidence=("reverting", "basis"))
     live = after(LiveBetas(), (both, None))
     rng = np.random.default_rng(1)
@@ -128,10 +134,13 @@ def test_what_lost_one_kind_of_evidence_lives_by_the_other() -> None:
         assert broken == ()
         assert live.steps < 200
     assert live.betas[0].vector.evidence == ("basis",)
-    lost = live.steps
-    assert after(live, (both, 0)).betas[0].vector.evidence == ("basis",)
-    assert after(replace(live, steps=lost + 124), (both, 0)).betas[0].vector.evidence == ("basis",)
-    again = after(replace(live, steps=lost + 125), (both, 0)).betas[0]
+    live = replace(live, rows=(lost := live.rows + 1))
+    assert after(replace(live, steps=live.steps + 999), (both, 0)).betas[0].vector.evidence == ("basis",)
+    assert after(replace(live, rows=lost + 124), (both, 0)).betas[0].vector.evidence == ("basis",)
+    # A window that ended before then does not know better, however late it is looked at.
+    meanwhile = since(live, 0.0 * CALM, steps=3)
+    assert after(replace(live, rows=lost + 127), (both, 0), meanwhile=meanwhile).betas[0].vector.evidence == ("basis",)
+    again = after(replace(live, rows=lost + 125), (both, 0)).betas[0]
     assert again.vector.evidence == ("reverting", "basis")
     assert again.reverting.log_evidence == -math.inf
 
@@ -167,6 +176,7 @@ def test_a_spread_that_bounces_keeps_its_hedge_over_the_horizon() -> None:
         )
         assert broken == ()
         rolling.push(walk[t])
+        live = row_taken(live, settings)
         if rolling.ready and t % 50 == 0:
             refit = rolling.refit([beta.vector for beta in live.betas])
             live = renewed(live, refit, NAMES, settings)
@@ -218,6 +228,7 @@ def test_the_franc(methods: tuple[Method, ...], refit_every: int) -> None:
             decay = 0.5 ** (1 / 60)
             variances, weight = decay * variances + (1 - decay) * change**2, decay * weight + 1 - decay
         rolling.push(log_prices[t])
+        live = row_taken(live, settings)
         since_refit += 1
         if rolling.ready and since_refit >= refit_every:
             vectors, barred = [beta.vector for beta in live.betas], [old.weights for old in live.retired]

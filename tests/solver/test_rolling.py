@@ -16,7 +16,9 @@ from statsmodels.tsa.stattools import adfuller
 
 from solver.errors import IllPosed, NotEnoughData
 from solver.reversion.basis import basis_ratios, change_covariance
-from solver.reversion.rolling import Refit, Refitter, ReversionSettings, RollingReversion
+from solver.reversion.refit import Refit, Refitter
+from solver.reversion.rolling import RollingReversion
+from solver.reversion.settings import ReversionSettings
 from solver.reversion.track import LARGEST_ANGLE, angles_between
 from solver.reversion.vector import CHANGE_METHODS, LEVEL_METHODS, METHODS, Method
 

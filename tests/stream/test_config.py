@@ -440,6 +440,16 @@ def test_an_asset_may_be_priced_by_a_chain(desk_toml: str, config_path: Callable
     load_config(config_path(text.replace('legs = { USD = 1.0 }\nquote = "JPY"', 'legs = { CHF = 1.0 }\nquote = "JPY"')))
 
 
+def test_a_covariance_from_ticks_needs_ticks_of_every_asset(desk_toml: str, config_path: Callable[[str], Path]) -> None:
+    """An asset that only a chain of crosses prices has a covariance from timesteps, and none from ticks."""
+    toml = desk_toml.replace('legs = { USD = 1.0 }\nquote = "JPY"', 'legs = { EUR = 1.0 }\nquote = "JPY"')
+    load_config(config_path(toml))
+    with pytest.raises(ConfigError, match=r"prices JPY against USD directly, with covariance\.kind hayashi-yoshida"):
+        load_config(
+            config_path(toml.replace('shrinkage = "ledoit-wolf"', 'kind = "hayashi-yoshida"\nshrinkage = "oas"'))
+        )
+
+
 def test_every_method_of_the_solver_can_be_configured() -> None:
     """The configuration and the messages name the solver's methods, no more and no fewer."""
     assert set(get_args(ReversionMethod)) == set(METHODS)

@@ -1380,6 +1380,63 @@ def test_a_break_behind_a_silence_is_seen_when_it_ends(
     assert state.market.interrupted == {}
 
 
+@pytest.mark.parametrize("jump", [1.0, 1.05])
+def test_a_silence_that_outlasts_the_covariance_is_judged_by_what_was_known_before_it(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf, jump: float
+) -> None:
+    """No return of CHF is left in the window when its price is back: its β is watched by its last known variance."""
+    covariance = msgspec.structs.replace(desk.covariance, kind="window", window_steps=20)
+    rare = msgspec.structs.replace(desk.reversion, refit_every_steps=62, refit_lag_steps=0)
+    config = msgspec.structs.replace(desk, covariance=covariance, reversion=rare)
+    engine = Engine(config)
+    state = warmed_up(engine, mid_prices, timestep_of)
+    mids = mid_prices(WARM_UP, 5)[-1]
+    assert "sparse:EUR/CHF" in {beta.beta_id for beta in state.market.live.betas}
+    for step in range(71, 100):
+        drifted = mids * math.exp(1e-4 * (step % 2))
+        play(engine, state, [timestep_of(step, drifted, {USDCHF: 70.0, EURCHF: 70.0})])
+    assert np.isnan(state.market.covariance.variances()[CHF])
+    worker = WorkerState(new_timesteps_state(len(config.instruments)), state, {})
+    restored = restore_snapshot(take_snapshot(worker, config), config, engine).engine
+    back = timestep_of(100, mids * np.array([1.0, jump, 1.0]))
+    outputs = play(engine, state, [back])
+    assert [beta.beta_id for beta in only(outputs, Model)[0].betas] == (["sparse:EUR/CHF"] if jump == 1.0 else [])
+    assert play(engine, restored, [back]) == outputs
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+def test_a_vector_of_an_asset_whose_variance_nobody_knows_waits_for_it(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf, lag: int
+) -> None:
+    """From ticks there is no variance of CHF while EURCHF alone prices it: its β is neither watched nor packed.
+
+    Once USDCHF shows it, the first step that is judged goes back to where the watch had to begin.
+    """
+    covariance = msgspec.structs.replace(desk.covariance, kind="hayashi-yoshida", shrinkage="none", slow_ticks=2)
+    rhythm = msgspec.structs.replace(desk.reversion, refit_every_steps=62, refit_lag_steps=lag)
+    free = msgspec.structs.replace(desk.solver, mode="free")
+    config = msgspec.structs.replace(desk, covariance=covariance, reversion=rhythm, solver=free)
+    engine = Engine(config)
+    state = engine.new_state()
+    play(engine, state, [position("spot", EUR, 5e6, 0.5)])
+    outputs: list[Output] = []
+    for step, mids in enumerate(mid_prices(80, 5), start=1):
+        close = timestep_of(step, mids, {USDCHF: 0} if step <= 70 else None)
+        places = np.flatnonzero(close.quoted_at_ns > 0)
+        ticks = Ticks(close.quoted_at_ns[places], places, (0.5 * (close.bids + close.asks))[places])
+        outputs += play(engine, state, [with_changes(close, ticks=ticks)])
+        (beta,) = state.market.live.betas or (None,)
+        assert (beta is not None) == (step >= 62 + lag)
+        if beta is not None and step <= 70:
+            assert beta.basis.log_evidence == -math.inf
+            assert state.market.interrupted["sparse:EUR/CHF"].at_ns == 62 * SECOND
+    assert beta is not None
+    assert beta.basis.log_evidence > -math.inf
+    assert state.market.interrupted == {}
+    assert {residual.status for residual in only(outputs, ResidualExposure) if residual.timestep > 20} == {"ok"}
+    assert not any(residual.packed for residual in only(outputs, ResidualExposure))
+
+
 def test_an_older_level_does_not_overwrite_a_newer_one(ready: Ready) -> None:
     """A position that is sent again or comes late changes nothing; one without a time is what a person says now."""
     engine, state, _ = ready

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from solver.reversion.rolling import Refit, Refitter, ReversionSettings, RollingReversion
+from solver.reversion.refit import Refit, Refitter
+from solver.reversion.rolling import RollingReversion
+from solver.reversion.settings import ReversionSettings
 from stream.errors import RefitFailed
 from stream.refit_process import RefitProcess
 from stream.refits import RefitRequest, run_here

@@ -14,7 +14,7 @@ from schemas.internal import Snapshot
 from schemas.outbound import Alert, Model
 from schemas.wire import MESSAGE_PACK, decode, encode
 from solver.errors import IllPosed
-from solver.reversion.rolling import Refit, Refitter
+from solver.reversion.refit import Refit, Refitter
 from stream.config import Config
 from stream.engine import Engine, EngineState, Output
 from stream.events import EngineEvent, PositionLevel, Timestep
@@ -211,6 +211,28 @@ def test_what_breaks_while_a_refit_runs_does_not_come_back_with_it(desk: Config,
     after = models(play(newly, state, [jumped(close, 1.01) for close in closes[FULL : FULL + 3]]))
     assert after[-1].refitted_at_timestep == FULL
     assert not any(EURCHF in ids(model) for model in after)
+
+
+def test_what_broke_is_barred_for_as_many_rows_as_the_stretch_held_back_has(
+    desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
+) -> None:
+    """CHF jumps at 70, and from then on JPY has a price in every other timestep only: the window takes no other.
+
+    The jump is in the held-back stretch of 20 rows until 109, 40 timesteps later, and no refit is free to take EUR/CHF
+    before that.
+    """
+    refits = ByHand(desk)
+    engine = Engine(desk, submit=refits.submit)
+    state = engine.new_state()
+    barred_at: list[int] = []
+    for step, mids in enumerate(mid_prices(120, 5), start=1):
+        close = timestep_of(step, mids, {2: 0.0} if step > 70 and step % 2 else {})
+        asked = len(refits.asked)
+        play(engine, state, [jumped(close, 1.01) if step >= 70 else close])
+        if len(refits.asked) > asked:
+            refits.finish()
+            barred_at += [step] if refits.asked[-1][0].barred else []
+    assert barred_at == [70, *range(72, 109, 2)]
 
 
 def state_of(config: Config, state: EngineState) -> EngineState:
