@@ -17,6 +17,9 @@ AlertKind = Literal[
     "refit-failed",
 ]
 
+BOOK_ALERTS: tuple[AlertKind, ...] = ("limit-breach", "book-unsolved", "hedge-overdue")
+"""Those whose subject is a book."""
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -40,9 +43,14 @@ class Moment:
     source: str
 
 
+def alert_key(kind: AlertKind, subject: str) -> str:
+    """What tells an alert that stands from all others."""
+    return f"{kind}:{subject}"
+
+
 def update_alert(active: set[str], condition: Condition, moment: Moment) -> Alert | None:
     """Raise or clear the alert of `condition` if that changes `active`, the keys of the alerts that stand."""
-    key = f"{condition.kind}:{condition.subject}"
+    key = alert_key(condition.kind, condition.subject)
     if condition.holds is None or condition.holds == (key in active):
         return None
     if condition.holds:

@@ -201,7 +201,7 @@ class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class HedgingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a suggestion is made, kept, changed and withdrawn; all times are event time.
 
-    Nothing is suggested inside a book's limit. A suggestion stands, with one id, until its trades are taken up, it
+    Nothing new is suggested inside a book's limit. A suggestion stands, with one id, until its trades are taken up, it
     expires after `expiry_s`, the risk falls below the book's `clear_share` of the limit, or something material changes:
     its trades cost more than the best ones, or leave more risk than the target, by more than `material_share`. It is
     looked at anew not before `min_life_s` unless its trades no longer bring the risk inside the limit. One suggestion

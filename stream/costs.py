@@ -110,5 +110,6 @@ def _levels(
         return levels
     last, mid = (shown[-1][0] if shown else best), 0.5 * (bid + ask)
     lots, moves = impact_levels(most_lots - seen, available, linear, square_root)
-    levels += [(count, last + sign * move * mid) for count, move in zip(lots, moves, strict=True)]
-    return levels
+    beyond = ((count, last + sign * move * mid) for count, move in zip(lots, moves, strict=True))
+    # Sold for nothing or less: the curve says nothing of so many lots.
+    return levels + [(count, price) for count, price in beyond if price > 0]

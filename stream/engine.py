@@ -129,9 +129,7 @@ class Engine:
             book_state.quantities[position.asset] = position.quantity
             if position.dated:
                 book_state.as_of_ns[position.asset] = position.event_time_ns
-            book_state.position_ns[position.asset] = max(
-                position.event_time_ns, book_state.position_ns.get(position.asset, 0)
-            )
+            book_state.position_ns[position.asset] = position.event_time_ns
         if state.latest is None:
             return []  # no price was ever seen: the first timestep solves the book
         event_time_ns = position.event_time_ns if position.dated else state.latest.end_ns
@@ -402,7 +400,7 @@ def _overdue_condition(book: BookConfig, state: BookState) -> Condition:
         message=f"{book.name}: nothing was heard of {len(overdue)} acknowledged trades of "
         f"{', '.join(sorted({trade.suggestion_id for trade in overdue}))} for too long; they count as not done"
         if overdue
-        else f"{book.name}: every acknowledged trade was heard of",
+        else f"{book.name}: no acknowledged trade is overdue any more",
     )
 
 

@@ -22,7 +22,7 @@ from stream.events import TradeReport
 TradeStatus = Literal["suggested", "working", "done", "rejected"]
 
 TRADES_KEPT = 256
-"""Of one book. Beyond it the oldest that nobody took up are forgotten first."""
+"""Of one book. Beyond it the oldest that nobody took up, or that ended and are shown, are forgotten first."""
 
 
 @dataclass
@@ -103,18 +103,21 @@ def settle(
     ----------
     position_ns : by asset, the time for which the latest position is dated.
     max_age_ns : without a report for longer, a trade that is being worked counts no more.
-    forget_after_ns : without a report for longer, one without fills is forgotten. A fill is not: only positions settle
-        it.
+    forget_after_ns : without a report for longer, one is forgotten that has no fills which positions do not show: only
+        they settle a fill. Until then it is kept, whatever became of it, for reports that come twice or late.
     """
     kept = []
     for trade in trades:
         silent_ns = now_ns - max(trade.heard_ns, trade.suggested_ns)
         if trade.status == "working" and silent_ns > max_age_ns:
             trade.overdue = True
-        ended = trade.status in ("done", "rejected") or silent_ns > forget_after_ns
-        if not (ended and trade.is_shown(position_ns)):
+        if silent_ns <= forget_after_ns or not trade.is_shown(position_ns):
             kept.append(trade)
-    idle = [trade for trade in kept if trade.status == "suggested"]
+    idle = [
+        trade
+        for trade in kept
+        if trade.status == "suggested" or (trade.status != "working" and trade.is_shown(position_ns))
+    ]
     surplus = {id(trade) for trade in idle[: max(0, len(kept) - TRADES_KEPT)]}
     return [trade for trade in kept if id(trade) not in surplus]
 
@@ -123,6 +126,8 @@ def units_in_flight(trades: Iterable[SuggestedTrade], position_ns: Mapping[int, 
     """(n,) units of each asset that count as done and that no position shows yet."""
     units = np.zeros(n)
     for trade in trades:
+        if not trade.done_lots:
+            continue
         for asset in np.flatnonzero(trade.units_per_lot).tolist():
             units[asset] += trade.unshown_lots(asset, position_ns) * trade.units_per_lot[asset]
     return units

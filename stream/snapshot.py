@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.internal import PartitionOffset, Snapshot
 from solver.reversion.live import LiveBetas
+from stream.alerts import BOOK_ALERTS, alert_key
 from stream.book_state import BookState
 from stream.config import Config
 from stream.engine import Engine, EngineState
@@ -149,8 +150,9 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     )
     state.books.update({name: book for name, book in stored.books.items() if name in state.books})
     state.latest = stored.latest
-    # Nothing would ever clear the breach of a book that has left.
-    gone = {f"limit-breach:{name}" for name in stored.books if name not in state.books}
+    # Nothing would ever clear what is said of a book that has left.
+    left = set(stored.books) - set(state.books)
+    gone = {alert_key(kind, name) for kind in BOOK_ALERTS for name in left}
     state.alerts = set(stored.alerts) - gone
     state.silences = stored.silences
     offsets = {TopicPartition(place.topic, place.partition): place.offset for place in snapshot.offsets}

@@ -55,17 +55,24 @@ def before_solving(
         return "solve"
     if risk <= book.clear_share * book.limit:
         return "withdraw"
+    if risk <= book.limit and (outcome is None or is_expired(standing, hedging, now_ns)):
+        return "withdraw"  # it cannot stand, and nothing new is suggested inside the limit
     young = now_ns - standing.since_ns < hedging.min_life_s * NANOSECONDS
     if young and outcome is not None and outcome.risk_after <= book.limit:
         return "keep"
     return "solve"
 
 
+def is_expired(standing: Standing, hedging: HedgingConfig, now_ns: int) -> bool:
+    """Whether it is too old to be taken up."""
+    return now_ns - standing.since_ns >= hedging.expiry_s * NANOSECONDS
+
+
 def still_stands(
     standing: Standing, outcome: Outcome | None, best: Outcome, target: float, hedging: HedgingConfig, now_ns: int
 ) -> bool:
     """Whether the trades of `standing` are as good as the `best` ones, but for what is not material."""
-    if outcome is None or now_ns - standing.since_ns >= hedging.expiry_s * NANOSECONDS:
+    if outcome is None or is_expired(standing, hedging, now_ns):
         return False
     slack = 1.0 + hedging.material_share
     # Where the target is out of reach, what the best trades reach stands in for it.

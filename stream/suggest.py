@@ -10,6 +10,8 @@ import numpy as np
 
 from schemas.outbound import HedgeSuggestion, ResidualExposure
 from solver.arrays import FloatArray, IntArray
+from solver.errors import ConstraintViolated
+from solver.hedging.check import check_lots
 from solver.hedging.problem import HedgeProblem, risk_of, shares_removed
 from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
@@ -123,6 +125,8 @@ class Suggester:
         if standing is not None and still_stands(standing, outcome, best, problem.target, hedging, now_ns):
             assert outcome is not None
             status: Status = "unchanged"
+        elif risk <= book.limit:
+            return self._withdrawn(book, state, valuation, residual, problem.target)
         else:
             with self._timed():
                 second = runner_up(problem, answer, max_nodes, should_stop)
@@ -232,11 +236,16 @@ def _everywhere(values: _Values, columns: IntArray, lots: IntArray) -> _Values:
 
 
 def _outcome(problem: HedgeProblem, columns: IntArray, lots: IntArray) -> Outcome | None:
-    """Of (m,) `lots`; None where some cannot be dealt: no instrument of `columns`, or more than its quotes show."""
+    """Of (m,) `lots`; None where they cannot be dealt: no instrument of `columns`, or a constraint of `problem`.
+
+    Quotes may show less than they did, and after a restart the book may be allowed less.
+    """
     own = lots[columns]
     if np.count_nonzero(own) < np.count_nonzero(lots):
         return None
-    if (own > problem.buy.reach).any() or (-own > problem.sell.reach).any():
+    try:
+        check_lots(problem, own, reached=False)
+    except ConstraintViolated:
         return None
     cost = problem.buy.each(own) + problem.sell.each(-own)
     return Outcome(risk_of(problem, own), float(cost.sum()))

@@ -138,8 +138,9 @@ def _reason(
     widest = max(residual.positions, key=lambda position: abs(position.residual))
     side = "long" if widest.residual > 0 else "short"
     orders = ", ".join(f"{trade.side} {trade.lots} {_lots(trade.lots)} {trade.instrument}" for trade in trades)
+    where = "over" if before > limit else "not yet clear of"
     state = (
-        f"{risk} over the limit of {limit:,.0f}, "
+        f"{risk} {where} the limit of {limit:,.0f}, "
         f"largest residual {side} {abs(widest.residual):,.0f} {money} of {widest.asset}"
     )
     if not trades:

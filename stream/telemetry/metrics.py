@@ -72,6 +72,11 @@ class Metrics:
         self._suggested_cost = self._gauge(
             "suggested_cost_numeraire", "Expected cost of the suggested trades, 0 when none stand.", "book"
         )
+        self._suggestion_age = self._gauge(
+            "suggestion_age_seconds", "Event time for which the suggested trades have stood, 0 when none stand.", "book"
+        )
+        # By book, what stands and the event time at which it was first seen.
+        self._stands: dict[str, tuple[str, int]] = {}
         self._betas = self._gauge("betas_in_use_count", "β vectors accepted by the last refit.")
         self._refit = self._histogram("refit_seconds", "One refit, from its request to its result.")
         self._refit_age = self._gauge(
@@ -155,9 +160,7 @@ class Metrics:
         if isinstance(message, ResidualExposure):
             self._observe_residual(message)
         elif isinstance(message, HedgeSuggestion):
-            self._suggested_cost.labels(message.book).set(message.expected_cost)
-            if message.stopped_by_clock:
-                self._clock_stops.labels(message.book).inc()
+            self._observe_suggestion(message)
         elif isinstance(message, Model):
             self._betas.set(len(message.betas))
             self._refits_late.inc(message.refit_late)
@@ -181,10 +184,24 @@ class Metrics:
         if message.status != "ok":
             self._unsolved.labels(message.book, message.status).inc()
             return
+        # Nothing says that trades were taken up but that they are not said again, after this message.
+        self._suggested_cost.labels(message.book).set(0.0)
+        self._suggestion_age.labels(message.book).set(0.0)
         self._packed.labels(message.book).set(sum(abs(packed.multiples) for packed in message.packed))
         self._solves.labels(message.book).inc()
         if message.proven:
             self._proven.labels(message.book).inc()
+        if message.stopped_by_clock:
+            self._clock_stops.labels(message.book).inc()
+
+    def _observe_suggestion(self, message: HedgeSuggestion) -> None:
+        suggestion_id, since_ns = self._stands.get(message.book, (None, 0))
+        if suggestion_id != message.suggestion_id:
+            since_ns = message.event_time_ns
+            self._stands[message.book] = (message.suggestion_id, since_ns)
+        age_ns = 0 if message.status == "none" else message.event_time_ns - since_ns
+        self._suggestion_age.labels(message.book).set(age_ns / 1e9)
+        self._suggested_cost.labels(message.book).set(message.expected_cost)
         if message.stopped_by_clock:
             self._clock_stops.labels(message.book).inc()
 

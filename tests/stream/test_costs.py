@@ -123,3 +123,11 @@ def test_too_many_venues_for_a_limit_on_trades() -> None:
     many = msgspec.structs.replace(config, instruments=(*venues, config.instruments[1]), books=(book,))
     with pytest.raises(ConfigError, match=r"books\[0\].max_trades must be left out with more than 8 venues .* got 9"):
         check_config(many)
+
+
+def test_no_lot_is_sold_below_nothing() -> None:
+    """Lots beyond the one shown move the price by .2, .6 and 1 of itself: the third would have a price below zero."""
+    costs = costs_of(QuoteDepth(1.0, 1.0), impact_linear_bps=2000.0, available_lots=1.0)
+    assert costs.sell.ladders.reach[0] == 3
+    assert costs.sell.limit_price(0, 3) == pytest.approx(1.0999 - 0.6 * 1.1)
+    assert costs.buy.ladders.reach[0] == 50

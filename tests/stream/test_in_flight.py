@@ -44,7 +44,7 @@ def test_a_rejected_trade_comes_back() -> None:
     """At once, and for good: a late acknowledgement does not revive it."""
     rejected = told([report("acknowledged"), report("rejected"), report("acknowledged")])
     assert not units_in_flight([rejected], {}, 3).any()
-    assert settle([rejected], {}, 300, 1000, 1000) == []
+    assert settle([rejected], {}, 1201, 1000, 1000) == []
 
 
 def test_what_was_filled_before_a_rejection_stays() -> None:
@@ -57,8 +57,18 @@ def test_a_fill_gives_way_to_positions_leg_by_leg() -> None:
     """The EUR position shows it, the CHF one is older: only the francs still stand in."""
     filled = told([report("filled", time_ns=200)])
     assert units_in_flight([filled], {EUR: 200, CHF: 199}, 3).tolist() == [0.0, 9.5e6, 0.0]
-    assert settle([filled], {EUR: 200, CHF: 199}, 300, 1000, 1000) == [filled]
-    assert settle([filled], {EUR: 200, CHF: 201}, 300, 1000, 1000) == []
+    assert settle([filled], {EUR: 200, CHF: 199}, 1201, 1000, 1000) == [filled]
+    assert settle([filled], {EUR: 200, CHF: 201}, 1201, 1000, 1000) == []
+
+
+@pytest.mark.parametrize("ends", [report("rejected", time_ns=300), report("filled", 4, time_ns=200)])
+def test_what_is_heard_of_an_ended_trade_twice_or_late_is_no_surprise(ends: TradeReport) -> None:
+    """Nothing of it is in flight any more; four lots that were filled before still count, and nothing counts twice."""
+    trades = settle([told([report("acknowledged"), ends])], {EUR: 250, CHF: 250}, 350, 1000, 1000)
+    assert not units_in_flight(trades, {EUR: 250, CHF: 250}, 3).any()
+    for late in (ends, report("part-filled", 4, time_ns=200), ends):
+        assert take_report(trades, late) is None
+    assert units_in_flight(trades, {EUR: 199, CHF: 250}, 3).tolist() == [-4e6, 0.0, 0.0]
 
 
 def test_a_fill_is_never_forgotten() -> None:
@@ -96,6 +106,8 @@ def test_the_oldest_that_nobody_took_up_are_forgotten_first() -> None:
     assert len(kept) == TRADES_KEPT
     assert kept[0] is many[0]
     assert kept[1] is many[6]
+    take_report(kept, report("rejected", suggestion_id="hedge/spot/6"))
+    assert settle([*kept, trade()], {}, 300, 1000, 1000)[1] is many[7]
 
 
 def test_fills_told_in_the_wrong_order_count_by_when_they_happened() -> None:

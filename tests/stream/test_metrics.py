@@ -276,6 +276,24 @@ def test_the_suggested_cost_goes_back_to_zero_when_the_suggestion_is_withdrawn(m
     assert sample(metrics, "suggested_cost_numeraire", book="spot") == 0.0
 
 
+def test_the_age_of_a_suggestion_that_nobody_takes_up_grows_in_event_time(metrics: Metrics) -> None:
+    """From when its id was first seen; back to 0, with the cost, when it is taken up, withdrawn or replaced."""
+
+    def seen(suggestion_id: str, at_s: int, cost: float = 125.0) -> tuple[float | None, float | None]:
+        metrics.observe_output(residual(event_time_ns=at_s * 10**9))
+        if suggestion_id:
+            told = msgspec.structs.replace(suggestion(cost), suggestion_id=suggestion_id, event_time_ns=at_s * 10**9)
+            metrics.observe_output(told)
+        return tuple(
+            sample(metrics, name, book="spot") for name in ("suggestion_age_seconds", "suggested_cost_numeraire")
+        )
+
+    assert [seen("a", 100), seen("a", 130), seen("b", 150), seen("b", 151)] == [(0, 125), (30, 125), (0, 125), (1, 125)]
+    assert seen("", 152) == (0, 0)
+    assert seen("c", 160) == (0, 125)
+    assert seen("c", 170, 0.0) == (0, 0)
+
+
 def test_active_alerts_are_those_raised_and_not_cleared(metrics: Metrics) -> None:
     """By kind, counting those that stood before a restart."""
     metrics.expose([], ["limit-breach:options", "price-stale:EUR"])

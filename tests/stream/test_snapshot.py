@@ -259,10 +259,13 @@ def test_books_may_come_and_go_and_change_their_limits(desk: Config, mids: np.nd
 def test_the_alert_of_a_book_that_has_left_does_not_stand_forever(desk: Config) -> None:
     """Nobody could clear it: no solve of that book comes any more."""
     run = Run(desk)
-    run.state.engine.alerts = {"limit-breach:spot", "limit-breach:options", "price-stale:JPY"}
+    of_books = {
+        f"{kind}:{book}" for kind in ("limit-breach", "book-unsolved", "hedge-overdue") for book in ("spot", "options")
+    }
+    run.state.engine.alerts = {*of_books, "price-stale:JPY"}
     changed = msgspec.structs.replace(desk, books=desk.books[:1])
     state = restore_snapshot(take_snapshot(run.state, desk), changed, Engine(changed)).engine
-    assert state.alerts == {"limit-breach:spot", "price-stale:JPY"}
+    assert state.alerts == {*(key for key in of_books if key.endswith(":spot")), "price-stale:JPY"}
 
 
 def test_special_floats_survive(desk: Config) -> None:

@@ -14,6 +14,8 @@ from stream.config import Config, HedgingConfig
 from stream.engine import Engine, EngineState, Output
 from stream.events import EngineEvent, PositionLevel, Timestep, TradeReport
 from stream.log import Record
+from stream.snapshot import WorkerState, restore_snapshot, take_snapshot
+from stream.timesteps import new_timesteps_state
 
 SECOND = 1_000_000_000
 LOT = 1e6
@@ -33,12 +35,20 @@ class Desk:
     """One engine, told what happens; `outputs` are those of the last event."""
 
     def __init__(self, config: Config, timestep_of: TimestepOf) -> None:
-        self._engine, self._timestep_of = Engine(config), timestep_of
+        self._config, self._engine, self._timestep_of = config, Engine(config), timestep_of
         self.state: EngineState = self._engine.new_state()
         self.step = 0
         self.outputs: list[Output] = []
         for _ in range(WARM_UP):
             self.close()
+
+    def restart(self, **book: Any) -> None:
+        """Go on from a snapshot, with the book as configured now."""
+        kept = WorkerState(new_timesteps_state(len(self._config.instruments)), self.state, {})
+        changed = msgspec.structs.replace(self._config.books[0], **book)
+        config = msgspec.structs.replace(self._config, books=(changed,))
+        self._engine = Engine(config)
+        self.state = restore_snapshot(take_snapshot(kept, self._config), config, self._engine).engine
 
     def tell(self, event: EngineEvent) -> list[Output]:
         self.state, self.outputs = self._engine.step(self.state, event)
@@ -59,6 +69,11 @@ class Desk:
         record = Record("hedge-status", 1, at_ns, at_ns // 1_000_000, b"spot", b"{}", ())
         told = TradeReport(at_ns, "spot", suggestion_id, instrument, status, filled, record, "")  # type: ignore[arg-type]
         return self.tell(told)
+
+    def size_at_limit(self) -> float:
+        """Of a position in EUR alone."""
+        (residual,) = [each for each in self.hold(EUR, LOT, 0.1) if isinstance(each, ResidualExposure)]
+        return LOT * residual.limit / residual.unhedged_risk
 
     def all_of(self, kind: type[Output]) -> list[Any]:
         return [output for output in self.outputs if isinstance(output, kind)]
@@ -123,18 +138,63 @@ def test_a_constant_breach_is_one_suggestion(desk_of: Callable[..., Desk]) -> No
 def test_what_stands_is_withdrawn_below_the_margin_and_not_at_the_limit(desk_of: Callable[..., Desk]) -> None:
     """At 97 % of the limit the trades still stand, below 95 % they are withdrawn, once."""
     desk = desk_of(min_life_s=0.0)
-    desk.hold(EUR, 15 * LOT)
-    size = 15 * LOT / desk.suggestion.risk_before * desk.suggestion.limit
+    size = desk.size_at_limit()
+    desk.hold(EUR, 1.02 * size)
     first = desk.suggestion
     desk.hold(EUR, 0.97 * size, 1.6)
-    assert desk.suggestion.status != "none"
+    assert (desk.suggestion.status, desk.suggestion.suggestion_id) == ("unchanged", first.suggestion_id)
     desk.hold(EUR, 0.94 * size, 1.7)
     gone = desk.suggestion
-    assert (gone.status, gone.trades) == ("none", ())
-    assert gone.suggestion_id
-    assert first.suggestion_id
+    assert (gone.status, gone.trades, gone.suggestion_id) == ("none", (), first.suggestion_id)
     desk.hold(EUR, 0.93 * size, 1.8)
     assert not desk.all_of(HedgeSuggestion)
+
+
+def test_between_the_margin_and_the_limit_nothing_new_is_suggested(desk_of: Callable[..., Desk]) -> None:
+    """An hour at a constant 97 % after a breach: what was suggested stands until it expires, and nothing follows it."""
+    desk = desk_of(min_life_s=0.0)
+    size = desk.size_at_limit()
+    desk.hold(EUR, 1.02 * size)
+    first = desk.suggestion
+    desk.hold(EUR, 0.97 * size, 0.6)
+    seen = []
+    for _ in range(3600):
+        desk.close()
+        seen += desk.all_of(HedgeSuggestion)
+    assert {each.suggestion_id for each in seen} == {first.suggestion_id}
+    assert [each.status for each in seen] == ["unchanged"] * (len(seen) - 1) + ["none"]
+    assert all("not yet clear of the limit" in each.reason for each in seen[:-1])
+
+
+def test_trades_that_no_longer_fit_are_withdrawn_inside_the_limit(desk_of: Callable[..., Desk]) -> None:
+    """Half of the position is gone, and at 97 % other trades would do: none are suggested in their place."""
+    desk = desk_of(min_life_s=0.0)
+    size = desk.size_at_limit()
+    desk.hold(EUR, 2.0 * size)
+    first = desk.suggestion
+    desk.hold(EUR, 0.97 * size, 0.6)
+    assert (desk.suggestion.status, desk.suggestion.suggestion_id) == ("none", first.suggestion_id)
+
+
+@pytest.mark.parametrize("then", [{"max_lots": 1}, {"max_trades": 1}, {"instruments": ("USDJPY",)}])
+def test_what_stands_keeps_to_what_the_book_may_do_after_a_restart(
+    desk_of: Callable[..., Desk], then: dict[str, Any]
+) -> None:
+    """Fewer lots, fewer trades or other instruments are configured: what was suggested before is replaced."""
+    desk = desk_of(limit=600.0, expiry_s=1e6)
+    desk.hold(EUR, 15 * LOT)
+    desk.hold(JPY, -2400 * LOT)
+    desk.hold(JPY, -2400 * LOT, 5.0)
+    first = desk.suggestion
+    assert len(first.trades) == 2
+    assert min(trade.lots for trade in first.trades) > 1
+    desk.restart(**then)
+    desk.close()
+    second = desk.suggestion
+    assert second.suggestion_id != first.suggestion_id
+    assert {trade.instrument for trade in second.trades} <= set(then.get("instruments", ("EURUSD", "USDJPY")))
+    assert all(trade.lots <= then.get("max_lots", 20) for trade in second.trades)
+    assert 0 < len(second.trades) <= then.get("max_trades", 2)
 
 
 def test_a_material_change_makes_a_new_suggestion(desk_of: Callable[..., Desk]) -> None:
@@ -220,9 +280,23 @@ def test_a_fill_and_the_position_that_shows_it_count_once(desk_of: Callable[...,
         desk.close()
         held[order] = desk.exposure["EUR"]
         assert held[order][1] == 0.0
-        assert not desk.state.books["spot"].trades
         assert not desk.all_of(HedgeSuggestion)
     assert held["fill first"] == held["position first"]
+
+
+def test_a_level_shows_the_fills_until_its_own_time(desk_of: Callable[..., Desk]) -> None:
+    """Of .7 s, read after an undated one of .9 s: it is what the book holds, and a fill of .8 s is not in it."""
+    desk = desk_of()
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    desk.report(first.suggestion_id, EURUSD, "acknowledged", after_s=0.6)
+    at_ns = round((desk.step + 0.9) * SECOND)
+    desk.tell(PositionLevel(at_ns, "spot", EUR, 15 * LOT, "positions[0]@1", dated=False))
+    desk.hold(EUR, 15 * LOT, 0.7)
+    desk.report(first.suggestion_id, EURUSD, "filled", after_s=0.8)
+    desk.close()
+    lots, price = first.trades[0].lots, mids(desk.step)[0]
+    assert desk.exposure["EUR"][0] == pytest.approx((15 - lots) * LOT * price, rel=1e-12)
 
 
 def test_a_part_of_a_trade_is_left_to_be_worked(desk_of: Callable[..., Desk]) -> None:
