@@ -147,7 +147,7 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     """The cheapest whole-lot trades found that bring a book's unhedged risk back to its target.
 
     `status`: `trade` for a new suggestion; `unchanged` for one that stands, with the trades that nobody has taken up at
-    the quotes of now; `none` when the risk is inside the limit again and what was suggested no longer holds;
+    the quotes of now; `none` when the risk is inside the band again and what was suggested no longer holds;
     `unreachable` when no permitted trade was found that reaches the target, nor exists if `proven` (`trades` then come
     within a hundredth of the least risk found).
     `expected_cost`, in the numeraire, is `expected_spread` (half the quoted spread), `expected_fee` and
@@ -155,13 +155,15 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     `gap` is the difference, and `proven` says that it is within the configured resolution. `runner_up` is the cheapest
     hedge found that does without at least one of the instruments of `trades` (the same at another venue is no other
     instrument), `runner_up_cost` what it costs: None where none was found that reaches the target. `runner_up_proven`
-    says that none is cheaper. `target` is the risk that the trades are to reach, `risk_before`
-    the unhedged risk without them. `risk_after` is that with them while the packing stays; once they are done the book
-    is packed anew, which can move it by some per cent. `residual_exposure_id` is the id of the message that this one
-    answers. `suggestion_id` stays from when the suggestion was made until it is withdrawn, replaced or taken up, at the
-    latest until `expires_at_ns`; a `HedgeStatus` names it. `effort_nodes` is the effort spent, `stopped_by_clock`
-    whether the deadline cut it short: only then can the same input give another answer. All risks, limit and target are
-    over one timestep, or over the horizon of that message, as `limit_on` says.
+    says that none is cheaper. `target` is the risk that the trades are to reach, `band` that above
+    which they are suggested: the limit, or less in a book that waits for clients, where a position like this one leaves
+    the zone of its quote skew. `risk_before` is the unhedged risk without them, `risk_after` that with them while the
+    packing stays; once they are done the book is packed anew, which can move it by some per cent.
+    `residual_exposure_id` is the id of the message that this one answers. `suggestion_id` stays from when the
+    suggestion was made until it is withdrawn, replaced or taken up, at the latest until `expires_at_ns`; a
+    `HedgeStatus` names it. `effort_nodes` is the effort spent, `stopped_by_clock` whether the deadline cut it short:
+    only then can the same input give another answer. All risks, limit, band and target are over one timestep, or over
+    the horizon of that message, as `limit_on` says.
     """
 
     id: str
@@ -194,6 +196,60 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     runner_up: tuple[HedgeTrade, ...] = ()
     runner_up_cost: float | None = None
     runner_up_proven: bool = False
+    band: float = 0.0
+
+
+class InstrumentSkew(Struct, frozen=True, kw_only=True, gc=False):
+    """How to lean with the quotes of one instrument, and when to cross its spread.
+
+    `skew_bps` is added to the mid before markups, in basis points of the price: long, it is negative, so that both bid
+    and ask go down, and clients buy rather than sell. `half_spread_bps` is what crossing the spread costs, None where
+    it is no market of the flow, or has no fresh quote to tell. `urgency` is what a unit hedged is worth over that cost:
+    above 1, crossing beats waiting. `hedging_rate` is how fast to trade then, numeraire a timestep, negative to sell; 0
+    up to an urgency of 1. `threshold` is the inventory along the instrument alone, numeraire, from which on it is worth
+    crossing; None where it never is.
+    """
+
+    instrument: str
+    skew_bps: float
+    half_spread_bps: float | None = None
+    urgency: float | None = None
+    hedging_rate: float = 0.0
+    threshold: float | None = None
+
+
+class QuoteSkew(Struct, frozen=True, kw_only=True):
+    """How a book leans its quotes so that clients take its inventory, and from which inventory on waiting costs more.
+
+    Published when it differs materially from the one before of the same book, which holds until then. `status` is that
+    of the book's residual exposure, or `unsolved` when the flow has no answer; `detail` says why in words. Without `ok`
+    there are no figures: what was published before holds no more.
+
+    `instruments` are those of the client flow `flows`, whose parameters have the hash `flows_hash`. `risk` is that of
+    the whole position over one timestep, what is in flight included and nothing packed, `urgency` the greatest of the
+    instruments: up to 1 the position is inside the zone in which nothing is worth a hedge. `least_risk` is the least
+    risk on the edge of that zone, None where nothing is ever worth one; a limit below it hedges too early.
+    `risk_aversion` is per numeraire, as configured or as the book's limit implies it.
+    """
+
+    id: str
+    book: str
+    universe: str
+    event_time_ns: int
+    timestep: int
+    model_version: int
+    status: Literal["ok", "unpriced", "no-model", "unsolved"]
+    numeraire: str
+    flows: str
+    flows_hash: str
+    residual_exposure_id: str
+    trigger_source: str = ""
+    risk_aversion: float | None = None
+    risk: float | None = None
+    urgency: float | None = None
+    least_risk: float | None = None
+    instruments: tuple[InstrumentSkew, ...] = ()
+    detail: str = ""
 
 
 class Alert(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import Snapshot
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from schemas.wire import JSON, MESSAGE_PACK
 
 
@@ -85,6 +85,16 @@ TOPICS = (
         partitions=4,
         cleanup_policy="delete",
         summary="What to trade.",
+    ),
+    Topic(
+        name="quote-skew",
+        direction="out",
+        messages=(QuoteSkew,),
+        key="book",
+        content_type=JSON,
+        partitions=4,
+        cleanup_policy="compact",
+        summary="How to lean the quotes of a book, and when to cross the spread instead.",
     ),
     Topic(
         name="alerts",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from solver.arrays import FloatArray
 from stream.in_flight import SuggestedTrade, units_in_flight
+from stream.quoting import Quoted
 from stream.standing import Standing
 
 
@@ -15,7 +16,7 @@ class BookState:
 
     `has_positions` tells an empty book from one that no position was ever read for. `position_ns` is for each asset the
     time of the latest position read, its record's where it had none. `trades` are those suggested that still matter,
-    `standing` the suggestion that waits to be taken up.
+    `standing` the suggestion that waits to be taken up, `quoted` the quote skew that holds.
     """
 
     quantities: FloatArray
@@ -25,6 +26,7 @@ class BookState:
     position_ns: dict[int, int] = field(default_factory=dict)
     trades: list[SuggestedTrade] = field(default_factory=list)
     standing: Standing | None = None
+    quoted: Quoted | None = None
 
     @property
     def in_flight(self) -> FloatArray:

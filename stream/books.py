@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
-from schemas.outbound import AssetExposure, HedgeSuggestion, PackedBeta, ResidualExposure
+from schemas.outbound import AssetExposure, HedgeSuggestion, PackedBeta, QuoteSkew, ResidualExposure
 from solver.arrays import BoolArray, FloatArray, IntArray
-from solver.errors import SolverError
+from solver.errors import IllPosed, SolverError
 from solver.packing.books import Spread
 from solver.packing.problem import Packing
 from stream.book_state import BookState
@@ -21,6 +21,7 @@ from stream.clock import Clock, deadline
 from stream.config import BookConfig, Config
 from stream.market import Market
 from stream.prepared import LatestModel, PreparedModel
+from stream.quoting import Quoter, Waiting
 from stream.suggest import Suggester
 
 SolveStage = Literal["pack", "hedge"]
@@ -41,6 +42,7 @@ class BookResult:
 
     residual: ResidualExposure
     suggestion: HedgeSuggestion | None
+    quote: QuoteSkew | None = None
 
 
 class BookSolver:
@@ -62,6 +64,7 @@ class BookSolver:
         self._timed = timed
         self._spread = spread
         self._latest = LatestModel(config)
+        self._quoter = Quoter(config)
         self._suggester = Suggester(config, self._deadline, lambda: timed("hedge"))
 
     def solve(
@@ -86,10 +89,11 @@ class BookSolver:
             states = [books[place][1] for place in places]
             for place, packing in zip(places, self._pack(states, market, Q[places]), strict=True):
                 packings[place] = packing
-        return [
-            self._result(book, state, market, trigger, (Q[place], Q_in_flight[place]), packings[place])
-            for place, (book, state) in enumerate(books)
-        ]
+        results = []
+        for place, (book, state) in enumerate(books):
+            result = self._result(book, state, market, trigger, (Q[place], Q_in_flight[place]), packings[place])
+            results.append(replace(result, quote=self._quote(book, state, market, result.residual, Q[place])))
+        return results
 
     def _result(
         self,
@@ -111,13 +115,34 @@ class BookSolver:
                 raise packing
             residual = self._residual_exposure(book, market, trigger, result_id, exposures, packing)
             model = self._latest.of(market)
-            suggestion = self._suggester.suggest(book, state, market.valuation, model, residual, exposures[0])
+            zone = self._waiting(book, market) if book.band == "internalise" else None
+            if isinstance(zone, IllPosed):
+                zone = None  # the quote skew says why; the limit holds
+            suggestion = self._suggester.suggest(book, state, market.valuation, model, residual, exposures[0], zone)
         except SolverError as exc:
             # One book that cannot be solved must not stop the others, nor may it look solved.
             unsolved = self._unknown(book, state, market, trigger, result_id)
             reason = f"the solver refused it: {type(exc).__name__}: {exc}"
             return BookResult(msgspec.structs.replace(unsolved, status="unsolved", detail=reason), None)
         return BookResult(residual, suggestion)
+
+    def _quote(
+        self, book: BookConfig, state: BookState, market: Market, residual: ResidualExposure, Q: FloatArray
+    ) -> QuoteSkew | None:
+        """The quote skew of `book` with (n,) exposures `Q`, where it tells something new; its state remembers it."""
+        waiting = self._waiting(book, market) if residual.status == "ok" else None
+        told = self._quoter.quote(book, state.quoted, residual, waiting, Q)
+        if told is None:
+            return None
+        message, state.quoted = told
+        return message
+
+    def _waiting(self, book: BookConfig, market: Market) -> Waiting | IllPosed | None:
+        """What the flow of `book` says, or why it says nothing."""
+        try:
+            return self._quoter.waiting(book, self._latest.of(market), market.valuation)
+        except IllPosed as exc:
+            return exc
 
     def _unknown(
         self, book: BookConfig, state: BookState, market: Market, trigger: Trigger, result_id: str

@@ -93,6 +93,9 @@ class BookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `limit_on` says whether that is the risk over one timestep or over `risk.horizon_steps` of them. Above `limit`,
     at most `max_trades` trades in `instruments` (all when empty), each of at most `max_lots`, are suggested that bring
     the risk to `target_share` of it. The breach alert is raised at the limit and cleared below `clear_share` of it.
+
+    `flows` names the client flow from which its quote skew is published. With `band` "internalise" trades are suggested
+    as soon as the position leaves the zone in which waiting for these clients is cheaper, and above the limit anyway.
     """
 
     name: str
@@ -103,6 +106,51 @@ class BookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     instruments: tuple[str, ...] = ()
     max_lots: int = 1000
     max_trades: int | None = None
+    flows: str | None = None
+    band: Literal["limit", "internalise"] = "limit"
+
+
+class ClientsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of clients: how often they ask for a quote in `instrument`, and how they answer it.
+
+    On each side there are `requests_per_day` for each of `sizes` (numeraire). At a markup of delta basis points the
+    share 1 / (1 + exp(alpha + beta_per_bp delta)) of them deals.
+    """
+
+    instrument: str
+    sizes: tuple[float, ...]
+    requests_per_day: tuple[float, ...]
+    alpha: float
+    beta_per_bp: float
+
+
+class HedgeMarketConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What crossing the spread costs in `instrument`.
+
+    `half_spread_bps` includes fees; left out, it is that of the live quote with the instrument's fee. Trading faster by
+    a million numeraire a day costs `eta_bps_per_million_a_day` more.
+    """
+
+    instrument: str
+    eta_bps_per_million_a_day: float
+    half_spread_bps: float | None = None
+
+
+class FlowsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Client flow that skews the quotes of the books that name it, and where it can be hedged.
+
+    `risk_aversion` is per numeraire; left out, it is the one at which a book's limit is the least risk worth a hedge.
+    Hedging a million numeraire of an asset moves its price for good by `impact_bps_per_million`. A quote skew is
+    published anew when that of an instrument has moved by `material_share` of itself and of what crossing costs, or
+    when the least risk that is worth a hedge has.
+    """
+
+    name: str
+    clients: tuple[ClientsConfig, ...]
+    markets: tuple[HedgeMarketConfig, ...]
+    risk_aversion: float | None = None
+    impact_bps_per_million: dict[str, float] = {}
+    material_share: float = 0.1
 
 
 class RiskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -249,6 +297,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     covariance: CovarianceConfig = CovarianceConfig()
     reversion: ReversionConfig = ReversionConfig()
     hedging: HedgingConfig = HedgingConfig()
+    flows: tuple[FlowsConfig, ...] = ()
     snapshot: SnapshotConfig = SnapshotConfig()
     metrics: MetricsConfig = MetricsConfig()
 
@@ -282,6 +331,7 @@ def check_config(config: Config) -> None:
     _check_universe(config.universe)
     _check_instruments(config)
     _check_books(config)
+    _check_flows(config)
     _check_models(config)
     _at_least("risk.horizon_steps", config.risk.horizon_steps, 1)
     _at_most("risk.horizon_steps", config.risk.horizon_steps, HORIZON_STEPS_MAX)
@@ -364,10 +414,8 @@ def _check_instruments(config: Config) -> None:
         if len(instrument.legs) == 1 and min(instrument.legs.values()) < 0:
             # Its price would be negative, and a negative price has no logarithm.
             raise _wrong(f"{key}.legs", f"a long leg, since it prices {next(iter(instrument.legs))}", instrument.legs)
-    priced = {universe.numeraire}
-    pairs = [{*instrument.legs, instrument.quote} for instrument in config.instruments if len(instrument.legs) == 1]
-    while reached := [pair for pair in pairs if len(pair & priced) == 1]:
-        priced.update(*reached)
+    singles = [instrument for instrument in config.instruments if len(instrument.legs) == 1]
+    priced = _connected(singles, universe.numeraire)
     for asset in universe.assets:
         if asset not in priced:
             raise _wrong(
@@ -401,6 +449,92 @@ def _check_books(config: Config) -> None:
         for name in book.instruments:
             if name not in names:
                 raise _wrong(f"{key}.instruments", "names of instruments", name)
+
+
+def _check_flows(config: Config) -> None:
+    instruments = {instrument.name: instrument for instrument in config.instruments}
+    _no_twins("flows.name", [flows.name for flows in config.flows])
+    for place, flows in enumerate(config.flows):
+        key = f"flows[{place}]"
+        if not flows.name:
+            raise _wrong(f"{key}.name", "a name", flows.name)
+        if not flows.markets:
+            raise _wrong(f"{key}.markets", "at least one instrument to hedge in", [])
+        _no_twins(f"{key}.markets.instrument", [market.instrument for market in flows.markets])
+        for kind, names in (
+            ("clients", [clients.instrument for clients in flows.clients]),
+            ("markets", [market.instrument for market in flows.markets]),
+        ):
+            for name_place, name in enumerate(names):
+                if name not in instruments:
+                    raise _wrong(f"{key}.{kind}[{name_place}].instrument", "the name of an instrument", name)
+                if len(instruments[name].legs) != 1:
+                    # What a basket brings of each asset changes with prices, and the flow is laid out once.
+                    raise _wrong(f"{key}.{kind}[{name_place}].instrument", "one of a single leg", name)
+        for client_place, clients in enumerate(flows.clients):
+            _check_clients(f"{key}.clients[{client_place}]", clients)
+        for market_place, market in enumerate(flows.markets):
+            market_key = f"{key}.markets[{market_place}]"
+            _positive(f"{market_key}.eta_bps_per_million_a_day", market.eta_bps_per_million_a_day)
+            if market.half_spread_bps is not None:
+                _positive(f"{market_key}.half_spread_bps", market.half_spread_bps)
+        if flows.risk_aversion is not None:
+            _positive(f"{key}.risk_aversion", flows.risk_aversion)
+        for asset, impact in flows.impact_bps_per_million.items():
+            if asset not in config.universe.assets:
+                raise _wrong(f"{key}.impact_bps_per_million", "assets of the universe", asset)
+            _at_least(f"{key}.impact_bps_per_million.{asset}", impact, 0)
+        _positive(f"{key}.material_share", flows.material_share)
+        asked = [instruments[each.instrument] for each in flows.clients if any(each.requests_per_day)]
+        idle = set(config.universe.assets) - _connected(asked, config.universe.numeraire)
+        if idle:
+            # An inventory that no client ever takes would be worth minus infinity.
+            raise _wrong(f"{key}.clients", "such that someone deals in every asset", f"nobody in {sorted(idle)}")
+    known = {flows.name: flows for flows in config.flows}
+    for place, book in enumerate(config.books):
+        _check_band(f"books[{place}]", book, known)
+
+
+def _check_clients(key: str, clients: ClientsConfig) -> None:
+    if not clients.sizes:
+        raise _wrong(f"{key}.sizes", "at least one size", [])
+    for size in clients.sizes:
+        _positive(f"{key}.sizes", size)
+    if len(clients.requests_per_day) != len(clients.sizes):
+        raise _wrong(f"{key}.requests_per_day", f"{len(clients.sizes)} numbers, as sizes", clients.requests_per_day)
+    for requests in clients.requests_per_day:
+        _at_least(f"{key}.requests_per_day", requests, 0)
+    if not math.isfinite(clients.alpha):
+        raise _wrong(f"{key}.alpha", "a finite number", clients.alpha)
+    _positive(f"{key}.beta_per_bp", clients.beta_per_bp)
+
+
+def _check_band(key: str, book: BookConfig, known: dict[str, FlowsConfig]) -> None:
+    """What a book takes from the flow that it names."""
+    if book.flows is None:
+        if book.band == "internalise":
+            raise _wrong(f"{key}.flows", "the name of a flow where band is internalise", None)
+        return
+    if book.flows not in known:
+        raise _wrong(f"{key}.flows", "the name of a flow", book.flows)
+    flows = known[book.flows]
+    # The zone is about the risk of the next moment, whatever comes back later.
+    if book.limit_on == "horizon" and book.band == "internalise":
+        raise _wrong(f"{key}.limit_on", "timestep where band is internalise", book.limit_on)
+    if book.limit_on == "horizon" and flows.risk_aversion is None:
+        raise _wrong(f"{key}.limit_on", f"timestep where the limit is the risk aversion of {flows.name}", book.limit_on)
+    for market in flows.markets:
+        if book.instruments and market.instrument not in book.instruments:
+            raise _wrong(f"{key}.instruments", f"among them every market of {flows.name}", list(book.instruments))
+
+
+def _connected(instruments: list[InstrumentConfig], numeraire: str) -> set[str]:
+    """The numeraire, and what instruments of a single leg join to it."""
+    joined = {numeraire}
+    pairs = [{*instrument.legs, instrument.quote} for instrument in instruments]
+    while reached := [pair for pair in pairs if len(pair & joined) == 1]:
+        joined.update(*reached)
+    return joined
 
 
 def _check_hedging(hedging: HedgingConfig) -> None:

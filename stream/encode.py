@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import Snapshot
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from schemas.topics import TOPIC_OF
 from schemas.wire import encode, event_type
 from stream.log import Headers, Writer
 
 Inbound = Tick | TickBatch | Position | HedgeStatus
-Message = Inbound | ResidualExposure | HedgeSuggestion | Alert | Model | DeadLetter | Snapshot
+Message = Inbound | ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter | Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def key_of(message: Message) -> str:
             return message.instrument
         case TickBatch() | Model() | Snapshot():
             return message.universe
-        case Position() | HedgeStatus() | ResidualExposure() | HedgeSuggestion():
+        case Position() | HedgeStatus() | ResidualExposure() | HedgeSuggestion() | QuoteSkew():
             return message.book
         case Alert():
             return message.subject

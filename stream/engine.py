@@ -19,6 +19,7 @@ from schemas.outbound import (
     LongerCovariance,
     Model,
     ModelBeta,
+    QuoteSkew,
     ResidualExposure,
 )
 from solver.arrays import FloatArray
@@ -35,7 +36,7 @@ from stream.market import Market, MarketModel, MarketState
 from stream.refits import Submit
 from stream.suggestion import risk_name
 
-Output = ResidualExposure | HedgeSuggestion | Alert | Model | DeadLetter
+Output = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter
 
 DEAD_LETTER_VALUE_MAX = MAX_RECORD_BYTES * 5 // 8
 """Base64 makes four bytes of three, and the rest of the letter needs its place too."""
@@ -163,6 +164,8 @@ class Engine:
             outputs.append(result.residual)
             if result.suggestion is not None:
                 outputs.append(result.suggestion)
+            if result.quote is not None:
+                outputs.append(result.quote)
             for condition in (
                 _limit_condition(book, result.residual),
                 _unsolved_condition(book, result.residual, warming_up),

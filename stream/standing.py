@@ -1,6 +1,6 @@
 """When a suggestion stays as it is, is made anew, or is withdrawn.
 
-Inside the limit nothing is suggested; what was suggested stands until the risk is below the limit by a margin. Between
+Inside the band nothing is suggested; what was suggested stands until the risk is below its edge by a margin. Between
 these, trades are not exchanged for slightly better ones: every new suggestion makes somebody look again.
 """
 
@@ -29,9 +29,17 @@ class Outcome:
     cost: float
 
 
-def aim(book: BookConfig, hedging: HedgingConfig, risk: float) -> float:
-    """The risk that one suggestion is to reach: the book's target, or less than the whole way there (`ramp_share`)."""
-    target = book.target_share * book.limit
+def band_edge(book: BookConfig, risk: float, urgency: float) -> float:
+    """The risk above which trades are suggested: the limit, or what the position has left where its zone ends.
+
+    Urgency grows in proportion to a position, so that risk over urgency is the risk of the same position, shrunk or
+    grown until it is on the edge of the zone in which to wait. It is 0 for a book that hedges by its limit alone.
+    """
+    return min(book.limit, risk / urgency) if urgency > 0 else book.limit
+
+
+def aim(target: float, hedging: HedgingConfig, risk: float) -> float:
+    """The risk that one suggestion is to reach: `target`, or less than the whole way there (`ramp_share`)."""
     return max(target, risk - hedging.ramp_share * (risk - target))
 
 
@@ -39,6 +47,7 @@ def before_solving(
     standing: Standing | None,
     outcome: Outcome | None,
     risk: float,
+    edge: float,
     book: BookConfig,
     hedging: HedgingConfig,
     now_ns: int,
@@ -50,15 +59,16 @@ def before_solving(
     standing : the suggestion whose trades wait to be taken up, None without one.
     outcome : of its trades at the quotes of now, None when they cannot all be dealt.
     risk : the book's unhedged risk with what is in flight.
+    edge : of the band, `band_edge`.
     """
     if standing is None:
         return "solve"
-    if risk <= book.clear_share * book.limit:
+    if risk <= book.clear_share * edge:
         return "withdraw"
-    if risk <= book.limit and (outcome is None or is_expired(standing, hedging, now_ns)):
-        return "withdraw"  # it cannot stand, and nothing new is suggested inside the limit
+    if risk <= edge and (outcome is None or is_expired(standing, hedging, now_ns)):
+        return "withdraw"  # it cannot stand, and nothing new is suggested inside the band
     young = now_ns - standing.since_ns < hedging.min_life_s * NANOSECONDS
-    if young and outcome is not None and outcome.risk_after <= book.limit:
+    if young and outcome is not None and outcome.risk_after <= edge:
         return "keep"
     return "solve"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +23,8 @@ from stream.config import NANOSECONDS, BookConfig, Config
 from stream.costs import CostBook, Costs
 from stream.in_flight import SuggestedTrade, settle
 from stream.prepared import PreparedModel
-from stream.standing import Outcome, Standing, aim, before_solving, still_stands
+from stream.quoting import Waiting
+from stream.standing import Outcome, Standing, aim, band_edge, before_solving, still_stands
 from stream.suggestion import Alternative, Decision, Status, message_id, suggestion
 from stream.valuation import Valuation
 
@@ -76,10 +79,12 @@ class Suggester:
         model: PreparedModel,
         residual: ResidualExposure,
         Q: FloatArray,
+        zone: Waiting | None = None,
     ) -> HedgeSuggestion | None:
         """The message for a book of (n,) exposures `Q`, what is in flight included; None where there is nothing to say.
 
-        `state` remembers the suggestion that stands afterwards.
+        `zone` is that in which the book waits for clients, None for one that waits up to its limit. `state` remembers
+        the suggestion that stands afterwards.
         """
         risk, now_ns, hedging = residual.limit_risk, residual.event_time_ns, self._config.hedging
         assert risk is not None
@@ -87,20 +92,22 @@ class Suggester:
         if state.standing is not None and state.standing.had_trades and not waiting:
             state.standing = None  # taken up or refused: what is left to do is a new decision
         standing = state.standing
-        if standing is None and risk <= book.limit:
+        edge = band_edge(book, risk, zone.urgency(Q) if zone else 0.0)
+        if standing is None and risk <= edge:
             return None
         # Nobody knows the risk of what has no covariance; with a zero for it, it would be the best hedge of all.
         known = ~valuation.exposures[~model.known].any(axis=0)
         columns = np.flatnonzero(self._permitted[book.name] & valuation.tradeable & known)
         costs = self._costs.of(valuation)
-        problem = self._problem(book, valuation, model, residual, Q, columns, costs)
+        target = aim(book.target_share * edge, hedging, risk)
+        problem = self._problem(book, valuation, model, residual, Q, columns, costs, target)
         lots = np.zeros(len(self._quote), dtype=np.int64)
         for trade in waiting:
             lots[trade.instrument] = trade.lots
         outcome = _outcome(problem, columns, lots)
-        match before_solving(standing, outcome, risk, book, hedging, now_ns):
+        match before_solving(standing, outcome, risk, edge, book, hedging, now_ns):
             case "withdraw":
-                return self._withdrawn(book, state, valuation, residual, problem.target)
+                return self._withdrawn(book, state, valuation, residual, problem.target, edge)
             case "keep":
                 assert standing is not None
                 assert outcome is not None
@@ -109,6 +116,7 @@ class Suggester:
                     suggestion_id=standing.suggestion_id,
                     since_ns=standing.since_ns,
                     target=problem.target,
+                    edge=edge,
                     lots=lots,
                     outcome=outcome,
                     share_removed=_everywhere(shares_removed(problem, lots[columns]), columns, lots),
@@ -118,15 +126,20 @@ class Suggester:
         should_stop = self._deadline() if self._deadline else None
         with self._timed():
             answer = hedge(problem, max_nodes, should_stop)
-        if answer.status == "none-needed":  # with target_share 1, and over the limit by rounding alone
-            return self._withdrawn(book, state, valuation, residual, problem.target)
+            if zone and answer.status == "reached" and zone.urgency(Q + problem.A @ answer.lots) > 1.0:
+                # These trades turn the position towards a nearer edge. No position of the zone's least risk leaves it.
+                inside = math.hypot(math.sqrt(problem.basis_variance), book.target_share * zone.zone.risk)
+                problem = replace(problem, target=aim(inside, hedging, risk))
+                answer = hedge(problem, max_nodes, should_stop)
+        if answer.status == "none-needed":  # with target_share 1, and over the edge by rounding alone
+            return self._withdrawn(book, state, valuation, residual, problem.target, edge)
         best = Outcome(answer.risk_after, answer.cost.total)
         alternative = None
         if standing is not None and still_stands(standing, outcome, best, problem.target, hedging, now_ns):
             assert outcome is not None
             status: Status = "unchanged"
-        elif risk <= book.limit:
-            return self._withdrawn(book, state, valuation, residual, problem.target)
+        elif risk <= edge:
+            return self._withdrawn(book, state, valuation, residual, problem.target, edge)
         else:
             with self._timed():
                 second = runner_up(problem, answer, max_nodes, should_stop)
@@ -147,6 +160,7 @@ class Suggester:
             suggestion_id=standing.suggestion_id,
             since_ns=standing.since_ns,
             target=problem.target,
+            edge=edge,
             lots=lots,
             outcome=outcome,
             share_removed=_everywhere(shares_removed(problem, lots[columns]), columns, lots),
@@ -167,6 +181,7 @@ class Suggester:
         Q: FloatArray,
         columns: IntArray,
         costs: Costs,
+        target: float,
     ) -> HedgeProblem:
         risk = residual.limit_risk
         if book.limit_on == "horizon":
@@ -186,7 +201,7 @@ class Suggester:
             upper=bound,
             Sigma=Sigma,
             basis_variance=max(risk**2 - netted_risk**2, 0.0),
-            target=aim(book, self._config.hedging, risk),
+            target=target,
             max_trades=book.max_trades,
             risk_resolution=RISK_RESOLUTION,
             cost_resolution=self._config.solver.hedge_cost_resolution,
@@ -206,7 +221,13 @@ class Suggester:
         return state.standing
 
     def _withdrawn(
-        self, book: BookConfig, state: BookState, valuation: Valuation, residual: ResidualExposure, target: float
+        self,
+        book: BookConfig,
+        state: BookState,
+        valuation: Valuation,
+        residual: ResidualExposure,
+        target: float,
+        edge: float,
     ) -> HedgeSuggestion | None:
         standing, state.standing = state.standing, None
         if standing is None:
@@ -217,6 +238,7 @@ class Suggester:
             suggestion_id=standing.suggestion_id,
             since_ns=standing.since_ns,
             target=target,
+            edge=edge,
             lots=np.zeros(len(self._quote), dtype=np.int64),
             outcome=Outcome(residual.limit_risk, 0.0),
             share_removed=np.zeros(len(self._quote)),

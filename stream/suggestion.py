@@ -32,12 +32,13 @@ class Alternative:
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What is published: `lots` (m,) of each instrument, and what is known of them."""
+    """What is published: `lots` (m,) of each instrument, and what is known of them. `edge` is that of the band."""
 
     status: Status
     suggestion_id: str
     since_ns: int
     target: float
+    edge: float
     lots: IntArray
     outcome: Outcome
     share_removed: FloatArray
@@ -71,6 +72,7 @@ def suggestion(
         numeraire=residual.numeraire,
         limit=book.limit,
         target=decision.target,
+        band=decision.edge,
         risk_before=residual.limit_risk,
         risk_after=decision.outcome.risk_after,
         expected_cost=decision.outcome.cost,
@@ -134,15 +136,15 @@ def _reason(
     risk = f"{risk_name(residual)} {before:,.0f} {money}"
     after, cost = decision.outcome.risk_after, decision.outcome.cost
     if decision.status == "none":
-        return f"{risk} is inside the limit of {limit:,.0f} again: nothing to trade"
+        inside = "the zone in which to wait for clients" if decision.edge < limit else f"the limit of {limit:,.0f}"
+        return f"{risk} is inside {inside} again: nothing to trade"
     widest = max(residual.positions, key=lambda position: abs(position.residual))
     side = "long" if widest.residual > 0 else "short"
     orders = ", ".join(f"{trade.side} {trade.lots} {_lots(trade.lots)} {trade.instrument}" for trade in trades)
-    where = "over" if before > limit else "not yet clear of"
-    state = (
-        f"{risk} {where} the limit of {limit:,.0f}, "
-        f"largest residual {side} {abs(widest.residual):,.0f} {money} of {widest.asset}"
-    )
+    over = f"{'over' if before > limit else 'not yet clear of'} the limit of {limit:,.0f}"
+    if before <= limit and decision.edge < limit:
+        over = f"beyond {decision.edge:,.0f}, where crossing the spread beats waiting for clients"
+    state = f"{risk} {over}, largest residual {side} {abs(widest.residual):,.0f} {money} of {widest.asset}"
     if not trades:
         return f"{state}: no permitted trade was found that lowers it by a hundredth"
     outcome = f"risk {after:,.0f} for {cost:,.0f} {money}"

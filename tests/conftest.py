@@ -92,6 +92,22 @@ max_legs = 2
 lot_notional = 1_000_000.0
 """
 
+FLOWS_TOML = """
+[[flows]]
+name = "franchise"
+clients = [
+    { instrument = "EURUSD", sizes = [1e6, 5e6], requests_per_day = [9000, 5400], alpha = -1.9, beta_per_bp = 11.0 },
+    { instrument = "USDCHF", sizes = [1e6], requests_per_day = [4200], alpha = -1.2, beta_per_bp = 4.5 },
+    { instrument = "USDJPY", sizes = [1e6], requests_per_day = [8200], alpha = -1.6, beta_per_bp = 9.0 },
+    { instrument = "EURCHF", sizes = [1e6], requests_per_day = [8200], alpha = -1.6, beta_per_bp = 9.0 },
+]
+markets = [
+    { instrument = "EURUSD", eta_bps_per_million_a_day = 1e-5 },
+    { instrument = "USDJPY", eta_bps_per_million_a_day = 1e-5 },
+    { instrument = "USDCHF", eta_bps_per_million_a_day = 2e-5, half_spread_bps = 0.5 },
+]
+"""
+
 
 # The same examples in every run, and no failure because the machine was busy.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -108,6 +124,20 @@ def desk_toml() -> str:
 def desk() -> Config:
     """The configuration of `desk_toml`."""
     config = msgspec.toml.decode(DESK_TOML, type=Config)
+    check_config(config)
+    return config
+
+
+@pytest.fixture
+def franchise_toml() -> str:
+    """`desk_toml` with client flow, from which the book "spot" has a quote skew."""
+    return DESK_TOML.replace("max_lots = 4\n", 'max_lots = 4\nflows = "franchise"\n', 1) + FLOWS_TOML
+
+
+@pytest.fixture
+def franchise(franchise_toml: str) -> Config:
+    """The configuration of `franchise_toml`."""
+    config = msgspec.toml.decode(franchise_toml, type=Config)
     check_config(config)
     return config
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -43,6 +44,23 @@ class ClientStream:
         if not (np.isfinite(self.rates).all() and (self.rates >= 0).all()):
             raise IllPosed(f"rates must be finite and >= 0, got {self.rates}")
 
+    # What the parabola of H at 0 needs. Kept, since covariances come and go while clients stay the same.
+
+    @cached_property
+    def dealt(self) -> float:
+        """Numeraire per unit of time that deals at the best markup against no shadow cost."""
+        return float(self.rates @ self.sizes) * float(self.demand.share(self.demand.quote(np.zeros(()))))
+
+    @cached_property
+    def response(self) -> float:
+        """Sum of rate · size · H''(0): numeraire per unit of time by which a skew of 1 changes what deals."""
+        return float(self.rates @ self.sizes) * float(self.demand.curvature(np.zeros(())))
+
+    @cached_property
+    def response_to_size(self) -> float:
+        """Sum of rate · size² · H''(0), numeraire² per unit of time."""
+        return float(self.rates @ self.sizes**2) * float(self.demand.curvature(np.zeros(())))
+
 
 @dataclass(frozen=True, eq=False)
 class HedgeMarket:
@@ -71,10 +89,15 @@ class HedgeMarket:
             raise IllPosed(f"eta must be finite and > 0, got {self.eta}")
 
     def rate(self, p: FloatArray) -> FloatArray:
-        """The rate that maximises ``v p - psi |v| - eta v²``, elementwise: 0 while |p| <= psi."""
-        p = np.asarray(p, dtype=np.float64)
-        worth = np.copysign(np.maximum(np.abs(p) - self.psi, 0.0), p)
-        return np.asarray(worth / (2.0 * self.eta) + 0.0, dtype=np.float64)  # no negative zero
+        """`hedging_rate` here, elementwise."""
+        return hedging_rate(p, self.psi, self.eta)
+
+
+def hedging_rate(p: FloatArray, psi: FloatArray | float, eta: FloatArray | float) -> FloatArray:
+    """The rate that maximises ``v p - psi |v| - eta v²``, elementwise: 0 while |p| <= psi."""
+    p = np.asarray(p, dtype=np.float64)
+    worth = np.copysign(np.maximum(np.abs(p) - psi, 0.0), p)
+    return np.asarray(worth / (2.0 * eta) + 0.0, dtype=np.float64)  # no negative zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +150,16 @@ class Dealer:
             for place, direction in enumerate(directions):
                 if direction.shape != (d,):
                     raise IllPosed(f"{name}[{place}].direction must be ({d},), got {direction.shape}")
+
+    @property
+    def stream_directions(self) -> FloatArray:
+        """(s, d) of each stream."""
+        return np.array([stream.direction for stream in self.streams]).reshape(-1, len(self.impact))
+
+    @property
+    def market_directions(self) -> FloatArray:
+        """(m, d) of each market."""
+        return np.array([market.direction for market in self.markets]).reshape(-1, len(self.impact))
 
 
 def _check_direction(direction: FloatArray) -> None:

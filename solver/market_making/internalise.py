@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.market_making.dealer import Dealer
+from solver.errors import IllPosed
+from solver.market_making.dealer import Dealer, hedging_rate
 from solver.market_making.quadratic import QuadraticValue, quadratic_value
 
 
@@ -68,24 +69,27 @@ class Internaliser:
     def __init__(self, dealer: Dealer) -> None:
         self.dealer = dealer
         self.value: QuadraticValue = quadratic_value(dealer)
-        d = len(dealer.impact)
-        self._directions = np.array([market.direction for market in dealer.markets]).reshape(-1, d)
+        self._directions = dealer.market_directions
         self._psi = np.array([market.psi for market in dealer.markets])
+        self._eta = np.array([market.eta for market in dealer.markets])
 
     def markups(self, y: FloatArray, stream: int) -> FloatArray:
         """(k,) markup to quote to `dealer.streams[stream]` for each of its sizes at inventory `y` (d,), shares."""
         client = self.dealer.streams[stream]
         return client.demand.quote(self.value.shadow_cost(y, client.direction, client.sizes))
 
+    def skew(self, y: FloatArray, directions: FloatArray) -> FloatArray:
+        """(k,) `QuoteSkew.skew` of instruments of these `directions` (k, d), markets or not, at inventory `y` (d,)."""
+        return np.asarray(-directions @ (2.0 * self.value.A @ y + self.value.B), dtype=np.float64)
+
     def advise(self, y: FloatArray) -> QuoteSkew:
         """What to do at inventory `y` (d,), numeraire."""
-        cost = self._directions @ (2.0 * self.value.A @ y + self.value.B)
-        # A purchase costs this in value, but lifts the price of what is held.
-        p = self._directions @ (self.dealer.impact * y) - cost
-        rates = [float(market.rate(each)) for market, each in zip(self.dealer.markets, p, strict=True)]
+        skew = self.skew(y, self._directions)
+        # What a purchase does to the value, and that it lifts the price of what is held.
+        p = skew + self._directions @ (self.dealer.impact * y)
         return QuoteSkew(
-            skew=-cost,
-            hedging_rate=np.array(rates, dtype=np.float64),
+            skew=skew,
+            hedging_rate=hedging_rate(p, self._psi, self._eta),
             urgency=_over(np.abs(p), self._psi),
         )
 
@@ -97,17 +101,70 @@ class Internaliser:
         # Along its own direction a hedge must push the value up, or impact eats it.
         threshold = np.where(along > 0, _over(room, np.abs(along)), np.inf)
         alone = np.where(slopes != 0, _over(room[:, None], np.abs(slopes)), np.inf)
-        # The least y' Sigma y with slope' y = room; what has no variance has no risk to hedge.
-        values, axes = np.linalg.eigh(self.dealer.Sigma)
-        kept = values > 1e-12 * values[-1]
-        steepness = np.sqrt((((slopes @ axes[:, kept]) ** 2) / values[kept]).sum(axis=1))
-        market_risk = _over(room, steepness)
+        # The least y' Sigma y with slope' y = room.
+        market_risk = _over(room, np.sqrt((_whitened(slopes, self.dealer.Sigma) ** 2).sum(axis=1)))
         return Internalisation(
             threshold=threshold,
             asset_threshold=np.asarray(alone.min(axis=0, initial=np.inf), dtype=np.float64),
             market_risk=market_risk,
             risk=float(market_risk.min(initial=np.inf)),
         )
+
+
+def implied_risk_aversion(dealer: Dealer, least_risk: float) -> float:
+    """The risk aversion at which the zone of `dealer` has `least_risk`: what a limit says of who set it.
+
+    Along market i the zone begins at the risk psi / |s a - k|, s the root of the risk aversion, a and k what value and
+    impact make of its direction; the answer is the least s that brings one of these down to `least_risk`. Without
+    impact that is ``(zone(1).risk / least_risk)²``.
+
+    Parameters
+    ----------
+    dealer : its own risk aversion is not looked at. Clients buy as much as they sell.
+    least_risk : > 0, numeraire per root of the unit of time.
+
+    Returns
+    -------
+    > 0, per numeraire. O(d³).
+
+    Raises
+    ------
+    IllPosed : no market, or a free one; one-sided flow; an impact so large that no risk aversion has such a zone; as
+        `quadratic_value`.
+    """
+    if not 0 < least_risk < np.inf:
+        raise IllPosed(f"least_risk must be finite and > 0, got {least_risk}")
+    psi = np.array([market.psi for market in dealer.markets])
+    if not len(psi) or not (psi > 0).all():
+        raise IllPosed(f"markets must cost something for a limit to imply a risk aversion, got psi {psi}")
+    unit = quadratic_value(replace(dealer, risk_aversion=1.0))
+    if np.abs(unit.B).max() > 1e-9 * psi.max():
+        raise IllPosed("streams must come in two equal sides for a limit to imply a risk aversion")
+    directions = dealer.market_directions
+    a = _whitened(2.0 * directions @ unit.A, dealer.Sigma)
+    k = _whitened(directions * dealer.impact, dealer.Sigma)
+    # |s a - k|² = (psi / least_risk)², the greater s of two: below the lesser one impact eats what hedging is worth.
+    aa, ak, kk = (a**2).sum(axis=1), (a * k).sum(axis=1), (k**2).sum(axis=1)
+    reach = ak**2 - aa * (kk - (psi / least_risk) ** 2)
+    if not (aa > 0).any():
+        raise IllPosed("Sigma must leave some risk for a limit to imply a risk aversion, got none")
+    if (reach < 0).any():
+        raise IllPosed(f"impact must leave a zone with the least risk {least_risk:g}, got none at any risk aversion")
+    moved = aa > 0  # what no risk reaches is never worth a hedge
+    root = float(((ak + np.sqrt(reach))[moved] / aa[moved]).min())
+    if root <= 0 or (np.sqrt(np.maximum(aa * root**2 - 2 * ak * root + kk, 0.0)) > psi / least_risk * (1 + 1e-9)).any():
+        raise IllPosed(f"impact must leave a zone with the least risk {least_risk:g}, got none at any risk aversion")
+    return root**2
+
+
+def _whitened(slopes: FloatArray, Sigma: FloatArray) -> FloatArray:
+    """`slopes` (m, d) in units of risk: the least risk with slope' y = 1 is 1 over the length of its row.
+
+    What has no variance has no risk to hedge, and is left out.
+    """
+    values, axes = np.linalg.eigh(Sigma)
+    kept = values > 1e-12 * values[-1]
+    return np.asarray(slopes @ axes[:, kept] / np.sqrt(values[kept]), dtype=np.float64)
 
 
 def _over(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -43,12 +43,9 @@ class QuadraticValue:
 
 def flow_curvature(dealer: Dealer) -> FloatArray:
     """(d, d) sum of rate · size · H''(0) · direction direction': how fast clients answer a skew, numeraire per time."""
-    d = len(dealer.impact)
-    M = np.zeros((d, d))
-    for stream in dealer.streams:
-        volume = float(stream.rates @ stream.sizes)
-        M += volume * float(stream.demand.curvature(np.zeros(()))) * np.outer(stream.direction, stream.direction)
-    return M
+    directions = dealer.stream_directions
+    responses = np.array([stream.response for stream in dealer.streams])
+    return np.asarray(directions.T @ (responses[:, None] * directions), dtype=np.float64)
 
 
 def quadratic_value(dealer: Dealer) -> QuadraticValue:
@@ -89,9 +86,11 @@ def quadratic_value(dealer: Dealer) -> QuadraticValue:
     squares, axes = np.linalg.eigh(0.25 * dealer.risk_aversion * L.T @ dealer.Sigma @ L)
     half = solve_triangular(L.T, axes * np.maximum(squares, 0.0) ** 0.25)
     A = half @ half.T
-    pull = np.zeros(len(M))
-    for stream in dealer.streams:
-        share = float(stream.demand.share(stream.demand.quote(np.zeros(()))))
-        own = float(stream.demand.curvature(np.zeros(()))) * stream.sizes * (stream.direction @ A @ stream.direction)
-        pull += float((stream.rates * stream.sizes) @ (share - own)) * stream.direction
+    directions = dealer.stream_directions
+    own = np.einsum("sd,de,se->s", directions, A, directions)
+    pulls = [
+        stream.dealt - stream.response_to_size * each for stream, each in zip(dealer.streams, own.tolist(), strict=True)
+    ]
+    # Added up stream by stream: two sides of one kind of client, named after each other, leave no rounding in B.
+    pull = (np.array(pulls)[:, None] * directions).sum(axis=0)
     return QuadraticValue(A=A, B=np.asarray(np.linalg.solve(M, pull), dtype=np.float64))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.market_making.dealer import Dealer
-from solver.market_making.internalise import Internaliser
+from solver.market_making.internalise import Internaliser, implied_risk_aversion
 from stream.config import BookConfig
 from stream.desk.clients import Requests, poisson_requests
 from stream.desk.policies import Policy, flatten, netted_risk, single_best, single_cheapest
@@ -198,12 +197,12 @@ class _Desk:
     def learn(self, market: Market) -> None:
         """Solve the skewing books' quotes anew, from the covariance that the service publishes."""
         assert market.Sigma is not None
-        self._internalisers = [Internaliser(self._implied(market.Sigma, ledger.plan.limit)) for ledger in self._skewed]
-
-    def _implied(self, Sigma: FloatArray, limit: float) -> Dealer:
-        """The dealer whose aversion to risk makes `limit` the least risk at which a hedge is worth it."""
-        unit = Internaliser(self.universe.dealer(Sigma, 1.0)).zone().risk
-        return self.universe.dealer(Sigma, (unit / limit) ** 2)
+        dealer = self.universe.dealer(market.Sigma, 1.0)
+        # The aversion to risk that makes the limit the least risk at which a hedge is worth it.
+        self._internalisers = [
+            Internaliser(replace(dealer, risk_aversion=implied_risk_aversion(dealer, ledger.plan.limit)))
+            for ledger in self._skewed
+        ]
 
     def deal(self, requests: Requests, arrived: slice, mids: FloatArray) -> None:
         """Let those who `arrived` deal: at fixed markups with the plain books, one by one with those that skew."""

@@ -8,7 +8,7 @@ from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from schemas.outbound import Alert, HedgeSuggestion, Model, ResidualExposure
+from schemas.outbound import Alert, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from schemas.topics import TOPIC_OF
 from stream.books import SolveStage
 from stream.config import MetricsConfig
@@ -77,6 +77,18 @@ class Metrics:
         )
         # By book, what stands and the event time at which it was first seen.
         self._stands: dict[str, tuple[str, int]] = {}
+        self._skew = self._gauge(
+            "quote_skew_ratio", "Skew last published, share of the price; NaN while unknown.", "book", "instrument"
+        )
+        self._urgency = self._gauge(
+            "hedge_urgency_ratio", "What a hedge is worth over its cost, as last published; NaN while unknown.", "book"
+        )
+        self._zone_risk = self._gauge(
+            "internalisation_risk_numeraire",
+            "Least risk over one timestep at which crossing the spread can beat waiting; NaN while unknown.",
+            "book",
+        )
+        self._skewed: dict[str, tuple[str, ...]] = {}
         self._betas = self._gauge("betas_in_use_count", "β vectors accepted by the last refit.")
         self._refit = self._histogram("refit_seconds", "One refit, from its request to its result.")
         self._refit_age = self._gauge(
@@ -161,6 +173,8 @@ class Metrics:
             self._observe_residual(message)
         elif isinstance(message, HedgeSuggestion):
             self._observe_suggestion(message)
+        elif isinstance(message, QuoteSkew):
+            self._observe_quote(message)
         elif isinstance(message, Model):
             self._betas.set(len(message.betas))
             self._refits_late.inc(message.refit_late)
@@ -204,6 +218,16 @@ class Metrics:
         self._suggested_cost.labels(message.book).set(message.expected_cost)
         if message.stopped_by_clock:
             self._clock_stops.labels(message.book).inc()
+
+    def _observe_quote(self, message: QuoteSkew) -> None:
+        unknown = float("nan")
+        for gauge, value in ((self._urgency, message.urgency), (self._zone_risk, message.least_risk)):
+            gauge.labels(message.book).set(unknown if value is None else value)
+        for gone in self._skewed.get(message.book, ()):
+            self._skew.labels(message.book, gone).set(unknown)
+        self._skewed[message.book] = tuple(each.instrument for each in message.instruments)
+        for each in message.instruments:
+            self._skew.labels(message.book, each.instrument).set(1e-4 * each.skew_bps)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"betapack_{name}", help_text, labels, registry=self.registry)

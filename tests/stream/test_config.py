@@ -425,6 +425,118 @@ def test_what_types_cannot_say_is_refused_with_key_expected_and_got(
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "franchise"', 'name = ""', r"flows\[0\]\.name must be a name, got ''"),
+        (
+            'flows = "franchise"',
+            'flows = "other"',
+            r"books\[0\]\.flows must be the name of a flow, got 'other'",
+        ),
+        (
+            'flows = "franchise"',
+            'band = "internalise"',
+            r"books\[0\]\.flows must be the name of a flow where band is internalise, got None",
+        ),
+        (
+            'flows = "franchise"',
+            'flows = "franchise"\nband = "internalise"\nlimit_on = "horizon"',
+            r"books\[0\]\.limit_on must be timestep where band is internalise, got 'horizon'",
+        ),
+        (
+            'flows = "franchise"',
+            'flows = "franchise"\nlimit_on = "horizon"',
+            r"books\[0\]\.limit_on must be timestep where the limit is the risk aversion of franchise, got 'horizon'",
+        ),
+        (
+            'flows = "franchise"',
+            'flows = "franchise"\ninstruments = ["EURUSD"]',
+            r"books\[0\]\.instruments must be among them every market of franchise, got \['EURUSD'\]",
+        ),
+        (
+            '{ instrument = "EURUSD", eta',
+            '{ instrument = "GBPUSD", eta',
+            r"flows\[0\]\.markets\[0\]\.instrument must be the name of an instrument, got 'GBPUSD'",
+        ),
+        (
+            '{ instrument = "USDJPY", eta',
+            '{ instrument = "EURUSD", eta',
+            r"flows\[0\]\.markets\.instrument must be distinct names, got 'EURUSD'",
+        ),
+        (
+            '[[instruments]]\nname = "EURCHF"\nlegs = { EUR = 1.0 }',
+            '[[instruments]]\nname = "EURCHF"\nlegs = { EUR = 1.0, JPY = 1.0 }',
+            r"flows\[0\]\.clients\[3\]\.instrument must be one of a single leg, got 'EURCHF'",
+        ),
+        (
+            "sizes = [1e6, 5e6]",
+            "sizes = []",
+            r"flows\[0\]\.clients\[0\]\.sizes must be at least one size, got \[\]",
+        ),
+        ("sizes = [1e6, 5e6]", "sizes = [1e6, 0]", r"flows\[0\]\.clients\[0\]\.sizes must be > 0, got 0"),
+        (
+            "requests_per_day = [9000, 5400]",
+            "requests_per_day = [9000]",
+            r"flows\[0\]\.clients\[0\]\.requests_per_day must be 2 numbers, as sizes, got \(9000\.0,\)",
+        ),
+        (
+            "requests_per_day = [9000, 5400]",
+            "requests_per_day = [9000, -1]",
+            r"flows\[0\]\.clients\[0\]\.requests_per_day must be >= 0, got -1",
+        ),
+        ("alpha = -1.9", "alpha = nan", r"flows\[0\]\.clients\[0\]\.alpha must be a finite number, got nan"),
+        ("beta_per_bp = 11.0", "beta_per_bp = 0", r"flows\[0\]\.clients\[0\]\.beta_per_bp must be > 0, got 0"),
+        (
+            'requests_per_day = [8200], alpha = -1.6, beta_per_bp = 9.0 },\n    { instrument = "EURCHF"',
+            'requests_per_day = [0], alpha = -1.6, beta_per_bp = 9.0 },\n    { instrument = "EURCHF"',
+            r"flows\[0\]\.clients must be such that someone deals in every asset, got \"nobody in \['JPY'\]\"",
+        ),
+        (
+            "eta_bps_per_million_a_day = 1e-5",
+            "eta_bps_per_million_a_day = 0",
+            r"flows\[0\]\.markets\[0\]\.eta_bps_per_million_a_day must be > 0, got 0",
+        ),
+        (
+            "half_spread_bps = 0.5",
+            "half_spread_bps = -0.5",
+            r"flows\[0\]\.markets\[2\]\.half_spread_bps must be > 0, got -0\.5",
+        ),
+        (
+            'name = "franchise"',
+            'name = "franchise"\nrisk_aversion = 0.0',
+            r"flows\[0\]\.risk_aversion must be > 0, got 0",
+        ),
+        (
+            'name = "franchise"',
+            'name = "franchise"\nmaterial_share = 0.0',
+            r"flows\[0\]\.material_share must be > 0, got 0",
+        ),
+        (
+            'name = "franchise"',
+            'name = "franchise"\nimpact_bps_per_million = { GBP = 1.0 }',
+            r"flows\[0\]\.impact_bps_per_million must be assets of the universe, got 'GBP'",
+        ),
+        (
+            'name = "franchise"',
+            'name = "franchise"\nimpact_bps_per_million = { EUR = -1.0 }',
+            r"flows\[0\]\.impact_bps_per_million\.EUR must be >= 0, got -1",
+        ),
+        ("alpha = -1.9", 'alpha = "low"', r"flows\[0\]\.clients\[0\]\.alpha: Expected `float`, got `str`"),
+        ("beta_per_bp = 11.0", "beta_per_bp = 11.0, gamma = 1", r"flows\[0\]\.clients\[0\]: .*unknown field `gamma`"),
+    ],
+)
+def test_a_flow_that_cannot_be_is_refused_with_key_expected_and_got(
+    franchise_toml: str, config_path: Callable[[str], Path], old: str, new: str, message: str
+) -> None:
+    """Clients, markets, and the books that refer to them: each at start, by its key."""
+    assert old in franchise_toml
+    load_config(config_path(franchise_toml))
+    text = franchise_toml.replace(old, new, 1)
+    with pytest.raises(ConfigError, match=message):
+        load_config(config_path(text))
+
+
 def test_no_book_is_refused(desk_toml: str, config_path: Callable[[str], Path]) -> None:
     """A service without a book would publish nothing that anyone waits for."""
     head, _, rest = desk_toml.partition("[[books]]")

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import PartitionOffset, Snapshot
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
 from schemas.wire import JSON, MESSAGE_PACK, decode, event_type
 from stream.config import Config, TopicsConfig
@@ -96,6 +96,23 @@ MESSAGES: dict[type[Struct], tuple[Message, str, str]] = {
         ),
         "spot",
         "spot/5/2/5",
+    ),
+    QuoteSkew: (
+        QuoteSkew(
+            id="quote/spot/5/2/5",
+            book="spot",
+            universe="fx",
+            event_time_ns=TIME_NS,
+            timestep=5,
+            model_version=2,
+            status="no-model",
+            numeraire="USD",
+            flows="franchise",
+            flows_hash="0",
+            residual_exposure_id="spot/5/2/5",
+        ),
+        "spot",
+        "quote/spot/5/2/5",
     ),
     Alert: (
         Alert(

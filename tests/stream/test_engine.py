@@ -538,6 +538,7 @@ class PlainDesk:
             runner_up=made(second) if alternative else (),
             runner_up_cost=float(costs[second]) if alternative else None,
             runner_up_proven=bool(alternative),
+            band=book.limit,
             **common,
         )
 

@@ -10,7 +10,16 @@ import pytest
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.registry import Collector
 
-from schemas.outbound import Alert, HedgeSuggestion, Model, ModelBeta, PackedBeta, ResidualExposure
+from schemas.outbound import (
+    Alert,
+    HedgeSuggestion,
+    InstrumentSkew,
+    Model,
+    ModelBeta,
+    PackedBeta,
+    QuoteSkew,
+    ResidualExposure,
+)
 from stream.config import MetricsConfig
 from stream.errors import ConfigError
 from stream.log import TopicPartition
@@ -125,7 +134,7 @@ def test_every_name_carries_its_unit(metrics: Metrics) -> None:
 
 def test_labels_come_from_the_configuration_or_a_closed_list(metrics: Metrics) -> None:
     """Nothing that grows with the messages (an id, a time, a text) is a label."""
-    bounded = {"topic", "partition", "reason", "book", "kind", "event", "stage", "status"}
+    bounded = {"topic", "partition", "reason", "book", "instrument", "kind", "event", "stage", "status"}
     for collector in collectors(metrics):
         assert isinstance(collector, Counter | Gauge | Histogram)
         assert set(collector._labelnames) <= bounded
@@ -292,6 +301,34 @@ def test_the_age_of_a_suggestion_that_nobody_takes_up_grows_in_event_time(metric
     assert seen("", 152) == (0, 0)
     assert seen("c", 160) == (0, 125)
     assert seen("c", 170, 0.0) == (0, 0)
+
+
+def test_the_quote_skew_is_shown_and_taken_back(metrics: Metrics) -> None:
+    """As a share of the price by instrument, with urgency and the zone's risk; unknown once it holds no more."""
+    fields = {
+        "id": "quote/spot/1/1/1",
+        "book": "spot",
+        "universe": "fx",
+        "event_time_ns": 1,
+        "timestep": 1,
+        "model_version": 1,
+        "numeraire": "USD",
+        "flows": "franchise",
+        "flows_hash": "0",
+        "residual_exposure_id": "residual/spot/1/1/1",
+    }
+    skews = (InstrumentSkew(instrument="EURUSD", skew_bps=-0.25), InstrumentSkew(instrument="EURCHF", skew_bps=0.5))
+    metrics.observe_output(
+        QuoteSkew(status="ok", urgency=1.5, least_risk=900.0, instruments=skews, **fields)  # type: ignore[arg-type]
+    )
+    assert sample(metrics, "quote_skew_ratio", book="spot", instrument="EURUSD") == pytest.approx(-2.5e-5)
+    assert sample(metrics, "quote_skew_ratio", book="spot", instrument="EURCHF") == pytest.approx(5e-5)
+    assert sample(metrics, "hedge_urgency_ratio", book="spot") == 1.5
+    assert sample(metrics, "internalisation_risk_numeraire", book="spot") == 900.0
+    metrics.observe_output(QuoteSkew(status="unpriced", **fields))  # type: ignore[arg-type]
+    assert math.isnan(sample(metrics, "quote_skew_ratio", book="spot", instrument="EURUSD"))
+    assert math.isnan(sample(metrics, "hedge_urgency_ratio", book="spot"))
+    assert math.isnan(sample(metrics, "internalisation_risk_numeraire", book="spot"))
 
 
 def test_active_alerts_are_those_raised_and_not_cleared(metrics: Metrics) -> None:

@@ -14,7 +14,7 @@ from solver.errors import IllPosed, NotConverged
 from solver.market_making.dealer import ClientStream, Dealer, HedgeMarket
 from solver.market_making.demand import Exponential, Logistic
 from solver.market_making.grid import grid_value
-from solver.market_making.internalise import Internaliser
+from solver.market_making.internalise import Internaliser, implied_risk_aversion
 from solver.market_making.quadratic import flow_curvature, quadratic_value
 
 BP, MILLION = 1e-4, 1e6
@@ -312,6 +312,37 @@ def test_impact_can_make_hedging_worthless() -> None:
     assert nowhere.threshold.shape == (0,)
     assert math.isinf(nowhere.risk)
     assert np.isinf(nowhere.asset_threshold).all()
+
+
+@pytest.mark.parametrize(
+    ("impact", "least_risk"), [(0.0, 1e4), (0.0, 4e6), (0.3, 1e4), (0.3, 2e5), (1.0, 1e4), (1.0, 5e4)]
+)
+def test_a_limit_implies_the_risk_aversion_whose_zone_it_is(impact: float, least_risk: float) -> None:
+    """There and back: the zone of a dealer with the implied risk aversion has the limit as its least risk."""
+    dealer = paper_dealer(impact=impact)
+    implied = implied_risk_aversion(dealer, least_risk)
+    assert implied_risk_aversion(replace(dealer, risk_aversion=1.0), least_risk) == implied
+    zone = Internaliser(replace(dealer, risk_aversion=implied)).zone()
+    assert zone.risk == pytest.approx(least_risk, rel=1e-9)
+    if not impact:
+        unit = Internaliser(replace(dealer, risk_aversion=1.0)).zone().risk
+        assert implied == pytest.approx((unit / least_risk) ** 2, rel=1e-9)
+
+
+def test_what_implies_no_risk_aversion_is_refused() -> None:
+    """No market, a free one, one-sided clients, impact beyond all hedging, a limit that is none."""
+    dealer = paper_dealer()
+    uneven = (replace(dealer.streams[0], rates=2 * dealer.streams[0].rates), *dealer.streams[1:])
+    for wrong, limit, message in (
+        (replace(dealer, markets=()), 1e6, "markets must cost something"),
+        (replace(dealer, markets=(replace(dealer.markets[0], psi=0.0),)), 1e6, "markets must cost something"),
+        (replace(dealer, streams=uneven), 1e6, "streams must come in two equal sides"),
+        (replace(dealer, impact=np.array([1e-3, 0.0, 0.0, 0.0])), 1e6, "impact must leave a zone"),
+        (replace(dealer, Sigma=np.zeros((4, 4))), 1e6, "Sigma must leave some risk"),
+        (dealer, 0.0, "least_risk must be finite and > 0, got 0"),
+    ):
+        with pytest.raises(IllPosed, match=message):
+            implied_risk_aversion(wrong, limit)
 
 
 def test_a_free_hedge_is_always_worth_it() -> None:
