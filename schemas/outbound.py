@@ -80,7 +80,7 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     `effort_nodes` is the effort spent, `stopped_by_clock` whether the deadline cut it short.
 
     `trigger` is what caused the solve: the close of a timestep, a change of the book's position, or of what is in
-    flight.
+    flight. `what-if` stands only in answers to requests (`schemas.answers`), never on the topic.
     """
 
     id: str
@@ -89,7 +89,7 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     event_time_ns: int
     timestep: int
     model_version: int
-    trigger: Literal["timestep", "position", "hedge-status"]
+    trigger: Literal["timestep", "position", "hedge-status", "what-if"]
     status: Literal["ok", "unpriced", "no-model", "unsolved"]
     numeraire: str
     limit: float

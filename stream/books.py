@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from schemas.answers import Frontier
 from schemas.outbound import AssetExposure, HedgeSuggestion, PackedBeta, QuoteSkew, ResidualExposure
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.errors import IllPosed, SolverError
@@ -29,9 +30,12 @@ SolveStage = Literal["pack", "hedge"]
 
 @dataclass(frozen=True)
 class Trigger:
-    """Why a book is solved: the close of a timestep, a position, or a report of a trade; `source` names its record."""
+    """Why a book is solved: the close of a timestep, a position, a report of a trade, or a question.
 
-    kind: Literal["timestep", "position", "hedge-status"]
+    `source` names the record, or the hypothetical trade.
+    """
+
+    kind: Literal["timestep", "position", "hedge-status", "what-if"]
     event_time_ns: int
     source: str
 
@@ -94,6 +98,19 @@ class BookSolver:
             result = self._result(book, state, market, trigger, (Q[place], Q_in_flight[place]), packings[place])
             results.append(replace(result, quote=self._quote(book, state, market, result.residual, Q[place])))
         return results
+
+    def frontier(self, book: BookConfig, residual: ResidualExposure, market: Market, points: int) -> Frontier:
+        """What each level of risk costs the book of `residual`, which this solver has found at `market`.
+
+        Raises
+        ------
+        SolverError : the solver refuses it.
+        """
+        places = {asset: place for place, asset in enumerate(self._config.universe.assets)}
+        Q = np.zeros(len(places))
+        for position in residual.positions:
+            Q[places[position.asset]] = position.exposure
+        return self._suggester.frontier(book, market.valuation, self._latest.of(market), residual, Q, points)
 
     def _result(
         self,

@@ -16,6 +16,8 @@ from stream.errors import BetapackError
 from stream.kernels import prepare_kernels
 
 if TYPE_CHECKING:
+    from msgspec import Struct
+
     from stream.config import Config
 
 EXIT_DONE, EXIT_FINDING, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 4, 130  # 2 and 3 come from stream.errors and cyclopts
@@ -239,6 +241,57 @@ def validate(
     return EXIT_INTERRUPTED if found.partial else EXIT_FINDING if found.found else EXIT_DONE
 
 
+Url = Annotated[str, Parameter(name="--url", help="Of the running service: its metrics.host and metrics.port.")]
+
+
+@app.command(name="what-if")
+def what_if(
+    *,
+    book: str,
+    trade: Annotated[
+        tuple[str, ...], Parameter(help="ASSET=UNITS on top of what the book holds, as EUR=5e6; several times.")
+    ] = (),
+    lots: Annotated[tuple[str, ...], Parameter(help="INSTRUMENT=LOTS, as EURUSD=-3; several times.")] = (),
+    url: Url = "http://127.0.0.1:9464",
+    json: Annotated[bool, Parameter(help="Print the service's messages as JSON in place of the table.")] = False,
+) -> int:
+    """Ask a running service what a trade would do to a book: residual, risk, packing and suggestion. Changes nothing.
+
+    Exits with 1 when the book would be at its limit or over it.
+
+    Example: ``betapack what-if --book franc --trade EUR=5e6 --trade CHF=-2e6``
+    """
+    from stream.ask.what_if import ask_what_if, text
+
+    answer = ask_what_if(url, book, trade, lots)
+    print(_json(answer) if json else text(answer))
+    share = answer.residual.limit_share
+    return EXIT_FINDING if share is not None and share >= 1 else EXIT_DONE
+
+
+@app.command
+def frontier(
+    *,
+    book: str,
+    points: Annotated[int, Parameter(help="From nothing to flat, 2 to 50.")] = 20,
+    output: Annotated[Path | None, Parameter(help="Write a page with a plot to this file, as HTML.")] = None,
+    url: Url = "http://127.0.0.1:9464",
+    json: Annotated[bool, Parameter(help="Print the service's answer as JSON in place of the table.")] = False,
+) -> int:
+    """Ask a running service what each level of risk costs a book, from no trade to flat. Changes nothing.
+
+    Example: ``betapack frontier --book franc --points 20 --output frontier.html``
+    """
+    from stream.ask.frontier import ask_frontier, text, write_page
+
+    found = ask_frontier(url, book, points)
+    print(_json(found) if json else text(found))
+    if output is not None:
+        write_page(found, output)
+        _say(f"wrote {output}")
+    return EXIT_DONE
+
+
 @app.command
 def schema(*, write: Annotated[Path | None, Parameter(help="Folder to write the documents to.")] = None) -> int:
     """Print the AsyncAPI document of all topics and messages, or write it and the JSON Schemas to a folder.
@@ -298,6 +351,12 @@ def _load(path: Path, bootstrap: str | None) -> Config:
     if bootstrap:
         config = msgspec.structs.replace(config, kafka=msgspec.structs.replace(config.kafka, bootstrap=bootstrap))
     return config
+
+
+def _json(answer: Struct) -> str:
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
 
 
 def _say(text: str) -> None:

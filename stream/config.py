@@ -271,10 +271,16 @@ class SnapshotConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where Prometheus finds the metrics. Port 0 takes a free one and logs it."""
+    """Where the metrics and the answers to requests are. Port 0 takes a free one and logs it.
+
+    A host beyond this machine needs a token, which every request then has to bring: it is not in the file but in the
+    environment variable BETAPACK_METRICS_TOKEN. Requests are answered only for the names of this machine, `host` and
+    `allowed_hosts`: a page of somebody else's, whose name was made to point here, gets nothing.
+    """
 
     host: str = "127.0.0.1"
     port: int = 9464
+    allowed_hosts: tuple[str, ...] = ()
 
 
 class TopicsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -348,6 +354,9 @@ def check_config(config: Config) -> None:
     _at_least("topics.replication", config.topics.replication, 1)
     if not 0 <= config.metrics.port <= 65535:
         raise _wrong("metrics.port", "a port from 0 to 65535", config.metrics.port)
+    for name in config.metrics.allowed_hosts:
+        if not re.fullmatch(r"[A-Za-z0-9.:-]+", name) or re.search(r":\d+$", name):
+            raise _wrong("metrics.allowed_hosts", "names or addresses without a port", name)
     if not re.fullmatch(r"[A-Za-z0-9._-]{0,200}", config.topics.prefix):
         raise _wrong("topics.prefix", "at most 200 letters, digits, '.', '_' and '-'", config.topics.prefix)
     if not config.kafka.group:

@@ -11,6 +11,8 @@ BetapackError                  4  a bug of ours, or something nobody foresaw
 │   └── OffsetOutOfRange       3  the records to go on from are not in the log (any more)
 ├── PublishFailed              3  at least one record that was sent is not known to be in the log
 ├── StateMismatch              3  a snapshot that this configuration or version cannot go on from
+├── NoAnswer                   3  no figures can be had now: no model yet, or no fresh price
+├── ServiceUnavailable         3  no service answers at the address, or it refuses
 ├── LocalBrokerFailed          3  the local Apache Kafka could not be fetched, started or stopped
 ├── RefitFailed                4  a refit ended without a result; the service goes on with the β in use
 └── DemoFailed                 4  a part of the demo ended by itself
@@ -104,6 +106,18 @@ class PublishFailed(BetapackError):
 
 class StateMismatch(BetapackError):
     """A snapshot that this version or configuration cannot continue; the message names both sides."""
+
+    exit_code = 3
+
+
+class NoAnswer(BetapackError):
+    """A question about a book to which there is no answer now; the message says what is missing."""
+
+    exit_code = 3
+
+
+class ServiceUnavailable(BetapackError):
+    """No running service answers at the address that was asked, or it cannot answer now."""
 
     exit_code = 3
 

@@ -6,6 +6,7 @@ Nothing here computes a figure. The order within `Worker.commit` is what makes a
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from schemas.topics import TOPICS
 from solver.packing.books import Spread
@@ -13,7 +14,7 @@ from stream.clock import Clock
 from stream.config import Config
 from stream.decode import Decoder
 from stream.encode import Encoder
-from stream.engine import Engine, Output
+from stream.engine import Engine, EngineState, Output
 from stream.events import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused
 from stream.log import Reader, TopicPartition, Writer
 from stream.merge import Merge, Merged
@@ -44,6 +45,16 @@ def input_topics(config: Config) -> list[str]:
     return [config.topics.prefix + topic.name for topic in TOPICS if topic.direction == "in"]
 
 
+class Views(Protocol):
+    """What is shown of the state to those who answer questions about it. Neither call may wait for them."""
+
+    def note(self, event: EngineEvent) -> None:
+        """`event` went through the engine."""
+
+    def show(self, state: EngineState) -> None:
+        """All events of a turn did. `state` goes on changing afterwards: what is kept of it has to be copied."""
+
+
 class Worker:
     """One universe and all its books in one process.
 
@@ -52,7 +63,8 @@ class Worker:
     `clock` decides when the state is kept and when the feed is silent, and with `deadlines` also when a solve is cut
     short: a replay goes without, so that every solve runs to the end of its effort. Refits run where `submit` puts
     them. A close waits for one that is due in a replay, and for as long as records come that were in the log at the
-    start: what a worker that crashed has published of them must come out again.
+    start: what a worker that crashed has published of them must come out again. `views` is told of every event, and
+    after each turn shown the state: for those who answer questions about it.
     """
 
     def __init__(
@@ -66,8 +78,10 @@ class Worker:
         deadlines: bool = True,
         spread: Spread = map,
         submit: Submit | None = None,
+        views: Views | None = None,
     ) -> None:
         self._config = config
+        self._views = views
         self._inputs = inputs
         self._writer = writer
         self._clock = clock
@@ -138,6 +152,8 @@ class Worker:
         )
         if caused:
             self._metrics.observe_turnaround((self._clock.monotonic_ns() - arrived_ns) / 1e9)
+        if self._views is not None:
+            self._views.show(self.state.engine)  # last: no output waits for it
         return sum(processed.values())
 
     def finish(self) -> None:
@@ -215,6 +231,8 @@ class Worker:
     def _step(self, event: EngineEvent) -> None:
         with self._metrics.time_step(type(event).__name__):
             self.state.engine, outputs = self._engine.step(self.state.engine, event)
+        if self._views is not None:
+            self._views.note(event)
         for message in outputs:
             # Sent before the commit: a reader sees it at once, and the commit waits for the acknowledgement.
             self._encoder.send(self._writer, message)

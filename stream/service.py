@@ -18,15 +18,15 @@ from stream.refit_process import RefitProcess
 from stream.telemetry.events import log_event, log_to_stderr
 from stream.telemetry.metrics import Metrics
 from stream.topics import check_topics
+from stream.web.process import WebProcess
 
 
 def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> int:
     """Run until `stop`. Raises BetapackError when it cannot start or go on; returns the exit code 0."""
     log_to_stderr()
     metrics = Metrics()
-    server, port = metrics.serve(config.metrics)
-    log_event("starting", universe=config.universe.name, kafka=config.kafka.bootstrap, metrics_port=port)
-    try:
+    with WebProcess(config, metrics.exposition) as web:
+        log_event("starting", universe=config.universe.name, kafka=config.kafka.bootstrap, metrics_port=web.port)
         # Before the first message: a kernel that compiles while messages wait looks like a stall.
         warm_kernels(config.solver.minimised, config.reversion.methods, config.covariance.kind)
         names = topic_names(config)
@@ -47,12 +47,10 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
                 metrics,
                 spread=pool.map,
                 submit=refits.submit,
+                views=web,
             )
             states.close()
             log_event("running")
             worker.run(stop)
         log_event("stopped", timestep=worker.state.timesteps.last_closed)
-    finally:
-        server.shutdown()
-        server.server_close()
     return 0

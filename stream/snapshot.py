@@ -159,18 +159,20 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     return WorkerState(stored.timesteps, state, offsets)
 
 
-def _encode_array(value: object) -> object:
+def encode_array(value: object) -> object:
+    """An array to what MessagePack can hold: msgspec's `enc_hook`."""
     if isinstance(value, np.ndarray):
         return (value.dtype.str, value.shape, value.tobytes())
     raise NotImplementedError(f"no place in a snapshot for {type(value)}")
 
 
-def _decode_array(kind: type, value: Any) -> object:
+def decode_array(kind: type, value: Any) -> object:
+    """The array that `encode_array` took apart: msgspec's `dec_hook`."""
     if (get_origin(kind) or kind) is np.ndarray:
         dtype, shape, data = value
         return np.frombuffer(data, dtype=dtype).reshape(shape).copy()
     raise NotImplementedError(f"no place in a snapshot for {kind}")
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_array)
-_decoder = msgspec.msgpack.Decoder(Stored, dec_hook=_decode_array)
+_encoder = msgspec.msgpack.Encoder(enc_hook=encode_array)
+_decoder = msgspec.msgpack.Decoder(Stored, dec_hook=decode_array)

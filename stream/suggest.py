@@ -10,10 +10,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from schemas.answers import Frontier
 from schemas.outbound import HedgeSuggestion, ResidualExposure
 from solver.arrays import FloatArray, IntArray
 from solver.errors import ConstraintViolated
 from solver.hedging.check import check_lots
+from solver.hedging.frontier import cost_risk_frontier
 from solver.hedging.problem import HedgeProblem, risk_of, shares_removed
 from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
@@ -21,6 +23,7 @@ from stream.book_state import BookState
 from stream.clock import Deadline
 from stream.config import NANOSECONDS, BookConfig, Config
 from stream.costs import CostBook, Costs
+from stream.frontier import EfficientHedge, frontier
 from stream.in_flight import SuggestedTrade, settle
 from stream.prepared import PreparedModel
 from stream.quoting import Waiting
@@ -95,9 +98,7 @@ class Suggester:
         edge = band_edge(book, risk, zone.urgency(Q) if zone else 0.0)
         if standing is None and risk <= edge:
             return None
-        # Nobody knows the risk of what has no covariance; with a zero for it, it would be the best hedge of all.
-        known = ~valuation.exposures[~model.known].any(axis=0)
-        columns = np.flatnonzero(self._permitted[book.name] & valuation.tradeable & known)
+        columns = self._columns(book, valuation, model)
         costs = self._costs.of(valuation)
         target = aim(book.target_share * edge, hedging, risk)
         problem = self._problem(book, valuation, model, residual, Q, columns, costs, target)
@@ -171,6 +172,47 @@ class Suggester:
             alternative=alternative,
         )
         return suggestion(self._config, book, residual, costs, decision)
+
+    def frontier(
+        self,
+        book: BookConfig,
+        valuation: Valuation,
+        model: PreparedModel,
+        residual: ResidualExposure,
+        Q: FloatArray,
+        points: int,
+    ) -> Frontier:
+        """What each level of risk costs a book of (n,) exposures `Q`, as `suggest` would hedge it.
+
+        All points share one deadline and each has `solver.max_hedge_nodes`. `points` >= 2.
+        """
+        columns = self._columns(book, valuation, model)
+        costs = self._costs.of(valuation)
+        # The points have targets of their own.
+        problem = self._problem(book, valuation, model, residual, Q, columns, costs, book.target_share * book.limit)
+        should_stop = self._deadline() if self._deadline else None
+        found = cost_risk_frontier(problem, points, self._config.solver.max_hedge_nodes, should_stop)
+        nothing = np.zeros(len(self._quote), dtype=np.int64)
+        return frontier(
+            self._config,
+            residual,
+            costs,
+            [
+                EfficientHedge(
+                    point.target,
+                    point.hedge,
+                    _everywhere(point.hedge.lots, columns, nothing),
+                    _everywhere(point.hedge.share_removed, columns, nothing),
+                )
+                for point in found
+            ],
+        )
+
+    def _columns(self, book: BookConfig, valuation: Valuation, model: PreparedModel) -> IntArray:
+        """The places of the instruments in which `book` can be hedged."""
+        # Nobody knows the risk of what has no covariance; with a zero for it, it would be the best hedge of all.
+        known = ~valuation.exposures[~model.known].any(axis=0)
+        return np.flatnonzero(self._permitted[book.name] & valuation.tradeable & known)
 
     def _problem(
         self,

@@ -55,8 +55,8 @@ def suggestion(
     """The message that says `decision`, at `costs`."""
     assert residual.limit_risk is not None
     second = decision.alternative
-    trades = _trades(config.instruments, costs, decision.lots, decision.share_removed)
-    others = () if second is None else _trades(config.instruments, costs, second.lots, second.share_removed)
+    trades = trades_of(config.instruments, costs, decision.lots, decision.share_removed)
+    others = () if second is None else trades_of(config.instruments, costs, second.lots, second.share_removed)
     parts = cost_parts(costs.buy.ladders, costs.sell.ladders, decision.lots)
     return HedgeSuggestion(
         id=message_id(residual),
@@ -103,9 +103,10 @@ def risk_name(residual: ResidualExposure) -> str:
     return f"unhedged risk over {residual.horizon_steps} steps" if residual.limit_on == "horizon" else "unhedged risk"
 
 
-def _trades(
+def trades_of(
     instruments: tuple[InstrumentConfig, ...], costs: Costs, lots: IntArray, share_removed: FloatArray
 ) -> tuple[HedgeTrade, ...]:
+    """The trades that are (m,) `lots`, at `costs`."""
     each = costs.each(lots)
     trades = []
     for place in np.flatnonzero(lots).tolist():

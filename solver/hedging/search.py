@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,9 @@ _BATCH = 256
 # six currencies, 4 to 8 take about as long; 4 left single books in lots of 100,000 unproven.
 _NODE_ROUNDS = 6
 ROOT_ROUNDS = 40
+
+
+_Rows = TypeVar("_Rows", FloatArray, IntArray)
 
 
 @dataclass
@@ -72,15 +76,22 @@ def explore(
         batch = min(_BATCH, effort.nodes_left)
         # A node makes room for itself and leaves two.
         room = open_nodes + batch
-        lo, hi, relaxed, weights, bounds = (
-            np.resize(a[:open_nodes], (room, *a.shape[1:])) for a in (lo, hi, relaxed, weights, bounds)
-        )
+        lo, hi = _with_room(lo[:open_nodes], room), _with_room(hi[:open_nodes], room)
+        relaxed, weights = _with_room(relaxed[:open_nodes], room), _with_room(weights[:open_nodes], room)
+        bounds = _with_room(bounds[:open_nodes], room)
         open_nodes, looked = _search(
             terms, lo, hi, relaxed, weights, bounds, open_nodes, batch, limit, lower_risk, best, known, _NODE_ROUNDS
         )
         effort.nodes += looked
         effort.nodes_left -= looked
     return True, max(float(known[0]) - terms.tolerance, 0.0)
+
+
+def _with_room(rows: _Rows, room: int) -> _Rows:
+    """`rows` with as many more as make it `room`."""
+    roomy = np.zeros((room, *rows.shape[1:]), dtype=rows.dtype)
+    roomy[: len(rows)] = rows
+    return roomy
 
 
 @compiled

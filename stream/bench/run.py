@@ -19,6 +19,7 @@ from stream.bench.packing import QUICK, PackingEffort, packing_figures
 from stream.bench.result import Comparison, markdown, report
 from stream.bench.stream import full_path_against_bare_consumer, position_to_suggestion_against_echo
 from stream.bench.validate_figures import validation_figures
+from stream.bench.what_if import what_ifs_beside_the_stream
 from stream.broker import KAFKA_VERSION, LocalBroker
 from stream.log import KafkaSettings
 
@@ -70,6 +71,8 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> str:
             figures.append(full_path_against_bare_consumer(kafka, folder, settings.ticks))
             say(f"{settings.positions:,} positions to suggestions, and to their echo")
             figures += position_to_suggestion_against_echo(kafka, folder, settings.positions)
+            say(f"{settings.positions:,} positions to suggestions beside what-ifs, and without")
+            figures += what_ifs_beside_the_stream(kafka, folder, settings.positions)
     run = report(label, figures)
     settings.output.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
     say(f"wrote {settings.output}")

@@ -71,6 +71,11 @@ lot = 100_000.0
 name = "bench"
 limit = 100.0
 
+# Never over it, and without positions of its own: for what-ifs.
+[[books]]
+name = "wide"
+limit = 1e12
+
 [covariance]
 min_observations = 30
 
@@ -90,12 +95,12 @@ START_PRICES = {"EURUSD": 1.25, "GBPUSD": 1.6, "USDCHF": 0.96, "USDJPY": 110.0}
 
 def full_path_against_bare_consumer(kafka: KafkaSettings, folder: Path, ticks: int, rounds: int = 3) -> Comparison:
     """Ticks a second from the log to committed outputs, and through a consumer that does nothing with them."""
-    config = _config(folder, kafka)
+    config = bench_config(folder, kafka)
     ours, bare = [], []
     with own_topics(kafka, config):
         with closing(KafkaWriter(kafka)) as writer:
             encoder = Encoder(config.topics.prefix, "/betapack/bench")
-            for tick in _ticks(config, ticks):
+            for tick in walk_ticks(config, ticks):
                 encoder.send(writer, tick)
             writer.flush()
         for _ in range(rounds):  # in turn, so that a machine that slows down slows both
@@ -115,24 +120,24 @@ def full_path_against_bare_consumer(kafka: KafkaSettings, folder: Path, ticks: i
 
 def position_to_suggestion_against_echo(kafka: KafkaSettings, folder: Path, positions: int) -> list[Comparison]:
     """Time from sending a position to reading its hedge suggestion, and from a record to its echo, p50 and p99."""
-    config = _config(folder, kafka)
+    config = bench_config(folder, kafka)
     names = topic_names(config)
     last_tick_ns = EPOCH_NS
     with own_topics(kafka, config), closing(KafkaWriter(kafka)) as writer:
         encoder = Encoder(config.topics.prefix, "/betapack/bench")
         # Enough timesteps for the models, so that every solve is a full one.
-        for tick in _ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
+        for tick in walk_ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
             encoder.send(writer, tick)
             last_tick_ns = tick.event_time_ns
         writer.flush()
         serve = [sys.executable, "-m", "stream", "serve", "--config", str(folder / "bench.toml")]
-        with _child([*serve, "--bootstrap", kafka.bootstrap], folder / "service.log"):
+        with running([*serve, "--bootstrap", kafka.bootstrap], folder / "service.log"):
             with closing(KafkaReader(kafka, [names["models"]])) as models:
-                _wait_for_models(models, config.reversion.window_steps)
-            ours_ms = _round_trips(kafka, writer, encoder, names["hedge-suggestions"], positions, last_tick_ns)
+                wait_for_models(models, config.reversion.window_steps)
+            ours_ms = round_trips(kafka, writer, encoder, names["hedge-suggestions"], positions, last_tick_ns)
         command = [sys.executable, "-m", "stream.bench.echo", kafka.bootstrap, names["positions"], names["alerts"]]
-        with _child(command, folder / "echo.log"):
-            echo_ms = _round_trips(kafka, writer, encoder, names["alerts"], positions, last_tick_ns)
+        with running(command, folder / "echo.log"):
+            echo_ms = round_trips(kafka, writer, encoder, names["alerts"], positions, last_tick_ns)
     return [
         compare(
             f"position change to hedge suggestion, p{percentile}",
@@ -158,7 +163,8 @@ def own_topics(kafka: KafkaSettings, config: Config) -> Iterator[None]:
         delete_topics(kafka, created)
 
 
-def _config(folder: Path, kafka: KafkaSettings) -> Config:
+def bench_config(folder: Path, kafka: KafkaSettings) -> Config:
+    """The configuration that `folder`/bench.toml then holds, with topics and a group of its own."""
     path = folder / "bench.toml"
     prefix = f"betapack-bench-{secrets.token_hex(4)}."
     path.write_text(f'{CONFIG}\n[topics]\nprefix = "{prefix}"\n', encoding="utf-8")
@@ -166,7 +172,8 @@ def _config(folder: Path, kafka: KafkaSettings) -> Config:
     return msgspec.structs.replace(config, kafka=msgspec.structs.replace(kafka, group=f"{prefix}group"))
 
 
-def _ticks(config: Config, count: int, per_timestep: int = TICKS_PER_TIMESTEP) -> Iterator[Tick]:
+def walk_ticks(config: Config, count: int, per_timestep: int = TICKS_PER_TIMESTEP) -> Iterator[Tick]:
+    """`count` seeded ticks of walks, every instrument in turn."""
     chance = np.random.default_rng(SEED)
     names = [instrument.name for instrument in config.instruments]
     gap_ns = config.universe.timestep_ns // per_timestep
@@ -205,7 +212,8 @@ def _worker_rate(config: Config, records: int) -> float:
 
 
 @contextmanager
-def _child(command: list[str], log_file: Path) -> Iterator[ChildProcess]:
+def running(command: list[str], log_file: Path) -> Iterator[ChildProcess]:
+    """`command` in a process, which must not end by itself."""
     child = ChildProcess(command, log_file)
     try:
         yield child
@@ -215,7 +223,8 @@ def _child(command: list[str], log_file: Path) -> Iterator[ChildProcess]:
         child.stop(timeout_s=10.0)
 
 
-def _wait_for_models(models: KafkaReader, timesteps: int) -> None:
+def wait_for_models(models: KafkaReader, timesteps: int) -> None:
+    """Read until so many models were published."""
     models.seek(models.low_watermarks())
     _until(lambda: len(models.poll(200)), timesteps, "models")
 
@@ -228,7 +237,7 @@ def _until(count: Callable[[], int], wanted: int, what: str) -> None:
             raise ReadFailed(f"expected {wanted} {what}, got {seen} within {ANSWER_TIMEOUT_S * 3:.0f} s")
 
 
-def _round_trips(
+def round_trips(
     kafka: KafkaSettings, writer: KafkaWriter, encoder: Encoder, answers: str, count: int, last_tick_ns: int
 ) -> list[float]:
     """Milliseconds from each position to the first record that answers it."""

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from schemas.outbound import Alert, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from schemas.topics import TOPIC_OF
 from stream.books import SolveStage
-from stream.config import MetricsConfig
 from stream.engine import Output
-from stream.errors import ConfigError
 from stream.events import RefusalReason
 from stream.log import TopicPartition
 
@@ -100,21 +97,9 @@ class Metrics:
         self._alerts = self._gauge("alerts_active_count", "Alerts that stand.", "kind")
         self._snapshot_bytes = self._gauge("snapshot_bytes", "Size of the last snapshot.")
 
-    def serve(self, settings: MetricsConfig) -> tuple[WSGIServer, int]:
-        """Answer scrapes on `settings`' address until the returned server is shut down; also returns its port.
-
-        Raises
-        ------
-        ConfigError : the address cannot be listened on.
-        """
-        try:
-            server, _thread = start_http_server(settings.port, settings.host, self.registry)
-        except OSError as exc:
-            raise ConfigError(
-                f"metrics.port {settings.port} on metrics.host {settings.host} cannot be listened on: {exc.strerror}; "
-                "choose another one, or 0 for any free port"
-            ) from exc
-        return server, server.server_port
+    def exposition(self) -> bytes:
+        """All of them in the text format of Prometheus."""
+        return generate_latest(self.registry)
 
     def expose(self, books: Iterable[str], alerts: Iterable[str]) -> None:
         """Show books before their first solve (unknown, not zero), and the alerts that stood before a restart."""

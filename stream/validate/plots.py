@@ -247,10 +247,10 @@ def _drawn(draw: Any, run: Run) -> str:
             axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _without_style(text.getvalue())
+    return without_style(text.getvalue())
 
 
-def _without_style(svg: str) -> str:
+def without_style(svg: str) -> str:
     """The same picture with attributes in place of styles, which `style-src` would refuse, and without its prologue."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 import sys
 import time
 import urllib.request
@@ -195,6 +196,74 @@ def test_by_hand(
     assert child.exit_code == 0, log_tail(child.log_file)
 
 
+def test_a_what_if(
+    service_config: tuple[Path, Config],
+    start: Callable[[], ChildProcess],
+    writer: KafkaWriter,
+    read: Callable[..., Outputs],
+    prefix: str,
+    mid_prices: Callable[[int, int], Any],
+) -> None:
+    """What the running service says of a trade is what it publishes once a position says that the trade was done.
+
+    By the commands, as a trader asks; they exit with 1 for a book over its limit. Asking publishes nothing.
+    """
+    _, config = service_config
+    child = start()
+    outputs = read("residual-exposure", "hedge-suggestions", "models")
+    encoder = Encoder(prefix, "/test")
+    for tick in quotes(config, mid_prices(120, 3), 0, 120):
+        encoder.send(writer, tick)
+    writer.flush()
+    closed = START_NS // SECOND_NS + 119
+    outputs.until(lambda topic, message: topic == "models" and message["timestep"] >= closed and bool(message["betas"]))
+    now_ms = time.time_ns() // 1_000_000
+
+    def hold(quantity: float) -> dict[str, Any]:
+        value = json.dumps({"book": "spot", "asset": "EUR", "quantity": quantity}).encode()
+        writer.send(f"{prefix}positions", b"spot", value, (), now_ms)
+        writer.flush()
+        return outputs.until(lambda topic, message: topic == "residual-exposure" and message["trigger"] == "position")
+
+    before = hold(1e5)
+    assert before["limit_share"] < 1
+    port = next(
+        word.partition("=")[2] for word in log_tail(child.log_file, 100).split() if word.startswith("metrics_port=")
+    )
+    command = [sys.executable, "-m", "stream", "what-if", "--url", f"http://127.0.0.1:{port}", "--book", "spot"]
+
+    def asked(*trade: str) -> tuple[int, dict[str, Any]]:
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        while True:
+            ended = subprocess.run(
+                [*command, "--json", *trade], capture_output=True, text=True, timeout=60, check=False
+            )
+            if ended.returncode != 3:
+                assert not ended.stderr
+                return ended.returncode, json.loads(ended.stdout)
+            assert time.monotonic() < deadline, ended.stderr
+            time.sleep(0.1)
+
+    code, nothing = asked()
+    assert code == 0
+    assert nothing["residual"]["unhedged_risk"] == before["unhedged_risk"]
+    code, answer = asked("--trade", "EUR=1e7")
+    assert code == 1
+    after = hold(1e5 + 1e7)
+    suggestion = outputs.until(lambda topic, message: topic == "hedge-suggestions")
+    for name in ("positions", "packed", "unhedged_risk", "basis_risk", "limit_share", "objective", "proven"):
+        assert answer["residual"][name] == after[name]
+    for name in ("trades", "risk_after", "expected_cost", "status"):
+        assert answer["suggestion"][name] == suggestion[name]
+    assert not [record for record in outputs.records if b"what-if" in (record.value or b"")]
+    page = child.log_file.parent / "frontier.html"
+    ask = [*command[:3], "frontier", *command[4:], "--points", "5", "--output", str(page)]
+    frontier = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
+    assert frontier.returncode == 0, frontier.stderr
+    assert "suggested: " in frontier.stdout
+    assert "<svg" in page.read_text()
+
+
 def test_kill_and_restart(
     service_config: tuple[Path, Config],
     start: Callable[[], ChildProcess],
@@ -321,7 +390,7 @@ def test_the_bench(kafka: str, tmp_path: Path) -> None:
     bench.stop(timeout_s=1)
     assert code == 0, log_tail(bench.log_file, 40)
     comparisons = json.loads(output.read_text())["comparisons"]
-    assert len(comparisons) == 3
+    assert len(comparisons) == 9
     for comparison in comparisons:
         assert comparison["ratio"] == pytest.approx(comparison["ours"] / comparison["reference"])
         assert f"| {comparison['what']} |" in log_tail(bench.log_file, 40)

@@ -11,7 +11,20 @@ import pytest
 from stream.cli import app
 
 README = Path(__file__).parents[2] / "README.md"
-COMMANDS = ("bench", "broker", "check", "demo", "desk", "schema", "serve", "topics", "validate", "warm")
+COMMANDS = (
+    "bench",
+    "broker",
+    "check",
+    "demo",
+    "desk",
+    "frontier",
+    "schema",
+    "serve",
+    "topics",
+    "validate",
+    "warm",
+    "what-if",
+)
 
 
 def betapack(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -52,6 +65,10 @@ def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
         ["bench", "packing", "--scip-seconds", "0"],
         ["check", "--config", str(tmp_path / "none.toml")],
         ["check", "--config", str(wrong)],
+        ["what-if", "--trade", "EUR=1"],
+        ["what-if", "--book", "spot", "--trade", "EUR"],
+        ["what-if", "--book", "spot", "--lots", "=3"],
+        ["frontier", "--book", "spot", "--url", "127.0.0.1:9464"],
     ):
         ended = betapack(*arguments)
         assert ended.returncode == 2, (arguments, ended.stderr)
@@ -68,6 +85,17 @@ def test_no_broker_exits_with_3(desk_toml: str, tmp_path: Path) -> None:
     assert ended.returncode == 3
     assert "127.0.0.1:1" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_no_service_exits_with_3() -> None:
+    """Nothing listens at the address: exit code 3, with the address and where it stands in the configuration."""
+    for command in ("what-if", "frontier"):
+        ended = betapack(command, "--book", "spot", "--url", "http://127.0.0.1:1")
+        assert ended.returncode == 3
+        assert "http://127.0.0.1:1" in ended.stderr
+        assert "metrics.port" in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert not ended.stdout
 
 
 def test_nothing_heavy_loads_for_help() -> None:

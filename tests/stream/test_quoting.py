@@ -101,7 +101,10 @@ def desk_of(franchise: Config, timestep_of: TimestepOf) -> Callable[..., Desk]:
         spot = msgspec.structs.replace(franchise.books[0], **({"max_lots": 100} | book))
         flow = msgspec.structs.replace(franchise.flows[0], **(flows or {}))
         covariance = CovarianceConfig(kind="window", window_steps=20, min_observations=10)
-        config = msgspec.structs.replace(franchise, books=(spot,), flows=(flow,), covariance=covariance)
+        reversion = msgspec.structs.replace(franchise.reversion, refit_every_steps=500)
+        config = msgspec.structs.replace(
+            franchise, books=(spot,), flows=(flow,), covariance=covariance, reversion=reversion
+        )
         return Desk(config, timestep_of)
 
     return make

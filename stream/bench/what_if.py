@@ -1,0 +1,120 @@
+"""What-ifs beside the live stream: what a thousand a second cost its latency, and how many of them are answered."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from stream.bench.asker import Asked
+from stream.bench.result import Comparison, compare
+from stream.bench.stream import (
+    EPOCH_NS,
+    bench_config,
+    own_topics,
+    round_trips,
+    running,
+    wait_for_models,
+    walk_ticks,
+)
+from stream.child import log_tail
+from stream.consume import KafkaReader
+from stream.encode import Encoder
+from stream.errors import ReadFailed
+from stream.log import KafkaSettings
+from stream.loop import topic_names
+from stream.publish import KafkaWriter
+
+RATE = 1000
+ROUNDS = 4
+TRIPS_A_ROUND = 100
+BOOKS = {"wide": "a book inside its limit", "bench": "a book over it"}
+"""The second is hedged, and its runner-up found, for every answer."""
+
+
+def what_ifs_beside_the_stream(kafka: KafkaSettings, folder: Path, positions: int) -> list[Comparison]:
+    """Position to suggestion with and without what-ifs, in turns, and the what-ifs that were answered meanwhile."""
+    config = bench_config(folder, kafka)
+    names = topic_names(config)
+    last_tick_ns = EPOCH_NS
+    rounds = min(ROUNDS, max(positions // TRIPS_A_ROUND, 1))
+    quiet_ms: list[float] = []
+    asked_ms: dict[str, list[float]] = {book: [] for book in BOOKS}
+    asked: dict[str, list[Asked]] = {book: [] for book in BOOKS}
+    with own_topics(kafka, config), closing(KafkaWriter(kafka)) as writer:
+        encoder = Encoder(config.topics.prefix, "/betapack/bench")
+        for tick in walk_ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
+            encoder.send(writer, tick)
+            last_tick_ns = tick.event_time_ns
+        writer.flush()
+        serve = [sys.executable, "-m", "stream", "serve", "--config", str(folder / "bench.toml")]
+        with running([*serve, "--bootstrap", kafka.bootstrap], folder / "service.log") as service:
+            with closing(KafkaReader(kafka, [names["models"]])) as models:
+                wait_for_models(models, config.reversion.window_steps)
+            port = re.findall(r"metrics_port=(\d+)", log_tail(service.log_file, 100))[-1]
+            after_ns = last_tick_ns
+
+            def trips() -> list[float]:
+                nonlocal after_ns
+                after_ns += 1_000_000  # later than the positions before, which would be the newer ones
+                answers = names["hedge-suggestions"]
+                return round_trips(kafka, writer, encoder, answers, max(positions // rounds, 1), after_ns)
+
+            for turn in range(rounds):  # in turns, so that a machine that slows down slows all
+                quiet_ms += trips()
+                for book in BOOKS:
+                    log_file = folder / f"asker-{book}-{turn}.log"
+                    with running([sys.executable, "-m", "stream.bench.asker", port, book, str(RATE)], log_file):
+                        time.sleep(1.0)  # it connects
+                        asked_ms[book] += trips()
+                    asked[book].append(_asked(log_file))
+    return [
+        row
+        for book, label in BOOKS.items()
+        for row in (*_latency(label, asked_ms[book], quiet_ms), _answered(label, asked[book]))
+    ]
+
+
+def _latency(label: str, asked_ms: list[float], quiet_ms: list[float]) -> list[Comparison]:
+    return [
+        compare(
+            f"position change to hedge suggestion beside what-ifs of {label}, p{percentile}",
+            f"asked {RATE:,} times a second",
+            float(np.percentile(asked_ms, percentile)),
+            "not asked",
+            float(np.percentile(quiet_ms, percentile)),
+            "ms",
+            "near 1",
+            f"{len(asked_ms)} round trips each, in turns; the client runs on the same machine"
+            if percentile == 50
+            else "",
+        )
+        for percentile in (50, 99)
+    ]
+
+
+def _answered(label: str, asked: list[Asked]) -> Comparison:
+    p50_ms, p99_ms = (float(np.median([getattr(each, name) for each in asked])) for name in ("p50_ms", "p99_ms"))
+    return compare(
+        f"what-ifs of {label}, beside the live stream",
+        "answered",
+        sum(each.answered for each in asked) / sum(each.seconds for each in asked),
+        "asked",
+        RATE,
+        "a second",
+        "near 1",
+        f"each another trade in three assets; p50 {p50_ms:.3g} ms, p99 {p99_ms:.3g} ms, "
+        f"{sum(each.turned_away for each in asked)} turned away",
+    )
+
+
+def _asked(log_file: Path) -> Asked:
+    try:
+        return msgspec.json.decode(log_file.read_bytes().splitlines()[-1], type=Asked)
+    except (msgspec.DecodeError, IndexError) as exc:
+        raise ReadFailed(f"what-ifs could not be asked:\n{log_tail(log_file)}") from exc

@@ -1,0 +1,88 @@
+"""Who may ask: the address that is listened on, the names it goes by, and the token."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+import socket
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from schemas.answers import Refusal
+from stream.config import MetricsConfig
+from stream.errors import ConfigError
+
+TOKEN_VARIABLE = "BETAPACK_METRICS_TOKEN"
+BACKLOG = 256
+
+
+def listener(settings: MetricsConfig) -> socket.socket:
+    """A socket that listens on `settings`' address.
+
+    Raises
+    ------
+    ConfigError : the address is not this machine's own and there is no token, or it cannot be listened on.
+    """
+    if not _is_loopback(settings.host) and not token():
+        raise ConfigError(
+            f"metrics.host must be 127.0.0.1, ::1 or localhost as long as the environment variable {TOKEN_VARIABLE} "
+            f"holds no token that requests have to bring, got {settings.host!r}"
+        )
+    try:
+        address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.create_server(address[4][:2], family=address[0], backlog=BACKLOG)
+    except OSError as exc:
+        raise ConfigError(
+            f"metrics.port {settings.port} on metrics.host {settings.host} cannot be listened on: {exc.strerror}; "
+            "choose another one, or 0 for any free port"
+        ) from exc
+    return listening
+
+
+def token() -> str:
+    """What every request has to bring; empty for nothing."""
+    return os.environ.get(TOKEN_VARIABLE, "").strip()
+
+
+def host_names(settings: MetricsConfig) -> list[str]:
+    """The names, as a `Host` header has them, under which requests are answered."""
+    return ["localhost", "127.0.0.1", "::1", settings.host, *settings.allowed_hosts]
+
+
+class BearerToken:
+    """Lets through what brings ``Authorization: Bearer TOKEN``; everything where `token` is empty."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode() if token else b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._expected:
+            got = Headers(scope=scope).get("authorization", "").encode()
+            # In a time that says nothing of where they differ.
+            if not hmac.compare_digest(got, self._expected):
+                refusal = Refusal(
+                    error="unauthorized",
+                    message="this service answers only requests with its token",
+                    key="Authorization",
+                    expected="Bearer TOKEN",
+                    got="another one" if got else "none",
+                )
+                headers = {"WWW-Authenticate": "Bearer"}
+                response = Response(msgspec.json.encode(refusal), 401, headers, "application/json")
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

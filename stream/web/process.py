@@ -1,0 +1,205 @@
+"""The process that answers over HTTP, fed by the service with what changed.
+
+A thousand questions a second in the service's own process would take its interpreter lock from the stream. So a child
+answers them, at the lowest priority, and the service only encodes what changed: some 3 µs a book, after the outputs
+are in the log. What the child has not taken yet is merged, of everything the latest: nothing waits, and nothing grows.
+
+The metrics stay in the service. The child asks for their text when it is scraped, so that it is not written for nobody.
+
+The child is spawned, not forked: a fork would copy Kafka's sockets and the locks of its threads in whatever state they
+are. It ends when its pipe does, which the kernel closes whatever way the service ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+import msgspec
+import uvicorn
+
+from solver.warm import warm_kernels
+from stream.clock import SystemClock
+from stream.config import Config
+from stream.engine import EngineState
+from stream.events import EngineEvent
+from stream.telemetry.events import log_event
+from stream.views import View, ViewEncoder, ViewUpdate
+from stream.web.access import listener, token
+from stream.web.app import application
+
+NICENESS = 19
+"""The stream goes first wherever both want the same core."""
+
+CONNECTIONS_MAX = 256
+SCRAPE_TIMEOUT_S = 5.0
+RESTART_AFTER_S = 1.0
+STOP_TIMEOUT_S = 3.0
+
+
+class WebProcess:
+    """Listens on `config.metrics`' address in a child process, which is replaced when it dies.
+
+    `exposition` gives the service's metrics as text, from a thread of its own. Use it as a context manager.
+
+    Raises
+    ------
+    ConfigError : the address cannot be listened on, or needs a token.
+    """
+
+    def __init__(self, config: Config, exposition: Callable[[], bytes]) -> None:
+        self._config = config
+        self._exposition = exposition
+        self._encoder = ViewEncoder(config)
+        self._listener = listener(config.metrics)
+        self._pending: ViewUpdate | None = None
+        self._pending_lock = threading.Lock()
+        self._is_pending = threading.Event()
+        self._child_is_new = False
+        self._closed = threading.Event()
+        self._lifecycle = threading.Lock()
+        self._start()
+        self._threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for target, name in ((self._feed, "web-feed"), (self._watch, "web-watch"))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> WebProcess:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lifecycle:
+            self._closed.set()
+        self._is_pending.set()
+        # The child sees the end of its pipe, and the thread that watches it sees that of the child.
+        self._process.join(STOP_TIMEOUT_S)
+        self._process.kill()
+        for thread in self._threads:
+            thread.join()
+        self._process.join()
+        self._listener.close()
+
+    @property
+    def port(self) -> int:
+        """That is listened on."""
+        number: int = self._listener.getsockname()[1]
+        return number
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child."""
+        return self._process.pid
+
+    def note(self, event: EngineEvent) -> None:
+        """`event` went through the engine."""
+        self._encoder.note(event)
+
+    def show(self, state: EngineState) -> None:
+        """Hand on what changed since the last call. Never waits for the child."""
+        if self._child_is_new:
+            self._child_is_new = False
+            self._encoder.forget()
+        update = self._encoder.update(state)
+        if update is None:
+            return
+        with self._pending_lock:
+            self._pending = update if self._pending is None else self._pending.merged(update)
+        self._is_pending.set()
+
+    def _feed(self) -> None:
+        while not self._closed.is_set():
+            self._is_pending.wait()
+            self._is_pending.clear()
+            with self._pending_lock:
+                update, self._pending = self._pending, None
+            if update is not None:
+                # To a child that has died it is lost, and the next one is told everything.
+                with suppress(OSError):
+                    self._updates.send_bytes(msgspec.msgpack.encode(update))
+        self._updates.close()
+
+    def _watch(self) -> None:
+        """Answer the child's scrapes, and replace it when it ends."""
+        while True:
+            with suppress(EOFError, OSError):
+                while True:
+                    self._scrapes.recv_bytes()
+                    self._scrapes.send_bytes(self._exposition())
+            if self._closed.is_set():
+                return
+            self._process.join()
+            log_event("web-ended", logging.ERROR, exit_code=self._process.exitcode, restarting_in_s=RESTART_AFTER_S)
+            self._closed.wait(RESTART_AFTER_S)
+            with self._lifecycle:
+                if self._closed.is_set():
+                    return
+                self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        their_updates, self._updates = context.Pipe(duplex=False)
+        self._scrapes, their_scrapes = context.Pipe()
+        arguments = (self._config, self._listener, their_updates, their_scrapes)
+        self._process = context.Process(target=_serve, args=arguments, name="web", daemon=True)
+        self._process.start()
+        # Else the end of the child would not end the connections.
+        their_updates.close()
+        their_scrapes.close()
+        self._child_is_new = True
+
+
+def _serve(config: Config, listening: socket.socket, updates: Connection, scrapes: Connection) -> None:
+    """The child: answer until the other side of `updates` is gone."""
+    # A terminal's Ctrl-C and a supervisor's SIGTERM go to the whole group. The service ends its work, and then this.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.nice(NICENESS)
+    view = View(config)
+    app = application(config, view, lambda: _scrape(scrapes), SystemClock(), token())
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_level=logging.WARNING,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS_MAX,
+            headers=[("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")],
+        )
+    )
+    # In a thread, where uvicorn leaves signals alone; this one waits for the service to speak, or to be gone.
+    answering = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    answering.start()
+    is_warm = False
+    with suppress(EOFError, OSError):
+        while answering.is_alive():
+            view.take(_decoder.decode(updates.recv_bytes()))
+            if not is_warm:
+                # Not before: the service compiles them at its own start, and this finds them in the cache.
+                warm_kernels(config.solver.minimised)
+                is_warm = True
+    # At once, whatever connections are open: the next service may be about to listen on the same port.
+    os._exit(0)
+
+
+def _scrape(scrapes: Connection) -> bytes | None:
+    """The service's metrics; None when it does not answer."""
+    try:
+        while scrapes.poll():
+            scrapes.recv_bytes()  # of a question that was given up
+        scrapes.send_bytes(b"?")
+        return scrapes.recv_bytes() if scrapes.poll(SCRAPE_TIMEOUT_S) else None
+    except (EOFError, OSError):
+        return None
+
+
+_decoder = msgspec.msgpack.Decoder(ViewUpdate)
