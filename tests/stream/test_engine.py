@@ -399,6 +399,7 @@ class PlainDesk:
                 expected_cost=0.0,
                 cost_lower_bound=0.0,
                 proven=True,
+                band=limit,
                 **common,
             )
         holds = True if unhedged >= limit else False if unhedged < 0.95 * limit else None
@@ -538,7 +539,7 @@ class PlainDesk:
             runner_up=made(second) if alternative else (),
             runner_up_cost=float(costs[second]) if alternative else None,
             runner_up_proven=bool(alternative),
-            band=book.limit,
+            band=book.config.limit,
             **common,
         )
 
