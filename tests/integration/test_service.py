@@ -258,9 +258,15 @@ def test_a_what_if(
     assert not [record for record in outputs.records if b"what-if" in (record.value or b"")]
     page = child.log_file.parent / "frontier.html"
     ask = [*command[:3], "frontier", *command[4:], "--points", "5", "--output", str(page)]
-    frontier = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
-    assert frontier.returncode == 0, frontier.stderr
-    assert "suggested: " in frontier.stdout
+    # The service hands its state on after the turn whose outputs were read above.
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    while True:
+        frontier = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
+        assert frontier.returncode == 0, frontier.stderr
+        if "suggested: " in frontier.stdout:
+            break
+        assert time.monotonic() < deadline, frontier.stdout
+        time.sleep(0.1)
     assert "<svg" in page.read_text()
 
 
