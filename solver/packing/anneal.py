@@ -21,7 +21,9 @@ import numpy as np
 
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled
+from solver.objective import DETERMINANT
 from solver.packing.chains import DRAWS, Walk, new_walk, offer, propose, stand_at
+from solver.packing.determinant import plant, walk_tree
 from solver.packing.incremental import ANY, Boxes, bound_box, descend, is_hopeless, root_box, search
 from solver.packing.problem import (
     Packing,
@@ -34,8 +36,7 @@ from solver.packing.problem import (
 from solver.packing.repair import repair
 from solver.packing.tighten import movable_items, tighten
 
-# Some 200 ms for a dozen assets and ten items, if it is not proven before. A quarter of it leaves the determinant,
-# where legs can come as close to zero as one likes, 19 % above the optimum at p95 (nine assets and items, free).
+# Some 200 ms for a dozen assets and ten items, if it is not proven before.
 DEFAULT_MAX_NODES = 200_000
 # Nodes between two looks at the clock: some tenths of a millisecond.
 BATCH_NODES = 256
@@ -52,6 +53,12 @@ LAST_TEMPERATURE = 1e-3
 PATIENCE = 8
 SEARCH_NODES = 512
 FIRST_FREE_ITEMS = 6
+# A determinant above zero is a product of legs that can come as near to zero as one likes, where boxes bound nothing.
+# So all but one search in so many go through the sums of lots, of 3 to 5 items. A search over boxes before each, always
+# 3, 4, 5 or all items, or two items against two with their sums sorted, do worse.
+LEG_NODES = 4_000
+LEG_ITEMS = (3, 6)
+BOXES_EVERY = 4
 
 
 @compiled
@@ -124,7 +131,8 @@ def pack_by_annealing(
        setbacks that moves from there would bring.
     2. From where it ends a descent until no item alone helps, then exact searches over a few items that share assets,
        all others held, until PATIENCE in a row find nothing. One item more is freed after a search that came to its
-       end, one less after one that did not.
+       end, one less after one that did not. For a `determinant` above zero most of them search for the least product
+       of legs (`search_legs`) and prove nothing.
 
     A search that frees all items and comes to its end proves the packing, and ends the method; with up to six items
     that is the rule. Otherwise `lower_bound` is that of the whole box, weak for `volume` and `determinant`.
@@ -194,12 +202,17 @@ def pack_by_annealing(
             stopped = stop()
             if not stopped:
                 before = here.copy()
-                around = related_items(shared, free, chance)
-                ended, spent = search_around(arrays, boxes, walk, here, around, min(SEARCH_NODES, max_nodes - nodes))
+                if arrays.objective_code == DETERMINANT and walk.best_state[0] > 0.0 and idle % BOXES_EVERY:
+                    around = related_items(shared, min(int(chance.integers(*LEG_ITEMS)), len(movable)), chance)
+                    spent = search_legs(arrays, walk, here, around, min(LEG_NODES, max_nodes - nodes))
+                else:
+                    around = related_items(shared, free, chance)
+                    count = min(SEARCH_NODES, max_nodes - nodes)
+                    ended, spent = search_around(arrays, boxes, walk, here, around, count)
+                    proven = ended and free == len(movable)
+                    free = min(free + 1, len(movable)) if ended else max(free - 1, 1)
                 nodes += spent
                 idle = idle + 1 if np.array_equal(here, before) else 0
-                proven = ended and free == len(movable)
-                free = min(free + 1, len(movable)) if ended else max(free - 1, 1)
 
     full = np.zeros_like(problem.lower)
     full[movable] = walk.best
@@ -258,6 +271,19 @@ def related_items(shared: BoolArray, count: int, chance: np.random.Generator) ->
         near = shared[chosen].any(axis=0) & ~chosen
         chosen[chance.choice(np.flatnonzero(near if near.any() else ~chosen))] = True
     return np.flatnonzero(chosen)
+
+
+def search_legs(arrays: PackingArrays, walk: Walk, multiples: IntArray, free: IntArray, max_nodes: int) -> int:
+    """Improve feasible multiples by the least product of legs that the items `free` can make, and offer the end.
+
+    Returns the nodes spent. All other items are held.
+    """
+    low, high = multiples.copy(), multiples.copy()
+    low[free], high[free] = arrays.lower[free], arrays.upper[free]
+    if arrays.inside:
+        tighten(arrays, low, high, len(free))
+    spent = walk_tree(arrays, plant(arrays, low, high), multiples, max_nodes)
+    return int(spent) + _offer(arrays, walk, multiples)
 
 
 def search_around(

@@ -344,7 +344,7 @@ def plant(arrays: PackingArrays, low: IntArray, high: IntArray) -> Tree:
     """A search that has not begun, for packings without a flat leg. O(n K MOST_SUMS) at most for its tables."""
     items, n = arrays.items.shape
     # Fixed first, and so at the end: what leaves least to choose from in all assets together.
-    weight = np.count_nonzero(arrays.items, axis=1) * np.log1p(high - low)
+    weight = np.where(low == high, np.inf, np.count_nonzero(arrays.items, axis=1) * np.log1p(high - low))
     order = np.argsort(weight, kind="stable").astype(np.int64)
     legs = np.ascontiguousarray(arrays.items[order])
     low, high = low[order], high[order]

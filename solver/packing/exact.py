@@ -52,10 +52,8 @@ from solver.packing.tighten import tighten_rows
 
 # About a second.
 DEFAULT_MAX_NODES = 5_000_000
-# Nodes between two looks at the clock: half a millisecond.
+# Nodes between two looks at the clock: a millisecond. So many go before the first one, and may leave so many boxes.
 BATCH_NODES = 5_000
-# Nodes that go without looking at the clock, and how many boxes these may leave.
-FIRST_NODES = 2_000
 FIRST_BOXES = 64
 # Nodes of the first turn of each search; each further turn has twice as many.
 BRANCH_NODES = 16_000
@@ -128,7 +126,7 @@ def settle(
         judge(problem, incumbent, trial)
         polish(problem, metric.gram, frame.pull, trial)
         judge(problem, incumbent, trial)
-    depth, nodes = branch(arrays, metric, frame, boxes, 1, incumbent, WALK_NODES, min(max_nodes, FIRST_NODES))
+    depth, nodes = branch(arrays, metric, frame, boxes, 1, incumbent, WALK_NODES, min(max_nodes, BATCH_NODES))
     return incumbent, boxes, depth, nodes, float(incumbent.key[2]), judged(problem, incumbent.multiples)
 
 
@@ -215,8 +213,7 @@ def pack_exactly(
     ----------
     start : (K,) integer multiples, feasible or not, that the search begins from.
     max_nodes : >= 1; a multiple tried is one node, a relaxed box RELAXED_NODES, and the last box may go over.
-    should_stop : asked after the first FIRST_NODES nodes and before every BATCH_NODES more; True ends the search with
-        the best so far.
+    should_stop : asked after every BATCH_NODES nodes; True ends the search with the best so far.
     factors : of these items and this covariance, to save making them again.
 
     Raises

@@ -26,7 +26,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.problem import PackingArrays
-from solver.packing.relaxation import SLACK, Relaxed, shorten
+from solver.packing.relaxation import SLACK, Frame, Relaxed, shorten
 
 # Lovász' condition: near its limit 1 the basis is better and the reduction longer.
 LOVASZ = 0.99
@@ -43,7 +43,7 @@ class Lattice(NamedTuple):
 
     free: IntArray  # (K,), these items
     fixed: FloatArray  # (all items,), the multiples of the others
-    basis: FloatArray  # (K, K), columns are the basis in multiples, whole numbers
+    basis: FloatArray  # (K, K), rows are the basis in multiples, whole numbers
     R: FloatArray  # (K, K), upper triangular factor of the ball in that basis
     centre: FloatArray  # (K,), centre of the ball in that basis
     direction: FloatArray  # (K, F), change of the forms with the coordinate of a place, those below following
@@ -51,7 +51,7 @@ class Lattice(NamedTuple):
     floor: FloatArray  # (F,)
     ceiling: FloatArray  # (F,)
     form: FloatArray  # (K + 1, F), forms at the centre of what is left with the places from this one on fixed
-    bound: FloatArray  # (K + 1,), squared distance of the places from this one on
+    bound: FloatArray  # (K + 1,), squared distance of the places from this one on, over the bound of the box
     z: FloatArray  # (K,), current coordinates
     middle: FloatArray  # (K,), centre at each place, given those above
     next_z: FloatArray  # (2, K)
@@ -96,7 +96,7 @@ def solve_factored(R: FloatArray, x: FloatArray) -> None:
 
 @compiled
 def reduce_basis(R: FloatArray, basis: FloatArray, centre: FloatArray) -> None:
-    """LLL: make the columns of R (K, K) short and nearly orthogonal, and apply the same to the columns of `basis`.
+    """LLL: make the columns of R (K, K) short and nearly orthogonal, and apply the same to the rows of `basis`.
 
     `centre` (K,), coordinates of a point, follows the basis.
     """
@@ -110,14 +110,15 @@ def reduce_basis(R: FloatArray, basis: FloatArray, centre: FloatArray) -> None:
             if whole != 0.0:
                 for i in range(j + 1):
                     R[i, k] -= whole * R[i, j]
+                moved, by = basis[k], basis[j]
                 for i in range(items):
-                    basis[i, k] -= whole * basis[i, j]
+                    moved[i] -= whole * by[i]
                 centre[j] += whole * centre[k]
         if R[k, k] ** 2 + R[k - 1, k] ** 2 >= LOVASZ * R[k - 1, k - 1] ** 2:
             k += 1
             continue
         for i in range(items):
-            basis[i, k], basis[i, k - 1] = basis[i, k - 1], basis[i, k]
+            basis[k, i], basis[k - 1, i] = basis[k - 1, i], basis[k, i]
         for i in range(k + 1):
             R[i, k], R[i, k - 1] = R[i, k - 1], R[i, k]
         centre[k], centre[k - 1] = centre[k - 1], centre[k]
@@ -152,16 +153,20 @@ def lay_out(lattice: Lattice, legs: FloatArray) -> None:
             for j in range(i + 1, k + 1):
                 total += lattice.R[i, j] * follow[j]
             follow[i] = -total / lattice.R[i, i]
-        for i in range(items):
-            total = 0.0
-            for j in range(k + 1):
-                total += lattice.basis[i, j] * follow[j]
-            lattice.direction[k, i] = total
-        for f in range(items, forms):
-            total = 0.0
+        # One row after the other: sums side by side become vector instructions, one long sum does not.
+        direction = lattice.direction[k]
+        for f in range(forms):
+            direction[f] = 0.0
+        for j in range(k + 1):
+            share = follow[j]
+            vector = lattice.basis[j]
             for i in range(items):
-                total += legs[lattice.free[i], f - items] * lattice.direction[k, i]
-            lattice.direction[k, f] = total
+                direction[i] += share * vector[i]
+        for i in range(items if forms > items else 0):
+            share = direction[i]
+            rows = legs[lattice.free[i]]
+            for f in range(items, forms):
+                direction[f] += share * rows[f - items]
         for f in range(forms):
             step = lattice.direction[k, f] / lattice.R[k, k]
             lattice.extent[k + 1, f] = lattice.extent[k, f] + step * step
@@ -169,12 +174,22 @@ def lay_out(lattice: Lattice, legs: FloatArray) -> None:
 
 @compiled
 def walk_lattice(
-    arrays: PackingArrays, lattice: Lattice, incumbent: Incumbent, base: float, rounding: float, max_nodes: int
+    arrays: PackingArrays,
+    gram: FloatArray,
+    frame: Frame,
+    relaxed: Relaxed,
+    lattice: Lattice,
+    incumbent: Incumbent,
+    base: float,
+    max_nodes: int,
 ) -> int:
-    """Go on with the search; returns the nodes spent, a node being one coordinate tried at one place."""
+    """Go on with the search; returns the nodes spent, a node being one coordinate tried at one place.
+
+    `base` is the bound of the box, without what the ball adds to it.
+    """
     items = lattice.z.shape[0]
     forms = lattice.floor.shape[0]
-    limit = to_beat(incumbent, rounding) - base
+    limit = to_beat(incumbent, frame.rounding) - base
     trial = np.zeros_like(incumbent.multiples)
     for i in range(trial.shape[0]):
         trial[i] = int(lattice.fixed[i])
@@ -237,14 +252,13 @@ def walk_lattice(
         for i in range(items):
             multiple = 0.0
             for j in range(items):
-                multiple += lattice.basis[i, j] * lattice.z[j]
+                multiple += lattice.basis[j, i] * lattice.z[j]
             of = lattice.free[i]
             within = within and arrays.lower[of] <= multiple <= arrays.upper[of]
             trial[of] = int(multiple)
-        if not within:
-            continue
-        if judge(arrays, incumbent, trial):
-            limit = to_beat(incumbent, rounding) - base
+        # Most that the parabolas let pass ends here, at a tenth of what judging costs.
+        if within and above_base(arrays, gram, relaxed, trial) < limit and judge(arrays, incumbent, trial):
+            limit = to_beat(incumbent, frame.rounding) - base
     if incumbent.key[0] == 0.0:
         k = items
     lattice.cursor[0] = k
@@ -253,8 +267,26 @@ def walk_lattice(
 
 
 @compiled
+def above_base(arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, multiples: IntArray) -> float:
+    """How far the objective of `multiples` (K,), in the box, is above its bound, at least; for `free` exactly."""
+    items = multiples.shape[0]
+    off = np.empty(items)
+    for k in range(items):
+        off[k] = multiples[k] - relaxed.point[k]
+    total = 0.0
+    for k in range(items):
+        bend = 0.0
+        row = gram[k]
+        for j in range(items):
+            bend += row[j] * off[j]
+        total += off[k] * (bend + relaxed.slope[k]) - relaxed.least[k]
+        total += arrays.cost[k] * (abs(multiples[k]) - abs(relaxed.point[k]))
+    return total
+
+
+@compiled
 def least_open(lattice: Lattice) -> float:
-    """The least squared distance of what the search has still to look at, infinite once it is through."""
+    """How far what the search has still to look at is above the bound of the box; infinite once it is through."""
     k = lattice.cursor[0]
     least = np.inf
     if k < lattice.z.shape[0] and lattice.cursor[1] == 1:
@@ -267,7 +299,9 @@ def least_open(lattice: Lattice) -> float:
 
 
 @compiled
-def ball(arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, room: float) -> tuple[bool, float, Lattice]:
+def ball(
+    arrays: PackingArrays, gram: FloatArray, frame: Frame, relaxed: Relaxed, room: float
+) -> tuple[bool, bool, Lattice]:
     """Make the ball of all that is better than the incumbent, in a reduced basis, ready to be searched.
 
     Parameters
@@ -300,7 +334,7 @@ def ball(arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, room: float)
             count += 1
     lattice = empty_lattice(free[:count].copy(), items, count + (n if arrays.inside else 0))
     if not possible:
-        return False, 0.0, lattice
+        return False, False, lattice
     H = gram.copy()
     # The parabolas' sum is x'Hx - 2 pull'x + constant, with x measured from `around`.
     pull = np.zeros(items)
@@ -340,7 +374,9 @@ def ball(arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, room: float)
         lattice.ceiling[f] = high[free[f]] + SLACK
     if arrays.inside:
         for i in range(n):
-            constant += bend_by_row(arrays, relaxed, room, i, H, pull, lattice.floor[count:], lattice.ceiling[count:])
+            constant += bend_by_row(
+                arrays, frame, relaxed, room, i, H, pull, lattice.floor[count:], lattice.ceiling[count:]
+            )
     # What is fixed moves the centre of the rest.
     for k in range(items):
         if low[k] == high[k]:
@@ -358,7 +394,7 @@ def ball(arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, room: float)
         for b in range(count):
             part[a, b] = H[free[a], free[b]]
     if not factorise(part, lattice.R):
-        return False, -np.inf, lattice
+        return False, True, lattice
     solve_factored(lattice.R, lattice.centre)
     offset = constant
     for a in range(count):
@@ -376,12 +412,15 @@ def ball(arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, room: float)
         lattice.form[count, f] = total
     reduce_basis(lattice.R, lattice.basis, lattice.centre)
     lay_out(lattice, arrays.items)
-    return True, offset, lattice
+    # What the bound of the box gains by the parabolas and by the multiples that are fixed.
+    lattice.bound[count] = offset
+    return True, True, lattice
 
 
 @compiled
 def bend_by_row(
     arrays: PackingArrays,
+    frame: Frame,
     relaxed: Relaxed,
     room: float,
     i: int,
@@ -393,8 +432,8 @@ def bend_by_row(
     """Add the parabolas of the row of asset `i` to H and `pull`, set its edges; returns what the constant gains."""
     items = pull.shape[0]
     n = arrays.position.shape[0]
-    floor[i] = min(arrays.position[i], 0.0)
-    ceiling[i] = max(arrays.position[i], 0.0)
+    floor[i] = frame.floor[i]
+    ceiling[i] = frame.ceiling[i]
     here = 0.0
     largest = 0.0
     for k in range(items):

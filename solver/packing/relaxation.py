@@ -23,7 +23,7 @@ import numpy as np
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.packing.problem import PackingArrays
-from solver.packing.tighten import row_edges
+from solver.packing.tighten import round_edges, row_edges
 
 # What keeps the Hessian regular where items are combinations of each other, as a share of its diagonal. It pulls
 # towards where the relaxation starts, so that it fades when started again from where it ended.
@@ -68,6 +68,21 @@ class Relaxed(NamedTuple):
     give: FloatArray  # (K,), see `relax`
 
 
+class Active(NamedTuple):
+    """Where the dual method stands, to go on from there in a part of the box."""
+
+    J: FloatArray  # (K, K), rows span the directions: first those of the active constraints, then those that are left
+    R: FloatArray  # (K, K), upper triangular factor of the active constraints in the first rows of J
+    which: IntArray  # (K,), the active constraints, multiples before rows
+    edge: FloatArray  # (K,), where each holds its multiple or row
+    left: FloatArray  # (K,), the corners between which its multiplier lies
+    right: FloatArray  # (K,)
+    mu: FloatArray  # (K + n,), the multipliers of all constraints
+    is_active: IntArray  # (K + n,)
+    number: IntArray  # (1,), how many are active
+    value: FloatArray  # (1,), the bound reached
+
+
 def metric_of(B: FloatArray, Sigma: FloatArray) -> Metric:
     """The metric of items B (n, K) under the covariance Sigma (n, n). O(K³ + n² K)."""
     gram = B.T @ Sigma @ B
@@ -95,6 +110,8 @@ def frame_of(arrays: PackingArrays) -> Frame:
     floor = np.empty(n)
     ceiling = np.empty(n)
     row_edges(arrays, floor, ceiling)
+    if arrays.inside:
+        round_edges(arrays, floor, ceiling)
     unpacked = 0.0
     risks = 0.0
     for i in range(n):
@@ -139,7 +156,53 @@ def contradict(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray, ra
 
 
 @compiled
-def relax(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed, gap: float) -> float:
+def no_constraint(items: int, n: int) -> Active:
+    """Room for the dual method."""
+    return Active(
+        J=np.empty((items, items)),
+        R=np.empty((items, items)),
+        which=np.empty(items, dtype=np.int64),
+        edge=np.empty(items),
+        left=np.empty(items),
+        right=np.empty(items),
+        mu=np.zeros(items + n),
+        is_active=np.zeros(items + n, dtype=np.int64),
+        number=np.zeros(1, dtype=np.int64),
+        value=np.zeros(1),
+    )
+
+
+@compiled
+def corners(low: float, high: float, cost: float, edge: float) -> tuple[float, float]:
+    """Between which slopes of its price a multiple's multiplier lies while it stands at `edge`: an end, or zero."""
+    return (
+        -np.inf if edge == low else (cost if edge > 0.0 else -cost),
+        np.inf if edge == high else (cost if edge >= 0.0 else -cost),
+    )
+
+
+@compiled
+def still_holds(arrays: PackingArrays, active: Active) -> bool:
+    """Whether the dual method can go on in this box: every multiplier fits it, and what is held stands at an edge."""
+    for k in range(arrays.lower.shape[0]):
+        low, high, cost = float(arrays.lower[k]), float(arrays.upper[k]), arrays.cost[k]
+        side = 1.0 if active.mu[k] > 0.0 else -1.0
+        if active.is_active[k] == 0 and cost > 0.0 and active.mu[k] != corner(low, high, cost, side):
+            return False
+    for a in range(active.number[0]):
+        k = active.which[a]
+        if k < arrays.lower.shape[0]:
+            low, high, edge = float(arrays.lower[k]), float(arrays.upper[k]), active.edge[a]
+            if edge < low or edge > high:
+                return False
+            active.left[a], active.right[a] = corners(low, high, arrays.cost[k], edge)
+    return True
+
+
+@compiled
+def relax(
+    arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed, active: Active, again: bool, gap: float
+) -> float:
     """Move `relaxed.point` to the least relaxed objective in the box and fill in multipliers of the rows and `give`.
 
     `give` becomes how far each multiple moves for a unit of force while the active constraints stay: moving it by x
@@ -148,6 +211,7 @@ def relax(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed,
     Parameters
     ----------
     relaxed : its point is near where the end is expected; the signs say on which side of zero.
+    active, again : go on from where the last call ended, in a part of its box; where that cannot be, from the start.
     gap : relative to packing nothing, an objective at which to stop.
 
     Returns
@@ -160,33 +224,35 @@ def relax(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed,
     items = point.shape[0]
     n = multiplier.shape[0] if arrays.inside else 0
     forms = items + n
-    J = metric.root.copy()
-    R = np.empty((items, items))
+    J, R, which, left, right = active.J, active.R, active.which, active.left, active.right
+    mu, is_active = active.mu, active.is_active
     d = np.empty(items)
     z = np.empty(items)
     packed = np.empty(n)
     r = np.empty(items)
-    # Of the active constraints: which, and between which corners the multiplier lies.
-    active = np.empty(items, dtype=np.int64)
-    left = np.empty(items)
-    right = np.empty(items)
-    mu = np.zeros(forms)
-    is_active = np.zeros(forms, dtype=np.int64)
-    for k in range(items):
-        mu[k] = corner(float(arrays.lower[k]), float(arrays.upper[k]), arrays.cost[k], 1.0 if point[k] >= 0.0 else -1.0)
-    value = 0.0
-    for k in range(items):
-        give[k] = metric.inverse[k, k]
-        z[k] = 2.0 * pull[k] + metric.ridge[k] * point[k]
-        value += 0.5 * metric.ridge[k] * point[k] * point[k]
-        point[k] = 0.0
-    for j in range(items):
-        part = z[j] - mu[j]
+    count = active.number[0]
+    value = active.value[0]
+    if not (again and still_holds(arrays, active)):
+        count = 0
+        value = 0.0
+        for f in range(mu.shape[0]):
+            mu[f] = 0.0
+            is_active[f] = 0
         for k in range(items):
-            point[k] += part * metric.inverse[j, k]
-    for k in range(items):
-        value -= 0.5 * point[k] * (z[k] - mu[k])
-    count = 0
+            for j in range(items):
+                J[k, j] = metric.root[k, j]
+            side = 1.0 if point[k] >= 0.0 else -1.0
+            mu[k] = corner(float(arrays.lower[k]), float(arrays.upper[k]), arrays.cost[k], side)
+            give[k] = metric.inverse[k, k]
+            z[k] = 2.0 * pull[k] + metric.ridge[k] * point[k]
+            value += 0.5 * metric.ridge[k] * point[k] * point[k]
+            point[k] = 0.0
+        for j in range(items):
+            part = z[j] - mu[j]
+            for k in range(items):
+                point[k] += part * metric.inverse[j, k]
+        for k in range(items):
+            value -= 0.5 * point[k] * (z[k] - mu[k])
     for _ in range(20 * (forms + 1)):
         if value >= gap:
             break
@@ -239,20 +305,12 @@ def relax(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed,
                 target = ceiling[i] if over > under else floor[i]
         if entering < 0:
             break
-        start = -np.inf
-        end = np.inf
+        start, end = 0.0, sign * np.inf
         if entering < items:
             k = entering
-            corners = arrays.lower[k] < 0 < arrays.upper[k]
-            if sign > 0.0:
-                start = mu[k]
-                end = arrays.cost[k] if corners and mu[k] < arrays.cost[k] else np.inf
-            else:
-                start = mu[k]
-                end = -arrays.cost[k] if corners and mu[k] > -arrays.cost[k] else -np.inf
-        else:
-            start = 0.0
-            end = sign * np.inf
+            start, end = corners(float(arrays.lower[k]), float(arrays.upper[k]), arrays.cost[k], target)
+            if sign < 0.0:
+                start, end = end, start
         settled = False
         while not settled:
             for c in range(items):
@@ -275,9 +333,9 @@ def relax(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed,
             drop = -1
             for a in range(count):
                 if r[a] > 0.0:
-                    reach = (mu[active[a]] - left[a]) / r[a]
+                    reach = (mu[which[a]] - left[a]) / r[a]
                 elif r[a] < 0.0:
-                    reach = (mu[active[a]] - right[a]) / r[a]
+                    reach = (mu[which[a]] - right[a]) / r[a]
                 else:
                     continue
                 if reach < step:
@@ -293,16 +351,17 @@ def relax(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed,
                 for i in range(n):
                     multiplier[i] = 0.0
                 for a in range(count):
-                    if active[a] >= items:
-                        multiplier[active[a] - items] = -r[a]
+                    if which[a] >= items:
+                        multiplier[which[a] - items] = -r[a]
                 if entering >= items:
                     multiplier[entering - items] = sign
                 impossible = contradict(arrays, floor, ceiling, multiplier)
                 for i in range(n):
                     multiplier[i] = mu[items + i]
+                active.number[0], active.value[0] = count, value
                 return np.inf if impossible else value
             for a in range(count):
-                mu[active[a]] -= step * r[a]
+                mu[which[a]] -= step * r[a]
             mu[entering] += sign * step
             value += step * excess
             if not dependent:
@@ -332,7 +391,8 @@ def relax(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed,
                     R[c, count] = sign * d[c]
                 for k in range(items):
                     give[k] -= J[count, k] * J[count, k]
-                active[count] = entering
+                which[count] = entering
+                active.edge[count] = target
                 is_active[entering] = 1
                 left[count] = min(start, end)
                 right[count] = max(start, end)
@@ -344,11 +404,12 @@ def relax(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed,
                 mu[entering] = end
                 settled = True
             else:
-                leaving = active[drop]
+                leaving = which[drop]
                 mu[leaving] = left[drop] if r[drop] > 0.0 else right[drop]
                 is_active[leaving] = 0
                 for a in range(drop, count - 1):
-                    active[a] = active[a + 1]
+                    which[a] = which[a + 1]
+                    active.edge[a] = active.edge[a + 1]
                     left[a] = left[a + 1]
                     right[a] = right[a + 1]
                     for c in range(a + 2):
@@ -374,7 +435,8 @@ def relax(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed,
                     give[k] += J[count, k] * J[count, k]
     for i in range(n):
         multiplier[i] = mu[items + i]
-    return value
+    active.number[0], active.value[0] = count, value
+    return float(value)
 
 
 @compiled

@@ -27,7 +27,16 @@ from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.lattice import ball, least_open, walk_lattice
 from solver.packing.polish import polish
 from solver.packing.problem import PackingArrays, copy_multiples
-from solver.packing.relaxation import Frame, Metric, Relaxed, bound_at, relax, shorten_all
+from solver.packing.relaxation import (
+    Active,
+    Frame,
+    Metric,
+    Relaxed,
+    bound_at,
+    no_constraint,
+    relax,
+    shorten_all,
+)
 from solver.packing.repair import repair
 from solver.packing.tighten import TIGHTEN_PASSES, tighten_held, tighten_rows
 
@@ -85,14 +94,17 @@ def raise_least(boxes: Boxes, depth: int) -> None:
 
 
 @compiled
-def bound_box(arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed, enough: float) -> float:
+def bound_box(
+    arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed, active: Active, again: bool, enough: float
+) -> float:
     """Relax the box in `arrays` from `relaxed.point` and return its bound; infinite where the rows leave nothing of it.
 
-    Once more where the ridge costs a share of what is missing to `enough` that counts.
+    Once more from the start where the ridge costs a share of what is missing to `enough` that counts.
     """
     base = -np.inf
-    for _ in range(2):
-        reached = frame.unpacked + relax(arrays, metric, frame, relaxed, enough - frame.unpacked)
+    for attempt in range(2):
+        again = again and attempt == 0
+        reached = frame.unpacked + relax(arrays, metric, frame, relaxed, active, again, enough - frame.unpacked)
         if reached == np.inf:
             return np.inf
         base = bound_at(arrays, frame, relaxed)
@@ -125,6 +137,7 @@ def branch(
         multiplier=np.zeros(n),
         give=np.empty(items),
     )
+    active = no_constraint(items, n)
     trial = np.zeros_like(arrays.lower)
     nodes = 0
     count = 0
@@ -132,6 +145,7 @@ def branch(
     while depth > 0 and nodes < max_nodes and depth < boxes.bound.shape[0] - 1:
         if not plunging and depth < MOST_OPEN:
             raise_least(boxes, depth)
+        again = plunging
         plunging = False
         depth -= 1
         if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
@@ -146,7 +160,7 @@ def branch(
             relaxed.point[k] = boxes.point[depth, k]
         nodes += RELAXED_NODES
         count += 1
-        base = bound_box(arrays, metric, frame, relaxed, to_beat(incumbent, frame.rounding))
+        base = bound_box(arrays, metric, frame, relaxed, active, again, to_beat(incumbent, frame.rounding))
         boxes.bound[depth] = max(boxes.bound[depth], base)
         if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
             continue
@@ -175,13 +189,12 @@ def branch(
                 continue
         copy_multiples(low, arrays.lower)
         copy_multiples(high, arrays.upper)
-        ok, offset, lattice = ball(arrays, metric.gram, relaxed, room)
-        if ok:
-            offset += base
-            nodes += walk_lattice(arrays, lattice, incumbent, offset, frame.rounding, walk_nodes)
-            boxes.bound[depth] = max(boxes.bound[depth], offset + least_open(lattice))
-        elif offset == 0.0:
+        ok, possible, lattice = ball(arrays, metric.gram, frame, relaxed, room)
+        if not possible:
             continue
+        if ok:
+            nodes += walk_lattice(arrays, metric.gram, frame, relaxed, lattice, incumbent, base, walk_nodes)
+            boxes.bound[depth] = max(boxes.bound[depth], base + least_open(lattice))
         if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
             continue
         if count % ROUND_EVERY == 1:

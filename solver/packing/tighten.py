@@ -46,6 +46,29 @@ def row_edges(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray) -> 
 
 
 @compiled
+def round_edges(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray) -> None:
+    """Move the edges (n,) to what whole lots can pack, where every leg in an asset is a multiple of its smallest one.
+
+    So it is for an asset that is nothing but the leading leg of its items (Chvátal's and Gomory's rounding).
+    """
+    for i in range(floor.shape[0]):
+        unit = np.inf
+        for k in range(arrays.items.shape[0]):
+            if arrays.items[k, i] != 0.0:
+                unit = min(unit, abs(arrays.items[k, i]))
+        if unit == np.inf:
+            continue
+        # How far from a multiple of the unit a packing can be.
+        off = 0.0
+        for k in range(arrays.items.shape[0]):
+            leg = arrays.items[k, i]
+            off += abs(leg - unit * np.rint(leg / unit)) * max(-arrays.lower[k], arrays.upper[k])
+        if off <= arrays.leg_tolerance[i]:
+            floor[i] = max(floor[i], unit * np.ceil((floor[i] - off) / unit) - off)
+            ceiling[i] = min(ceiling[i], unit * np.floor((ceiling[i] + off) / unit) + off)
+
+
+@compiled
 def tighten_rows(
     items: FloatArray, floor: FloatArray, ceiling: FloatArray, low: IntArray, high: IntArray, passes: int
 ) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -13,7 +14,14 @@ from hypothesis import strategies as st
 from solver.arrays import IntArray
 from solver.errors import IllPosed
 from solver.objective import Objective, materiality_floor
-from solver.packing.anneal import DEFAULT_MAX_NODES, anneal, pack_by_annealing, related_items, search_around
+from solver.packing.anneal import (
+    DEFAULT_MAX_NODES,
+    anneal,
+    pack_by_annealing,
+    related_items,
+    search_around,
+    search_legs,
+)
 from solver.packing.chains import DRAWS, new_walk, propose, stand_at
 from solver.packing.enumerate import pack_by_enumeration
 from solver.packing.exact import pack_exactly
@@ -189,6 +197,47 @@ def test_bad_arguments_are_refused(arguments: dict[str, Any], named: str) -> Non
     """A start of the wrong shape or type and an empty budget are named."""
     with pytest.raises(IllPosed, match=named):
         pack_by_annealing(make(1, "volume", "inside", 4, 5, 3), np.random.default_rng(1), **arguments)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_search_for_the_least_product_is_exact(mode: Mode) -> None:
+    """With three items free and the others held, no combination of the three has a smaller determinant above zero."""
+    improved = 0
+    for seed in range(60):
+        problem = make(seed, "determinant", mode, n=5, K=6, most=3, lots=5.0, costs=seed % 2 == 0)
+        chance = np.random.default_rng(seed)
+        walk = new_walk(problem.arrays, root_box(problem.arrays, ANY).item_risk)
+        held = pack_by_annealing(problem, chance, max_nodes=300).multiples
+        free = np.sort(chance.choice(6, size=3, replace=False))
+        held[free] = 0
+        if not evaluate(problem.arrays, held)[0]:
+            continue
+        found = held.copy()
+        search_legs(problem.arrays, walk, found, free, 5_000)
+        improved += not np.array_equal(found, held)
+        np.testing.assert_array_equal(np.delete(found, free), np.delete(held, free))
+        reached = key(problem, found)
+        for lots in itertools.product(*(range(problem.lower[k], problem.upper[k] + 1) for k in free)):
+            held[free] = lots
+            kept, value, tie = evaluate(problem.arrays, held)
+            flat = not problem.arrays.residual.all()
+            assert not kept or flat or (value * PROOF, tie * PROOF) >= reached, f"seed {seed}, {lots}"
+    assert improved >= 10
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_products_of_legs_near_zero_are_found(mode: Mode) -> None:
+    """Five items of up to thirty lots either way make one leg next to nothing: mostly as small as can be."""
+    gaps = []
+    for seed in range(16):
+        problem = make(seed, "determinant", mode, n=5, K=5, most=30)
+        problem = replace(problem, lower=np.full(5, -30), upper=np.full(5, 30))
+        best = pack_exactly(problem, max_nodes=1_000_000)
+        if best.proven and best.objective > 0.0:
+            packing = pack_by_annealing(problem, np.random.default_rng(seed), max_nodes=50_000)
+            gaps.append(packing.objective / best.objective - 1.0)
+    assert len(gaps) == 8
+    assert np.quantile(gaps, 0.75, method="higher") <= 1e-9
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

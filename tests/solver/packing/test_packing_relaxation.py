@@ -10,9 +10,18 @@ import pytest
 from solver.arrays import FloatArray, IntArray
 from solver.packing.incumbent import judge, nothing_packed
 from solver.packing.problem import PackingProblem, evaluate, precedes
-from solver.packing.relaxation import Relaxed, bound_at, frame_of, metric_of, relax, shorten_all
+from solver.packing.relaxation import (
+    Relaxed,
+    bound_at,
+    frame_of,
+    metric_of,
+    no_constraint,
+    relax,
+    shorten_all,
+    still_holds,
+)
 from solver.packing.relaxed import RELAXED_NODES, branch, empty_boxes
-from solver.packing.tighten import tighten_held
+from solver.packing.tighten import round_edges, row_edges, tighten_held
 
 LOT = 1e5
 SEEDS = range(150)
@@ -83,7 +92,7 @@ def relaxed_twice(problem: PackingProblem) -> tuple[float, float, Relaxed]:
     metric, frame = metric_of(problem.B, problem.Sigma), frame_of(problem.arrays)
     end = placed_at(np.zeros(K), np.zeros(n))
     for _ in range(2):
-        reached = relax(problem.arrays, metric, frame, end, np.inf)
+        reached = relax(problem.arrays, metric, frame, end, no_constraint(K, n), False, np.inf)
     return reached, bound_at(problem.arrays, frame, end), end
 
 
@@ -115,6 +124,60 @@ def test_the_relaxation_is_optimal_by_its_own_bound() -> None:
             assert (packed >= np.minimum(problem.Q, 0.0) / LOT - slack).all(), f"seed {seed}"
             assert (packed <= np.maximum(problem.Q, 0.0) / LOT + slack).all(), f"seed {seed}"
     assert contradictions > 3
+
+
+def test_going_on_in_a_part_of_the_box_ends_where_a_new_start_does() -> None:
+    """The dual method that keeps its active constraints reaches the same value, and a bound as good."""
+    kept = 0
+    for seed in SEEDS:
+        problem = boxed_problem(seed)
+        n, K = problem.B.shape
+        metric = metric_of(problem.B, problem.Sigma)
+        one, active = placed_at(np.zeros(K), np.zeros(n)), no_constraint(K, n)
+        relax(problem.arrays, metric, frame_of(problem.arrays), one, active, False, np.inf)
+        for part in range(3):
+            # Parts of parts, halved where branch and bound would.
+            k = int(np.argmax(np.abs(one.point - np.rint(one.point))))
+            low, high = problem.lower.copy(), problem.upper.copy()
+            if part % 2:
+                low[k] = min(max(int(np.ceil(one.point[k])), low[k]), high[k])
+            else:
+                high[k] = max(min(int(np.floor(one.point[k])), high[k]), low[k])
+            object.__setattr__(problem, "lower", low)
+            object.__setattr__(problem, "upper", high)
+            problem.__dict__.pop("arrays")
+            frame = frame_of(problem.arrays)
+            other, kept_before = placed_at(np.zeros(K), np.zeros(n)), still_holds(problem.arrays, active)
+            reached = relax(problem.arrays, metric, frame, one, active, True, np.inf)
+            anew = relax(problem.arrays, metric, frame, other, no_constraint(K, n), False, np.inf)
+            assert (reached == np.inf) == (anew == np.inf), f"seed {seed}"
+            if reached == np.inf:
+                break
+            kept += kept_before and bool(active.number[0])
+            # The scale of the objective; the ridges of the two pull towards different points.
+            scale = float(np.abs(problem.Q) @ np.sqrt(np.diag(problem.Sigma)) + LOT * 0.01) ** 2
+            assert reached == pytest.approx(anew, abs=1e-6 * scale), f"seed {seed}"
+            bounds = [bound_at(problem.arrays, frame, end) for end in (one, other)]
+            assert bounds[0] == pytest.approx(bounds[1], abs=1e-6 * scale), f"seed {seed}"
+    assert kept > 100
+
+
+def test_rounded_edges_keep_every_packing() -> None:
+    """Where all legs in an asset are whole multiples of one, its edges move to what whole lots can pack, no further."""
+    moved = 0
+    for seed in SEEDS:
+        problem = boxed_problem(3 * seed + 1)
+        arrays = problem.arrays
+        floor, ceiling = np.empty(len(problem.Q)), np.empty(len(problem.Q))
+        row_edges(arrays, floor, ceiling)
+        before = ceiling - floor
+        round_edges(arrays, floor, ceiling)
+        moved += int(np.sum(ceiling - floor < before - 1.0))
+        for _, packing in packings(problem):
+            packed = problem.B @ packing
+            assert (packed >= floor - arrays.leg_tolerance).all(), f"seed {seed}"
+            assert (packed <= ceiling + arrays.leg_tolerance).all(), f"seed {seed}"
+    assert moved > 100
 
 
 def test_any_point_and_any_multipliers_give_a_bound() -> None:
