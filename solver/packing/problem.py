@@ -138,6 +138,15 @@ def placed(arrays: PackingArrays, position: FloatArray, lower: IntArray, upper: 
 
 
 @compiled
+def first_without_zero(lower: IntArray, upper: IntArray) -> int:
+    """The first item whose bounds do not have zero between them, or go beyond LARGEST_MULTIPLE; -1 without one."""
+    for k in range(lower.shape[0]):
+        if not -LARGEST_MULTIPLE <= lower[k] <= 0 <= upper[k] <= LARGEST_MULTIPLE:
+            return k
+    return -1
+
+
+@compiled
 def copy_multiples(source: IntArray, target: IntArray) -> None:
     """Copy (K,) multiples. Slice assignment would cost a second of compilation for its error messages."""
     for k in range(source.shape[0]):
@@ -169,6 +178,13 @@ def _finite(name: str, values: FloatArray) -> FloatArray:
     if not np.isfinite(array).all():
         raise IllPosed(f"{name} must be finite, got NaN or infinity in it")
     return array
+
+
+def _whole(name: str, values: IntArray) -> IntArray:
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":
+        raise IllPosed(f"{name} must hold integers, got dtype {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -216,10 +232,7 @@ class PackingProblem:
                 continue
             object.__setattr__(self, name, _finite(name, getattr(self, name)))
         for name in ("lower", "upper"):
-            bound = np.asarray(getattr(self, name))
-            if bound.size and not np.issubdtype(bound.dtype, np.integer):
-                raise IllPosed(f"{name} must hold integers, got dtype {bound.dtype}")
-            object.__setattr__(self, name, np.ascontiguousarray(bound, dtype=np.int64))
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
         self._check_shapes()
         self._check_bounds()
         self._check_covariance()
@@ -256,12 +269,12 @@ class PackingProblem:
         if self.cost_per_lot is not None and (self.cost_per_lot < 0.0).any():
             k = int(self.cost_per_lot.argmin())
             raise IllPosed(f"cost_per_lot must be >= 0, got {self.cost_per_lot[k]} for item {k}")
-        for k, (low, high) in enumerate(zip(self.lower.tolist(), self.upper.tolist(), strict=True)):
-            if not -LARGEST_MULTIPLE <= low <= 0 <= high <= LARGEST_MULTIPLE:
-                raise IllPosed(
-                    f"lower <= 0 <= upper must hold within ±{LARGEST_MULTIPLE}, "
-                    f"got lower {low} and upper {high} for item {k}"
-                )
+        k = first_without_zero(self.lower, self.upper)
+        if k >= 0:
+            raise IllPosed(
+                f"lower <= 0 <= upper must hold within ±{LARGEST_MULTIPLE}, "
+                f"got lower {self.lower[k]} and upper {self.upper[k]} for item {k}"
+            )
 
     def _check_covariance(self) -> None:
         asymmetry = float(np.max(np.abs(self.Sigma - self.Sigma.T)))
@@ -295,10 +308,7 @@ class PackingProblem:
         if Q.shape != self.Q.shape:
             raise IllPosed(f"Q must have shape {self.Q.shape}, got {Q.shape}")
         moved.__dict__["Q"] = Q
-        for name, bound in (("lower", lower), ("upper", upper)):
-            if not np.issubdtype(np.asarray(bound).dtype, np.integer):
-                raise IllPosed(f"{name} must hold integers, got dtype {np.asarray(bound).dtype}")
-            moved.__dict__[name] = np.ascontiguousarray(bound, dtype=np.int64)
+        moved.__dict__["lower"], moved.__dict__["upper"] = _whole("lower", lower), _whole("upper", upper)
         moved._check_shapes()
         moved._check_bounds()
         moved.__dict__["arrays"] = self.arrays._replace(position=moved.Q, lower=moved.lower, upper=moved.upper)
@@ -339,7 +349,7 @@ class PackingProblem:
             raise IllPosed(f"max_nodes must be >= 1, got {max_nodes}")
         if start is None:
             return np.zeros(len(self.lower), dtype=np.int64)
-        if start.shape != self.lower.shape or not np.issubdtype(start.dtype, np.integer):
+        if start.shape != self.lower.shape or start.dtype.kind not in "iu":
             raise IllPosed(
                 f"start must be integers of shape {self.lower.shape}, got {start.dtype} of shape {start.shape}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,11 +10,9 @@ import numpy as np
 
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled
-from solver.errors import IllPosed
 from solver.packing.incumbent import Incumbent, judge, nothing_packed
 from solver.packing.problem import (
     PROOF_TOLERANCE,
-    Mode,
     Packing,
     PackingArrays,
     PackingProblem,
@@ -29,7 +28,6 @@ from solver.packing.volume import (
     is_local_optimum,
     new_search,
     stand_at,
-    volume_arrays,
 )
 from solver.packing.volume_bound import Nodes, new_nodes
 from solver.packing.volume_presolve import Movable, movable_part
@@ -199,7 +197,7 @@ def packing_found(problem: PackingProblem, found: Found, book: int, stopped: boo
         proven=bool(found.proven[book]),
         effort_nodes=int(found.effort_nodes[book]),
         stopped_by_clock=stopped,
-        second_best=second_best if np.isfinite(second_best) else None,
+        second_best=second_best if second_best < math.inf else None,
     )
 
 
@@ -252,67 +250,3 @@ def pack_with_clock(
     found.lower_bound[0], found.proven[0], found.second_best[0] = conclude(state, prove, found.multiples[0])
     found.effort_nodes[0] = max(nodes, 1)
     return packing_found(problem, found, 0, stopped)
-
-
-class LivePacker:
-    """`volume` packings over the same items and covariance, step after step; of many books see `BookPacker`.
-
-    What depends on items and covariance alone is kept: the checks of both, scaled items, who shares an asset with whom.
-    Nothing that a solve found is kept. P is rebuilt for each (see `pack_volume`), so a packing depends on the arguments
-    and on `start` alone, and `pack_incrementally` gives the same one, bit for bit.
-
-    Parameters
-    ----------
-    B : (n, K) exposure per lot of each item, numeraire.
-    Sigma : (n, n) covariance of log returns.
-    epsilon : > 0, numeraire; see `solver.objective.materiality_floor`.
-    mode : "inside" or "free".
-
-    Raises
-    ------
-    IllPosed : what `PackingProblem` refuses.
-    """
-
-    def __init__(self, B: FloatArray, Sigma: FloatArray, epsilon: float, mode: Mode) -> None:
-        nothing = np.zeros(B.shape[1] if B.ndim == 2 else 0, dtype=np.int64)
-        self._problem = PackingProblem(
-            B=B,
-            Q=np.zeros(B.shape[0]),
-            lower=nothing,
-            upper=nothing,
-            Sigma=Sigma,
-            objective="volume",
-            mode=mode,
-            epsilon=epsilon,
-        )
-        self._volume = volume_arrays(self._problem.arrays)
-
-    def with_covariance(self, Sigma: FloatArray, epsilon: float) -> LivePacker:
-        """The same items under another covariance; a new object, because everything scaled changes with it."""
-        return LivePacker(self._problem.B, Sigma, epsilon, self._problem.mode)
-
-    def pack(
-        self,
-        Q: FloatArray,
-        lower: IntArray,
-        upper: IntArray,
-        start: IntArray,
-        max_nodes: int,
-        should_stop: Callable[[], bool] | None = None,
-        enough: float = 0.0,
-        prove: bool = True,
-    ) -> Packing:
-        """Pack the position Q (n,) from `start` (K,), within `lower` and `upper` (K,).
-
-        Without `prove` it ends at the local optimum, with the bound 0. See `pack_incrementally` for the rest.
-
-        Raises
-        ------
-        IllPosed : Q not finite or of another shape, bounds or start of another shape or not integers, max_nodes < 1,
-            enough < 0.
-        """
-        if not enough >= 0.0:
-            raise IllPosed(f"enough must be >= 0, got {enough}")
-        problem = self._problem.at_position(Q, lower, upper)
-        start = problem.checked_start(start, max_nodes)
-        return pack_volume(problem, self._volume, start, max_nodes, should_stop, enough, prove)

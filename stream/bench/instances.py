@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 
-from solver.arrays import FloatArray, IntArray
+from solver.arrays import FloatArray
 from solver.covariance import ExponentialCovariance
 from solver.objective import Objective, materiality_floor
 from solver.packing.problem import Mode, PackingProblem, lot_bounds
@@ -159,8 +159,6 @@ class LiveStep:
     Sigma: FloatArray
     epsilon: float
     Q: FloatArray
-    lower: IntArray
-    upper: IntArray
     new_items: bool
     new_covariance: bool
 
@@ -199,5 +197,4 @@ def live_sequence(
         traded_back = np.floor(TRADED_BACK * abs(held[asset]) + chance.random()) * np.sign(held[asset])
         held[asset] += traded - traded_back
         Q = held * quantity_lot * prices[day]
-        lower, upper = lot_bounds(B, Q, "inside")
-        yield LiveStep(B, Sigma, materiality_floor(lot, Sigma), Q, lower, upper, new_items, new_covariance)
+        yield LiveStep(B, Sigma, materiality_floor(lot, Sigma), Q, new_items, new_covariance)

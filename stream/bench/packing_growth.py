@@ -20,8 +20,8 @@ from solver.packing.volume import (
     stand_at,
     volume_arrays,
 )
-from solver.packing.volume_search import LivePacker
 from stream.bench.instances import LOT, Desk, random_desk
+from stream.bench.packing_live import repack
 from stream.bench.result import Comparison, measure
 from stream.bench.timing import timed, timed_alone
 
@@ -124,21 +124,20 @@ def warm_s(desk: Desk, repeats: int) -> float:
     """Median seconds from the last multiples to the next local optimum after one position changed."""
     chance = np.random.default_rng(SEED)
     problem = desk.volume()
-    packer = LivePacker(desk.B, desk.Sigma, problem.epsilon, "inside")
+    volume = volume_arrays(problem.arrays)
     last, Q, times = _local_optimum(problem), desk.Q.copy(), []
     for _ in range(repeats):
         Q[chance.integers(len(Q))] += 3.0 * LOT * chance.normal()
         lower, upper = lot_bounds(desk.B, Q, "inside")
-        seconds, packing = timed_alone(packer.pack, Q, lower, upper, last, MAX_NODES, prove=False)
+        seconds, packing = timed_alone(repack, problem, volume, Q, lower, upper, last)
         times.append(seconds)
         last = packing.multiples
     return float(np.median(times))
 
 
 def _local_optimum(problem: PackingProblem) -> IntArray:
-    packer = LivePacker(problem.B, problem.Sigma, problem.epsilon, problem.mode)
     nothing = np.zeros(problem.B.shape[1], dtype=np.int64)
-    return packer.pack(problem.Q, problem.lower, problem.upper, nothing, MAX_NODES, prove=False).multiples
+    return repack(problem, volume_arrays(problem.arrays), problem.Q, problem.lower, problem.upper, nothing).multiples
 
 
 def _stand(problem: PackingProblem, multiples: IntArray) -> tuple[VolumeArrays, Search]:

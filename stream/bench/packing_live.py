@@ -10,11 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from solver.arrays import FloatArray
+from solver.arrays import FloatArray, IntArray
 from solver.errors import SolverError
 from solver.packing.books import BookPacker
-from solver.packing.problem import Packing, lot_bounds
-from solver.packing.volume_search import LivePacker
+from solver.packing.problem import Packing, PackingProblem, lot_bounds
+from solver.packing.volume import VolumeArrays, volume_arrays
+from solver.packing.volume_search import pack_volume
 from stream.bench.instances import LOT, TRADE_LOTS, live_sequence, random_desk
 from stream.bench.result import Comparison, compare, measure
 from stream.bench.timing import timed, timed_alone
@@ -37,21 +38,20 @@ def live_within_deadline(source: str, prices: FloatArray, K: int, lot: float, st
     packer when β or covariance changed.
     """
     chance = np.random.default_rng(SEED)
-    packer: LivePacker | None = None
-    start = np.zeros(K, dtype=np.int64)
+    packer: BookPacker | None = None
+    start = np.zeros((1, K), dtype=np.int64)
     times_ms, gaps, squares = [], [], []
     within = 0
     for step in live_sequence(chance, prices, K, lot, steps):
         squares.append(float(np.mean((step.Q / lot) ** 2)))
         begun = time.thread_time()
-        if packer is None or step.new_items:
-            packer = LivePacker(step.B, step.Sigma, step.epsilon, "inside")
-            start = np.zeros(K, dtype=np.int64)
-        elif step.new_covariance:
-            packer = packer.with_covariance(step.Sigma, step.epsilon)
-        packing = packer.pack(step.Q, step.lower, step.upper, start, MAX_NODES, _deadline(begun))
+        if packer is None or step.new_covariance:
+            packer = BookPacker(step.B, step.Sigma, "volume", "inside", step.epsilon)
+        if step.new_items:
+            start = np.zeros((1, K), dtype=np.int64)
+        (packing,) = _all_packed(packer.pack(step.Q[None, :], start, MAX_NODES, partial(_deadline, begun)))
         elapsed_ms = (time.thread_time() - begun) * 1e3
-        start = packing.multiples
+        start = packing.multiples[None, :]
         times_ms.append(elapsed_ms)
         if packing.proven and elapsed_ms <= DEADLINE_MS:
             within += 1
@@ -91,25 +91,21 @@ def warm_against_cold(steps: int) -> list[Comparison]:
     n, K = 30, 60
     desk = random_desk(np.random.default_rng(SEED), n, K)
     problem = desk.volume()
-    packer = LivePacker(desk.B, desk.Sigma, problem.epsilon, "inside")
-    renewal_s = [timed_alone(LivePacker, desk.B, desk.Sigma, problem.epsilon, "inside")[0] for _ in range(9)]
+    volume = volume_arrays(problem.arrays)
+    renewal_s = [timed_alone(BookPacker, desk.B, desk.Sigma, "volume", "inside", problem.epsilon)[0] for _ in range(9)]
     nothing = np.zeros(K, dtype=np.int64)
     figures = []
-    for name, pack in (
-        ("local optimum", partial(packer.pack, max_nodes=MAX_NODES, prove=False)),
-        # With an infinite `enough` nothing is left to branch on once the root has its bound.
-        ("local optimum and root bound", partial(packer.pack, max_nodes=MAX_NODES, enough=math.inf)),
-    ):
+    for name, prove in (("local optimum", False), ("local optimum and root bound", True)):
         # The same changes for both rows.
         changes, Q = np.random.default_rng([SEED, 1]), desk.Q.copy()
-        last = pack(Q, problem.lower, problem.upper, nothing).multiples
+        last = repack(problem, volume, Q, problem.lower, problem.upper, nothing, prove).multiples
         times_s: dict[str, list[float]] = {"warm": [], "cold": []}
         packings: dict[str, list[Packing]] = {"warm": [], "cold": []}
         for _ in range(steps):
             Q[changes.integers(n)] += TRADE_LOTS * LOT * changes.normal()
             lower, upper = lot_bounds(desk.B, Q, "inside")
             for how, start in (("warm", last), ("cold", nothing)):
-                seconds, packing = timed_alone(pack, Q, lower, upper, start)
+                seconds, packing = timed_alone(repack, problem, volume, Q, lower, upper, start, prove)
                 times_s[how].append(seconds)
                 packings[how].append(packing)
             last = packings["warm"][-1].multiples
@@ -130,6 +126,23 @@ def warm_against_cold(steps: int) -> list[Comparison]:
             )
         )
     return figures
+
+
+def repack(
+    problem: PackingProblem,
+    volume: VolumeArrays,
+    Q: FloatArray,
+    lower: IntArray,
+    upper: IntArray,
+    start: IntArray,
+    prove: bool = False,
+) -> Packing:
+    """What a `BookPacker` does for a book at Q (n,), only to the local optimum, or with `prove` to the root's bound.
+
+    `problem` holds the same items and covariance, `volume` what is kept of them.
+    """
+    # With an infinite `enough` nothing is left to branch on once the root has its bound.
+    return pack_volume(problem.at_position(Q, lower, upper), volume, start, MAX_NODES, None, math.inf, prove)
 
 
 def books_at_once(books: int, rounds: int) -> list[Comparison]:

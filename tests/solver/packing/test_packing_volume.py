@@ -14,11 +14,12 @@ from numba import typeof
 from solver.compiled import compiled
 from solver.errors import IllPosed
 from solver.objective import materiality_floor, volume_kernel
+from solver.packing.books import BookPacker
 from solver.packing.enumerate import pack_by_enumeration
 from solver.packing.exact import pack_exactly
 from solver.packing.incremental import pack_incrementally
 from solver.packing.incumbent import nothing_packed
-from solver.packing.problem import Mode, PackingProblem, evaluate, lot_bounds
+from solver.packing.problem import Mode, Packing, PackingProblem, evaluate, lot_bounds
 from solver.packing.repair import repair
 from solver.packing.volume import (
     DRIFT_LIMIT,
@@ -33,7 +34,6 @@ from solver.packing.volume import (
     volume_arrays,
 )
 from solver.packing.volume_bound import bound_node, least_of_marginal, new_nodes
-from solver.packing.volume_search import LivePacker
 from solver.packing.volume_tree import open_root
 
 LOT = 1e5
@@ -351,16 +351,17 @@ def test_live_packing_is_a_function_of_its_arguments() -> None:
     """A packer that lived through every step and one made afresh (a restart) give the same packing, bit for bit."""
     problem = make(5, 12, 20)
     chance = np.random.default_rng(6)
-    packer = LivePacker(problem.B, problem.Sigma, problem.epsilon, "inside")
+    packer = BookPacker(problem.B, problem.Sigma, "volume", "inside", problem.epsilon)
     Q, start = problem.Q.copy(), np.zeros(20, dtype=np.int64)
     for step in range(40):
         Q = Q.copy()
         Q[chance.integers(12)] += 0.5 * LOT * chance.normal()
         if step == 20:
-            packer = packer.with_covariance(1.1 * problem.Sigma, problem.epsilon)
+            packer = BookPacker(problem.B, 1.1 * problem.Sigma, "volume", "inside", problem.epsilon)
         Sigma = problem.Sigma if step < 20 else 1.1 * problem.Sigma
-        lower, upper = lot_bounds(problem.B, Q, "inside", chains=True)
-        lived = packer.pack(Q, lower, upper, start, 1_500)
+        lower, upper = lot_bounds(problem.B, Q, "inside")
+        (lived,) = packer.pack(Q[None, :], start[None, :], 1_500)
+        assert isinstance(lived, Packing)
         fresh = pack_incrementally(
             PackingProblem(
                 B=problem.B,
@@ -382,13 +383,6 @@ def test_live_packing_is_a_function_of_its_arguments() -> None:
         start = lived.multiples
 
 
-def test_without_items_a_book_stays_as_it_is() -> None:
-    """K = 0: nothing packed, and that is the bound."""
-    packer = LivePacker(np.empty((2, 0)), 1e-4 * np.eye(2), 1e3, "inside")
-    empty = np.empty(0, dtype=np.int64)
-    assert packer.pack(np.array([3 * LOT, 0.0]), empty, empty, empty, 10).proven
-
-
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -396,23 +390,21 @@ def test_without_items_a_book_stays_as_it_is() -> None:
         ({"Q": np.zeros(3)}, "Q must have shape"),
         ({"lower": np.array([1])}, "lower <= 0 <= upper"),
         ({"upper": np.array([1.5])}, "upper must hold integers"),
-        ({"start": np.array([1.0])}, "start must be integers"),
-        ({"max_nodes": 0}, "max_nodes must be >= 1"),
-        ({"enough": np.nan}, "enough must be >= 0"),
+        ({"upper": np.array([10**9 + 1])}, "lower <= 0 <= upper"),
+        ({"lower": np.array([-1, -1])}, "lower must have shape"),
     ],
 )
-def test_live_packer_refuses_bad_arguments(changes: dict[str, Any], named: str) -> None:
+def test_another_position_is_checked(changes: dict[str, Any], named: str) -> None:
     """What changes from step to step is checked at every step."""
-    packer = LivePacker(LOT * np.array([[1.0], [-1.0]]), 1e-4 * np.eye(2), 1e3, "inside")
+    problem = replace(make(1, 2, 1), B=LOT * np.array([[1.0], [-1.0]]))
     arguments: dict[str, Any] = {
         "Q": LOT * np.array([3.0, -2.0]),
         "lower": np.array([-5]),
         "upper": np.array([5]),
-        "start": np.array([0]),
-        "max_nodes": 100,
     }
+    assert problem.at_position(**arguments).Q[1] == -2.0 * LOT
     with pytest.raises(IllPosed, match=named):
-        packer.pack(**(arguments | changes))
+        problem.at_position(**(arguments | changes))
 
 
 @pytest.mark.parametrize("mode", ["inside", "free"])
