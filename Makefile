@@ -34,7 +34,10 @@ help: ## print this
 demo: .venv/demo-installed
 	@exec $(BIN)/betapack demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
 
+# Compiled ahead, as an installation does: no test and no service under test waits for it.
 test: lint types
+	@echo "Compiling the numeric kernels"
+	@$(BIN)/betapack warm
 	@exec $(BIN)/python -m pytest
 
 lint: .venv/dev-installed
