@@ -16,6 +16,8 @@ from solver.reversion.vector import BetaVector
 from stream.bench.prices import currency_prices
 from stream.bench.result import Comparison, compare, measure
 from stream.bench.timing import timed_alone
+from stream.config import ReversionConfig
+from stream.market import reversion_settings
 
 SEED = 20_141_005
 ASSETS, SPREADS = 6, 2
@@ -23,22 +25,7 @@ HORIZONS = (10, 50)
 # Futures of one window, so that the next steps' chance does not hide that of the estimate.
 FUTURES = 40
 CURRENCIES = 11
-SETTINGS = ReversionSettings(
-    methods=("johansen", "baskets"),
-    window_steps=500,
-    holdout_steps=125,
-    basis_horizon_steps=1,
-    basis_ratio_max=0.3,
-    basis_confidence=0.95,
-    false_discovery_rate=0.05,
-    half_life_min_steps=1.0,
-    half_life_max_steps=60.0,
-    switching_penalty=0.1,
-    false_alarm_steps=1e6,
-    max_legs=2,
-    max_vectors=12,
-    lags=1,
-)
+SETTINGS = reversion_settings(ReversionConfig(methods=("johansen", "baskets")))
 
 
 def horizon_figures(windows: int = 300, walks: int = 1500) -> list[Comparison]:

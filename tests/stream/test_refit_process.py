@@ -16,27 +16,15 @@ import pytest
 
 from solver.reversion.refit import Refit, Refitter
 from solver.reversion.rolling import RollingReversion
-from solver.reversion.settings import ReversionSettings
+from stream.config import ReversionConfig
 from stream.errors import RefitFailed
+from stream.market import reversion_settings
 from stream.refit_process import RefitProcess
 from stream.refits import RefitRequest, run_here
 
 NAMES = ("EUR", "CHF", "JPY")
-SETTINGS = ReversionSettings(
-    methods=("sparse", "ica", "johansen"),
-    window_steps=200,
-    holdout_steps=50,
-    basis_horizon_steps=2,
-    basis_ratio_max=0.3,
-    basis_confidence=0.95,
-    false_discovery_rate=0.05,
-    half_life_min_steps=1.0,
-    half_life_max_steps=60.0,
-    switching_penalty=0.1,
-    false_alarm_steps=1e6,
-    max_legs=2,
-    max_vectors=12,
-    lags=1,
+SETTINGS = reversion_settings(
+    ReversionConfig(methods=("sparse", "ica", "johansen"), window_steps=200, holdout_steps=50, basis_horizon_steps=2)
 )
 
 
