@@ -194,8 +194,10 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     They are fitted on the last `window_steps` timesteps without the latest `holdout_steps`, on which the basis ratio
     over `basis_horizon_steps` is then measured. Accepted is a vector whose basis ratio is at most `basis_ratio_max`
     with `basis_confidence`, or which is among the discoveries at `false_discovery_rate` and reverts with a half-life
-    between the two bounds. Another vector takes its place only when it is better by `switching_penalty`. Between refits
-    it is watched: one that still holds is retired at most once in `false_alarm_steps` timesteps on average.
+    between the two bounds. Tests of reversion allow for `lags` lagged differences, or for as many up to that as
+    `lags_criterion` finds (of Akaike, of Hannan and Quinn, of Schwarz). Another vector takes its place only when it is
+    better by `switching_penalty`. Between refits it is watched: one that still holds is retired at most once in
+    `false_alarm_steps` timesteps on average.
 
     A refit every `refit_every_steps` timesteps takes effect `refit_lag_steps` later and runs meanwhile in a process of
     its own. With 0 it runs in the timestep itself, which waits for it.
@@ -215,6 +217,7 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_legs: int = 2
     max_vectors: int = 12
     lags: int = 1
+    lags_criterion: Literal["none", "aic", "hqic", "bic"] = "none"
     refit_every_steps: int = 1
     refit_lag_steps: int = 1
 

@@ -304,4 +304,5 @@ def reversion_settings(config: ReversionConfig) -> ReversionSettings:
         max_legs=config.max_legs,
         max_vectors=config.max_vectors,
         lags=config.lags,
+        lags_criterion=None if config.lags_criterion == "none" else config.lags_criterion,
     )

@@ -13,6 +13,7 @@ from solver.reversion.adjustment import adjustment_speeds
 from solver.reversion.basis import basis_ratios
 from solver.reversion.basis_bound import basis_ratio_bounds, resampling_weights
 from solver.reversion.error_correction import centred_moments, half_life_of, regress
+from solver.reversion.johansen import choose_lags, drop_lags
 from solver.reversion.models import change_vectors, level_vectors
 from solver.reversion.select import Findings, Standards, benjamini_hochberg, evidence_for, prune
 from solver.reversion.settings import ReversionSettings, check_settings
@@ -255,17 +256,21 @@ class Refitter:
 
     def _candidates(self, stretches: Stretches) -> tuple[list[Candidate], int, tuple[str, ...]]:
         """Candidates of every method in the settings' order, how many were tried, and which methods had no answer."""
-        n, lags, fit = self._n, self._settings.lags, stretches.fit
+        n, lags = self._n, self._settings.lags
+        dimension = self._constant + 1 + n
+        fit = stretches.fit[:dimension, :dimension]
         max_legs = min(self._settings.max_legs, n)
         change_covariance = self._covariance(fit, self._changes)
         regression, dependence = None, ""
-        if any(method in LEVEL_METHODS for method in self._settings.methods):
-            dimension = self._constant + 1 + n
-            try:
+        try:
+            if self._settings.lags_criterion is not None:
+                lags = choose_lags(fit, n, lags, self._settings.lags_criterion, self._names)
+                fit = drop_lags(fit, n, self._settings.lags, lags)
+            if any(method in LEVEL_METHODS for method in self._settings.methods):
                 # Without drift: one in the levels would take the place of a walk in the null of every test.
-                regression = regress(fit[:dimension, :dimension], n, lags, self._names, constant="restricted")
-            except ExactlyDependent as exc:
-                dependence = str(exc)
+                regression = regress(fit, n, lags, self._names, constant="restricted")
+        except ExactlyDependent as exc:
+            dependence = str(exc)
         candidates: list[Candidate] = []
         tried = 0
         refusals: tuple[str, ...] = ()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from solver.errors import IllPosed, NotEnoughData
+from solver.reversion.johansen import Criterion
 from solver.reversion.vector import LEVEL_METHODS, METHODS, Method
 
 
@@ -30,6 +32,7 @@ class ReversionSettings:
     max_legs : 2 or 3, of a vector of "sparse" or "baskets".
     max_vectors : how many are handed on, >= 1.
     lags : lagged differences in the error-correction model and in the test of a spread, >= 0.
+    lags_criterion : takes fewer than `lags` where `johansen.choose_lags` finds them better; None takes all.
     """
 
     methods: tuple[Method, ...]
@@ -46,6 +49,7 @@ class ReversionSettings:
     max_legs: int
     max_vectors: int
     lags: int
+    lags_criterion: Criterion | None = None
 
 
 def check_settings(n: int, settings: ReversionSettings) -> None:
@@ -93,6 +97,8 @@ def check_settings(n: int, settings: ReversionSettings) -> None:
         raise IllPosed(f"max_vectors must be >= 1, got {settings.max_vectors}")
     if settings.lags < 0:
         raise IllPosed(f"lags must be >= 0, got {settings.lags}")
+    if settings.lags_criterion is not None and settings.lags_criterion not in get_args(Criterion):
+        raise IllPosed(f"lags_criterion must be None or of {get_args(Criterion)}, got {settings.lags_criterion!r}")
     fit_steps = settings.window_steps - settings.holdout_steps
     for method in settings.methods:
         needed = n * (settings.lags + 2) + 1 if method in LEVEL_METHODS else n + 1 if method == "ica" else 0

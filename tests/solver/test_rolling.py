@@ -6,7 +6,7 @@ import pickle
 from dataclasses import replace
 from datetime import date
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,6 +16,8 @@ from statsmodels.tsa.stattools import adfuller
 
 from solver.errors import IllPosed, NotEnoughData
 from solver.reversion.basis import basis_ratios, change_covariance
+from solver.reversion.error_correction import johansen_moments
+from solver.reversion.johansen import Criterion, choose_lags
 from solver.reversion.refit import Refit, Refitter
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.settings import ReversionSettings
@@ -284,6 +286,32 @@ def test_a_planted_relation_is_found_by_reversion(method: Method) -> None:
     assert beta.p_value < 0.01
 
 
+@pytest.mark.parametrize("method", ["johansen", "sparse"])
+def test_lags_by_criterion_are_those_of_a_refit_that_is_told_them(method: Method) -> None:
+    """A refit that chooses among up to four lags tests as one with the chosen number does, on the same rows."""
+    rng = np.random.default_rng(11)
+    shocks = 0.01 * rng.normal(size=(520, 4))
+    changes = np.zeros((520, 4))
+    spread = np.zeros(520)
+    for t in range(2, 520):  # changes that remember the two before
+        changes[t] = 0.3 * changes[t - 1] + 0.4 * changes[t - 2] + shocks[t]
+        spread[t] = 0.8 * spread[t - 1] + 0.02 * rng.normal()
+    log_prices = np.cumsum(changes, axis=0)
+    log_prices[:, 0] = log_prices[:, 1] + log_prices[:, 2] + spread
+    asked = replace(DAILY, methods=(method,), basis_ratio_max=0.9)
+    told = {
+        lags: fed(RollingReversion(4, replace(asked, lags=lags)), log_prices).refit().betas[0] for lags in range(1, 5)
+    }
+    for criterion in get_args(Criterion):
+        settings = replace(asked, lags=4, lags_criterion=criterion)
+        chosen = fed(RollingReversion(4, settings), log_prices).refit().betas[0]
+        moments = johansen_moments(log_prices[-125 - 380 : -125], 4)
+        lags = choose_lags(moments, 4, 4, criterion)
+        assert chosen.statistic == pytest.approx(told[lags].statistic, rel=1e-9)
+        assert lags in (1, 2, 3)
+    assert told[4].statistic != pytest.approx(told[2].statistic, rel=1e-3)
+
+
 def test_johansen_is_fitted_on_the_fit_stretch_without_drift() -> None:
     """The statistic is the trace of 375 rows' canonical correlations, the constant among the levels, by plain QR."""
     log_prices = planted_triple(3)
@@ -460,6 +488,7 @@ def test_refused_prices_change_nothing() -> None:
         {"max_legs": 4},
         {"max_vectors": 0},
         {"lags": -1},
+        {"lags_criterion": "fpe"},
     ],
 )
 def test_settings_out_of_range_are_named(change: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from schemas.outbound import Alert, Model
 from schemas.wire import MESSAGE_PACK, decode, encode
 from solver.errors import IllPosed
 from solver.reversion.refit import Refit, Refitter
-from stream.config import Config
+from stream.config import Config, ReversionConfig
 from stream.engine import Engine, EngineState, Output
 from stream.events import EngineEvent, PositionLevel, Timestep
 from stream.market import reversion_settings
@@ -94,6 +94,13 @@ def without_refits(model: Model) -> Model:
     return msgspec.structs.replace(
         model, betas=(), candidates_tried=0, refusals=(), refitted_at_timestep=0, refit_late=False
     )
+
+
+@pytest.mark.parametrize(("key", "told"), [("none", None), ("aic", "aic"), ("bic", "bic")])
+def test_the_criterion_for_lags_reaches_the_refits(key: str, told: str | None) -> None:
+    """What `reversion.lags_criterion` says is what the solver is told, and "none" is that it chooses nothing."""
+    config = msgspec.convert({"lags": 3, "lags_criterion": key}, ReversionConfig)
+    assert reversion_settings(config).lags_criterion == told
 
 
 @pytest.fixture
