@@ -139,11 +139,6 @@ class ExponentialCovariance:
         own: IntArray = self._counters[_ROWS] - np.diag(self._missed)
         return own
 
-    @property
-    def effective_observations(self) -> float:
-        """Kish's effective sample size of an asset that never was missing; 0 before the first return."""
-        return float(effective_count(self._half_life_steps, self._counters[_ROWS]))
-
     def update(self, returns: FloatArray) -> None:
         """Take the log returns (n,) of one timestep, NaN where there is none; O(n²).
 

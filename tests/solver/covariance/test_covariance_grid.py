@@ -9,6 +9,7 @@ import pytest
 from sklearn.covariance import ledoit_wolf as batch_ledoit_wolf
 
 from solver.covariance import ExponentialCovariance, Shrinkage, WindowCovariance, half_life_to_decay
+from solver.covariance.exponential import effective_count
 from solver.errors import IllPosed, NotEnoughData
 
 Estimator = WindowCovariance | ExponentialCovariance
@@ -56,7 +57,8 @@ def test_exponential_is_the_weighted_batch_from_the_first_return() -> None:
         weights = 0.5 ** (np.arange(t, -1, -1) / 7.5)
         expected = (returns[: t + 1] * weights[:, None]).T @ returns[: t + 1] / weights.sum()
         np.testing.assert_allclose(estimator.estimate(), expected, rtol=1e-12, atol=1e-14 * np.max(expected))
-        assert estimator.effective_observations == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+        effective = effective_count(7.5, estimator.asset_observations)
+        assert effective == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
 
 
 def test_exponential_without_forgetting_is_sklearns_ledoit_wolf() -> None:
