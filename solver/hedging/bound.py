@@ -24,7 +24,7 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
-from solver.hedging.terms import BUY, SELL, Terms, cost_at, least_trades
+from solver.hedging.terms import Terms, cost_at, least_trades
 
 # Looks at F in the last round: the first at the multiplier that the coordinate descent used, the others where its
 # tangents meet.
@@ -201,15 +201,16 @@ def dual_bound(
     return best, best_t, norm
 
 
+@compiled
 def first_weight(terms: Terms) -> float:
     """The weight at which `relax` takes the first lots from nothing; from below it would grow for many rounds."""
-    gradient = terms.G @ terms.y
-    side = np.where(gradient > 0.0, SELL, BUY)
-    j = np.arange(len(gradient))
-    useful = (terms.levels[side, j] > 0) & (gradient != 0.0)
-    if not useful.any():
-        return 1.0
-    return float((terms.slope[side, j, 0][useful] / np.abs(gradient[useful])).min())
+    weight = np.inf
+    for j in range(len(terms.lower)):
+        gradient = np.sum(terms.G[j] * terms.y)
+        side = 1 if gradient > 0.0 else 0
+        if gradient != 0.0 and terms.levels[side, j] > 0:
+            weight = min(weight, terms.slope[side, j, 0] / abs(gradient))
+    return weight if weight < np.inf else 1.0
 
 
 @compiled

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
+from solver.compiled import compiled
 from solver.errors import IllPosed
 
 #: A lot count beyond this times an exposure has no digits left for a single lot.
@@ -80,7 +82,12 @@ class CostLadders:
                 f"cost_per_lot must be at least spread_per_lot + fee_per_lot, got {costs[j, k]} for the instrument {j}"
             )
 
-    @property
+    @cached_property
+    def reached(self) -> IntArray:
+        """(m, L) lots of each level and those before it."""
+        return np.cumsum(self.lots, axis=1)
+
+    @cached_property
     def reach(self) -> IntArray:
         """(m,) lots of all levels."""
         return np.asarray(self.lots.sum(axis=1), dtype=np.int64)
@@ -93,9 +100,22 @@ class CostLadders:
 
     def each(self, lots: IntArray) -> FloatArray:
         """(m,) what `lots` (m,) of each instrument cost on this side; negative lots cost nothing."""
-        before = np.cumsum(self.lots, axis=1) - self.lots
-        taken = np.clip(lots[:, None] - before, 0, self.lots)
-        return np.asarray((taken * self.cost_per_lot).sum(axis=1), dtype=np.float64)
+        return level_costs(self.lots, self.cost_per_lot, lots)
+
+
+@compiled
+def level_costs(levels: IntArray, cost_per_lot: FloatArray, lots: IntArray) -> FloatArray:
+    """(m,) what `lots` (m,) cost that take their `levels` (m, L) in turn; negative lots cost nothing."""
+    cost = np.zeros(len(lots))
+    for j in range(len(lots)):
+        left = lots[j]
+        for k in range(levels.shape[1]):
+            if left <= 0:
+                break
+            taken = min(left, levels[j, k])
+            cost[j] += taken * cost_per_lot[j, k]
+            left -= taken
+    return cost
 
 
 @dataclass(frozen=True)

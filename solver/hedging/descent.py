@@ -127,6 +127,7 @@ def descend(terms: Terms, lo: IntArray, hi: IntArray, limit: float, h: IntArray)
             return
 
 
+@compiled
 def improve_start(terms: Terms, lo: IntArray, hi: IntArray, limit: float, best: IntArray) -> None:
     """Replace `best` (g,), which needs no more trades than allowed, by whole lots in the box that are better.
 
@@ -136,18 +137,20 @@ def improve_start(terms: Terms, lo: IntArray, hi: IntArray, limit: float, best: 
     weight = first_weight(terms)
     best_square = residual(terms, best)[1]
     best_price = trades_price(terms, best, chosen)
-    for trial, share in enumerate(_START_SHARES):
+    for trial in range(len(_START_SHARES)):
         if trial >= 3 and best_square <= limit:
             break
-        radius = share * math.sqrt(max(limit, 0.0))
-        _, weight = relax(terms, lo, hi, radius, x, weight, _START_ROUNDS, math.inf, price)
+        radius = _START_SHARES[trial] * math.sqrt(max(limit, 0.0))
+        _, weight = relax(terms, lo, hi, radius, x, weight, _START_ROUNDS, np.inf, price)
         if terms.max_trades < len(best):
             few_lo, few_hi = few_groups(terms, lo, hi, radius, x)
-            relax(terms, few_lo, few_hi, radius, x, weight, _START_ROUNDS, math.inf, price)
-        lots = np.rint(x).astype(np.int64)
+            relax(terms, few_lo, few_hi, radius, x, weight, _START_ROUNDS, np.inf, price)
+        lots = np.empty_like(best)
+        for j in range(len(best)):
+            lots[j] = round(x[j])
         descend(terms, lo, hi, limit, lots)
         cost = trades_price(terms, lots, chosen)
-        if cost == math.inf:
+        if cost == np.inf:
             continue
         square = residual(terms, lots)[1]
         both_reach = max(square, best_square) <= limit

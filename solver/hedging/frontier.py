@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -51,14 +51,18 @@ def cost_risk_frontier(
     before = risk_of(problem, np.zeros(len(problem.lower), dtype=np.int64))
     if before == 0.0:
         return (FrontierPoint(problem.target, hedge(problem, 0)),)
-    flat = hedge(replace(problem, target=_FLAT_SHARE * before), max_nodes, should_stop)
-    nothing = FrontierPoint(before, hedge(replace(problem, target=before), 0))
+
+    def at(target: float) -> HedgeProblem:
+        return problem.at_position(problem.q, problem.basis_variance, target)
+
+    flat = hedge(at(_FLAT_SHARE * before), max_nodes, should_stop)
+    nothing = FrontierPoint(before, hedge(at(before), 0))
     if flat.risk_after >= before:
         return (nothing,)
     lots = flat.lots
     tighter = []
     for target in np.linspace(flat.risk_after, before, points)[:-1].tolist():
-        answer = hedge(replace(problem, target=target), max_nodes, should_stop, lots)
+        answer = hedge(at(target), max_nodes, should_stop, lots)
         tighter.append(FrontierPoint(target, answer))
         lots = answer.lots
     return (nothing, *reversed(tighter))

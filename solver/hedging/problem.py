@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from solver.arrays import FloatArray, IntArray
 from solver.errors import IllPosed
 from solver.hedging.cost import MOST_LOTS, CostLadders, CostParts
+from solver.hedging.merged import Merged, merged
 
 #: Two risks, or two costs, that differ by less than this share count as equal: far above the rounding of the kernels
 #: (1e-12 with a position of ten thousand times the target), far below anything a price is known to.
@@ -66,28 +68,19 @@ class HedgeProblem:
         n, m = np.size(self.q), np.size(self.lower)
         if n == 0:
             raise IllPosed("q must hold at least one asset, got none")
+        self._check_position(n)
         for name, shape, dtype in (
-            ("q", (n,), np.float64),
             ("A", (n, m), np.float64),
             ("lower", (m,), np.int64),
             ("upper", (m,), np.int64),
             ("Sigma", (n, n), np.float64),
         ):
-            values = getattr(self, name)
-            if values.shape != shape or values.dtype != dtype:
-                raise IllPosed(
-                    f"{name} must have shape {shape} and type {dtype.__name__}, got {values.shape} and {values.dtype}"
-                )
-            if not np.isfinite(values).all():
-                raise IllPosed(f"{name} must be finite, got {values[~np.isfinite(values)][0]}")
+            _check_array(name, getattr(self, name), shape, dtype)
         for name, ladders in (("buy", self.buy), ("sell", self.sell)):
             if len(ladders.lots) != m:
                 raise IllPosed(f"{name} must have one ladder an instrument, expected {m}, got {len(ladders.lots)}")
-        for name, value in (("basis_variance", self.basis_variance), ("cost_resolution", self.cost_resolution)):
-            if not 0 <= value < math.inf:
-                raise IllPosed(f"{name} must be finite and >= 0, got {value}")
-        if not 0 < self.target < math.inf:
-            raise IllPosed(f"target must be finite and > 0, got {self.target}")
+        if not 0 <= self.cost_resolution < math.inf:
+            raise IllPosed(f"cost_resolution must be finite and >= 0, got {self.cost_resolution}")
         if not 0 <= self.risk_resolution < 1:
             raise IllPosed(f"risk_resolution must be >= 0 and < 1, got {self.risk_resolution}")
         if self.max_trades is not None and self.max_trades < 0:
@@ -106,6 +99,52 @@ class HedgeProblem:
         least = float(np.linalg.eigvalsh(self.Sigma)[0])
         if least < -1e-10 * scale:
             raise IllPosed(f"Sigma must be positive semidefinite, got the eigenvalue {least:.3g}")
+
+    def _check_position(self, n: int) -> None:
+        _check_array("q", self.q, (n,), np.float64)
+        if not 0 <= self.basis_variance < math.inf:
+            raise IllPosed(f"basis_variance must be finite and >= 0, got {self.basis_variance}")
+        if not 0 < self.target < math.inf:
+            raise IllPosed(f"target must be finite and > 0, got {self.target}")
+
+    def at_position(self, q: FloatArray, basis_variance: float, target: float) -> HedgeProblem:
+        """The same instruments, costs and covariance for another position and target: only these are checked.
+
+        What is prepared of the others is shared.
+
+        Raises
+        ------
+        IllPosed : q of another shape or not finite, or a variance or target that is none.
+        """
+        moved = object.__new__(HedgeProblem)
+        # Prepared here, for else each position would do it again.
+        moved.__dict__.update(self.__dict__, root=self.root, merged=self.merged)
+        moved.__dict__.update(q=q, basis_variance=basis_variance, target=target)
+        moved._check_position(len(self.q))
+        return moved
+
+    @cached_property
+    def root(self) -> FloatArray:
+        """(n, n) of `covariance_root`."""
+        return covariance_root(self.Sigma)
+
+    @cached_property
+    def merged(self) -> Merged:
+        """The instruments by legs; IllPosed when `max_trades` goes with too many of the same."""
+        found = merged(self.A, self.buy, self.sell, self.lower, self.upper, self.root, TIE)
+        venues = found.capacity.shape[2]
+        if self.max_trades is not None and venues > MOST_VENUES:
+            raise IllPosed(f"max_trades must go with at most {MOST_VENUES} instruments of equal legs, got {venues}")
+        return found
+
+
+def _check_array(name: str, values: FloatArray | IntArray, shape: tuple[int, ...], dtype: type) -> None:
+    if values.shape != shape or values.dtype != dtype:
+        raise IllPosed(
+            f"{name} must have shape {shape} and type {dtype.__name__}, got {values.shape} and {values.dtype}"
+        )
+    if not np.isfinite(values).all():
+        raise IllPosed(f"{name} must be finite, got {values[~np.isfinite(values)][0]}")
 
 
 @dataclass(frozen=True, eq=False)

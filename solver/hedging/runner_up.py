@@ -70,11 +70,11 @@ def runner_up(
         raise IllPosed(f"max_nodes must be >= 0, got {max_nodes}")
     if best.status != "reached":
         return None
-    terms, groups = scaled(problem)
+    terms, merged = scaled(problem), problem.merged
     limit = (1.0 + TIE) ** 2 - terms.basis
     radius = math.sqrt(limit)
     boxes = []
-    for j in np.flatnonzero(lots_of_groups(groups, best.lots)).tolist():
+    for j in np.flatnonzero(lots_of_groups(merged, best.lots)).tolist():
         lower, upper = terms.lower.copy(), terms.upper.copy()
         lower[j] = upper[j] = 0
         x, price = np.zeros(len(lower)), np.empty(len(lower))
@@ -83,7 +83,7 @@ def runner_up(
     # The most promising first: what it costs ends most of the other searches at once.
     boxes.sort(key=lambda box: box[:2])
     effort = Effort(max_nodes, should_stop)
-    h = np.zeros(len(groups.members), dtype=np.int64)
+    h = np.zeros(len(terms.lower), dtype=np.int64)
     found, proven = False, True
     for bound, _, lower, upper, x, weight in boxes:
         if bound == math.inf:
@@ -96,7 +96,7 @@ def runner_up(
         proven = proven and done
     if not found:
         return None
-    lots = lots_of_instruments(problem, terms, groups, h)
+    lots = lots_of_instruments(terms, merged.group_of, merged.venue_of, h)
     check_lots(problem, lots, True)
     return RunnerUp(
         lots=lots,

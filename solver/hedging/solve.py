@@ -57,12 +57,12 @@ def hedge(
         free = CostParts(0.0, 0.0, 0.0)
         return Hedge(nothing, free, before, before, "none-needed", 0.0, True, np.zeros(len(nothing)), 0, False)
 
-    terms, groups = scaled(problem)
+    terms, merged = scaled(problem), problem.merged
     effort = Effort(max_nodes, should_stop)
     limit = (1.0 + TIE) ** 2 - terms.basis
-    h = np.zeros(len(groups.members), dtype=np.int64)
+    h = np.zeros(len(terms.lower), dtype=np.int64)
     if start is not None:
-        given = lots_of_groups(groups, np.clip(start, -groups.lots[1], groups.lots[0]))
+        given = lots_of_groups(merged, np.clip(start, -merged.allowed[1], merged.allowed[0]))
         if trades_price(terms, given, np.empty_like(given)) < math.inf:
             h = given
     improve_start(terms, terms.lower, terms.upper, limit, h)
@@ -84,7 +84,7 @@ def hedge(
     radius, weight = math.sqrt(limit), first_weight(terms)
     _, weight = relax(terms, terms.lower, terms.upper, radius, x, weight, ROOT_ROUNDS, math.inf, price)
     cheapest_known, bound = explore(terms, terms.lower, terms.upper, limit, False, h, True, effort, x, weight)
-    lots = lots_of_instruments(problem, terms, groups, h)
+    lots = lots_of_instruments(terms, merged.group_of, merged.venue_of, h)
     check_lots(problem, lots, reached)
     cost = cost_parts(problem.buy, problem.sell, lots)
     return Hedge(

@@ -1,4 +1,4 @@
-"""A problem in the kernels' units, with instruments of the same legs as one."""
+"""A problem in the kernels' units, and what lots cost there."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
-from solver.errors import IllPosed
-from solver.hedging.cost import CostLadders
-from solver.hedging.problem import MOST_VENUES, TIE, HedgeProblem, covariance_root
+from solver.hedging.merged import Merged
+from solver.hedging.problem import TIE, HedgeProblem
 
-BUY, SELL = 0, 1
 _ANY_NUMBER = 2**30
 
 
@@ -43,113 +41,62 @@ class Terms(NamedTuple):
     surcharge: float  # what every lot costs on top, so that of equal costs the fewest lots win
 
 
-class Groups(NamedTuple):
-    """Which instruments make up each group, in the order of the problem."""
-
-    members: list[list[int]]
-    lots: IntArray  # (2, m), lots that may be traded of each instrument on each side
-
-
-def scaled(problem: HedgeProblem) -> tuple[Terms, Groups]:
-    """The kernels' view of `problem`, and the way back.
-
-    Merging is exact: a number of lots of the same legs is cheapest where the levels of all venues, sorted by price, are
-    taken from the cheapest on; at equal prices in the order of the instruments.
-    """
-    allowed = np.array([np.minimum(problem.upper, problem.buy.reach), np.minimum(-problem.lower, problem.sell.reach)])
-    root = covariance_root(problem.Sigma) / problem.target
-    # An instrument whose variance is only the rounding of a singular Sigma cannot help.
-    variance = ((root @ problem.A) ** 2).sum(axis=0)
-    allowed[:, variance <= 1e-14 * (root**2).sum() * (problem.A**2).sum(axis=0)] = 0
-
-    by_legs: dict[bytes, list[int]] = {}
-    traded = np.flatnonzero(allowed.any(axis=0))
-    for j in traded.tolist():
-        by_legs.setdefault((problem.A[:, j] + 0.0).tobytes(), []).append(j)
-    members = list(by_legs.values())
-    venues = max((len(group) for group in members), default=1)
-    if problem.max_trades is not None and venues > MOST_VENUES:
-        raise IllPosed(f"max_trades must go with at most {MOST_VENUES} instruments of equal legs, got {venues}")
-    g, m = len(members), len(problem.lower)
-    group_of, venue_of = np.zeros(m, dtype=np.int64), np.zeros(m, dtype=np.int64)
-    for place, group in enumerate(members):
-        for v, j in enumerate(group):
-            group_of[j], venue_of[j] = place, v
-    capacity = np.zeros((2, g, venues))
-    capacity[:, group_of[traded], venue_of[traded]] = allowed[:, traded]
-
-    # All levels of both sides in one list, sorted by row (side and group), then by price, then by instrument.
-    columns = [_usable_levels(ladders, allowed[side]) for side, ladders in ((BUY, problem.buy), (SELL, problem.sell))]
-    instrument = np.concatenate([column[0] for column in columns])
-    lots, cost = (np.concatenate([column[k] for column in columns]) for k in (1, 2))
-    row = group_of[instrument] + g * np.repeat((BUY, SELL), [len(column[0]) for column in columns])
-    order = np.lexsort((cost, row))
-    instrument, lots, cost, row = instrument[order], lots[order], cost[order], row[order]
-    paying = cost[cost > 0]
-    money = float(paying.min()) if len(paying) else 1.0
-    surcharge = TIE if len(paying) else 1.0
-    levels = np.bincount(row, minlength=2 * g)
-    place_in_row = np.arange(len(row)) - np.repeat(np.cumsum(levels) - levels, levels)
-    width = int(levels.max(initial=0))
-    ends, slope = np.zeros((2 * g, width)), np.zeros((2 * g, width))
-    venue = np.zeros((2 * g, width), dtype=np.int64)
-    ends[row, place_in_row] = lots
-    slope[row, place_in_row] = cost / money + surcharge
-    venue[row, place_in_row] = venue_of[instrument]
-    paid = np.cumsum(ends * slope, axis=1)
-    ends = np.cumsum(ends, axis=1)
-
-    G = np.ascontiguousarray((root @ problem.A[:, [group[0] for group in members]]).T)
-    terms = Terms(
-        y=root @ problem.q,
-        G=G,
-        gram=G @ G.T,
-        levels=levels.reshape(2, g),
-        ends=ends.reshape(2, g, width),
-        slope=slope.reshape(2, g, width),
-        paid=paid.reshape(2, g, width),
-        venue=venue.reshape(2, g, width),
-        capacity=-np.sort(-capacity, axis=2),
-        lower=-np.asarray(capacity[SELL].sum(axis=1), dtype=np.int64),
-        upper=np.asarray(capacity[BUY].sum(axis=1), dtype=np.int64),
+def scaled(problem: HedgeProblem) -> Terms:
+    """The kernels' view of `problem`; `lots_of_instruments` is the way back."""
+    merged, target = problem.merged, problem.target
+    return Terms(
+        y=problem.root @ problem.q / target,
+        G=merged.G / target,
+        gram=merged.gram / target**2,
+        levels=merged.levels,
+        ends=merged.ends,
+        slope=merged.slope,
+        paid=merged.paid,
+        venue=merged.venue,
+        capacity=merged.capacity,
+        lower=merged.lower,
+        upper=merged.upper,
         max_trades=_ANY_NUMBER if problem.max_trades is None else problem.max_trades,
-        basis=problem.basis_variance / problem.target**2,
+        basis=problem.basis_variance / target**2,
         resolution=max(TIE, problem.risk_resolution),
-        tolerance=problem.cost_resolution / money,
-        money=money,
-        surcharge=surcharge,
+        tolerance=problem.cost_resolution / merged.money,
+        money=merged.money,
+        surcharge=merged.surcharge,
     )
-    return terms, Groups(members, allowed)
 
 
-def _usable_levels(ladders: CostLadders, allowed: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Instrument, lots and cost per lot of every level with lots among the first `allowed` (m,) of each ladder."""
-    before = np.cumsum(ladders.lots, axis=1) - ladders.lots
-    usable = np.clip(allowed[:, None] - before, 0, ladders.lots)
-    instrument, level = np.nonzero(usable)
-    return instrument, usable[instrument, level].astype(np.float64), ladders.cost_per_lot[instrument, level]
-
-
-def lots_of_groups(groups: Groups, lots: IntArray) -> IntArray:
+def lots_of_groups(merged: Merged, lots: IntArray) -> IntArray:
     """Lots (g,) of the groups that `lots` (m,) of the instruments add up to."""
-    return np.array([int(lots[group].sum()) for group in groups.members], dtype=np.int64)
+    traded = merged.group_of >= 0
+    totals = np.bincount(merged.group_of[traded], weights=lots[traded], minlength=len(merged.lower))
+    return totals.astype(np.int64)
 
 
-def lots_of_instruments(problem: HedgeProblem, terms: Terms, groups: Groups, h: IntArray) -> IntArray:
-    """(m,) lots h (g,) of the groups, at the venues where they cost least within the number of trades."""
-    lots = np.zeros(len(problem.lower), dtype=np.int64)
-    chosen = np.zeros(len(h), dtype=np.int64)
+@compiled
+def lots_of_instruments(terms: Terms, group_of: IntArray, venue_of: IntArray, h: IntArray) -> IntArray:
+    """(m,) lots h (g,) of the groups, at the venues where they cost least within the number of trades.
+
+    `group_of`, `venue_of` (m,) as of `Merged`.
+    """
+    lots = np.zeros(len(group_of), np.int64)
+    chosen = np.zeros(len(h), np.int64)
     trades_price(terms, h, chosen)
-    for place, group in enumerate(groups.members):
-        side, left = (BUY, int(h[place])) if h[place] > 0 else (SELL, -int(h[place]))
+    taken = np.zeros(terms.capacity.shape[1:], np.int64)
+    for j in range(len(h)):
+        side = 0 if h[j] > 0 else 1
+        left = abs(h[j])
         start = 0
-        for k in range(terms.levels[side, place]):
-            end = int(terms.ends[side, place, k])
-            if chosen[place] >> terms.venue[side, place, k] & 1:
-                taken = min(end - start, left)
-                lots[group[terms.venue[side, place, k]]] += taken if side == BUY else -taken
-                left -= taken
+        for k in range(terms.levels[side, j]):
+            end = int(terms.ends[side, j, k])
+            venue = terms.venue[side, j, k]
+            if chosen[j] >> venue & 1:
+                part = min(end - start, left)
+                taken[j, venue] += part if side == 0 else -part
+                left -= part
             start = end
+    for i in range(len(group_of)):
+        if group_of[i] >= 0:
+            lots[i] = taken[group_of[i], venue_of[i]]
     return lots
 
 
