@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.outbound import HedgeSuggestion, HedgeTrade, LimitOn, ResidualExposure
+from schemas.outbound import HedgeSuggestion, HedgeTrade, LimitOn, QuoteSkew, ResidualExposure
 
 
 class WhatIf(Struct, frozen=True, kw_only=True):
@@ -14,7 +14,8 @@ class WhatIf(Struct, frozen=True, kw_only=True):
 
     `residual` is as the message on the topic, with the trigger `what-if`, and an id that names the trade. What is in
     flight counts. `suggestion` is made afresh, as if none stood; None inside the limit. Its ids are those of no real
-    suggestion: a `HedgeStatus` that names one is refused.
+    suggestion: a `HedgeStatus` that names one is refused. `quote` is the skew with the trade in the book, whether or
+    not it differs materially from the one that holds; None for a book without client flow.
     """
 
     id: str
@@ -22,6 +23,7 @@ class WhatIf(Struct, frozen=True, kw_only=True):
     trade: dict[str, float]
     residual: ResidualExposure
     suggestion: HedgeSuggestion | None = None
+    quote: QuoteSkew | None = None
 
 
 class FrontierPoint(Struct, frozen=True, kw_only=True):

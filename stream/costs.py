@@ -23,8 +23,7 @@ class Side:
 
     def limit_price(self, place: int, lots: int) -> float:
         """The price of the last level that `lots` of the instrument at `place` need."""
-        reached = np.cumsum(self.ladders.lots[place])
-        return float(self.prices[place, int(np.searchsorted(reached, lots))])
+        return float(self.prices[place, self.ladders.reached[place].searchsorted(lots)])
 
 
 @dataclass(frozen=True, eq=False)

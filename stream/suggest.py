@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
 from schemas.answers import Frontier
-from schemas.outbound import HedgeSuggestion, ResidualExposure
+from schemas.outbound import HedgeSuggestion, LimitOn, ResidualExposure
 from solver.arrays import FloatArray, IntArray
 from solver.errors import ConstraintViolated
 from solver.hedging.check import check_lots
@@ -60,6 +59,9 @@ class Suggester:
                 if asset in places:
                     self._lot_legs[places[asset], column] = quantity * instrument.lot
         self._quote = [places.get(instrument.quote) for instrument in config.instruments]
+        self._latest: tuple[Valuation, PreparedModel] | None = None
+        self._usable = np.zeros(0, dtype=np.bool_)
+        self._prepared: dict[tuple[bytes, int, int | None, LimitOn], HedgeProblem] = {}
 
     def settle(self, state: BookState, now_ns: int) -> None:
         """Drop trades that no longer matter, and mark those of which nothing was heard for too long."""
@@ -130,7 +132,7 @@ class Suggester:
             if zone and answer.status == "reached" and zone.urgency(Q + problem.A @ answer.lots) > 1.0:
                 # These trades turn the position towards a nearer edge. No position of the zone's least risk leaves it.
                 inside = math.hypot(math.sqrt(problem.basis_variance), book.target_share * zone.zone.risk)
-                problem = replace(problem, target=aim(inside, hedging, risk))
+                problem = problem.at_position(Q, problem.basis_variance, aim(inside, hedging, risk))
                 answer = hedge(problem, max_nodes, should_stop)
         if answer.status == "none-needed":  # with target_share 1, and over the edge by rounding alone
             return self._withdrawn(book, state, valuation, residual, problem.target, edge)
@@ -210,9 +212,11 @@ class Suggester:
 
     def _columns(self, book: BookConfig, valuation: Valuation, model: PreparedModel) -> IntArray:
         """The places of the instruments in which `book` can be hedged."""
-        # Nobody knows the risk of what has no covariance; with a zero for it, it would be the best hedge of all.
-        known = ~valuation.exposures[~model.known].any(axis=0)
-        return np.flatnonzero(self._permitted[book.name] & valuation.tradeable & known)
+        if self._latest is None or self._latest[0] is not valuation or self._latest[1] is not model:
+            # Nobody knows the risk of what has no covariance; with a zero for it, it would be the best hedge of all.
+            known = ~valuation.exposures[~model.known].any(axis=0)
+            self._latest, self._usable, self._prepared = (valuation, model), valuation.tradeable & known, {}
+        return np.flatnonzero(self._permitted[book.name] & self._usable)
 
     def _problem(
         self,
@@ -225,29 +229,35 @@ class Suggester:
         costs: Costs,
         target: float,
     ) -> HedgeProblem:
+        """The question for `book`, of `columns` that were found last.
+
+        What can be traded is prepared once for all books that may trade the same, at the quotes and the model of now.
+        """
         risk = residual.limit_risk
-        if book.limit_on == "horizon":
-            Sigma, netted_risk = model.Sigma_H, residual.horizon_netted_risk
-        else:
-            Sigma, netted_risk = model.Sigma, residual.netted_risk
+        netted_risk = residual.horizon_netted_risk if book.limit_on == "horizon" else residual.netted_risk
         assert risk is not None
         assert netted_risk is not None
-        bound = np.full(len(columns), book.max_lots, dtype=np.int64)
-        return HedgeProblem(
-            # The whole position, so that a trade may also take apart what is packed: its basis risk is risk.
-            q=Q,
-            A=valuation.exposures[:, columns],
-            buy=costs.buy.ladders.of(columns),
-            sell=costs.sell.ladders.of(columns),
-            lower=-bound,
-            upper=bound,
-            Sigma=Sigma,
-            basis_variance=max(risk**2 - netted_risk**2, 0.0),
-            target=target,
-            max_trades=book.max_trades,
-            risk_resolution=RISK_RESOLUTION,
-            cost_resolution=self._config.solver.hedge_cost_resolution,
-        )
+        basis_variance = max(risk**2 - netted_risk**2, 0.0)
+        key = columns.tobytes(), book.max_lots, book.max_trades, book.limit_on
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            bound = np.full(len(columns), book.max_lots, dtype=np.int64)
+            prepared = self._prepared[key] = HedgeProblem(
+                # The whole position, so that a trade may also take apart what is packed: its basis risk is risk.
+                q=Q,
+                A=valuation.exposures[:, columns],
+                buy=costs.buy.ladders.of(columns),
+                sell=costs.sell.ladders.of(columns),
+                lower=-bound,
+                upper=bound,
+                Sigma=model.Sigma_H if book.limit_on == "horizon" else model.Sigma,
+                basis_variance=basis_variance,
+                target=target,
+                max_trades=book.max_trades,
+                risk_resolution=RISK_RESOLUTION,
+                cost_resolution=self._config.solver.hedge_cost_resolution,
+            )
+        return prepared.at_position(Q, basis_variance, target)
 
     def _stand(self, state: BookState, valuation: Valuation, residual: ResidualExposure, lots: IntArray) -> Standing:
         """Remember a new suggestion and its trades, in place of the one that stood."""

@@ -67,6 +67,7 @@ class Questions:
             trade={asset: float(units[place]) for asset, place in self._assets.items() if units[place]},
             residual=result.residual,
             suggestion=result.suggestion,
+            quote=result.quote,
         )
 
     def frontier(self, book: str, points: int) -> Frontier:
@@ -92,11 +93,11 @@ class Questions:
         return result
 
     def _now(self, book: str) -> tuple[Market, BookState]:
-        """The market, and the state of `book` for a solve to change, as if no suggestion stood."""
+        """The market, and the state of `book` for a solve to change, as if no suggestion stood and no skew held."""
         market, state = self._view.of(book)
         if market is None or state is None:
             raise NoAnswer(f"{book} has no figures: no timestep has closed since the service was started")
-        state.standing = None
+        state.standing = state.quoted = None
         return market, state
 
     def _units(self, trade: HypotheticalTrade, market: Market) -> FloatArray:

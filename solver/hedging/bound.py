@@ -19,11 +19,12 @@ Ryoo and Sahinidis (1996), A branch-and-reduce approach to global optimization, 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.hedging.terms import Terms, cost_at, least_trades
 
 # Looks at F in the last round: the first at the multiplier that the coordinate descent used, the others where its
@@ -31,7 +32,7 @@ from solver.hedging.terms import Terms, cost_at, least_trades
 _LOOKS = 3
 
 
-@compiled
+@compiled_borrowing
 def cheapest(terms: Terms, j: int, lo: int, hi: int, price: float) -> tuple[float, float]:
     """The lots in ``lo .. hi`` that minimise ``c_j(h) + price h``, and that minimum; of equal ones the fewest."""
     side = 0 if price < 0.0 else 1
@@ -50,7 +51,7 @@ def cheapest(terms: Terms, j: int, lo: int, hi: int, price: float) -> tuple[floa
     return lots, cost_at(terms, j, lots) + price * lots
 
 
-@compiled
+@compiled_borrowing
 def free_trades(terms: Terms, lo: IntArray, hi: IntArray) -> int:
     """How many groups that may be 0 can still be traded; negative where the box forces more trades than allowed."""
     left = terms.max_trades
@@ -62,7 +63,7 @@ def free_trades(terms: Terms, lo: IntArray, hi: IntArray) -> int:
     return left
 
 
-@compiled
+@compiled_borrowing
 def keep_to_trades(terms: Terms, lo: IntArray, hi: IntArray) -> bool:
     """Take out of the box, in place, what needs more trades than there may be; False where nothing is left."""
     groups, venues = terms.capacity.shape[1], terms.capacity.shape[2]
@@ -85,7 +86,7 @@ def keep_to_trades(terms: Terms, lo: IntArray, hi: IntArray) -> bool:
     return True
 
 
-@compiled
+@compiled_borrowing
 def _pick(lo: IntArray, hi: IntArray, gain: FloatArray, free: int, taken: IntArray) -> float:
     """Mark in `taken` the groups that gain most by being traded, `free` of those that may be 0; the last one's gain.
 
@@ -113,7 +114,16 @@ def _pick(lo: IntArray, hi: IntArray, gain: FloatArray, free: int, taken: IntArr
     return last
 
 
-@compiled
+class Room(NamedTuple):
+    """Where `dual_bound` works."""
+
+    r: FloatArray  # (n,)
+    gain: FloatArray  # (g,)
+    at: FloatArray  # (g,)
+    taken: IntArray  # (g,)
+
+
+@compiled_borrowing
 def dual_bound(
     terms: Terms,
     lo: IntArray,
@@ -124,13 +134,16 @@ def dual_bound(
     weight: float,
     looks: int,
     gradient: FloatArray,
+    room: Room,
 ) -> tuple[float, float, float]:
     """The best F(t) in some looks for the r of lots x, that t, and ``|r|``; ``G r`` goes to `gradient`.
 
     Infinite where F has no bound: then no lots in the box reach the target.
     """
     groups, n = terms.G.shape
-    r = terms.y.copy()
+    r, gain, at, taken = room.r, room.gain, room.at, room.taken
+    for k in range(n):
+        r[k] = terms.y[k]
     for j in range(groups):
         if x[j] != 0.0:
             for k in range(n):
@@ -139,9 +152,6 @@ def dual_bound(
     for k in range(n):
         square += r[k] * r[k]
     norm = math.sqrt(square)
-    gain = np.empty(groups)
-    at = np.empty(groups)
-    taken = np.empty(groups, np.int64)
     limited = terms.max_trades < groups
     # The slope of F as t goes to infinity, where costs no longer count.
     rising = square - radius * norm
@@ -201,12 +211,14 @@ def dual_bound(
     return best, best_t, norm
 
 
-@compiled
+@compiled_borrowing
 def first_weight(terms: Terms) -> float:
     """The weight at which `relax` takes the first lots from nothing; from below it would grow for many rounds."""
     weight = np.inf
-    for j in range(len(terms.lower)):
-        gradient = np.sum(terms.G[j] * terms.y)
+    for j in range(terms.G.shape[0]):
+        gradient = 0.0
+        for k in range(terms.G.shape[1]):
+            gradient += terms.G[j, k] * terms.y[k]
         side = 1 if gradient > 0.0 else 0
         if gradient != 0.0 and terms.levels[side, j] > 0:
             weight = min(weight, terms.slope[side, j, 0] / abs(gradient))
@@ -232,18 +244,19 @@ def relax(
     """
     groups = x.shape[0]
     gradient = np.empty(groups)
+    room = Room(np.empty_like(terms.y), np.empty(groups), np.empty(groups), np.empty(groups, np.int64))
     best = -np.inf
     free = free_trades(terms, lo, hi)
     if free < 0:
         return np.inf, weight
     for turn in range(rounds):
         looks = _LOOKS if turn == rounds - 1 else 1
-        bound, t, norm = dual_bound(terms, lo, hi, free, radius, x, weight, looks, gradient)
+        bound, t, norm = dual_bound(terms, lo, hi, free, radius, x, weight, looks, gradient, room)
         if bound > best:
             best = bound
             for j in range(groups):
                 price[j] = t * gradient[j]
-        if best > enough:
+        if best > enough or best == np.inf:
             break
         weight *= min(max(norm / max(radius, 1e-9), 0.5), 2.0)
         # Without a limit it would overflow where no weight is right: a radius of zero, or one that holds every x.
@@ -273,7 +286,7 @@ def relax(
     return best, weight
 
 
-@compiled
+@compiled_borrowing
 def _walk(terms: Terms, j: int, side: int, start: float, end: float, price: float, room: float) -> float:
     """How far lots of group j may go from `start` up to `end` while ``c_j(h) + price h`` rises by `room` at most.
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.hedging.bound import first_weight, relax
 from solver.hedging.problem import TIE
 from solver.hedging.terms import Terms, cost_at, least_trades, merged_price, trades_price
@@ -38,7 +38,7 @@ def residual(terms: Terms, h: IntArray) -> tuple[FloatArray, float]:
     return r, square
 
 
-@compiled
+@compiled_borrowing
 def is_better(ours: float, h: IntArray, theirs: float, than: IntArray) -> bool:
     """Lower cost, then fewer lots, then more lots in the groups listed first, then bought before sold."""
     if ours == np.inf:

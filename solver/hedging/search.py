@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.hedging.bound import free_trades, keep_to_trades, relax, shorten
 from solver.hedging.descent import is_better, residual
 from solver.hedging.terms import Terms, trades_price
@@ -94,7 +94,7 @@ def _with_room(rows: _Rows, room: int) -> _Rows:
     return roomy
 
 
-@compiled
+@compiled_borrowing
 def _branch(terms: Terms, lo: IntArray, hi: IntArray, x: FloatArray, free: int) -> tuple[int, int]:
     """The group to split, -1 where all lots are fixed, and the last lot of the lower half."""
     groups = lo.shape[0]

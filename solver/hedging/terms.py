@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.hedging.merged import Merged
 from solver.hedging.problem import TIE, HedgeProblem
 
@@ -100,7 +100,7 @@ def lots_of_instruments(terms: Terms, group_of: IntArray, venue_of: IntArray, h:
     return lots
 
 
-@compiled
+@compiled_borrowing
 def cost_at(terms: Terms, j: int, h: float) -> float:
     """What h lots of group j cost, at the cheapest venues; h within its levels."""
     side = 0 if h > 0.0 else 1
@@ -118,7 +118,7 @@ def cost_at(terms: Terms, j: int, h: float) -> float:
     return float(terms.paid[side, j, low] - terms.slope[side, j, low] * (terms.ends[side, j, low] - x))
 
 
-@compiled
+@compiled_borrowing
 def merged_price(terms: Terms, h: IntArray) -> float:
     """What lots h (g,) cost with any number of trades."""
     total = 0.0
@@ -127,7 +127,7 @@ def merged_price(terms: Terms, h: IntArray) -> float:
     return total
 
 
-@compiled
+@compiled_borrowing
 def least_trades(terms: Terms, j: int, h: int) -> int:
     """Instruments that h lots of group j need at least."""
     side = 0 if h > 0 else 1
@@ -139,7 +139,7 @@ def least_trades(terms: Terms, j: int, h: int) -> int:
     return count
 
 
-@compiled
+@compiled_borrowing
 def _cost_with(terms: Terms, j: int, h: int, chosen: int) -> float:
     """What h lots of group j cost at the venues in the bits of `chosen`, infinite where they have too few."""
     side = 0 if h > 0 else 1

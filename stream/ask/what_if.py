@@ -19,8 +19,8 @@ def ask_what_if(url: str, book: str, trades: Sequence[str], lots: Sequence[str])
 
 
 def text(answer: WhatIf) -> str:
-    """A small table: exposure and residual by asset, risks against the limit, what is packed, what to trade."""
-    residual, suggestion = answer.residual, answer.suggestion
+    """A small table: exposure and residual by asset, risks against the limit, what is packed, traded and quoted."""
+    residual, suggestion, quote = answer.residual, answer.suggestion, answer.quote
     money = residual.numeraire
     over = f"risk over {residual.horizon_steps} timesteps" if residual.limit_on == "horizon" else "risk"
     packed = ", ".join(f"{each.multiples:+d} x {each.beta_id}" for each in residual.packed) or "nothing"
@@ -40,6 +40,9 @@ def text(answer: WhatIf) -> str:
     else:
         lines.append(f"{'suggestion':30}{orders(suggestion.trades)}")
         lines.append(f"{'':30}risk {suggestion.risk_after:,.0f} for {suggestion.expected_cost:,.2f}")
+    if quote is not None:
+        skews = ", ".join(f"{each.instrument} {each.skew_bps:+.3g}" for each in quote.instruments)
+        lines.append(f"{'quote skew, bp':30}{skews or quote.detail}")
     return "\n".join(lines)
 
 

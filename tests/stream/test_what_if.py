@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from schemas.outbound import HedgeSuggestion, ResidualExposure
-from stream.config import Config
+from schemas.outbound import HedgeSuggestion, QuoteSkew, ResidualExposure
+from stream.config import Config, check_config
 from stream.engine import Engine, EngineState, Output
 from stream.errors import NoAnswer
 from stream.events import EngineEvent, FeedSilence, PositionLevel, Timestep, TradeReport
@@ -68,7 +68,32 @@ class Asked:
 @pytest.fixture
 def asked(desk: Config, timestep_of: TimestepOf, mid_prices: Callable[[int, int], Any]) -> Asked:
     """Three assets, of which two hedge each other, and two books that hold them."""
-    asked = Asked(desk, timestep_of, mid_prices(STEPS, 3))
+    return holding(desk, timestep_of, mid_prices)
+
+
+@pytest.fixture(params=["limit", "flow", "internalise"])
+def every_kind(
+    request: pytest.FixtureRequest,
+    desk: Config,
+    franchise: Config,
+    timestep_of: TimestepOf,
+    mid_prices: Callable[[int, int], Any],
+) -> Asked:
+    """The same books: "spot" hedges by its limit, has client flow besides, or waits for it in its zone."""
+    if request.param == "limit":
+        return holding(desk, timestep_of, mid_prices)
+    config = franchise
+    if request.param == "internalise":
+        spot = msgspec.structs.replace(franchise.books[0], limit=1e6, max_lots=100, band="internalise")
+        flow = msgspec.structs.replace(franchise.flows[0], risk_aversion=4e-6)
+        config = msgspec.structs.replace(franchise, books=(spot, franchise.books[1]), flows=(flow,))
+        check_config(config)
+    return holding(config, timestep_of, mid_prices)
+
+
+def holding(config: Config, timestep_of: TimestepOf, mid_prices: Callable[[int, int], Any]) -> Asked:
+    """Asked of `config`, with a position in each of its books."""
+    asked = Asked(config, timestep_of, mid_prices(STEPS, 3))
     asked.hold("spot", EUR, 9e6)
     asked.hold("spot", CHF, -4e6)
     asked.hold("spot", JPY, 3e8)
@@ -78,43 +103,72 @@ def asked(desk: Config, timestep_of: TimestepOf, mid_prices: Callable[[int, int]
     return asked
 
 
-def figures(message: ResidualExposure | HedgeSuggestion | None) -> dict[str, Any] | None:
+def figures(message: ResidualExposure | HedgeSuggestion | QuoteSkew | None) -> dict[str, Any] | None:
     """Everything that the message says, but for which one it is; None without one."""
     if message is None:
         return None
     return {name: value for name, value in msgspec.structs.asdict(message).items() if name not in NAMED}
 
 
-def published(outputs: list[Output]) -> tuple[ResidualExposure, HedgeSuggestion | None]:
+def published(outputs: list[Output]) -> tuple[ResidualExposure, HedgeSuggestion | None, QuoteSkew | None]:
     (residual,) = (output for output in outputs if isinstance(output, ResidualExposure))
     suggestions = [output for output in outputs if isinstance(output, HedgeSuggestion)]
-    return residual, suggestions[0] if suggestions else None
+    quotes = [output for output in outputs if isinstance(output, QuoteSkew)]
+    return residual, suggestions[0] if suggestions else None, quotes[0] if quotes else None
 
 
 @pytest.mark.parametrize("book", ["spot", "options"])
-def test_without_a_trade_it_is_the_live_message(asked: Asked, book: str) -> None:
+def test_without_a_trade_it_is_the_live_message(every_kind: Asked, book: str) -> None:
     """Bit for bit that of a position which says again what the book holds, of a book without a standing suggestion."""
-    asked.state.books[book].standing = None
-    answer = asked.questions.what_if(book, NOTHING)
-    quantity = float(asked.state.books[book].quantities[EUR])
-    residual, suggestion = published(asked.hold(book, EUR, quantity))
+    answer = every_kind.questions.what_if(book, NOTHING)
+    state = every_kind.state.books[book]
+    state.standing = state.quoted = None
+    residual, suggestion, quote = published(every_kind.hold(book, EUR, float(state.quantities[EUR])))
     assert bool(answer.residual.packed) == (book == "spot")
     assert figures(answer.residual) == figures(residual)
     assert figures(answer.suggestion) == figures(suggestion)
+    assert figures(answer.quote) == figures(quote)
 
 
 @pytest.mark.parametrize(
-    ("book", "asset", "units"), [("spot", "EUR", 4e6), ("spot", "CHF", -2.5e6), ("options", "JPY", 7.25e8)]
+    ("book", "asset", "units"),
+    [("spot", "EUR", 4e6), ("spot", "EUR", 9e8), ("spot", "CHF", -2.5e6), ("options", "JPY", 7.25e8)],
 )
-def test_with_a_trade_it_is_the_message_after_the_position(asked: Asked, book: str, asset: str, units: float) -> None:
-    """Bit for bit that of the position which then arrives."""
-    answer = asked.questions.what_if(book, HypotheticalTrade({asset: units}))
-    place = asked.config.universe.assets.index(asset)
-    asked.state.books[book].standing = None
-    residual, suggestion = published(asked.hold(book, place, float(asked.state.books[book].quantities[place]) + units))
+def test_with_a_trade_it_is_the_message_after_the_position(
+    every_kind: Asked, book: str, asset: str, units: float
+) -> None:
+    """Bit for bit those of the position which then arrives, the skew of the quotes among them."""
+    answer = every_kind.questions.what_if(book, HypotheticalTrade({asset: units}))
+    place = every_kind.config.universe.assets.index(asset)
+    state = every_kind.state.books[book]
+    state.standing = state.quoted = None
+    residual, suggestion, quote = published(every_kind.hold(book, place, float(state.quantities[place]) + units))
     assert figures(answer.residual) == figures(residual)
     assert figures(answer.suggestion) == figures(suggestion)
+    assert figures(answer.quote) == figures(quote)
     assert answer.trade == {asset: units}
+
+
+def test_the_skew_leans_with_the_trade(franchise: Config, timestep_of: TimestepOf, mid_prices: Any) -> None:
+    """What is bought more of is quoted lower, though what holds is not published again; a book without flow has none.
+
+    With so much more bought, the book that waits for clients no longer does, and is hedged inside its limit.
+    """
+    spot = msgspec.structs.replace(franchise.books[0], limit=1e6, max_lots=1000, band="internalise")
+    flow = msgspec.structs.replace(franchise.flows[0], risk_aversion=4e-6)
+    config = msgspec.structs.replace(franchise, books=(spot, franchise.books[1]), flows=(flow,))
+    asked = holding(config, timestep_of, mid_prices)
+    before, after, edge = (
+        asked.questions.what_if("spot", HypotheticalTrade({"EUR": units})) for units in (0.0, 5e6, 2e9)
+    )
+    skews = [{each.instrument: each.skew_bps for each in answer.quote.instruments} for answer in (before, after)]  # type: ignore[union-attr]
+    assert skews[1]["EURUSD"] < skews[0]["EURUSD"]
+    assert asked.questions.what_if("options", NOTHING).quote is None
+    assert edge.quote is not None
+    assert edge.quote.urgency is not None
+    assert edge.quote.urgency > 1.0
+    assert edge.suggestion is not None
+    assert edge.suggestion.band < edge.suggestion.limit
 
 
 def test_after_every_kind_of_event_it_is_up_to_date(
@@ -135,7 +189,7 @@ def test_after_every_kind_of_event_it_is_up_to_date(
     at_ns = (STEPS + 1) * SECOND + SECOND // 2
     record = Record("hedge-status", 0, 1, at_ns // 1_000_000, b"spot", b"{}", ())
     report = TradeReport(at_ns, "spot", standing.suggestion_id, trade.instrument, "acknowledged", None, record, "")
-    residual, _ = published(asked.tell(report))
+    residual, _, _ = published(asked.tell(report))
     third = asked.questions.what_if("spot", NOTHING)
     assert any(position.in_flight for position in third.residual.positions)
     assert figures(third.residual) == figures(residual)

@@ -12,6 +12,7 @@ import solver.hedging.solve
 from solver.errors import ConstraintViolated, IllPosed
 from solver.hedging.cost import flat_ladders
 from solver.hedging.problem import TIE, Hedge, HedgeProblem, minimum_variance_hedge
+from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
 from stream.bench.hedging_cases import enumerate_hedge, small_problem
 
@@ -524,6 +525,42 @@ def test_bad_input(change: dict[str, Any], message: str) -> None:
     """Each input that admits no answer is refused by name, with what was expected and what came."""
     with pytest.raises(IllPosed, match=message):
         replace(euro_excess(40.0), **change)
+
+
+def test_at_a_position_it_is_a_problem_of_its_own() -> None:
+    """Moved from one position and target to the next, answers and runners-up are those of problems made anew."""
+    chance = np.random.default_rng(11)
+    for _ in range(60):
+        problem = small_problem(chance)
+        hedge(problem, 200)  # what it prepares must hold nothing of its position
+        q = chance.standard_normal(len(problem.q)) * 3.0
+        target, basis_variance = problem.target * chance.uniform(0.3, 3.0), float(chance.choice([0.0, 0.01]))
+        moved = problem.at_position(q, basis_variance, target)
+        new = replace(problem, q=q, basis_variance=basis_variance, target=target)
+        answer, expected = hedge(moved, 200), hedge(new, 200)
+        second, second_expected = runner_up(moved, answer, 200), runner_up(new, expected, 200)
+        assert (second is None) == (second_expected is None)
+        pairs: list[tuple[Any, Any]] = [(answer, expected)]
+        if second is not None:
+            pairs.append((second, second_expected))
+        for one, other in pairs:
+            for name, value in vars(other).items():
+                np.testing.assert_array_equal(getattr(one, name), value, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("q", "basis_variance", "target", "message"),
+    [
+        (np.zeros(3), 0.0, 1.0, r"q must have shape \(2,\)"),
+        (np.array([np.nan, 0.0]), 0.0, 1.0, "q must be finite, got nan"),
+        (np.zeros(2), -1.0, 1.0, "basis_variance must be finite and >= 0, got -1"),
+        (np.zeros(2), 0.0, 0.0, "target must be finite and > 0, got 0"),
+    ],
+)
+def test_bad_position(q: Any, basis_variance: float, target: float, message: str) -> None:
+    """What changes with the position is checked for each."""
+    with pytest.raises(IllPosed, match=message):
+        euro_excess(40.0).at_position(q, basis_variance, target)
 
 
 def test_negative_effort() -> None:
