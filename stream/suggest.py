@@ -107,7 +107,7 @@ class Suggester:
         lots = np.zeros(len(self._quote), dtype=np.int64)
         for trade in waiting:
             lots[trade.instrument] = trade.lots
-        outcome = _outcome(problem, columns, lots)
+        outcome = None if standing is None else _outcome(problem, columns, lots)
         match before_solving(standing, outcome, risk, edge, book, hedging, now_ns):
             case "withdraw":
                 return self._withdrawn(book, state, valuation, residual, problem.target, edge)
@@ -141,6 +141,7 @@ class Suggester:
         if standing is not None and still_stands(standing, outcome, best, problem.target, hedging, now_ns):
             assert outcome is not None
             status: Status = "unchanged"
+            share_removed = shares_removed(problem, lots[columns])
         elif risk <= edge:
             return self._withdrawn(book, state, valuation, residual, problem.target, edge)
         else:
@@ -156,6 +157,7 @@ class Suggester:
                     second.stopped_by_clock,
                 )
             lots = _everywhere(answer.lots, columns, lots)
+            share_removed = answer.share_removed
             outcome, status = best, "trade" if answer.status == "reached" else "unreachable"
             standing = self._stand(state, valuation, residual, lots)
         decision = Decision(
@@ -166,7 +168,7 @@ class Suggester:
             edge=edge,
             lots=lots,
             outcome=outcome,
-            share_removed=_everywhere(shares_removed(problem, lots[columns]), columns, lots),
+            share_removed=_everywhere(share_removed, columns, lots),
             cost_lower_bound=answer.cost_lower_bound,
             proven=answer.proven and status != "unchanged",
             effort_nodes=answer.effort_nodes,

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.errors import IllPosed
 
 #: A lot count beyond this times an exposure has no digits left for a single lot.
@@ -102,20 +102,46 @@ class CostLadders:
         """(m,) what `lots` (m,) of each instrument cost on this side; negative lots cost nothing."""
         return level_costs(self.lots, self.cost_per_lot, lots)
 
+    def parts(self, lots: IntArray) -> tuple[float, float, float]:
+        """What the positive ones of `lots` (m,) cost on this side, and in it the spread and the fee."""
+        return _parts_of_side(self.lots, self.cost_per_lot, self.spread_per_lot, self.fee_per_lot, lots)
+
+
+@compiled_borrowing
+def level_cost(levels: IntArray, cost_per_lot: FloatArray, j: int, lots: int) -> float:
+    """What `lots` of instrument j cost that take its `levels` (m, L) in turn; negative lots cost nothing."""
+    cost = 0.0
+    left = lots
+    for k in range(levels.shape[1]):
+        if left <= 0:
+            break
+        taken = min(left, levels[j, k])
+        cost += taken * cost_per_lot[j, k]
+        left -= taken
+    return cost
+
 
 @compiled
 def level_costs(levels: IntArray, cost_per_lot: FloatArray, lots: IntArray) -> FloatArray:
-    """(m,) what `lots` (m,) cost that take their `levels` (m, L) in turn; negative lots cost nothing."""
-    cost = np.zeros(len(lots))
+    """(m,) the same of every instrument."""
+    cost = np.empty(len(lots))
     for j in range(len(lots)):
-        left = lots[j]
-        for k in range(levels.shape[1]):
-            if left <= 0:
-                break
-            taken = min(left, levels[j, k])
-            cost[j] += taken * cost_per_lot[j, k]
-            left -= taken
+        cost[j] = level_cost(levels, cost_per_lot, j, lots[j])
     return cost
+
+
+@compiled
+def _parts_of_side(
+    levels: IntArray, cost_per_lot: FloatArray, spread_per_lot: FloatArray, fee_per_lot: FloatArray, lots: IntArray
+) -> tuple[float, float, float]:
+    """All that the positive ones of `lots` (m,) cost, the spread in it and the fee."""
+    total = spread = fee = 0.0
+    for j in range(len(lots)):
+        if lots[j] > 0:
+            total += level_cost(levels, cost_per_lot, j, lots[j])
+            spread += lots[j] * spread_per_lot[j]
+            fee += lots[j] * fee_per_lot[j]
+    return total, spread, fee
 
 
 @dataclass(frozen=True)
@@ -143,12 +169,10 @@ def flat_ladders(cost_per_lot: FloatArray) -> CostLadders:
 
 def cost_parts(buy: CostLadders, sell: CostLadders, lots: IntArray) -> CostParts:
     """Expected cost of `lots` (m,), positive bought and negative sold, by component."""
-    total = spread = fee = 0.0
-    for ladders, side in ((buy, np.maximum(lots, 0)), (sell, np.maximum(-lots, 0))):
-        total += float(ladders.each(side).sum())
-        spread += float(ladders.spread_per_lot @ side)
-        fee += float(ladders.fee_per_lot @ side)
-    return CostParts(spread, fee, max(total - spread - fee, 0.0))
+    bought, bought_spread, bought_fee = buy.parts(lots)
+    sold, sold_spread, sold_fee = sell.parts(-lots)
+    spread, fee = bought_spread + sold_spread, bought_fee + sold_fee
+    return CostParts(spread, fee, max(bought + sold - spread - fee, 0.0))
 
 
 def impact_levels(

@@ -12,6 +12,7 @@ are. It ends when its pipe does, which the kernel closes whatever way the servic
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -186,6 +187,8 @@ def _serve(config: Config, listening: socket.socket, updates: Connection, scrape
             if not is_warm:
                 # Not before: the service compiles them at its own start, and this finds them in the cache.
                 warm_kernels(config.solver.minimised)
+                # What the imports left is there to stay: to look through it for garbage takes a tenth of a second.
+                gc.freeze()
                 is_warm = True
     # At once, whatever connections are open: the next service may be about to listen on the same port.
     os._exit(0)
