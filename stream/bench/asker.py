@@ -1,4 +1,7 @@
-"""Asks a service what-ifs at a steady rate until SIGTERM, then prints what came back. Run as a process of its own."""
+"""Asks a service what-ifs at a steady rate until SIGTERM, then prints what came back. Run as a process of its own.
+
+What came before the last SIGUSR1 does not count.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,18 @@ class Asked(Struct):
 async def ask(port: int, book: str, rate: float) -> Asked:
     """`rate` questions a second over some connections, each about another trade; later ones wait for late answers."""
     stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     took_ms: list[float] = []
     turned_away = turn = 0
     begun_s = time.perf_counter()
+
+    def begin() -> None:
+        nonlocal turned_away, turn, begun_s
+        took_ms.clear()
+        turned_away = turn = 0
+        begun_s = time.perf_counter()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, begin)
 
     async def one_connection() -> None:
         nonlocal turn, turned_away

@@ -238,9 +238,20 @@ def _until(count: Callable[[], int], wanted: int, what: str) -> None:
 
 
 def round_trips(
-    kafka: KafkaSettings, writer: KafkaWriter, encoder: Encoder, answers: str, count: int, last_tick_ns: int
+    kafka: KafkaSettings,
+    writer: KafkaWriter,
+    encoder: Encoder,
+    answers: str,
+    count: int,
+    last_tick_ns: int,
+    gap_s: float = 0.0,
+    begin: Callable[[], None] = lambda: None,
 ) -> list[float]:
-    """Milliseconds from each position to the first record that answers it."""
+    """Milliseconds from each position to the first record that answers it.
+
+    A position is sent when the one before is answered, `gap_s` after it at the earliest. `begin` is called when both
+    sides are warm.
+    """
     trips_ms = []
     with closing(KafkaReader(kafka, [answers])) as reader:
         reader.seek(reader.end_offsets())
@@ -267,7 +278,11 @@ def round_trips(
                 raise ReadFailed(f"no answer on {answers} within {ANSWER_TIMEOUT_S:.0f} s")
         while reader.poll(500):
             pass
+        begin()
+        due_s = time.perf_counter()
         for trip in range(turn, turn + count):
+            due_s = max(due_s + gap_s, time.perf_counter())
+            time.sleep(max(due_s - time.perf_counter(), 0.0))
             begun = time.perf_counter()
             send(trip)
             while not reader.poll(500):

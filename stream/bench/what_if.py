@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -36,6 +40,9 @@ TRIPS_A_ROUND = 100
 BOOKS = {"wide": "a book inside its limit", "bench": "a book over it"}
 """The second is hedged, and its runner-up found, for every answer."""
 
+GAPS_S = {0.02: "50 positions a second", 0.0: "positions as fast as they are answered"}
+"""The second leaves two cores a sixth of one for whoever answers: Kafka, service and client take the rest."""
+
 
 def what_ifs_beside_the_stream(kafka: KafkaSettings, folder: Path, positions: int) -> list[Comparison]:
     """Position to suggestion with and without what-ifs, in turns, and the what-ifs that were answered meanwhile."""
@@ -43,9 +50,9 @@ def what_ifs_beside_the_stream(kafka: KafkaSettings, folder: Path, positions: in
     names = topic_names(config)
     last_tick_ns = EPOCH_NS
     rounds = min(ROUNDS, max(positions // TRIPS_A_ROUND, 1))
-    quiet_ms: list[float] = []
-    asked_ms: dict[str, list[float]] = {book: [] for book in BOOKS}
-    asked: dict[str, list[Asked]] = {book: [] for book in BOOKS}
+    quiet_ms: dict[float, list[float]] = {gap_s: [] for gap_s in GAPS_S}
+    asked_ms: dict[tuple[float, str], list[float]] = {(gap_s, book): [] for gap_s in GAPS_S for book in BOOKS}
+    asked: dict[tuple[float, str], list[Asked]] = {each: [] for each in asked_ms}
     with own_topics(kafka, config), closing(KafkaWriter(kafka)) as writer:
         encoder = Encoder(config.topics.prefix, "/betapack/bench")
         for tick in walk_ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
@@ -59,24 +66,29 @@ def what_ifs_beside_the_stream(kafka: KafkaSettings, folder: Path, positions: in
             port = re.findall(r"metrics_port=(\d+)", log_tail(service.log_file, 100))[-1]
             after_ns = last_tick_ns
 
-            def trips() -> list[float]:
+            def trips(gap_s: float, begin: Callable[[], None] = lambda: None) -> list[float]:
                 nonlocal after_ns
                 after_ns += 1_000_000  # later than the positions before, which would be the newer ones
-                answers = names["hedge-suggestions"]
-                return round_trips(kafka, writer, encoder, answers, max(positions // rounds, 1), after_ns)
+                answers, count = names["hedge-suggestions"], max(positions // rounds, 1)
+                return round_trips(kafka, writer, encoder, answers, count, after_ns, gap_s, begin)
 
-            for turn in range(rounds):  # in turns, so that a machine that slows down slows all
-                quiet_ms += trips()
+            for turn, gap_s in product(range(rounds), GAPS_S):  # in turns, so that a slower machine slows all
+                quiet_ms[gap_s] += trips(gap_s)
                 for book in BOOKS:
-                    log_file = folder / f"asker-{book}-{turn}.log"
-                    with running([sys.executable, "-m", "stream.bench.asker", port, book, str(RATE)], log_file):
+                    log_file = folder / f"asker-{book}-{turn}-{gap_s}.log"
+                    command = [sys.executable, "-m", "stream.bench.asker", port, book, str(RATE)]
+                    with running(command, log_file) as asker:
                         time.sleep(1.0)  # it connects
-                        asked_ms[book] += trips()
-                    asked[book].append(_asked(log_file))
+                        # Counted while positions are sent, and not while nothing else wants the machine.
+                        asked_ms[gap_s, book] += trips(gap_s, partial(asker.process.send_signal, signal.SIGUSR1))
+                    asked[gap_s, book].append(_asked(log_file))
     return [
         row
-        for book, label in BOOKS.items()
-        for row in (*_latency(label, asked_ms[book], quiet_ms), _answered(label, asked[book]))
+        for (gap_s, book), answers in asked.items()
+        for row in (
+            *_latency(f"{BOOKS[book]}, {GAPS_S[gap_s]}", asked_ms[gap_s, book], quiet_ms[gap_s]),
+            _answered(f"{BOOKS[book]}, {GAPS_S[gap_s]}", answers),
+        )
     ]
 
 
@@ -101,7 +113,7 @@ def _latency(label: str, asked_ms: list[float], quiet_ms: list[float]) -> list[C
 def _answered(label: str, asked: list[Asked]) -> Comparison:
     p50_ms, p99_ms = (float(np.median([getattr(each, name) for each in asked])) for name in ("p50_ms", "p99_ms"))
     return compare(
-        f"what-ifs of {label}, beside the live stream",
+        f"what-ifs of {label}",
         "answered",
         sum(each.answered for each in asked) / sum(each.seconds for each in asked),
         "asked",
