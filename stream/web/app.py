@@ -156,9 +156,10 @@ def application(config: Config, view: View, scrape: Callable[[], bytes | None], 
     answers = Answers(config, view, scrape, clock)
     return Starlette(
         routes=[
-            Route("/metrics", answers.metrics, methods=["GET"]),
+            # In the order in which they are tried.
             Route("/what-if", answers.what_if, methods=["GET"]),
             Route("/frontier", answers.frontier, methods=["GET"]),
+            Route("/metrics", answers.metrics, methods=["GET"]),
         ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=host_names(config.metrics), www_redirect=False),
