@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
@@ -26,4 +26,6 @@ def compiled_borrowing(kernel: Kernel) -> Kernel:
     a short kernel on a dozen arrays that another one calls. One that makes an array after all is refused when it is
     compiled.
     """
-    return cast(Kernel, njit(cache=True, nogil=True, _nrt=False)(kernel))
+    # "No runtime for references": known to numba since it has one, but not to its types.
+    no_references: dict[str, Any] = {"_nrt": False}
+    return cast(Kernel, njit(cache=True, nogil=True, **no_references)(kernel))
