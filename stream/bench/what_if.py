@@ -41,7 +41,7 @@ BOOKS = {"wide": "a book inside its limit", "bench": "a book over it"}
 """The second is hedged, and its runner-up found, for every answer."""
 
 GAPS_S = {0.02: "50 positions a second", 0.0: "positions as fast as they are answered"}
-"""The second leaves two cores a sixth of one for whoever answers: Kafka, service and client take the rest."""
+"""Kafka, service and client take nearly two cores for the second: a fifth of one is left for whoever answers."""
 
 
 def what_ifs_beside_the_stream(kafka: KafkaSettings, folder: Path, positions: int) -> list[Comparison]:

@@ -37,8 +37,8 @@ class Asked:
         self.config = config
         self._engine = Engine(config)
         self.state: EngineState = self._engine.new_state()
-        self._encoder, self._view = ViewEncoder(config), View(config)
-        self.questions = Questions(config, self._view)
+        self._encoder, self.view = ViewEncoder(config), View(config)
+        self.questions = Questions(config, self.view)
         self.updates: list[ViewUpdate] = []
         self._serial = 0
         for step, mid in enumerate(mids, start=1):
@@ -50,7 +50,7 @@ class Asked:
         update = self._encoder.update(self.state)
         if update is not None:
             self.updates.append(update)
-            self._view.take(update)
+            self.view.take(update)
         return outputs
 
     def hold(self, book: str, asset: int, quantity: float) -> list[Output]:
@@ -193,6 +193,23 @@ def test_after_every_kind_of_event_it_is_up_to_date(
     third = asked.questions.what_if("spot", NOTHING)
     assert any(position.in_flight for position in third.residual.positions)
     assert figures(third.residual) == figures(residual)
+
+
+def test_what_is_kept_changes_no_answer(
+    asked: Asked, timestep_of: TimestepOf, mid_prices: Callable[[int, int], Any]
+) -> None:
+    """Close after close, whoever was asked before answers as one who starts now; so do two books asked in turn."""
+    mids = mid_prices(STEPS + 6, 3)
+    for step in range(STEPS + 1, STEPS + 7):
+        # In one close the quotes of EURUSD are stale, so that other instruments are left to hedge in.
+        asked.tell(timestep_of(step, mids[step - 1], {0: step - 10} if step == STEPS + 3 else None))
+        for book in ("spot", "options", "spot"):
+            trade = HypotheticalTrade({"CHF": 1e6 * step})
+            new = Questions(asked.config, asked.view)
+            answer = asked.questions.what_if(book, trade)
+            assert answer == new.what_if(book, trade)
+            if book == "spot":
+                assert answer.suggestion is not None
 
 
 def test_asking_changes_nothing(asked: Asked) -> None:
