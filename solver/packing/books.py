@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.errors import IllPosed, SolverError
 from solver.objective import Objective
 from solver.packing.incremental import pack_incrementally
-from solver.packing.problem import Mode, Packing, PackingProblem, lot_bounds
+from solver.packing.problem import Mode, Packing, PackingProblem, checked_lot_bounds
 from solver.packing.volume import VolumeArrays, volume_arrays
 from solver.packing.volume_search import (
     FIRST_NODES,
@@ -98,47 +99,40 @@ class BookPacker:
         Q = np.ascontiguousarray(Q, dtype=np.float64)
         start = np.ascontiguousarray(start, dtype=np.int64)
         # A position that is no number is refused below, at its own book.
-        finite = np.where(np.isfinite(Q).all(axis=1, keepdims=True), Q, 0.0)
-        lower, upper = lot_bounds(self._problem.B, finite, self._problem.mode)
-        books = Books(finite, lower, upper, start)
-        found = nothing_found(len(Q), items)
+        finite = np.isfinite(Q)
+        sound = finite.all()
+        held = Q if sound else np.where(finite.all(axis=1, keepdims=True), Q, 0.0)
+        lower, upper = checked_lot_bounds(self._problem.B, held, self._problem.mode)
+        found = nothing_found(len(Q), items, n)
         if self._volume is not None:
             until = max_nodes if deadline is None else min(FIRST_NODES, max_nodes)
-            self._search(self._volume, books, until, max_nodes, found, threads, spread)
+            solve_share = partial(self._solve, self._volume, Books(held, lower, upper, start), until, max_nodes, found)
+            # Read to the end, so that what a share raises is raised here.
+            list(spread(solve_share, shares(len(Q), threads)))
+        ended = found.outcome["ended"].tolist()
         packings: list[Packing | SolverError] = []
         for book in range(len(Q)):
+            problem = partial(self._problem.at_position, Q[book], lower[book], upper[book])
             try:
-                problem = self._problem.at_position(Q[book], lower[book], upper[book])
-                if found.ended[book]:
+                if ended[book] and (sound or finite[book].all()):
                     packing = packing_found(problem, found, book)
                 elif self._volume is None or deadline is None:
-                    packing = pack_incrementally(problem, start[book], max_nodes, deadline() if deadline else None)
+                    packing = pack_incrementally(problem(), start[book], max_nodes, deadline() if deadline else None)
                 else:
-                    packing = pack_with_clock(problem, self._volume, start[book], max_nodes, deadline(), 0.0)
+                    packing = pack_with_clock(problem(), self._volume, start[book], max_nodes, deadline(), 0.0)
             except SolverError as exc:
                 packings.append(exc)
             else:
                 packings.append(packing)
         return packings
 
-    def _search(
-        self,
-        volume: VolumeArrays,
-        books: Books,
-        until: int,
-        max_nodes: int,
-        found: Found,
-        threads: int,
-        spread: Spread,
+    def _solve(
+        self, volume: VolumeArrays, books: Books, until: int, max_nodes: int, found: Found, share: slice
     ) -> None:
-        n = len(self._problem.Q)
-        edges = [len(books.Q) * t // threads for t in range(threads + 1)]
+        solve(volume, self._problem.arrays, books, share.start, share.stop, 0.0, True, until, max_nodes, found)
 
-        def search(share: slice) -> None:
-            # Every thread needs its own room to work in.
-            arrays = self._problem.arrays._replace(residual=np.empty(n), factor=np.empty((n, n)))
-            part, part_found = Books._make(rows[share] for rows in books), Found._make(rows[share] for rows in found)
-            solve(volume, arrays, part, 0.0, True, until, max_nodes, part_found)
 
-        # Read to the end, so that what a share raises is raised here.
-        list(spread(search, [slice(first, last) for first, last in pairwise(edges) if first < last]))
+def shares(books: int, threads: int) -> list[slice]:
+    """So many books in as many parts as there are threads, at most, of the same size but for one book."""
+    edges = [books * t // threads for t in range(threads + 1)]
+    return [slice(first, last) for first, last in pairwise(edges) if first < last]

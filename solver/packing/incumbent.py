@@ -30,8 +30,12 @@ def nothing_packed(arrays: PackingArrays) -> Incumbent:
 def judge(arrays: PackingArrays, incumbent: Incumbent, candidate: IntArray) -> bool:
     """Take `candidate` (K,) over if it keeps the mode and precedes the incumbent; True if it was taken."""
     kept, value, tie = evaluate(arrays, candidate)
-    if not kept:
-        return False
+    return kept and judge_valued(incumbent, candidate, value, tie)
+
+
+@compiled
+def judge_valued(incumbent: Incumbent, candidate: IntArray, value: float, tie: float) -> bool:
+    """`judge` of a candidate that keeps the mode, with the key that `evaluate` gives it."""
     key = incumbent.key
     if precedes(value, tie, candidate, key[0], key[1], incumbent.multiples):
         copy_multiples(candidate, incumbent.multiples)

@@ -138,6 +138,26 @@ def placed(arrays: PackingArrays, position: FloatArray, lower: IntArray, upper: 
 
 
 @compiled
+def with_own_room(arrays: PackingArrays) -> PackingArrays:
+    """The same problem with room of its own to work in."""
+    return PackingArrays(
+        items=arrays.items,
+        position=arrays.position,
+        lower=arrays.lower,
+        upper=arrays.upper,
+        cost=arrays.cost,
+        covariance=arrays.covariance,
+        leg_tolerance=arrays.leg_tolerance,
+        inside=arrays.inside,
+        objective_code=arrays.objective_code,
+        epsilon=arrays.epsilon,
+        determinant_of_sigma=arrays.determinant_of_sigma,
+        residual=np.empty_like(arrays.residual),
+        factor=np.empty_like(arrays.factor),
+    )
+
+
+@compiled
 def first_without_zero(lower: IntArray, upper: IntArray) -> int:
     """The first item whose bounds do not have zero between them, or go beyond LARGEST_MULTIPLE; -1 without one."""
     for k in range(lower.shape[0]):
@@ -427,26 +447,54 @@ def lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode, chains: bool = False) -
     ------
     IllPosed : an item of zeros, or anything not finite.
     """
-    touched = B != 0.0
     if not (np.isfinite(Q).all() and np.isfinite(B).all()):
         raise IllPosed("B and Q must be finite, got NaN or infinity in them")
-    if not touched.any(axis=0).all():
-        column = touched.any(axis=0).argmin()
+    some = B.any(axis=0)
+    if not some.all():
+        column = some.argmin()
         raise IllPosed(f"B must have a non-zero leg in every item, got only zeros in column {column}")
+    return checked_lot_bounds(B, Q, mode, chains)
+
+
+def checked_lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode, chains: bool = False) -> tuple[IntArray, IntArray]:
+    """`lot_bounds` of what is known to be finite and without an item of zeros."""
     if mode == "free" or chains:
         largest_leg = np.max(np.abs(B), axis=0, initial=0.0)
         held = np.sum(np.abs(Q), axis=-1)[..., None]
         lots = np.ceil(held / largest_leg) * (1 if mode == "inside" else 2)
         upper = np.minimum(lots, LARGEST_MULTIPLE).astype(np.int64)
         return -upper, upper
-    # How many lots of each item every asset holds, negative where the book holds the other side; as far as `fits` goes.
-    held = np.divide(Q[..., None], B, out=np.full((*Q.shape, B.shape[1]), np.nan), where=touched)
-    slack = LEG_TOLERANCE * np.max(np.abs(B), axis=1, initial=0.0)
-    room = np.divide(slack[:, None], np.abs(B), out=np.zeros(B.shape), where=touched)
-    # `fmin` and `fmax` leave out the NaN of the assets that an item does not touch.
-    least = np.fmin.reduce(held + room, axis=-2, initial=LARGEST_MULTIPLE)
-    most = np.fmax.reduce(held - room, axis=-2, initial=-LARGEST_MULTIPLE)
-    return np.minimum(np.ceil(most), 0.0).astype(np.int64), np.maximum(np.floor(least), 0.0).astype(np.int64)
+    books = np.ascontiguousarray(np.atleast_2d(Q), dtype=np.float64)
+    lower, upper = held_lots(np.ascontiguousarray(B, dtype=np.float64), books)
+    return (lower, upper) if Q.ndim == 2 else (lower[0], upper[0])
+
+
+@compiled
+def held_lots(B: FloatArray, Q: FloatArray) -> tuple[IntArray, IntArray]:
+    """`lot_bounds` of books Q (books, n) for `inside` without chains, and without the checks."""
+    n, items = B.shape
+    slack = np.zeros(n)
+    for i in range(n):
+        for k in range(items):
+            slack[i] = max(slack[i], abs(B[i, k]))
+        slack[i] *= LEG_TOLERANCE
+    lower = np.empty((Q.shape[0], items), dtype=np.int64)
+    upper = np.empty((Q.shape[0], items), dtype=np.int64)
+    for k in range(items):
+        for book in range(Q.shape[0]):
+            # How many lots every asset holds, negative where the book holds the other side; as far as `fits` goes.
+            least = float(LARGEST_MULTIPLE)
+            most = -float(LARGEST_MULTIPLE)
+            for i in range(n):
+                leg = B[i, k]
+                if leg != 0.0:
+                    held = Q[book, i] / leg
+                    room = slack[i] / abs(leg)
+                    least = min(least, held + room)
+                    most = max(most, held - room)
+            lower[book, k] = int(np.ceil(min(most, 0.0)))
+            upper[book, k] = int(np.floor(max(least, 0.0)))
+    return lower, upper
 
 
 Judgement: TypeAlias = tuple[float, float, int, int, int, FloatArray]
@@ -484,7 +532,7 @@ def finish(
     if judgement is None:
         multiples = np.array(multiples, dtype=np.int64)
         judgement = judged(problem.arrays, multiples)
-    objective, before, lots, outside, broken, residual = judgement
+    _, _, _, outside, broken, _ = judgement
     if outside >= 0:
         raise ConstraintViolated(
             f"multiple of item {outside} must lie within [{problem.lower[outside]}, {problem.upper[outside]}], "
@@ -495,6 +543,29 @@ def finish(
             f"packed exposure of asset {broken} must lie between 0 and the held {problem.Q[broken]}, "
             f"got {float(problem.B[broken] @ multiples)}"
         )
+    return packing_within(
+        multiples,
+        judgement,
+        lower_bound=lower_bound,
+        proven=proven,
+        effort_nodes=effort_nodes,
+        stopped_by_clock=stopped_by_clock,
+        second_best=second_best,
+    )
+
+
+def packing_within(
+    multiples: IntArray,
+    judgement: Judgement,
+    *,
+    lower_bound: float,
+    proven: bool,
+    effort_nodes: int,
+    stopped_by_clock: bool,
+    second_best: float | None,
+) -> Packing:
+    """The second half of `finish`, for multiples that are judged to be within their bounds and the position."""
+    objective, before, lots, _, _, residual = judgement
     if not (math.isfinite(objective) and math.isfinite(before)):
         raise ConstraintViolated(f"objective must be finite, got {objective} ({before} with nothing packed)")
     if proven:
@@ -539,10 +610,11 @@ def judged(arrays: PackingArrays, multiples: IntArray) -> Judgement:
     broken = -1
     if arrays.inside:
         for i in range(arrays.position.shape[0]):
-            # Not the sum of `fits`: summed item by item, so that one mistake cannot hide another.
+            # Not the sum of `fits`: summed asset by asset, so that one mistake cannot hide another.
             packed = 0.0
             for k in range(multiples.shape[0]):
-                packed += arrays.items[k, i] * multiples[k]
+                if multiples[k] != 0:
+                    packed += arrays.items[k, i] * multiples[k]
             held = arrays.position[i]
             # Twice the tolerance of the search: this product may round otherwise.
             slack = 2.0 * arrays.leg_tolerance[i]

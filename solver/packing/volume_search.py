@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from solver.arrays import BoolArray, FloatArray, IntArray
+from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
-from solver.packing.incumbent import Incumbent, judge, nothing_packed
+from solver.packing.incumbent import Incumbent, judge_valued, nothing_packed
 from solver.packing.problem import (
     PROOF_TOLERANCE,
     Packing,
     PackingArrays,
     PackingProblem,
     finish,
+    judged,
+    packing_within,
     placed,
+    with_own_room,
 )
 from solver.packing.repair import repair
 from solver.packing.volume import (
@@ -72,15 +77,30 @@ class Books(NamedTuple):
     start: IntArray  # (books, K)
 
 
+OUTCOME = np.dtype(
+    [
+        ("lower_bound", np.float64),
+        ("second_best", np.float64),  # infinite without one
+        ("proven", np.bool_),
+        ("ended", np.bool_),  # False where `until` cut it short of `max_nodes`
+        ("effort_nodes", np.int64),
+        # As in `solver.packing.problem.judged`.
+        ("objective", np.float64),
+        ("before", np.float64),
+        ("lots", np.int64),
+        ("outside", np.int64),
+        ("broken", np.int64),
+    ]
+)
+"""What is known of a book's packing. One record, as each array that a kernel is handed costs some 100 ns."""
+
+
 class Found(NamedTuple):
-    """What `solve` found, a row a book; `ended` False where `until` cut it short of `max_nodes`."""
+    """What `solve` found, a row a book."""
 
     multiples: IntArray  # (books, K)
-    lower_bound: FloatArray  # (books,)
-    second_best: FloatArray  # (books,), infinite without one
-    proven: BoolArray  # (books,)
-    ended: BoolArray  # (books,)
-    effort_nodes: IntArray  # (books,)
+    residual: FloatArray  # (books, n)
+    outcome: NDArray[np.void]  # (books,) of OUTCOME
 
 
 @compiled
@@ -112,7 +132,7 @@ def advance(state: State, enough: float, prove: bool, until: int, max_nodes: int
     if tally[1] == DESCEND and tally[0] < until:
         tally[0] += descend_volume(volume, arrays, search, state.progress, until - tally[0])
         if is_local_optimum(volume, state.progress):
-            judge(arrays, best, search.multiples)
+            judge_valued(best, search.multiples, search.state[0], search.state[1])
             tally[1] = OPEN if prove and best.key[0] > 0.0 else DONE
     if tally[1] == OPEN and tally[0] < until:
         tally[0] += BOX_NODES
@@ -129,22 +149,34 @@ def advance(state: State, enough: float, prove: bool, until: int, max_nodes: int
 
 
 @compiled
-def conclude(state: State, prove: bool, multiples: IntArray) -> tuple[float, bool, float]:
-    """Fill in the multiples (K,) of the whole problem; the bound, whether it proves them, the second best's value."""
+def conclude(state: State, arrays: PackingArrays, prove: bool, found: Found, book: int) -> None:
+    """Fill in row `book` of what is found, but whether it has ended; `arrays` are those of the whole problem."""
     best = state.best
     if state.tally[1] == DESCEND:
-        judge(state.part.arrays, best, state.search.multiples)
+        judge_valued(best, state.search.multiples, state.search.state[0], state.search.state[1])
     bound = 0.0
     if state.part.items.shape[0] == 0 or best.key[0] == 0.0:
         bound = float(best.key[0])
     elif prove and state.tally[1] >= BRANCH:
         bound = least_open_bound(state.nodes, best)
+    multiples = found.multiples[book]
     for k in range(multiples.shape[0]):
         multiples[k] = 0
     for k in range(state.part.items.shape[0]):
         multiples[state.part.items[k]] = best.multiples[k]
-    constant = state.part.constant
-    return constant + bound, bound >= best.key[0] * (1.0 - PROOF_TOLERANCE), constant + best.key[2]
+    outcome = found.outcome[book]
+    outcome.lower_bound = state.part.constant + bound
+    outcome.second_best = state.part.constant + best.key[2]
+    outcome.proven = bound >= best.key[0] * (1.0 - PROOF_TOLERANCE)
+    outcome.effort_nodes = max(state.tally[0], 1)
+    objective, before, lots, outside, broken, residual = judged(arrays, multiples)
+    outcome.objective = objective
+    outcome.before = before
+    outcome.lots = lots
+    outcome.outside = outside
+    outcome.broken = broken
+    for i in range(residual.shape[0]):
+        found.residual[book, i] = residual[i]
 
 
 @compiled
@@ -152,50 +184,48 @@ def solve(
     volume: VolumeArrays,
     arrays: PackingArrays,
     books: Books,
+    first: int,
+    last: int,
     enough: float,
     prove: bool,
     until: int,
     max_nodes: int,
     found: Found,
 ) -> None:
-    """All of it for one book after another, each as far as `until`; rows of `found` are filled in.
+    """All of it for the books from `first` to before `last`, each as far as `until`; their rows of `found` are filled.
 
-    Position and bounds of `arrays` are not read, its room to work in is used.
+    Position and bounds of `arrays` are not read. Threads may share all arguments where their books differ.
     """
-    for book in range(books.Q.shape[0]):
-        at_book = placed(arrays, books.Q[book], books.lower[book], books.upper[book])
+    own = with_own_room(arrays)
+    for book in range(first, last):
+        at_book = placed(own, books.Q[book], books.lower[book], books.upper[book])
         state = begin(volume, at_book, books.start[book], max_nodes if prove else 0)
         while state.tally[1] != DONE and state.tally[0] < until:
             advance(state, enough, prove, until, max_nodes)
-        bound, proven, second = conclude(state, prove, found.multiples[book])
-        found.lower_bound[book] = bound
-        found.proven[book] = proven
-        found.second_best[book] = second
-        found.effort_nodes[book] = max(state.tally[0], 1)
-        found.ended[book] = state.tally[1] == DONE or state.tally[0] >= max_nodes
+        conclude(state, at_book, prove, found, book)
+        found.outcome[book].ended = state.tally[1] == DONE or state.tally[0] >= max_nodes
 
 
-def nothing_found(books: int, items: int) -> Found:
+def nothing_found(books: int, items: int, assets: int) -> Found:
     """Rows for `solve` to fill in; none has ended."""
     return Found(
         multiples=np.zeros((books, items), dtype=np.int64),
-        lower_bound=np.zeros(books),
-        second_best=np.zeros(books),
-        proven=np.zeros(books, dtype=np.bool_),
-        ended=np.zeros(books, dtype=np.bool_),
-        effort_nodes=np.zeros(books, dtype=np.int64),
+        residual=np.zeros((books, assets)),
+        outcome=np.zeros(books, dtype=OUTCOME),
     )
 
 
-def packing_found(problem: PackingProblem, found: Found, book: int, stopped: bool = False) -> Packing:
-    """The checked result in row `book`, whose problem it is."""
-    second_best = float(found.second_best[book])
-    return finish(
-        problem,
+def packing_found(problem: Callable[[], PackingProblem], found: Found, book: int, stopped: bool = False) -> Packing:
+    """The checked result in row `book`; its problem is asked for only to say what is wrong."""
+    bound, second_best, proven, _, nodes, *judged_numbers = found.outcome[book].item()
+    objective, before, lots, outside, broken = judged_numbers
+    of = packing_within if outside < 0 and broken < 0 else partial(finish, problem())
+    return of(
         found.multiples[book],
-        lower_bound=float(found.lower_bound[book]),
-        proven=bool(found.proven[book]),
-        effort_nodes=int(found.effort_nodes[book]),
+        judgement=(objective, before, lots, outside, broken, found.residual[book]),
+        lower_bound=bound,
+        proven=proven,
+        effort_nodes=nodes,
         stopped_by_clock=stopped,
         second_best=second_best if second_best < math.inf else None,
     )
@@ -218,12 +248,12 @@ def pack_volume(
 
     The arguments are checked there. With costs a result would still be feasible and its bound hold, but be poor.
     """
-    found = nothing_found(1, len(start))
+    found = nothing_found(1, len(start), len(problem.Q))
     books = Books(problem.Q[None, :], problem.lower[None, :], problem.upper[None, :], start[None, :])
     until = max_nodes if should_stop is None else min(FIRST_NODES, max_nodes)
-    solve(volume, problem.arrays, books, enough, prove, until, max_nodes, found)
-    if found.ended[0] or should_stop is None:
-        return packing_found(problem, found, 0)
+    solve(volume, problem.arrays, books, 0, 1, enough, prove, until, max_nodes, found)
+    if found.outcome["ended"][0] or should_stop is None:
+        return packing_found(lambda: problem, found, 0)
     # Once more from the beginning, the same way: what it takes to interrupt costs more than most solves.
     return pack_with_clock(problem, volume, start, max_nodes, should_stop, enough, prove)
 
@@ -246,7 +276,6 @@ def pack_with_clock(
         if not stopped:
             advance(state, enough, prove, min(max(nodes + BATCH_NODES, FIRST_NODES), max_nodes), max_nodes)
             nodes = int(state.tally[0])
-    found = nothing_found(1, len(start))
-    found.lower_bound[0], found.proven[0], found.second_best[0] = conclude(state, prove, found.multiples[0])
-    found.effort_nodes[0] = max(nodes, 1)
-    return packing_found(problem, found, 0, stopped)
+    found = nothing_found(1, len(start), len(problem.Q))
+    conclude(state, problem.arrays, prove, found, 0)
+    return packing_found(lambda: problem, found, 0, stopped)
