@@ -9,8 +9,8 @@ around any point w with any multipliers nu of the rows of the mode `inside`,
 where t_k is convex and piecewise linear: it holds the gradient at w, the cost and the multipliers. At the relaxed
 optimum base is the relaxed objective; elsewhere it is lower but still a bound.
 
-Read on in `relaxation` (the bound), `relaxed` (branch and bound over it), `lattice` (the search that ends most of its
-boxes) and `incumbent` (how both judge what they find).
+Read on in `relaxation` (the bound; `pivoting` where no rows are asked for), `relaxed` (branch and bound over it),
+`lattice` (the search that ends most of its boxes) and `incumbent` (how both judge what they find).
 
 References
 ----------

@@ -6,7 +6,8 @@ Solved by a dual active-set method: it starts where nothing but the costs is fel
 after the other, so every point on the way gives a bound, and a box that cannot beat the incumbent is known early. A
 multiple has a convex piecewise linear price (infinite outside its bounds, bent by the cost at zero), a row of `inside`
 too; each holds a multiplier that is at a corner of the price (the constraint is idle) or between two corners (the
-multiple stands at a bound or at zero, the row at an edge).
+multiple stands at a bound or at zero, the row at an edge). Where no row is asked for, `solver.packing.pivoting` is
+there sooner.
 
 References
 ----------
@@ -114,14 +115,17 @@ def frame_of(arrays: PackingArrays) -> Frame:
         round_edges(arrays, floor, ceiling)
     unpacked = 0.0
     risks = 0.0
+    force = np.empty(n)
     for i in range(n):
         total = 0.0
         for j in range(n):
             total += arrays.covariance[i, j] * arrays.position[j]
+        force[i] = total
         unpacked += total * arrays.position[i]
         risks += abs(arrays.position[i]) * np.sqrt(max(arrays.covariance[i, i], 0.0))
-        for k in range(pull.shape[0]):
-            pull[k] += arrays.items[k, i] * total
+    for k in range(pull.shape[0]):
+        for i in range(n):
+            pull[k] += arrays.items[k, i] * force[i]
     return Frame(pull=pull, floor=floor, ceiling=ceiling, unpacked=unpacked, rounding=ROUNDING * risks * risks)
 
 

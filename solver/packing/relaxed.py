@@ -25,6 +25,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.lattice import ball, least_open, walk_lattice
+from solver.packing.pivoting import relax_without_rows
 from solver.packing.polish import polish
 from solver.packing.problem import PackingArrays, copy_multiples
 from solver.packing.relaxation import (
@@ -99,8 +100,11 @@ def bound_box(
 ) -> float:
     """Relax the box in `arrays` from `relaxed.point` and return its bound; infinite where the rows leave nothing of it.
 
-    Once more from the start where the ridge costs a share of what is missing to `enough` that counts.
+    With rows, once more from the start where the ridge costs a share of what is missing to `enough` that counts.
     """
+    if not arrays.inside:
+        relax_without_rows(arrays, metric, frame, relaxed)
+        return bound_at(arrays, frame, relaxed)
     base = -np.inf
     for attempt in range(2):
         again = again and attempt == 0

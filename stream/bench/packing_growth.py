@@ -9,7 +9,7 @@ import numpy as np
 from solver.arrays import IntArray
 from solver.compiled import compiled
 from solver.packing.exact import QuadraticFactors
-from solver.packing.problem import PackingArrays, PackingProblem, copy_multiples, lot_bounds
+from solver.packing.problem import PackingArrays, PackingProblem, copy_multiples
 from solver.packing.volume import (
     Search,
     VolumeArrays,
@@ -128,8 +128,7 @@ def warm_s(desk: Desk, repeats: int) -> float:
     last, Q, times = _local_optimum(problem), desk.Q.copy(), []
     for _ in range(repeats):
         Q[chance.integers(len(Q))] += 3.0 * LOT * chance.normal()
-        lower, upper = lot_bounds(desk.B, Q, "inside")
-        seconds, packing = timed_alone(repack, problem, volume, Q, lower, upper, last)
+        seconds, packing = timed_alone(repack, problem, volume, Q, last)
         times.append(seconds)
         last = packing.multiples
     return float(np.median(times))
@@ -137,7 +136,7 @@ def warm_s(desk: Desk, repeats: int) -> float:
 
 def _local_optimum(problem: PackingProblem) -> IntArray:
     nothing = np.zeros(problem.B.shape[1], dtype=np.int64)
-    return repack(problem, volume_arrays(problem.arrays), problem.Q, problem.lower, problem.upper, nothing).multiples
+    return repack(problem, volume_arrays(problem.arrays), problem.Q, nothing).multiples
 
 
 def _stand(problem: PackingProblem, multiples: IntArray) -> tuple[VolumeArrays, Search]:

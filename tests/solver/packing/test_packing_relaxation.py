@@ -9,6 +9,7 @@ import pytest
 
 from solver.arrays import FloatArray, IntArray
 from solver.packing.incumbent import judge, nothing_packed
+from solver.packing.pivoting import relax_without_rows
 from solver.packing.problem import PackingProblem, evaluate, precedes
 from solver.packing.relaxation import (
     Relaxed,
@@ -48,6 +49,30 @@ def boxed_problem(seed: int) -> PackingProblem:
         mode="inside" if seed % 3 else "free",
         epsilon=1e3,
         cost_per_lot=None if seed % 2 else chance.uniform(0.0, 1.0, K) * LOT**2 * np.einsum("ik,ij,jk->k", B, Sigma, B),
+    )
+
+
+def dependent_problem(seed: int) -> PackingProblem:
+    """Pairs and triples of 12 assets as 30 items, so that most are combinations of others; with costs, `free`."""
+    chance = np.random.default_rng(seed)
+    n, K = 12, 30
+    factors = 0.01 * chance.normal(size=(n, 3))
+    B = np.zeros((n, K))
+    for k in range(K):
+        legs = chance.choice(n, size=chance.integers(2, 4), replace=False)
+        B[legs, k] = -chance.uniform(0.3, 1.2, len(legs))
+        B[legs[0], k] = 1.0
+    Sigma = factors @ factors.T + np.diag(1e-5 * chance.uniform(0.1, 1.0, n))
+    return PackingProblem(
+        B=LOT * B,
+        Q=30.0 * LOT * chance.normal(size=n),
+        lower=-chance.integers(5, 41, K),
+        upper=chance.integers(5, 41, K),
+        Sigma=Sigma,
+        objective="variance",
+        mode="free",
+        epsilon=1e3,
+        cost_per_lot=chance.uniform(0.02, 0.5, K) * LOT**2 * np.einsum("ik,ij,jk->k", B, Sigma, B),
     )
 
 
@@ -160,6 +185,40 @@ def test_going_on_in_a_part_of_the_box_ends_where_a_new_start_does() -> None:
             bounds = [bound_at(problem.arrays, frame, end) for end in (one, other)]
             assert bounds[0] == pytest.approx(bounds[1], abs=1e-6 * scale), f"seed {seed}"
     assert kept > 100
+
+
+def test_pivots_end_where_the_dual_method_does() -> None:
+    """Without rows, multiples let go one by one end at the same objective, which is its own bound.
+
+    Boxes with and without zero, covariances and items that depend on each other, up to 30 items; what each multiple
+    gives way by is the diagonal of the inverse Hessian of those between their edges.
+    """
+    free = 0
+    for seed in SEEDS:
+        problem = sub_box(boxed_problem(3 * seed), seed)
+        if seed % 5 == 0:
+            problem = dependent_problem(seed)
+        n, K = problem.B.shape
+        metric, frame = metric_of(problem.B, problem.Sigma), frame_of(problem.arrays)
+        end = placed_at(np.zeros(K), np.ones(n))
+        relax_without_rows(problem.arrays, metric, frame, end)
+        assert not end.multiplier.any()
+        point, cost = end.point, problem.arrays.cost
+        slack = 1e-6
+        assert (point >= problem.lower - slack).all(), f"seed {seed}"
+        assert (point <= problem.upper + slack).all(), f"seed {seed}"
+        scale = float(np.abs(problem.Q) @ np.sqrt(np.diag(problem.Sigma)) + LOT * 0.01) ** 2
+        q = problem.Q - problem.B @ point
+        bound = bound_at(problem.arrays, frame, end)
+        assert q @ problem.Sigma @ q + cost @ np.abs(point) == pytest.approx(bound, abs=1e-9 * scale), f"seed {seed}"
+        _, by_the_dual_method, _ = relaxed_twice(problem)
+        assert bound == pytest.approx(by_the_dual_method, abs=1e-6 * scale), f"seed {seed}"
+        between = end.give > 0.0
+        free += int(between.sum())
+        hessian = 2.0 * metric.gram[np.ix_(between, between)]
+        if between.any() and np.linalg.cond(hessian) < 1e6:
+            np.testing.assert_allclose(end.give[between], np.diag(np.linalg.inv(hessian)), rtol=1e-8)
+    assert free > 300
 
 
 def test_rounded_edges_keep_every_packing() -> None:
