@@ -68,10 +68,12 @@ class HedgeStatus(Struct, frozen=True, kw_only=True):
     """What became of one trade of a hedge suggestion, from the system that executes it.
 
     `suggestion_id` is that of the `HedgeSuggestion`, `instrument` names the trade in it. From `acknowledged` on the
-    trade counts as done and is not suggested again; `rejected` brings back what was not filled. `filled_lots` counts
-    all lots filled so far, whatever the side: required for `part-filled`, all of them for `filled` unless said. The
-    same report again changes nothing. `event_time_ns` is when it happened, its record's timestamp when it is left out:
-    a position dated at or after it is taken to show the fill.
+    trade counts as done and is not suggested again; `rejected` brings back what was not filled, and leaves the
+    instrument out of the book's suggestions for a while. `filled_lots` counts all lots filled so far, whatever the
+    side: required for `part-filled`, all of them for `filled` unless said; fewer than all end the trade, the rest being
+    rejected. The same report again changes nothing. `event_time_ns` is when it happened: a position dated at or after
+    it is taken to show the fill. When it is left out that is the record's timestamp, and the report takes effect when
+    it is read.
     """
 
     book: str

@@ -160,10 +160,10 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     the zone of its quote skew. `risk_before` is the unhedged risk without them, `risk_after` that with them while the
     packing stays; once they are done the book is packed anew, which can move it by some per cent.
     `residual_exposure_id` is the id of the message that this one answers. `suggestion_id` stays from when the
-    suggestion was made until it is withdrawn, replaced or taken up, at the latest until `expires_at_ns`; a
-    `HedgeStatus` names it. `effort_nodes` is the effort spent, `stopped_by_clock` whether the deadline cut it short:
-    only then can the same input give another answer. All risks, limit, band and target are over one timestep, or over
-    the horizon of that message, as `limit_on` says.
+    suggestion was made until it is withdrawn, replaced or taken up; a `HedgeStatus` names it. It is not to be taken up
+    after `expires_at_ns`, unless a later message under the same id renews it. `effort_nodes` is the effort spent,
+    `stopped_by_clock` whether the deadline cut it short: only then can the same input give another answer. All
+    risks, limit, band and target are over one timestep, or over the horizon of that message, as `limit_on` says.
     """
 
     id: str

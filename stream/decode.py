@@ -166,6 +166,7 @@ class Decoder:
                 filled_lots=report.filled_lots,
                 record=record,
                 content_type=content_type,
+                dated=report.event_time_ns is not None,
             )
         ]
 

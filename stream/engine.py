@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -133,27 +134,37 @@ class Engine:
             book_state.position_ns[position.asset] = position.event_time_ns
         if state.latest is None:
             return []  # no price was ever seen: the first timestep solves the book
-        event_time_ns = position.event_time_ns if position.dated else state.latest.end_ns
-        trigger = Trigger("position", event_time_ns, position.source)
-        silent = f"feed-silent:{self._config.universe.name}" in state.alerts
-        # A position without a time of its own says nothing of how old the prices are, but the silence does.
-        market = self._market.at(state.latest, LATEST_NS if silent and not position.dated else event_time_ns)
-        return self._solve(state, [self._books[position.book]], market, trigger)
+        return self._solve_at(state, position, "position", position.source)
 
     def _report(self, state: EngineState, report: TradeReport) -> list[Output]:
         """What became of a trade: what is in flight changes, and with it the book."""
         book_state = state.books[report.book]
-        in_flight = book_state.in_flight
-        unusable = take_report(book_state.trades, report)
+        trades, standing = book_state.trades, book_state.standing
+        before = book_state.in_flight, [trade.refused_ns for trade in trades]
+        heard_ns = report.event_time_ns if report.dated or state.latest is None else state.latest.end_ns
+        unusable = take_report(trades, report, heard_ns, standing.suggestion_id if standing else None)
         if unusable:
             return [self._dead_letter(Refused(report.record, "unknown-trade", unusable, report.content_type))]
-        if state.latest is None or np.array_equal(in_flight, book_state.in_flight):
+        same = np.array_equal(before[0], book_state.in_flight) and before[1] == [trade.refused_ns for trade in trades]
+        if state.latest is None or same:
             return []
         source = f"{report.record.topic}[{report.record.partition}]@{report.record.offset}"
-        market = self._market.at(state.latest, report.event_time_ns)
-        return self._solve(
-            state, [self._books[report.book]], market, Trigger("hedge-status", report.event_time_ns, source)
-        )
+        return self._solve_at(state, report, "hedge-status", source)
+
+    def _solve_at(
+        self,
+        state: EngineState,
+        told: PositionLevel | TradeReport,
+        kind: Literal["position", "hedge-status"],
+        source: str,
+    ) -> list[Output]:
+        """Solve the book that `told` is about, on the latest prices as they are known at its time."""
+        assert state.latest is not None
+        event_time_ns = told.event_time_ns if told.dated else state.latest.end_ns
+        silent = f"feed-silent:{self._config.universe.name}" in state.alerts
+        # What has no time of its own says nothing of how old the prices are, but the silence does.
+        market = self._market.at(state.latest, LATEST_NS if silent and not told.dated else event_time_ns)
+        return self._solve(state, [self._books[told.book]], market, Trigger(kind, event_time_ns, source))
 
     def _solve(self, state: EngineState, books: list[BookConfig], market: Market, trigger: Trigger) -> list[Output]:
         moment = Moment(trigger.event_time_ns, market.timestep, trigger.source)

@@ -72,7 +72,8 @@ class PositionLevel:
 class TradeReport:
     """What the execution system says of one suggested trade, of the instrument at place `instrument`.
 
-    `filled_lots` counts all lots filled so far, >= 0, None where it was not said. `record` is what it came from.
+    `filled_lots` counts all lots filled so far, >= 0, None where it was not said. `record` is what it came from, and
+    where it is not `dated` its timestamp is the event time, as for a `PositionLevel`.
     """
 
     event_time_ns: int
@@ -83,6 +84,7 @@ class TradeReport:
     filled_lots: int | None
     record: Record
     content_type: str
+    dated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

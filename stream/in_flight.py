@@ -2,8 +2,9 @@
 
 A trade counts as done from its acknowledgement on, so that it is not suggested again while it is being worked: its lots
 stand in for the positions that will follow. Asset by asset they give way to what a position shows: the fills that
-happened until the time for which it is dated. What is rejected comes back at once. A trade that is being worked and of
-which nothing is heard for too long counts no more (`overdue`), and an alert says so.
+happened until the time for which it is dated. What is rejected comes back at once, and its instrument pauses: whoever
+refused it is not asked again at the rate of the refusals. A trade that is being worked and of which nothing is heard
+for too long counts no more (`overdue`), and an alert says so.
 
 Reports may come twice, late or in any order: each says how many lots were filled by a time, which stays true.
 """
@@ -30,7 +31,8 @@ class SuggestedTrade:
     """One trade of a suggestion and what is known of it.
 
     `lots` signed, bought positive; `units_per_lot` (n,) what one bought lot adds to each asset, at the price of when it
-    was suggested. `filled_by` the lots (>= 0) that were filled by a time, for each time that was told.
+    was suggested, or last renewed. `filled_by` the lots (>= 0) that were filled by a time, for each time that was told.
+    `refused_ns` when it was heard that the rest is not filled, 0 as long as it was not.
     """
 
     suggestion_id: str
@@ -41,6 +43,7 @@ class SuggestedTrade:
     status: TradeStatus = "suggested"
     filled_by: dict[int, int] = field(default_factory=dict)
     heard_ns: int = 0
+    refused_ns: int = 0
     overdue: bool = False
 
     @property
@@ -65,8 +68,14 @@ class SuggestedTrade:
         return all(self.unshown_lots(asset, position_ns) == 0 for asset in legs)
 
 
-def take_report(trades: Sequence[SuggestedTrade], report: TradeReport) -> str | None:
-    """Apply `report` to the trade that it is about; why it cannot be, or None. A report again changes nothing."""
+def take_report(
+    trades: Sequence[SuggestedTrade], report: TradeReport, heard_ns: int, standing_id: str | None
+) -> str | None:
+    """Apply `report`, heard at `heard_ns`, to the trade that it is about; why it cannot be, or None.
+
+    A report again changes nothing. A trade that nobody took up of another suggestion than `standing_id` was replaced:
+    who rejects it clears away, and refuses nothing.
+    """
     about = (report.suggestion_id, report.instrument)
     trade = next((each for each in trades if (each.suggestion_id, each.instrument) == about), None)
     if trade is None:
@@ -77,16 +86,19 @@ def take_report(trades: Sequence[SuggestedTrade], report: TradeReport) -> str | 
         return f"filled_lots must be at most the {size} lots of the trade, got {filled}"
     if filled > trade.filled_by.get(report.event_time_ns, 0):
         trade.filled_by[report.event_time_ns] = filled
-    if report.event_time_ns > trade.heard_ns:
-        trade.heard_ns = report.event_time_ns
+    if heard_ns > trade.heard_ns:
+        trade.heard_ns = heard_ns
         trade.overdue = False
     if trade.status in ("suggested", "working"):
+        replaced = trade.status == "suggested" and trade.suggestion_id != standing_id
         if report.status == "rejected":
             trade.status = "rejected"
         elif trade.filled_lots == size or report.status == "filled":
             trade.status = "done"
         else:
             trade.status = "working"
+        if trade.status != "working" and trade.filled_lots < size and not replaced:
+            trade.refused_ns = heard_ns
     return None
 
 
@@ -120,6 +132,11 @@ def settle(
     ]
     surplus = {id(trade) for trade in idle[: max(0, len(kept) - TRADES_KEPT)]}
     return [trade for trade in kept if id(trade) not in surplus]
+
+
+def pausing(trades: Iterable[SuggestedTrade], now_ns: int, pause_ns: int) -> set[int]:
+    """The places of the instruments in which lots were refused less than `pause_ns` ago."""
+    return {trade.instrument for trade in trades if trade.refused_ns and now_ns - trade.refused_ns < pause_ns}
 
 
 def units_in_flight(trades: Iterable[SuggestedTrade], position_ns: Mapping[int, int], n: int) -> FloatArray:

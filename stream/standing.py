@@ -14,7 +14,10 @@ from stream.config import NANOSECONDS, BookConfig, HedgingConfig
 
 @dataclass
 class Standing:
-    """The suggestion that stands for a book. `had_trades` is False for one that found none."""
+    """The suggestion that stands for a book, made or last renewed at `since_ns`.
+
+    `had_trades` is False for one that found none.
+    """
 
     suggestion_id: str
     since_ns: int
@@ -74,15 +77,13 @@ def before_solving(
 
 
 def is_expired(standing: Standing, hedging: HedgingConfig, now_ns: int) -> bool:
-    """Whether it is too old to be taken up."""
+    """Whether it is too old to be taken up as it was made: it is renewed, made anew or withdrawn."""
     return now_ns - standing.since_ns >= hedging.expiry_s * NANOSECONDS
 
 
-def still_stands(
-    standing: Standing, outcome: Outcome | None, best: Outcome, target: float, hedging: HedgingConfig, now_ns: int
-) -> bool:
-    """Whether the trades of `standing` are as good as the `best` ones, but for what is not material."""
-    if outcome is None or is_expired(standing, hedging, now_ns):
+def still_stands(outcome: Outcome | None, best: Outcome, target: float, hedging: HedgingConfig) -> bool:
+    """Whether trades with this `outcome` are as good as the `best` ones, but for what is not material."""
+    if outcome is None:
         return False
     slack = 1.0 + hedging.material_share
     # Where the target is out of reach, what the best trades reach stands in for it.

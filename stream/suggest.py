@@ -23,10 +23,10 @@ from stream.clock import Deadline
 from stream.config import NANOSECONDS, BookConfig, Config
 from stream.costs import CostBook, Costs
 from stream.frontier import EfficientHedge, frontier
-from stream.in_flight import SuggestedTrade, settle
+from stream.in_flight import SuggestedTrade, pausing, settle
 from stream.prepared import PreparedModel
 from stream.quoting import Waiting
-from stream.standing import Outcome, Standing, aim, band_edge, before_solving, still_stands
+from stream.standing import Outcome, Standing, aim, band_edge, before_solving, is_expired, still_stands
 from stream.suggestion import Alternative, Decision, Status, message_id, suggestion
 from stream.valuation import Valuation
 
@@ -73,7 +73,7 @@ class Suggester:
                 now_ns,
                 round(hedging.in_flight_max_s * NANOSECONDS),
                 # Somebody may take up a suggestion at the last moment, and be silent about it for so long.
-                round((hedging.expiry_s + hedging.in_flight_max_s) * NANOSECONDS),
+                round(max(hedging.expiry_s + hedging.in_flight_max_s, hedging.rejection_pause_s) * NANOSECONDS),
             )
 
     def suggest(
@@ -100,7 +100,8 @@ class Suggester:
         edge = band_edge(book, risk, zone.urgency(Q) if zone else 0.0)
         if standing is None and risk <= edge:
             return None
-        columns = self._columns(book, valuation, model)
+        pause = pausing(state.trades, now_ns, round(hedging.rejection_pause_s * NANOSECONDS))
+        columns = self._columns(book, valuation, model, pause)
         costs = self._costs.of(valuation)
         target = aim(book.target_share * edge, hedging, risk)
         problem = self._problem(book, valuation, model, residual, Q, columns, costs, target)
@@ -123,6 +124,7 @@ class Suggester:
                     lots=lots,
                     outcome=outcome,
                     share_removed=_everywhere(shares_removed(problem, lots[columns]), columns, lots),
+                    pausing=self._names(pause),
                 )
                 return suggestion(self._config, book, residual, costs, kept)
         max_nodes = self._config.solver.max_hedge_nodes
@@ -138,10 +140,12 @@ class Suggester:
             return self._withdrawn(book, state, valuation, residual, problem.target, edge)
         best = Outcome(answer.risk_after, answer.cost.total)
         alternative = None
-        if standing is not None and still_stands(standing, outcome, best, problem.target, hedging, now_ns):
+        if standing is not None and still_stands(outcome, best, problem.target, hedging):
             assert outcome is not None
             status: Status = "unchanged"
             share_removed = shares_removed(problem, lots[columns])
+            if is_expired(standing, hedging, now_ns):
+                standing = self._stand(state, valuation, residual, lots, standing.suggestion_id)
         elif risk <= edge:
             return self._withdrawn(book, state, valuation, residual, problem.target, edge)
         else:
@@ -159,7 +163,7 @@ class Suggester:
             lots = _everywhere(answer.lots, columns, lots)
             share_removed = answer.share_removed
             outcome, status = best, "trade" if answer.status == "reached" else "unreachable"
-            standing = self._stand(state, valuation, residual, lots)
+            standing = self._stand(state, valuation, residual, lots, message_id(residual))
         decision = Decision(
             status=status,
             suggestion_id=standing.suggestion_id,
@@ -174,6 +178,7 @@ class Suggester:
             effort_nodes=answer.effort_nodes,
             stopped_by_clock=answer.stopped_by_clock,
             alternative=alternative,
+            pausing=self._names(pause),
         )
         return suggestion(self._config, book, residual, costs, decision)
 
@@ -190,7 +195,7 @@ class Suggester:
 
         All points share one deadline and each has `solver.max_hedge_nodes`. `points` >= 2.
         """
-        columns = self._columns(book, valuation, model)
+        columns = self._columns(book, valuation, model, set())
         costs = self._costs.of(valuation)
         # The points have targets of their own.
         problem = self._problem(book, valuation, model, residual, Q, columns, costs, book.target_share * book.limit)
@@ -212,13 +217,18 @@ class Suggester:
             ],
         )
 
-    def _columns(self, book: BookConfig, valuation: Valuation, model: PreparedModel) -> IntArray:
-        """The places of the instruments in which `book` can be hedged."""
+    def _columns(self, book: BookConfig, valuation: Valuation, model: PreparedModel, pause: set[int]) -> IntArray:
+        """The places of the instruments in which `book` can be hedged, but for those that `pause`."""
         if self._latest is None or self._latest[0] is not valuation or self._latest[1] is not model:
             # Nobody knows the risk of what has no covariance; with a zero for it, it would be the best hedge of all.
             known = ~valuation.exposures[~model.known].any(axis=0)
             self._latest, self._usable, self._prepared = (valuation, model), valuation.tradeable & known, {}
-        return np.flatnonzero(self._permitted[book.name] & self._usable)
+        usable = self._permitted[book.name] & self._usable
+        usable[list(pause)] = False
+        return np.flatnonzero(usable)
+
+    def _names(self, places: set[int]) -> tuple[str, ...]:
+        return tuple(self._config.instruments[place].name for place in sorted(places))
 
     def _problem(
         self,
@@ -261,9 +271,13 @@ class Suggester:
             )
         return prepared.at_position(Q, basis_variance, target)
 
-    def _stand(self, state: BookState, valuation: Valuation, residual: ResidualExposure, lots: IntArray) -> Standing:
-        """Remember a new suggestion and its trades, in place of the one that stood."""
-        suggestion_id = message_id(residual)
+    def _stand(
+        self, state: BookState, valuation: Valuation, residual: ResidualExposure, lots: IntArray, suggestion_id: str
+    ) -> Standing:
+        """Remember a suggestion and its trades, in place of the one that stood; under the same id it is renewed."""
+        if state.standing is not None and state.standing.suggestion_id == suggestion_id:
+            renewed = {id(trade) for trade in state.waiting_trades()}
+            state.trades = [trade for trade in state.trades if id(trade) not in renewed]
         for place in np.flatnonzero(lots).tolist():
             units = self._lot_legs[:, place].copy()
             quote = self._quote[place]

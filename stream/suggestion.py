@@ -32,7 +32,10 @@ class Alternative:
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What is published: `lots` (m,) of each instrument, and what is known of them. `edge` is that of the band."""
+    """What is published: `lots` (m,) of each instrument, and what is known of them.
+
+    `edge` is that of the band, `pausing` names the instruments that were left out for what was refused in them.
+    """
 
     status: Status
     suggestion_id: str
@@ -47,6 +50,7 @@ class Decision:
     effort_nodes: int = 0
     stopped_by_clock: bool = False
     alternative: Alternative | None = None
+    pausing: tuple[str, ...] = ()
 
 
 def suggestion(
@@ -146,6 +150,8 @@ def _reason(
     if before <= limit and decision.edge < limit:
         over = f"beyond {decision.edge:,.0f}, where crossing the spread beats waiting for clients"
     state = f"{risk} {over}, largest residual {side} {abs(widest.residual):,.0f} {money} of {widest.asset}"
+    if decision.pausing:
+        state += f", {', '.join(decision.pausing)} left out after a rejection"
     if not trades:
         return f"{state}: no permitted trade was found that lowers it by a hundredth"
     outcome = f"risk {after:,.0f} for {cost:,.0f} {money}"

@@ -30,8 +30,13 @@ def report(
 def told(reports: list[TradeReport], lots: int = -10) -> SuggestedTrade:
     one = trade(lots)
     for each in reports:
-        assert take_report([one], each) is None
+        assert take([one], each) is None
     return one
+
+
+def take(trades: list[SuggestedTrade], told: TradeReport) -> str | None:
+    """Heard when it happened, while its suggestion stands."""
+    return take_report(trades, told, told.event_time_ns, told.suggestion_id)
 
 
 def test_a_suggestion_alone_counts_nothing_and_an_acknowledged_one_all() -> None:
@@ -67,7 +72,7 @@ def test_what_is_heard_of_an_ended_trade_twice_or_late_is_no_surprise(ends: Trad
     trades = settle([told([report("acknowledged"), ends])], {EUR: 250, CHF: 250}, 350, 1000, 1000)
     assert not units_in_flight(trades, {EUR: 250, CHF: 250}, 3).any()
     for late in (ends, report("part-filled", 4, time_ns=200), ends):
-        assert take_report(trades, late) is None
+        assert take(trades, late) is None
     assert units_in_flight(trades, {EUR: 199, CHF: 250}, 3).tolist() == [-4e6, 0.0, 0.0]
 
 
@@ -86,27 +91,27 @@ def test_nothing_heard_for_too_long_counts_no_more() -> None:
     (kept,) = settle([working], {}, 1201, 1000, 5000)
     assert kept.overdue
     assert units_in_flight([kept], {}, 3)[EUR] == -3e6
-    assert take_report([kept], report("part-filled", 5, time_ns=1300)) is None
+    assert take([kept], report("part-filled", 5, time_ns=1300)) is None
     assert units_in_flight([kept], {}, 3)[EUR] == -10e6
 
 
 def test_unknown_and_impossible_reports_change_nothing_and_say_so() -> None:
     """Another suggestion, or more than was suggested: refused with what was expected and what came."""
     one = trade()
-    assert "no such trade" in str(take_report([one], report("filled", suggestion_id="hedge/spot/2")))
-    assert take_report([one], report("filled", 11)) == "filled_lots must be at most the 10 lots of the trade, got 11"
+    assert "no such trade" in str(take([one], report("filled", suggestion_id="hedge/spot/2")))
+    assert take([one], report("filled", 11)) == "filled_lots must be at most the 10 lots of the trade, got 11"
     assert (one.status, one.filled_by, one.heard_ns) == ("suggested", {}, 0)
 
 
 def test_the_oldest_that_nobody_took_up_are_forgotten_first() -> None:
     """The list is bounded; what is being worked stays."""
     many = [trade(suggestion_id=f"hedge/spot/{number}") for number in range(TRADES_KEPT + 5)]
-    take_report(many, report("acknowledged", suggestion_id="hedge/spot/0"))
+    take(many, report("acknowledged", suggestion_id="hedge/spot/0"))
     kept = settle(many, {}, 300, 1000, 1000)
     assert len(kept) == TRADES_KEPT
     assert kept[0] is many[0]
     assert kept[1] is many[6]
-    take_report(kept, report("rejected", suggestion_id="hedge/spot/6"))
+    take(kept, report("rejected", suggestion_id="hedge/spot/6"))
     assert settle([*kept, trade()], {}, 300, 1000, 1000)[1] is many[7]
 
 
@@ -134,7 +139,7 @@ def test_what_is_held_and_in_flight_is_the_whole_trade_at_every_moment(side: int
     trades = [told([report("acknowledged", time_ns=500)], side * size)]
     heard: set[int] = set()
     for each in data.draw(st.permutations(reports + reports[:2])):
-        assert take_report(trades, each) is None
+        assert take(trades, each) is None
         heard.add(each.event_time_ns)
         asset = data.draw(st.sampled_from([EUR, CHF, JPY]))
         known = [time_ns for time_ns in filled_at if all(t in heard for t in filled_at if t <= time_ns)]

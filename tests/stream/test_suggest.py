@@ -35,7 +35,7 @@ class Desk:
     """One engine, told what happens; `outputs` are those of the last event."""
 
     def __init__(self, config: Config, timestep_of: TimestepOf) -> None:
-        self._config, self._engine, self._timestep_of = config, Engine(config), timestep_of
+        self.config, self._engine, self._timestep_of = config, Engine(config), timestep_of
         self.state: EngineState = self._engine.new_state()
         self.step = 0
         self.outputs: list[Output] = []
@@ -44,11 +44,11 @@ class Desk:
 
     def restart(self, **book: Any) -> None:
         """Go on from a snapshot, with the book as configured now."""
-        kept = WorkerState(new_timesteps_state(len(self._config.instruments)), self.state, {})
-        changed = msgspec.structs.replace(self._config.books[0], **book)
-        config = msgspec.structs.replace(self._config, books=(changed,))
+        kept = WorkerState(new_timesteps_state(len(self.config.instruments)), self.state, {})
+        changed = msgspec.structs.replace(self.config.books[0], **book)
+        config = msgspec.structs.replace(self.config, books=(changed,))
         self._engine = Engine(config)
-        self.state = restore_snapshot(take_snapshot(kept, self._config), config, self._engine).engine
+        self.state = restore_snapshot(take_snapshot(kept, self.config), config, self._engine).engine
 
     def tell(self, event: EngineEvent) -> list[Output]:
         self.state, self.outputs = self._engine.step(self.state, event)
@@ -117,7 +117,7 @@ def test_inside_the_band_an_hour_brings_no_suggestion(desk_of: Callable[..., Des
 
 
 def test_a_constant_breach_is_one_suggestion(desk_of: Callable[..., Desk]) -> None:
-    """A hundred timesteps at a constant 150 %: suggested once, then `unchanged` under the same id until it expires."""
+    """A hundred timesteps at a constant 150 %: suggested once, then `unchanged` under the same id, renewed when due."""
     desk = desk_of(expiry_s=60.0)
     desk.hold(EUR, 15 * LOT)
     first = desk.suggestion
@@ -128,11 +128,40 @@ def test_a_constant_breach_is_one_suggestion(desk_of: Callable[..., Desk]) -> No
     for _ in range(100):
         desk.close()
         seen.append(desk.suggestion)
-    assert [each.status for each in seen] == ["unchanged"] * 60 + ["trade"] + ["unchanged"] * 39
-    assert {each.suggestion_id for each in seen[:60]} == {first.suggestion_id}
-    assert {each.suggestion_id for each in seen[60:]} == {seen[60].id}
+    assert {(each.status, each.suggestion_id) for each in seen} == {("unchanged", first.suggestion_id)}
+    assert {each.expires_at_ns for each in seen[:60]} == {first.expires_at_ns}
+    assert {each.expires_at_ns for each in seen[60:]} == {seen[60].event_time_ns + 60 * SECOND}
     assert all(each.trades[0].lots == first.trades[0].lots for each in seen)
     assert len({each.id for each in seen}) == 100
+
+
+def test_a_suggestion_renewed_for_hours_can_be_taken_up(desk_of: Callable[..., Desk]) -> None:
+    """Its trade is not forgotten, and what is in flight of a cross counts at the price of the last renewal."""
+    desk = desk_of(instruments=("EURCHF",), limit=300.0, expiry_s=60.0, in_flight_max_s=5.0)
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    for _ in range(630):
+        desk.close()
+    assert desk.suggestion.suggestion_id == first.suggestion_id
+    renewed_at = WARM_UP + 61 + 9 * 60
+    assert desk.suggestion.expires_at_ns == (renewed_at + 60) * SECOND
+    desk.report(first.suggestion_id, EURCHF, "acknowledged")
+    eurusd, usdchf, _ = mids(renewed_at)
+    assert eurusd != mids(int(first.event_time_ns // SECOND))[0]
+    francs = first.trades[0].lots * LOT * eurusd * usdchf
+    assert desk.exposure["CHF"][1] == pytest.approx(francs / mids(desk.step)[1], rel=1e-12)
+
+
+def test_what_would_not_be_made_again_is_not_renewed(desk_of: Callable[..., Desk]) -> None:
+    """Standing within what is not material until its expiry, under the limit, it is withdrawn; over it, replaced."""
+    desk = desk_of(expiry_s=60.0, min_life_s=50.0)
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    desk.hold(EUR, 11 * LOT, 1.0)  # four lots fewer would do; but it is young
+    assert desk.suggestion.suggestion_id == first.suggestion_id
+    for _ in range(61):
+        desk.close()
+    assert desk.suggestion.suggestion_id != first.suggestion_id
 
 
 def test_what_stands_is_withdrawn_below_the_margin_and_not_at_the_limit(desk_of: Callable[..., Desk]) -> None:
@@ -249,17 +278,117 @@ def test_an_acknowledged_trade_counts_as_done(desk_of: Callable[..., Desk]) -> N
     assert not desk.outputs  # said before
 
 
-def test_a_rejected_trade_comes_back_under_a_new_id(desk_of: Callable[..., Desk]) -> None:
-    """The risk is over the limit again at once, and the same lots are suggested anew."""
-    desk = desk_of()
+def refuse(desk: Desk, suggestion: HedgeSuggestion, after_s: float = 0.6) -> None:
+    """Reject all its trades, one after another; `desk.outputs` are those of the last."""
+    names = [instrument.name for instrument in desk.config.instruments]
+    for trade in suggestion.trades:
+        desk.report(suggestion.suggestion_id, names.index(trade.instrument), "rejected", after_s=after_s)
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_a_rejected_trade_comes_back_and_is_suggested_again_after_a_pause(
+    desk_of: Callable[..., Desk], acknowledged: bool
+) -> None:
+    """Nothing is in flight any more, and for ten seconds no trade in that instrument; then the same under a new id."""
+    desk = desk_of(instruments=("EURUSD",), rejection_pause_s=10.0)
     desk.hold(EUR, 15 * LOT)
     first = desk.suggestion
-    desk.report(first.suggestion_id, EURUSD, "acknowledged")
+    if acknowledged:
+        desk.report(first.suggestion_id, EURUSD, "acknowledged")
     desk.report(first.suggestion_id, EURUSD, "rejected", after_s=0.7)
+    assert desk.suggestion.status == "unreachable"
+    assert "EURUSD left out after a rejection" in desk.suggestion.reason
+    for _ in range(10):
+        desk.close()
+        assert "EURUSD" not in {trade.instrument for trade in desk.suggestion.trades}
+    desk.close()
     again = desk.suggestion
     assert (again.status, again.trades[0].lots) == ("trade", first.trades[0].lots)
     assert again.suggestion_id != first.suggestion_id
+    assert "left out" not in again.reason
     assert desk.exposure["EUR"][1] == 0.0
+
+
+def test_what_one_instrument_refuses_goes_elsewhere_at_once(desk_of: Callable[..., Desk]) -> None:
+    """EURUSD is rejected: with the report itself the same risk is taken away by EURCHF and USDCHF."""
+    desk = desk_of(instruments=("EURUSD", "EURCHF", "USDCHF"), min_life_s=5.0)
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    assert {trade.instrument for trade in first.trades} == {"EURUSD"}
+    refuse(desk, first)
+    second = desk.suggestion
+    assert (second.status, "EURUSD" in {trade.instrument for trade in second.trades}) == ("trade", False)
+    assert second.risk_after <= second.target * (1 + 1e-9)
+
+
+def test_who_rejects_everything_is_asked_once_a_pause(desk_of: Callable[..., Desk]) -> None:
+    """A minute in which every trade is refused at once, one trade at a time: each of three instruments is asked at most
+    every ten seconds, and a worker that was restarted asks no more often.
+    """
+    desk = desk_of(instruments=("EURUSD", "EURCHF", "USDJPY"), rejection_pause_s=10.0)
+    desk.restart(max_trades=1)
+    desk.hold(EUR, 15 * LOT)
+    asked: dict[str, list[int]] = {}
+    seen: set[str] = set()
+    for _ in range(60):
+        after_s = 0.5
+        while desk.all_of(HedgeSuggestion) and desk.suggestion.suggestion_id not in seen:
+            suggestion, after_s = desk.suggestion, after_s + 0.01
+            seen.add(suggestion.suggestion_id)
+            for trade in suggestion.trades:
+                asked.setdefault(trade.instrument, []).append(suggestion.event_time_ns)
+            refuse(desk, suggestion, after_s)
+        desk.restart(max_trades=1)
+        desk.close()
+    assert set(asked) == {"EURUSD", "EURCHF", "USDJPY"}
+    for times_ns in asked.values():
+        assert min(np.diff(times_ns)) >= 10 * SECOND
+    # Asked as often as allowed too: the risk is over the limit all the time.
+    assert len(asked["EURUSD"]) >= 5
+
+
+def test_lots_that_a_fill_leaves_out_pause_their_instrument(desk_of: Callable[..., Desk]) -> None:
+    """ "filled" with fewer lots than the trade has is the end of it: the rest was refused."""
+    desk = desk_of(instruments=("EURUSD",))
+    desk.hold(EUR, 40 * LOT)
+    first = desk.suggestion
+    desk.report(first.suggestion_id, EURUSD, "filled", 1)
+    assert desk.exposure["EUR"][1] == pytest.approx(-LOT * mids(desk.step)[0], rel=1e-12)
+    assert desk.suggestion.status == "unreachable"
+
+
+def test_rejecting_what_was_replaced_refuses_nothing(desk_of: Callable[..., Desk]) -> None:
+    """Execution clears away a suggestion that another one has replaced: that one stands, in the same instrument."""
+    desk = desk_of(min_life_s=0.0)
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    desk.hold(EUR, 30 * LOT, 0.6)
+    second = desk.suggestion
+    assert second.suggestion_id != first.suggestion_id
+    desk.report(first.suggestion_id, EURUSD, "rejected", after_s=0.7)
+    assert not desk.outputs
+    desk.close()
+    assert (desk.suggestion.status, desk.suggestion.suggestion_id) == ("unchanged", second.suggestion_id)
+
+
+def test_a_report_without_a_time_takes_effect_when_it_is_read(desk_of: Callable[..., Desk]) -> None:
+    """In a replay of old prices its record is dated years later: the book keeps its prices, the trade is in flight, and
+    is overdue when nothing more is heard of it for `in_flight_max_s` of the replay.
+    """
+    desk = desk_of(in_flight_max_s=30.0)
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    now_ns = 1_700_000_000 * SECOND
+    record = Record("hedge-status", 1, 0, now_ns // 1_000_000, b"spot", b"{}", ())
+    desk.tell(TradeReport(now_ns, "spot", first.suggestion_id, EURUSD, "acknowledged", None, record, "", dated=False))
+    (residual,) = desk.all_of(ResidualExposure)
+    assert (residual.status, residual.event_time_ns) == ("ok", desk.step * SECOND)
+    assert desk.exposure["EUR"][1] < 0.0
+    for _ in range(30):
+        desk.close()
+        assert not desk.all_of(HedgeSuggestion)
+    desk.close()
+    assert desk.suggestion.status == "trade"
 
 
 def test_a_fill_and_the_position_that_shows_it_count_once(desk_of: Callable[..., Desk]) -> None:
