@@ -66,7 +66,10 @@ def check(*, config: ConfigPath) -> int:
 
     Example: ``betapack check --config desk.toml``
     """
+    from stream.quoting import Quoter
+
     loaded = _load(config, None)
+    Quoter(loaded)  # the one thing that a start can refuse beyond what the file itself says
     universe = loaded.universe
     print(f"universe     {universe.name}: {len(universe.assets)} assets against {universe.numeraire}")
     print(f"instruments  {len(loaded.instruments)}")

@@ -113,8 +113,9 @@ class BookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ClientsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kind of clients: how often they ask for a quote in `instrument`, and how they answer it.
 
-    On each side there are `requests_per_day` for each of `sizes` (numeraire). At a markup of delta basis points the
-    share 1 / (1 + exp(alpha + beta_per_bp delta)) of them deals.
+    On each side there are `requests_per_day` for each of `sizes` (numeraire), or on one alone where `side` says that
+    these clients only buy or only sell. At a markup of delta basis points the share
+    1 / (1 + exp(alpha + beta_per_bp delta)) of them deals.
     """
 
     instrument: str
@@ -122,6 +123,7 @@ class ClientsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     requests_per_day: tuple[float, ...]
     alpha: float
     beta_per_bp: float
+    side: Literal["both", "buy", "sell"] = "both"
 
 
 class HedgeMarketConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,7 +141,8 @@ class HedgeMarketConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class FlowsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Client flow that skews the quotes of the books that name it, and where it can be hedged.
 
-    `risk_aversion` is per numeraire; left out, it is the one at which a book's limit is the least risk worth a hedge.
+    `risk_aversion` is per numeraire; left out, it is the one at which a book's limit is the least risk worth a hedge,
+    which only flow that is the same on both sides can say.
     Hedging a million numeraire of an asset moves its price for good by `impact_bps_per_million`. A quote skew is
     published anew when that of an instrument has moved by `material_share` of itself and of what crossing costs, or
     when the least risk that is worth a hedge has.
@@ -489,15 +492,18 @@ def _check_flows(config: Config) -> None:
             _check_clients(f"{key}.clients[{client_place}]", clients)
         for market_place, market in enumerate(flows.markets):
             market_key = f"{key}.markets[{market_place}]"
-            _positive(f"{market_key}.eta_bps_per_million_a_day", market.eta_bps_per_million_a_day)
+            _within(f"{market_key}.eta_bps_per_million_a_day", market.eta_bps_per_million_a_day, 1e-12, 1e6)
             if market.half_spread_bps is not None:
-                _positive(f"{market_key}.half_spread_bps", market.half_spread_bps)
+                _within(f"{market_key}.half_spread_bps", market.half_spread_bps, 1e-6, 1e4)
+        one_sided = [place for place, clients in enumerate(flows.clients) if clients.side != "both"]
         if flows.risk_aversion is not None:
-            _positive(f"{key}.risk_aversion", flows.risk_aversion)
+            _within(f"{key}.risk_aversion", flows.risk_aversion, 1e-30, 1e6)
+        elif one_sided:
+            raise _wrong(f"{key}.risk_aversion", f"given where clients[{one_sided[0]}] deal on one side alone", None)
         for asset, impact in flows.impact_bps_per_million.items():
             if asset not in config.universe.assets:
                 raise _wrong(f"{key}.impact_bps_per_million", "assets of the universe", asset)
-            _at_least(f"{key}.impact_bps_per_million.{asset}", impact, 0)
+            _within(f"{key}.impact_bps_per_million.{asset}", impact, 0, 1e4)
         _positive(f"{key}.material_share", flows.material_share)
         asked = [instruments[each.instrument] for each in flows.clients if any(each.requests_per_day)]
         idle = set(config.universe.assets) - _connected(asked, config.universe.numeraire)
@@ -510,17 +516,17 @@ def _check_flows(config: Config) -> None:
 
 
 def _check_clients(key: str, clients: ClientsConfig) -> None:
+    """Bounds beyond every market, within which squares and exponentials of these numbers are numbers too."""
     if not clients.sizes:
         raise _wrong(f"{key}.sizes", "at least one size", [])
     for size in clients.sizes:
-        _positive(f"{key}.sizes", size)
+        _within(f"{key}.sizes", size, 1e-6, 1e15)
     if len(clients.requests_per_day) != len(clients.sizes):
         raise _wrong(f"{key}.requests_per_day", f"{len(clients.sizes)} numbers, as sizes", clients.requests_per_day)
     for requests in clients.requests_per_day:
-        _at_least(f"{key}.requests_per_day", requests, 0)
-    if not math.isfinite(clients.alpha):
-        raise _wrong(f"{key}.alpha", "a finite number", clients.alpha)
-    _positive(f"{key}.beta_per_bp", clients.beta_per_bp)
+        _within(f"{key}.requests_per_day", requests, 0, 1e9)
+    _within(f"{key}.alpha", clients.alpha, -100, 100)
+    _within(f"{key}.beta_per_bp", clients.beta_per_bp, 1e-6, 1e6)
 
 
 def _check_band(key: str, book: BookConfig, known: dict[str, FlowsConfig]) -> None:
@@ -665,6 +671,11 @@ def _wrong(key: str, expected: str, got: object) -> ConfigError:
 def _positive(key: str, value: float) -> None:
     if not (math.isfinite(value) and value > 0):
         raise _wrong(key, "> 0", value)
+
+
+def _within(key: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise _wrong(key, f"from {least:g} to {most:g}", value)
 
 
 def _at_most(key: str, value: float, most: float) -> None:

@@ -29,6 +29,8 @@ from stream.valuation import Valuation
 BP = 1e-4
 MILLION = 1e6
 DAY_S = 86_400.0
+SIDES = {"both": (1.0, -1.0), "sell": (1.0,), "buy": (-1.0,)}
+"""What clients' deals do to the dealer's inventory in the instrument."""
 
 QuoteStatus: TypeAlias = Literal["ok", "unpriced", "no-model", "unsolved"]
 
@@ -50,6 +52,10 @@ class Waiting:
         """The greatest over markets at inventory `y` (n,): up to 1 nothing is worth a hedge."""
         return float(self.internaliser.advise(y).urgency.max(initial=0.0))
 
+    def scale_to_edge(self, y: FloatArray) -> float:
+        """So many times the inventory `y` (n,) is on the edge of the zone."""
+        return self.internaliser.scale_to_edge(y)
+
 
 @dataclass
 class Quoted:
@@ -70,11 +76,11 @@ class Quoter:
 
     Raises
     ------
-    ConfigError : a flow that the solver refuses.
+    ConfigError : a flow that the solver refuses. `betapack check` builds one to find that out ahead of the start.
     """
 
     def __init__(self, config: Config) -> None:
-        self._flows = {flows.name: _Flow(config, flows) for flows in config.flows}
+        self._flows = {flows.name: _Flow(config, flows, f"flows[{place}]") for place, flows in enumerate(config.flows)}
         self._universe = config.universe.name
         self._latest: tuple[PreparedModel, Valuation] | None = None
         self._solved: dict[tuple[str, float], Waiting] = {}
@@ -156,10 +162,11 @@ class Quoter:
 class _Flow:
     """A configured flow in the solver's terms, with the timestep as the unit of time.
 
-    `names` (k) of its instruments, in the configuration's order; `directions` (k, n) exposure by a unit bought.
+    `names` (k) of its instruments, in the configuration's order; `directions` (k, n) exposure by a unit bought. `key`
+    is where it stands in the configuration.
     """
 
-    def __init__(self, config: Config, flows: FlowsConfig) -> None:
+    def __init__(self, config: Config, flows: FlowsConfig, key: str) -> None:
         self.settings = flows
         self.hash = hashlib.sha256(msgspec.json.encode(flows)).hexdigest()[:16]
         used = {clients.instrument for clients in flows.clients} | {market.instrument for market in flows.markets}
@@ -193,7 +200,7 @@ class _Flow:
                     demand=Logistic(clients.alpha, clients.beta_per_bp / BP),
                 )
                 for clients in flows.clients
-                for side in (1.0, -1.0)
+                for side in SIDES[clients.side]
             ),
             markets=(),
             Sigma=np.eye(n),
@@ -205,7 +212,11 @@ class _Flow:
         try:
             Internaliser(self._dealer)
         except IllPosed as exc:
-            raise ConfigError(f"flow {flows.name} cannot be solved: {exc}; check flows.clients") from exc
+            assets = ", ".join(config.universe.assets)
+            raise ConfigError(
+                f"{key}.clients must be such that they deal in every combination of {assets}, got next to nothing in "
+                f"one, beside the others: {exc}"
+            ) from exc
 
     def solve(self, model: PreparedModel, valuation: Valuation, limit: float) -> Waiting:
         """Raises IllPosed where nothing can be crossed and the limit is to say how averse to risk it is."""

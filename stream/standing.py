@@ -32,13 +32,13 @@ class Outcome:
     cost: float
 
 
-def band_edge(book: BookConfig, risk: float, urgency: float) -> float:
+def band_edge(book: BookConfig, risk: float, scale_to_edge: float) -> float:
     """The risk above which trades are suggested: the limit, or what the position has left where its zone ends.
 
-    Urgency grows in proportion to a position, so that risk over urgency is the risk of the same position, shrunk or
-    grown until it is on the edge of the zone in which to wait. It is 0 for a book that hedges by its limit alone.
+    Risk grows in proportion to a position: that of the same position, shrunk or grown by `scale_to_edge` until it is on
+    the edge of the zone in which to wait. Infinite for a book that hedges by its limit alone.
     """
-    return min(book.limit, risk / urgency) if urgency > 0 else book.limit
+    return min(book.limit, risk * scale_to_edge) if risk > 0 else book.limit
 
 
 def aim(target: float, hedging: HedgingConfig, risk: float) -> float:

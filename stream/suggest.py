@@ -97,7 +97,7 @@ class Suggester:
         if state.standing is not None and state.standing.had_trades and not waiting:
             state.standing = None  # taken up or refused: what is left to do is a new decision
         standing = state.standing
-        edge = band_edge(book, risk, zone.urgency(Q) if zone else 0.0)
+        edge = band_edge(book, risk, zone.scale_to_edge(Q) if zone else math.inf)
         if standing is None and risk <= edge:
             return None
         pause = pausing(state.trades, now_ns, round(hedging.rejection_pause_s * NANOSECONDS))

@@ -93,6 +93,17 @@ class Internaliser:
             urgency=_over(np.abs(p), self._psi),
         )
 
+    def scale_to_edge(self, y: FloatArray) -> float:
+        """The factor by which inventory `y` (d,) has to be multiplied to leave the zone; infinite where none does.
+
+        1 over the urgency where clients buy as much as they sell. Where one-sided flow makes a market worth crossing
+        with nothing held, 0 for inventories that this flow adds to.
+        """
+        pull = self._directions @ self.value.B
+        slope = self._directions @ (2.0 * self.value.A @ y) - self._directions @ (self.dealer.impact * y)
+        room = np.maximum(self._psi - np.copysign(pull, slope * pull), 0.0)
+        return float(_over(room, np.abs(slope))[slope != 0].min(initial=np.inf))
+
     def zone(self) -> Internalisation:
         """The zone of pure internalisation; where clients' flow is one-sided (B is not 0), its nearer side."""
         slopes = self._directions @ (2.0 * self.value.A - np.diag(self.dealer.impact))

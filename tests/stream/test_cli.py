@@ -111,6 +111,17 @@ def test_nothing_heavy_loads_for_help() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+def test_a_flow_that_cannot_be_solved_fails_the_check_as_it_would_fail_the_start(
+    tmp_path: Path, franchise_toml: str
+) -> None:
+    """Each number is within its bounds, but next to the others nobody deals in JPY."""
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(franchise_toml.replace("[8200]", "[1e-8]", 1))
+    ended = betapack("check", "--config", str(wrong))
+    assert ended.returncode == 2
+    assert "flows[0].clients must be such that they deal in every combination of EUR, CHF, JPY, got" in ended.stderr
+
+
 def test_the_example_configurations_are_valid() -> None:
     """The desk that operators start from and the demo's configuration pass the checks."""
     root = README.parent

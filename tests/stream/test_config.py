@@ -474,7 +474,11 @@ def test_what_types_cannot_say_is_refused_with_key_expected_and_got(
             "sizes = []",
             r"flows\[0\]\.clients\[0\]\.sizes must be at least one size, got \[\]",
         ),
-        ("sizes = [1e6, 5e6]", "sizes = [1e6, 0]", r"flows\[0\]\.clients\[0\]\.sizes must be > 0, got 0"),
+        (
+            "sizes = [1e6, 5e6]",
+            "sizes = [1e6, 0]",
+            r"flows\[0\]\.clients\[0\]\.sizes must be from 1e-06 to 1e\+15, got 0",
+        ),
         (
             "requests_per_day = [9000, 5400]",
             "requests_per_day = [9000]",
@@ -483,10 +487,14 @@ def test_what_types_cannot_say_is_refused_with_key_expected_and_got(
         (
             "requests_per_day = [9000, 5400]",
             "requests_per_day = [9000, -1]",
-            r"flows\[0\]\.clients\[0\]\.requests_per_day must be >= 0, got -1",
+            r"flows\[0\]\.clients\[0\]\.requests_per_day must be from 0 to 1e\+09, got -1",
         ),
-        ("alpha = -1.9", "alpha = nan", r"flows\[0\]\.clients\[0\]\.alpha must be a finite number, got nan"),
-        ("beta_per_bp = 11.0", "beta_per_bp = 0", r"flows\[0\]\.clients\[0\]\.beta_per_bp must be > 0, got 0"),
+        ("alpha = -1.9", "alpha = nan", r"flows\[0\]\.clients\[0\]\.alpha must be from -100 to 100, got nan"),
+        (
+            "beta_per_bp = 11.0",
+            "beta_per_bp = 0",
+            r"flows\[0\]\.clients\[0\]\.beta_per_bp must be from 1e-06 to 1e\+06, got 0",
+        ),
         (
             'requests_per_day = [8200], alpha = -1.6, beta_per_bp = 9.0 },\n    { instrument = "EURCHF"',
             'requests_per_day = [0], alpha = -1.6, beta_per_bp = 9.0 },\n    { instrument = "EURCHF"',
@@ -495,17 +503,17 @@ def test_what_types_cannot_say_is_refused_with_key_expected_and_got(
         (
             "eta_bps_per_million_a_day = 1e-5",
             "eta_bps_per_million_a_day = 0",
-            r"flows\[0\]\.markets\[0\]\.eta_bps_per_million_a_day must be > 0, got 0",
+            r"flows\[0\]\.markets\[0\]\.eta_bps_per_million_a_day must be from 1e-12 to 1e\+06, got 0",
         ),
         (
             "half_spread_bps = 0.5",
             "half_spread_bps = -0.5",
-            r"flows\[0\]\.markets\[2\]\.half_spread_bps must be > 0, got -0\.5",
+            r"flows\[0\]\.markets\[2\]\.half_spread_bps must be from 1e-06 to 10000, got -0\.5",
         ),
         (
             'name = "franchise"',
             'name = "franchise"\nrisk_aversion = 0.0',
-            r"flows\[0\]\.risk_aversion must be > 0, got 0",
+            r"flows\[0\]\.risk_aversion must be from 1e-30 to 1e\+06, got 0",
         ),
         (
             'name = "franchise"',
@@ -520,8 +528,20 @@ def test_what_types_cannot_say_is_refused_with_key_expected_and_got(
         (
             'name = "franchise"',
             'name = "franchise"\nimpact_bps_per_million = { EUR = -1.0 }',
-            r"flows\[0\]\.impact_bps_per_million\.EUR must be >= 0, got -1",
+            r"flows\[0\]\.impact_bps_per_million\.EUR must be from 0 to 10000, got -1",
         ),
+        (
+            "alpha = -1.9",
+            'side = "sell", alpha = -1.9',
+            r"flows\[0\]\.risk_aversion must be given where clients\[0\] deal on one side alone, got None",
+        ),
+        (
+            "alpha = -1.9",
+            'side = "sells", alpha = -1.9',
+            r"flows\[0\]\.clients\[0\]\.side: Invalid enum value 'sells', expected one of both, buy, sell",
+        ),
+        ("alpha = -1.9", "alpha = 1e3", r"flows\[0\]\.clients\[0\]\.alpha must be from -100 to 100, got 1000"),
+        ("sizes = [1e6, 5e6]", "sizes = [1e6, 1e300]", r"flows\[0\]\.clients\[0\]\.sizes must be from .*, got 1e\+300"),
         ("alpha = -1.9", 'alpha = "low"', r"flows\[0\]\.clients\[0\]\.alpha: Expected `float`, got `str`"),
         ("beta_per_bp = 11.0", "beta_per_bp = 11.0, gamma = 1", r"flows\[0\]\.clients\[0\]: .*unknown field `gamma`"),
     ],

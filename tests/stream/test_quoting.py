@@ -392,14 +392,61 @@ def test_what_was_suggested_and_filled_is_inside_the_zone(desk_of: DeskOf) -> No
 
 
 def test_a_flow_that_the_solver_refuses_is_a_configuration_error(franchise: Config) -> None:
-    """Rates so far apart that one asset has as good as no clients: at start, with the flow's name."""
+    """Rates so far apart that one asset has as good as no clients: at start and in a check, with its key."""
     clients = tuple(
         msgspec.structs.replace(each, requests_per_day=(1e-12,) * len(each.sizes)) if "CHF" in each.instrument else each
         for each in franchise.flows[0].clients
     )
     flow = msgspec.structs.replace(franchise.flows[0], clients=clients)
-    with pytest.raises(ConfigError, match="flow franchise cannot be solved: streams must change every combination"):
+    with pytest.raises(
+        ConfigError, match=r"flows\[0\].clients must be such that .* EUR, CHF, JPY, got next to nothing"
+    ):
         Engine(msgspec.structs.replace(franchise, flows=(flow,)))
+
+
+def test_clients_of_one_side_lean_a_flat_book_against_their_flow(desk_of: DeskOf) -> None:
+    """Clients who only sell EURUSD: it is quoted lower with nothing held, higher when they only buy; two kinds, one of
+    each side, are the same as one kind of both.
+    """
+    base = desk_of({"risk_aversion": 1e-7}).config.flows[0]
+    first, others = base.clients[0], base.clients[1:]
+    skews = {}
+    for name, kinds in (
+        ("both", (first,)),
+        ("sell", (msgspec.structs.replace(first, side="sell"),)),
+        ("buy", (msgspec.structs.replace(first, side="buy"),)),
+        ("each", (msgspec.structs.replace(first, side="sell"), msgspec.structs.replace(first, side="buy"))),
+    ):
+        desk = desk_of({"risk_aversion": 1e-7, "clients": (*kinds, *others)})
+        desk.hold(EUR, 0.0)
+        skews[name] = by_name(desk.quote)["EURUSD"].skew_bps
+    assert skews["both"] == skews["each"] == 0.0
+    assert skews["sell"] < -0.05
+    assert skews["sell"] == pytest.approx(-skews["buy"], rel=1e-9)
+
+
+@pytest.mark.parametrize("side", ["sell", "buy"])
+def test_the_band_of_a_one_sided_flow_is_where_it_says_that_hedging_is_worth_it(desk_of: DeskOf, side: str) -> None:
+    """On a walk through inventories of EUR, trades are suggested exactly where the urgency is above 1: the zone lies
+    to one side of 0.
+    """
+    config = desk_of({"risk_aversion": 1e-7}).config
+    few = tuple(number / 5 for number in config.flows[0].clients[0].requests_per_day)
+    more = msgspec.structs.replace(config.flows[0].clients[0], side=side, requests_per_day=few)
+    desk = desk_of({"risk_aversion": 1e-7, "clients": (*config.flows[0].clients, more)}, band="internalise", limit=1e9)
+    hedged, zone = {}, []
+    for millions in range(-120, 121, 10):
+        desk.state.books["spot"].standing = None
+        desk.state.books["spot"].quoted = None
+        desk.hold(EUR, millions * MILLION)
+        quote = desk.quote
+        suggested = any(each.trades for each in desk.all_of(HedgeSuggestion))
+        assert suggested == (quote.urgency > 1 and millions != 0)
+        hedged[millions] = suggested
+        zone += [] if suggested else [millions]
+    assert hedged[-120]
+    assert hedged[120]
+    assert (sum(zone) < 0) == (side == "sell")
 
 
 def test_a_book_without_flow_has_no_quote_skew(franchise: Config, timestep_of: TimestepOf) -> None:

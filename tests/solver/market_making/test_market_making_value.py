@@ -366,6 +366,30 @@ def test_one_sided_flow_narrows_the_zone() -> None:
     assert any(uneven.advise(np.array([side * 1.001 * threshold])).hedging_rate[0] for side in (1, -1))
 
 
+@pytest.mark.parametrize("uneven", [0.0, 0.1, 0.3])
+def test_an_inventory_scaled_to_the_edge_is_on_it(uneven: float) -> None:
+    """Just inside nothing is hedged, just beyond something is, for inventories either way and one-sided flow; from an
+    inventory to which a flow adds that makes hedging worth it at 0 there is no way to scale down into the zone.
+    """
+    dealer = paper_dealer()
+    streams = tuple(
+        replace(each, rates=each.rates * (1 + uneven * np.sign(each.direction.sum()))) for each in dealer.streams
+    )
+    internaliser = Internaliser(replace(dealer, streams=streams))
+    rng = np.random.default_rng(3)
+    idle_at_zero = not internaliser.advise(np.zeros(4)).hedging_rate.any()
+    for y in rng.normal(0.0, 50 * MILLION, (200, 4)):
+        scale = internaliser.scale_to_edge(y)
+        if not idle_at_zero and scale == 0.0:
+            continue
+        if idle_at_zero:
+            assert not internaliser.advise(scale * (1 - 1e-9) * y).hedging_rate.any()
+        assert internaliser.advise(scale * (1 + 1e-9) * y).hedging_rate.any()
+        if not uneven:
+            assert scale == pytest.approx(1 / internaliser.advise(y).urgency.max(), rel=1e-12)
+    assert internaliser.scale_to_edge(np.zeros(4)) == math.inf
+
+
 def test_a_pegged_pair_has_no_risk_to_internalise() -> None:
     """Two assets that move as one: long one and short the other is no risk, and neither skews nor hedges."""
     dealer = paper_dealer(impact=0.0)
