@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import secrets
+import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.resources import files
@@ -82,7 +83,9 @@ def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
             config, kafka=kafka, topics=msgspec.structs.replace(config.topics, prefix=prefix)
         )
         own_config = folder / "demo.toml"
+        web = f"127.0.0.1:{_web_port(config.metrics.port)}"
         own = f'\n[topics]\nprefix = "{prefix}"\n\n[kafka]\ngroup = "{kafka.group}"\n'
+        own += f"\n[metrics]\nport = {web.partition(':')[2]}\n"
         own_config.write_text(config_file.read_text(encoding="utf-8") + own, encoding="utf-8")
         service = _start_service(own_config, kafka.bootstrap, folder)
         parts.callback(service.stop, SERVICE_STOP_TIMEOUT_S)
@@ -91,19 +94,20 @@ def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
         reader.seek(reader.low_watermarks())
         desk = Desk([book.name for book in config.books], config.universe.numeraire)
         show = Demo(settings, config, service, writer, reader, desk, stop)
+        say(f"what-ifs, frontiers and metrics: http://{web}")
         say(f"fitting the models on {len(history)} days from {history[0].date} to {history[-1].date}")
         show.warm_up(history)
         if console.is_terminal:
             with Live(console=console, auto_refresh=False) as screen:
 
                 def draw(now_s: float) -> None:
-                    screen.update(render(desk, kafka.bootstrap, now_s), refresh=True)
+                    screen.update(render(desk, kafka.bootstrap, web, now_s), refresh=True)
 
                 show.replay(live, draw, 1 / FRAMES_PER_SECOND)
         else:
             show.replay(live, lambda now_s: print(one_line(desk, now_s), flush=True), LINE_EVERY_S)
         if settings.picture is not None:
-            draw_picture(settings.picture, render(desk, kafka.bootstrap, time.monotonic()))
+            draw_picture(settings.picture, render(desk, kafka.bootstrap, web, time.monotonic()))
         summarise(desk, console)
     return desk.trades_suggested > 0
 
@@ -225,6 +229,16 @@ def _kafka(settings: DemoSettings, config: Config) -> Iterator[tuple[KafkaSettin
         yield kafka, prefix
     finally:
         delete_topics(kafka, created)
+
+
+def _web_port(usual: int) -> int:
+    """`usual`, where the commands look without being told, or a free one while another service has it."""
+    for port in (usual, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            taken: int = probe.getsockname()[1]
+            return taken
+    raise DemoFailed("no free port on 127.0.0.1")
 
 
 def _start_service(config_file: Path, bootstrap: str, folder: Path) -> ChildProcess:

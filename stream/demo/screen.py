@@ -72,9 +72,9 @@ class Desk:
         return float(p50), float(p99)
 
 
-def render(desk: Desk, bootstrap: str, now_s: float) -> RenderableType:
-    """The whole screen."""
-    return Group(_header(desk, bootstrap, now_s), _books(desk), _vectors(desk), _alerts(desk))
+def render(desk: Desk, bootstrap: str, web: str, now_s: float) -> RenderableType:
+    """The whole screen; Kafka is at `bootstrap`, answers to what-ifs at `web`."""
+    return Group(_header(desk, bootstrap, web, now_s), _books(desk), _vectors(desk), _alerts(desk))
 
 
 def one_line(desk: Desk, now_s: float) -> str:
@@ -83,18 +83,18 @@ def one_line(desk: Desk, now_s: float) -> str:
     return f"{_day(desk)}  {books}  suggestions {desk.trades_suggested}  {_speed(desk, now_s)}"
 
 
-def _header(desk: Desk, bootstrap: str, now_s: float) -> RenderableType:
+def _header(desk: Desk, bootstrap: str, web: str, now_s: float) -> RenderableType:
     title = Text.assemble(
         ("betapack", "bold"),
         ("  REPLAY ", "black on cyan"),
-        f"  {_day(desk)}   {_speed(desk, now_s)}   Kafka {bootstrap}",
+        f"  {_day(desk)}   {_speed(desk, now_s)}",
     )
     note = Text(
         "prices: European Central Bank daily rates; spreads and client flow are simulated. "
         f"Risk: one standard deviation a day, {desk.numeraire}.",
         style="dim",
     )
-    return Group(title, note)
+    return Group(title, Text(f"Kafka {bootstrap}   what-ifs http://{web}"), note)
 
 
 def _day(desk: Desk) -> str:
