@@ -19,6 +19,9 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     `state` is the engine's state in MessagePack, `format_version` that of its layout and `config_hash` that of the
     configuration which it belongs to: a state is never read into a service that means something else by it.
     `event_time_ns` is nanoseconds since the Unix epoch, UTC. `offsets` are those of every input partition.
+
+    A state that is too large for one record is in the `state` of several, `part` 0 to `parts` - 1, which name the same
+    `whole`, a digest of it. Snapshots take turns in two `slot`s, so that the topic always holds all of one of them.
     """
 
     id: str
@@ -29,3 +32,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     timestep: int
     offsets: tuple[PartitionOffset, ...]
     state: bytes
+    slot: int = 0
+    part: int = 0
+    parts: int = 1
+    whole: str = ""

@@ -19,7 +19,7 @@ from msgspec import Struct
 from schemas.outbound import LimitOn, ReversionMethod
 from solver.hedging.problem import MOST_VENUES
 from stream.errors import ConfigError
-from stream.log import KafkaSettings
+from stream.log import MAX_RECORD_BYTES, KafkaSettings
 
 #: What a packing makes least.
 PackingObjective: TypeAlias = Literal["volume", "variance", "horizon", "determinant"]
@@ -30,6 +30,9 @@ SECONDS_MAX = 1e9
 
 HORIZON_STEPS_MAX = 1_000_000
 """Over more, the rounding of the pull's powers shows."""
+
+NUMBER_BYTES = 24
+"""Of a float in JSON at most, with its comma."""
 
 LOTS_MAX = 1_000_000_000
 """The solver's own bound, far below where whole numbers stop being exact as floating-point ones."""
@@ -615,6 +618,12 @@ def _check_models(config: Config) -> None:
         raise _wrong("reversion.methods", f"at least one of {', '.join(get_args(ReversionMethod))}", [])
     _no_twins("reversion.methods", reversion.methods)
     n = len(config.universe.assets)
+    most = math.isqrt(MAX_RECORD_BYTES // (NUMBER_BYTES * len(lengths)))
+    if n > most:
+        expected = (
+            f"at most {most} with {len(lengths)} covariance.sampling_steps, for a model to fit a record of Kafka's"
+        )
+        raise _wrong("universe.assets", expected, n)
     _at_least("reversion.basis_horizon_steps", reversion.basis_horizon_steps, 1)
     _at_least("reversion.holdout_steps", reversion.holdout_steps, 4 * reversion.basis_horizon_steps)
     _at_least("reversion.lags", reversion.lags, 1)

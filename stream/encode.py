@@ -52,14 +52,21 @@ def key_of(message: Message) -> str:
     match message:
         case Tick():
             return message.instrument
-        case TickBatch() | Model() | Snapshot():
+        case TickBatch() | Model():
             return message.universe
+        case Snapshot():
+            return snapshot_key(message.universe, message.slot, message.part)
         case Position() | HedgeStatus() | ResidualExposure() | HedgeSuggestion() | QuoteSkew():
             return message.book
         case Alert():
             return message.subject
         case DeadLetter():
             return message.topic
+
+
+def snapshot_key(universe: str, slot: int, part: int) -> str:
+    """What a compacted topic keeps the latest of: each part in each slot."""
+    return universe if slot == part == 0 else f"{universe}#{slot}.{part}"
 
 
 def id_of(message: Message) -> str:

@@ -20,7 +20,7 @@ from stream.log import Reader, TopicPartition, Writer
 from stream.merge import Merge, Merged
 from stream.recover import recover
 from stream.refits import Submit
-from stream.snapshot import take_snapshot
+from stream.snapshot import SLOTS, parts_of, take_snapshot
 from stream.telemetry.events import log_event
 from stream.telemetry.metrics import Metrics
 from stream.timesteps import Timesteps
@@ -95,7 +95,7 @@ class Worker:
         )
         self._merge = Merge(inputs.partitions(), MERGE_CAPACITY)
         self._paused: set[TopicPartition] = set()
-        self.state = recover(config, self._engine, inputs, states)
+        self.state, self._slot = recover(config, self._engine, inputs, states)
         self._recovered_at = inputs.end_offsets()
         self._behind = True
         self._snapshot_due_ns = clock.monotonic_ns() + self._snapshot_every_ns
@@ -203,7 +203,10 @@ class Worker:
             # 2. state
             if final or self._clock.monotonic_ns() >= self._snapshot_due_ns:
                 snapshot = take_snapshot(self.state, self._config)
-                self._encoder.send(self._writer, snapshot)
+                # Never over the last one, which a restart needs as long as not all of this one is in the log.
+                self._slot = (self._slot + 1) % SLOTS
+                for part in parts_of(snapshot, self._slot):
+                    self._encoder.send(self._writer, part)
                 self._writer.flush()
                 self._metrics.observe_snapshot(len(snapshot.state))
                 self._snapshot_due_ns = self._clock.monotonic_ns() + self._snapshot_every_ns

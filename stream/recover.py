@@ -7,17 +7,18 @@ import msgspec
 from schemas.internal import Snapshot
 from schemas.wire import JSON, decode
 from stream.config import Config
+from stream.encode import snapshot_key
 from stream.engine import Engine
-from stream.errors import StateMismatch
-from stream.log import Reader
-from stream.snapshot import WorkerState, restore_snapshot
+from stream.errors import StateMismatch, TopicMismatch
+from stream.log import Reader, Record
+from stream.snapshot import SLOTS, WorkerState, joined, restore_snapshot
 from stream.timesteps import new_timesteps_state
 
 POLL_TIMEOUT_MS = 200
 
 
-def recover(config: Config, engine: Engine, inputs: Reader, states: Reader | None) -> WorkerState:
-    """The state to go on from, with `inputs` at its offsets.
+def recover(config: Config, engine: Engine, inputs: Reader, states: Reader | None) -> tuple[WorkerState, int]:
+    """The state to go on from, with `inputs` at its offsets, and the slot of the snapshot that kept it.
 
     Without `states`, or without a snapshot in it, nothing is known and every input is read from its beginning.
 
@@ -36,26 +37,47 @@ def recover(config: Config, engine: Engine, inputs: Reader, states: Reader | Non
         state.offsets = {**offsets, **state.offsets}
         engine.resume(state.engine)
     inputs.seek(state.offsets)
-    return state
+    return state, 0 if snapshot is None else snapshot.slot
 
 
 def latest_snapshot(states: Reader, universe: str) -> Snapshot | None:
-    """The last snapshot of `universe` in the log. Raises StateMismatch when it cannot be read."""
+    """The last whole snapshot of `universe` in the log.
+
+    Raises
+    ------
+    StateMismatch : it cannot be read.
+    TopicMismatch : the topic has several partitions, so that nobody could say which snapshot is the last.
+    """
+    if len(states.partitions()) != 1:
+        names = ", ".join(map(str, states.partitions()))
+        raise TopicMismatch(f"the topic of snapshots must have one partition, got {names}; create it anew")
     states.seek(states.low_watermarks())
-    latest = None
+    first, others = universe.encode(), f"{universe}#".encode()
+    latest: dict[bytes, Record] = {}
     while True:
         for record in states.poll(POLL_TIMEOUT_MS):
-            if record.key == universe.encode():
-                latest = record
+            if record.key is not None and (record.key == first or record.key.startswith(others)):
+                latest[record.key] = record
         if all(states.exhausted(partition) for partition in states.partitions()):
             break
-    if latest is None or latest.value is None:
-        return None
-    content_type = dict(latest.headers).get("content-type", JSON.encode()).decode()
+    newest, found = -1, None
+    for slot in range(SLOTS):
+        records: list[Record] = []
+        while (key := snapshot_key(universe, slot, len(records)).encode()) in latest and latest[key].value is not None:
+            records.append(latest[key])
+        snapshot = joined([_decoded(record) for record in records])
+        if snapshot is not None and records[snapshot.parts - 1].offset > newest:
+            newest, found = records[snapshot.parts - 1].offset, snapshot
+    return found
+
+
+def _decoded(record: Record) -> Snapshot:
+    assert record.value is not None
+    content_type = dict(record.headers).get("content-type", JSON.encode()).decode()
     try:
-        return decode(Snapshot, latest.value, content_type)
+        return decode(Snapshot, record.value, content_type)
     except (msgspec.DecodeError, ValueError) as exc:
         raise StateMismatch(
-            f"the snapshot at {latest.topic}[{latest.partition}]@{latest.offset} cannot be read: {exc}; "
+            f"the snapshot at {record.topic}[{record.partition}]@{record.offset} cannot be read: {exc}; "
             "start with --rebuild to compute the state again from the beginning of the log"
         ) from exc

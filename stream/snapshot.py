@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_origin
 
@@ -16,10 +18,16 @@ from stream.book_state import BookState
 from stream.config import Config
 from stream.engine import Engine, EngineState
 from stream.errors import StateMismatch
-from stream.log import TopicPartition
+from stream.log import MAX_RECORD_BYTES, TopicPartition
 from stream.market import LegPrices, Market
 from stream.refits import PendingRefit, RefitState
 from stream.timesteps import TimestepsState
+
+PART_BYTES = MAX_RECORD_BYTES // 2
+"""Of the state in one record. A long window of many assets needs several, and so may a thousand books with trades."""
+
+SLOTS = 2
+"""Snapshots take turns in them: while one is being written the last whole one is in the other."""
 
 FORMAT_VERSION = 2
 """Counts up with every change of `Stored` that an older worker could not read."""
@@ -157,6 +165,26 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     state.silences = stored.silences
     offsets = {TopicPartition(place.topic, place.partition): place.offset for place in snapshot.offsets}
     return WorkerState(stored.timesteps, state, offsets)
+
+
+def parts_of(snapshot: Snapshot, slot: int) -> list[Snapshot]:
+    """The records that keep `snapshot` in `slot`, in the order in which they are written."""
+    state = snapshot.state
+    pieces = [state[start : start + PART_BYTES] for start in range(0, max(len(state), 1), PART_BYTES)]
+    whole = hashlib.blake2b(state, digest_size=16).hexdigest() if len(pieces) > 1 else ""
+    return [
+        msgspec.structs.replace(snapshot, state=piece, slot=slot, part=part, parts=len(pieces), whole=whole)
+        for part, piece in enumerate(pieces)
+    ]
+
+
+def joined(parts: Sequence[Snapshot]) -> Snapshot | None:
+    """The snapshot that `parts` of one slot keep, part 0 first; None where one is missing or left from another."""
+    of = [(each.id, each.whole, each.part) for each in parts[: parts[0].parts]] if parts else []
+    if not of or of != [(parts[0].id, parts[0].whole, part) for part in range(parts[0].parts)]:
+        return None
+    whole = b"".join(each.state for each in parts[: parts[0].parts])
+    return msgspec.structs.replace(parts[0], state=whole)
 
 
 def encode_array(value: object) -> object:

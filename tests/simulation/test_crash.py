@@ -197,6 +197,25 @@ STEP_NAMES = [
 ]
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_crashes_between_the_parts_of_a_snapshot_change_nothing(
+    patient: Config, simulate: Simulate, trading_day: Day, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state that needs several records, and workers killed between them: each next one goes on from the last whole
+    snapshot.
+    """
+    monkeypatch.setattr("stream.snapshot.PART_BYTES", 5000)
+    day = trading_day(STEPS, 30)
+    unbroken = unbroken_run(simulate, patient, day)
+    steps = steps_of(simulate, patient, day, seed)
+    parts = [place for place, each in enumerate(steps, start=1) if each == "before the snapshot is sent"]
+    assert len(parts) > 2 * steps.count("before the flush of the snapshot")
+    simulation = simulate(patient)
+    simulation.feed(day)
+    assert run_through(simulation, Faults(set(Random(seed).sample(parts, 6))), Random(seed)) > 1
+    assert_same_as_unbroken(simulation, unbroken, f"seed {seed}")
+
+
 @pytest.mark.parametrize("name", STEP_NAMES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_crash_between_any_two_steps_of_a_commit_changes_nothing(

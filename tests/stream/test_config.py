@@ -620,3 +620,28 @@ def test_the_state_hash_changes_with_what_gives_a_state_its_meaning(desk: Config
     }
     assert kept not in different
     assert len(different) == 5
+
+
+@pytest.mark.parametrize(("lengths", "most"), [((1,), 836), ((1, 5, 60), 482)])
+def test_more_assets_than_a_model_can_say_in_one_record_are_refused(
+    desk: Config, lengths: tuple[int, ...], most: int
+) -> None:
+    """At start, with the keys that decide it, and not by a publish that fails once the covariance is known."""
+    names = tuple(f"A{place}" for place in range(most + 1))
+    quoted = tuple(
+        msgspec.structs.replace(desk.instruments[0], name=f"{name}USD", legs={name: 1.0}, quote="USD") for name in names
+    )
+    for count in (most, most + 1):
+        config = msgspec.structs.replace(
+            desk,
+            universe=msgspec.structs.replace(desk.universe, assets=names[:count]),
+            instruments=quoted[:count],
+            books=(msgspec.structs.replace(desk.books[0], instruments=()),),
+            covariance=msgspec.structs.replace(desk.covariance, sampling_steps=lengths),
+            reversion=msgspec.structs.replace(desk.reversion, window_steps=10_000),
+        )
+        if count == most:
+            check_config(config)
+            continue
+        with pytest.raises(ConfigError, match=rf"universe.assets must be at most {most} with {len(lengths)} cov"):
+            check_config(config)

@@ -15,11 +15,22 @@ from schemas.internal import Snapshot
 from schemas.wire import MESSAGE_PACK, decode, encode
 from stream.book_state import BookState
 from stream.config import BookConfig, Config
+from stream.encode import Encoder
 from stream.engine import Engine
-from stream.errors import StateMismatch
+from stream.errors import StateMismatch, TopicMismatch
 from stream.events import FeedSilence, PositionLevel, QuoteDepth, Quotes
 from stream.log import TopicPartition
-from stream.snapshot import FORMAT_VERSION, WorkerState, restore_snapshot, take_snapshot
+from stream.recover import latest_snapshot
+from stream.snapshot import (
+    FORMAT_VERSION,
+    SLOTS,
+    WorkerState,
+    joined,
+    parts_of,
+    restore_snapshot,
+    take_snapshot,
+)
+from stream.testing.memory_log import MemoryLog
 from stream.timesteps import Timesteps, new_timesteps_state
 
 SECOND = 1_000_000_000
@@ -293,3 +304,93 @@ def test_bytes_that_are_no_state_are_refused(desk: Config) -> None:
     for state in (msgspec.msgpack.encode({"timesteps": {}}), b"", b"\xc1"):
         with pytest.raises(StateMismatch, match="--rebuild"):
             restore_snapshot(msgspec.structs.replace(kept(desk), state=state), desk, Engine(desk))
+
+
+class StateTopic:
+    """A log of nothing but snapshots, and what a worker that starts finds in it."""
+
+    def __init__(self, partitions: int = 1) -> None:
+        self.log = MemoryLog({"state": partitions})
+
+    def keep(self, parts: list[Snapshot]) -> None:
+        writer = self.log.writer()
+        for part in parts:
+            Encoder("", "/test").send(writer, part)
+        writer.flush()
+
+    def found(self) -> Snapshot | None:
+        return latest_snapshot(self.log.reader(["state"], "test"), "fx")
+
+    def compact(self) -> None:
+        """Keep the latest record of each key, as the broker may do at any time."""
+        latest = {record.key: record for record in self.log.records("state")}
+        self.log = MemoryLog({"state": 1})
+        for record in sorted(latest.values(), key=lambda each: each.offset):
+            self.log.append(TopicPartition("state", 0), record.key, record.value, record.headers, record.timestamp_ms)
+
+
+def snapshots(desk: Config, mids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> list[Snapshot]:
+    """Of one run at three times; the state of each needs more than four records of 2,000 bytes."""
+    monkeypatch.setattr("stream.snapshot.PART_BYTES", 2000)
+    run, taken = Run(desk), []
+    inputs = course(mids, 4)
+    for start in range(0, 300, 100):
+        run.take(inputs[start : start + 100])
+        taken.append(take_snapshot(run.state, desk))
+    assert all(len(each.state) > 8000 for each in taken)
+    return taken
+
+
+def test_a_large_state_is_kept_in_parts(desk: Config, mids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No record is larger than was agreed, and together they are the snapshot."""
+    for slot, snapshot in enumerate(snapshots(desk, mids, monkeypatch)[:2]):
+        parts = parts_of(snapshot, slot)
+        assert [each.part for each in parts] == list(range(parts[0].parts))
+        assert max(len(each.state) for each in parts) <= 2000
+        whole = joined(parts)
+        assert whole is not None
+        assert (whole.id, whole.state, whole.offsets) == (snapshot.id, snapshot.state, snapshot.offsets)
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_snapshot_of_which_parts_are_missing_is_not_gone_on_from(
+    desk: Config, mids: np.ndarray, monkeypatch: pytest.MonkeyPatch, compacted: bool
+) -> None:
+    """A worker that dies after any number of parts leaves the last whole snapshot, and one that went on from it too."""
+    first, second, third = snapshots(desk, mids, monkeypatch)
+    parts = parts_of(second, 0)
+    for died_after in range(len(parts) + 1):
+        topic = StateTopic()
+        assert topic.found() is None
+        topic.keep(parts_of(first, 1))
+        topic.keep(parts[:died_after])
+        if compacted:
+            topic.compact()
+        found = topic.found()
+        assert found is not None
+        assert found.state == (second if died_after == len(parts) else first).state
+        # The next one is written over what is not whole, never over what was gone on from.
+        topic.keep(parts_of(third, (found.slot + 1) % SLOTS)[:2])
+        again = topic.found()
+        assert again is not None
+        assert again.state == found.state
+        topic.keep(parts_of(third, (found.slot + 1) % SLOTS))
+        last = topic.found()
+        assert last is not None
+        assert last.state == third.state
+
+
+def test_parts_of_states_that_go_by_the_same_id_are_not_put_together(
+    desk: Config, mids: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A feed that falls silent changes the state, and neither timestep nor offsets, which the id counts."""
+    snapshot = snapshots(desk, mids, monkeypatch)[0]
+    other = msgspec.structs.replace(snapshot, state=snapshot.state[:-1] + b"\x00")
+    mixed = [*parts_of(other, 0)[:1], *parts_of(snapshot, 0)[1:]]
+    assert joined(mixed) is None
+    assert joined([]) is None
+
+
+def test_a_topic_of_several_partitions_cannot_say_which_snapshot_is_the_last() -> None:
+    with pytest.raises(TopicMismatch, match=r"must have one partition, got state\[0\], state\[1\]"):
+        StateTopic(2).found()
