@@ -27,7 +27,8 @@ svg { width: 100%; height: auto; display: block; }
 table { border-collapse: collapse; background: #fff; border: 1px solid #dde3e8; font-variant-numeric: tabular-nums;
   font-size: 13.5px; width: 100%; }
 th, td { padding: 6px 12px; text-align: right; border-bottom: 1px solid #eef1f4; }
-th { font-weight: 600; color: #667480; }
+th { font-weight: 600; color: #667480; white-space: nowrap; }
+tr:last-child td { border-bottom-color: #dde3e8; }
 th:last-child, td:last-child { text-align: left; }
 """
 
@@ -111,7 +112,9 @@ def plot(found: Frontier) -> str:
     with rc_context({"svg.hashsalt": "betapack", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(7.6, 4.2), layout="constrained")
         axes = figure.add_subplot()
-        axes.plot(risks, costs, color=_BLUE, marker="o", markersize=4, linewidth=1.4, label="cheapest found")
+        axes.plot(
+            risks, costs, color=_BLUE, marker="o", markersize=4, linewidth=1.4, clip_on=False, label="cheapest found"
+        )
         axes.vlines(risks, [point.cost_lower_bound for point in found.points], costs, color=_BLUE, linewidth=0.8)
         axes.axvline(found.limit, color=_RED, linewidth=1.0, linestyle="--", label="limit")
         if found.suggestion is not None:
@@ -121,6 +124,8 @@ def plot(found: Frontier) -> str:
         axes.set_ylabel(f"cost, {found.numeraire}")
         axes.set_xlim(left=0.0)
         axes.set_ylim(bottom=0.0)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:,.0f}")
         axes.grid(color=_GRID, linewidth=0.6)
         axes.tick_params(colors=_SOFT, labelcolor=_INK)
         axes.spines[["top", "right"]].set_visible(False)

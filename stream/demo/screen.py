@@ -120,7 +120,7 @@ def _books(desk: Desk) -> RenderableType:
     table.add_column(f"over {steps} days" if steps else "over more days", justify="right", no_wrap=True)
     table.add_column("of limit", no_wrap=True, min_width=18)
     table.add_column("packed: lots × β", ratio=3)
-    table.add_column("suggested trades: cost → risk after", ratio=3)
+    table.add_column("suggested trades: cost → risk after", ratio=4)
     for book in desk.books:
         residual = desk.residuals.get(book)
         table.add_row(

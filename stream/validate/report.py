@@ -41,7 +41,8 @@ table { border-collapse: collapse; background: #fff; border: 1px solid #dde3e8; 
 th, td { padding: 6px 12px; text-align: right; border-bottom: 1px solid #eef1f4; white-space: nowrap; }
 th { font-weight: 600; color: #667480; border-bottom-color: #dde3e8; }
 th:first-child, td:first-child { text-align: left; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 16px; margin-top: 18px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 16px;
+  margin-top: 18px; }
 figure { margin: 0; background: #fff; border: 1px solid #dde3e8; border-radius: 6px; padding: 12px 14px; }
 svg { width: 100%; height: auto; display: block; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 18px; font-size: 13.5px; margin: 6px 0; }
