@@ -79,7 +79,10 @@ def take_report(
     about = (report.suggestion_id, report.instrument)
     trade = next((each for each in trades if (each.suggestion_id, each.instrument) == about), None)
     if trade is None:
-        return f"suggestion {report.suggestion_id!r} has no such trade, or it was forgotten"
+        return (
+            f"suggestion_id must be that of a suggestion to book {report.book!r} with a trade in this instrument, "
+            f"got {report.suggestion_id!r}, which has no such trade or was forgotten"
+        )
     size = abs(trade.lots)
     filled = size if report.status == "filled" and report.filled_lots is None else report.filled_lots or 0
     if filled > size:
