@@ -141,7 +141,7 @@ class Engine:
         book_state = state.books[report.book]
         trades, standing = book_state.trades, book_state.standing
         before = book_state.in_flight, [trade.refused_ns for trade in trades]
-        heard_ns = report.event_time_ns if report.dated or state.latest is None else state.latest.end_ns
+        heard_ns = self._now_ns(state, report)
         unusable = take_report(trades, report, heard_ns, standing.suggestion_id if standing else None)
         if unusable:
             return [self._dead_letter(Refused(report.record, "unknown-trade", unusable, report.content_type))]
@@ -160,11 +160,21 @@ class Engine:
     ) -> list[Output]:
         """Solve the book that `told` is about, on the latest prices as they are known at its time."""
         assert state.latest is not None
-        event_time_ns = told.event_time_ns if told.dated else state.latest.end_ns
+        event_time_ns = self._now_ns(state, told)
         silent = f"feed-silent:{self._config.universe.name}" in state.alerts
         # What has no time of its own says nothing of how old the prices are, but the silence does.
         market = self._market.at(state.latest, LATEST_NS if silent and not told.dated else event_time_ns)
         return self._solve(state, [self._books[told.book]], market, Trigger(kind, event_time_ns, source))
+
+    def _now_ns(self, state: EngineState, told: PositionLevel | TradeReport) -> int:
+        """The event time at which `told` takes effect.
+
+        What has no time of its own has that of its record, which in a replay of old prices lies far beyond them: then
+        it is in the timestep that is open.
+        """
+        if told.dated or state.latest is None:
+            return told.event_time_ns
+        return min(told.event_time_ns, state.latest.end_ns + self._config.universe.timestep_ns)
 
     def _solve(self, state: EngineState, books: list[BookConfig], market: Market, trigger: Trigger) -> list[Output]:
         moment = Moment(trigger.event_time_ns, market.timestep, trigger.source)

@@ -371,6 +371,21 @@ def test_rejecting_what_was_replaced_refuses_nothing(desk_of: Callable[..., Desk
     assert (desk.suggestion.status, desk.suggestion.suggestion_id) == ("unchanged", second.suggestion_id)
 
 
+def test_without_a_time_of_their_own_positions_and_reports_have_that_of_their_record(
+    desk_of: Callable[..., Desk],
+) -> None:
+    """Where their record lies within the open timestep: an hour may pass until it closes, and suggestions expire."""
+    desk = desk_of()
+    at_ns = desk.step * SECOND + 800_000_000
+    desk.tell(PositionLevel(at_ns, "spot", EUR, 15 * LOT, "positions[0]@1", dated=False))
+    first = desk.suggestion
+    assert (first.event_time_ns, first.expires_at_ns) == (at_ns, at_ns + 60 * SECOND)
+    record = Record("hedge-status", 1, 0, at_ns // 1_000_000 + 100, b"spot", b"{}", ())
+    heard_ns = at_ns + SECOND // 10
+    desk.tell(TradeReport(heard_ns, "spot", first.suggestion_id, EURUSD, "acknowledged", None, record, "", False))
+    assert desk.all_of(ResidualExposure)[0].event_time_ns == heard_ns
+
+
 def test_a_report_without_a_time_takes_effect_when_it_is_read(desk_of: Callable[..., Desk]) -> None:
     """In a replay of old prices its record is dated years later: the book keeps its prices, the trade is in flight, and
     is overdue when nothing more is heard of it for `in_flight_max_s` of the replay.
@@ -382,9 +397,9 @@ def test_a_report_without_a_time_takes_effect_when_it_is_read(desk_of: Callable[
     record = Record("hedge-status", 1, 0, now_ns // 1_000_000, b"spot", b"{}", ())
     desk.tell(TradeReport(now_ns, "spot", first.suggestion_id, EURUSD, "acknowledged", None, record, "", dated=False))
     (residual,) = desk.all_of(ResidualExposure)
-    assert (residual.status, residual.event_time_ns) == ("ok", desk.step * SECOND)
+    assert (residual.status, residual.event_time_ns) == ("ok", (desk.step + 1) * SECOND)
     assert desk.exposure["EUR"][1] < 0.0
-    for _ in range(30):
+    for _ in range(31):
         desk.close()
         assert not desk.all_of(HedgeSuggestion)
     desk.close()
