@@ -32,7 +32,8 @@ class SuggestedTrade:
 
     `lots` signed, bought positive; `units_per_lot` (n,) what one bought lot adds to each asset, at the price of when it
     was suggested, or last renewed. `filled_by` the lots (>= 0) that were filled by a time, for each time that was told.
-    `refused_ns` when it was heard that the rest is not filled, 0 as long as it was not.
+    `heard_ns` is when it was last renewed or heard of, `refused_ns` when it was heard that the rest is not filled; 0
+    where that never was.
     """
 
     suggestion_id: str
@@ -87,8 +88,10 @@ def take_report(
     filled = size if report.status == "filled" and report.filled_lots is None else report.filled_lots or 0
     if filled > size:
         return f"filled_lots must be at most the {size} lots of the trade, got {filled}"
-    if filled > trade.filled_by.get(report.event_time_ns, 0):
-        trade.filled_by[report.event_time_ns] = filled
+    # Nothing is filled before it is suggested, whatever a clock says: a level of before would seem to show it.
+    filled_ns = max(report.event_time_ns, trade.suggested_ns)
+    if filled > trade.filled_by.get(filled_ns, 0):
+        trade.filled_by[filled_ns] = filled
     if heard_ns > trade.heard_ns:
         trade.heard_ns = heard_ns
         trade.overdue = False

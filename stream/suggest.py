@@ -145,7 +145,7 @@ class Suggester:
             status: Status = "unchanged"
             share_removed = shares_removed(problem, lots[columns])
             if is_expired(standing, hedging, now_ns):
-                standing = self._stand(state, valuation, residual, lots, standing.suggestion_id)
+                standing = self._renew(state, valuation, now_ns)
         elif risk <= edge:
             return self._withdrawn(book, state, valuation, residual, problem.target, edge)
         else:
@@ -163,7 +163,7 @@ class Suggester:
             lots = _everywhere(answer.lots, columns, lots)
             share_removed = answer.share_removed
             outcome, status = best, "trade" if answer.status == "reached" else "unreachable"
-            standing = self._stand(state, valuation, residual, lots, message_id(residual))
+            standing = self._stand(state, valuation, residual, lots)
         decision = Decision(
             status=status,
             suggestion_id=standing.suggestion_id,
@@ -191,7 +191,7 @@ class Suggester:
         Q: FloatArray,
         points: int,
     ) -> Frontier:
-        """What each level of risk costs a book of (n,) exposures `Q`, as `suggest` would hedge it.
+        """What each level of risk costs a book of (n,) exposures `Q`, as `suggest` would hedge it, had nobody refused.
 
         All points share one deadline and each has `solver.max_hedge_nodes`. `points` >= 2.
         """
@@ -271,22 +271,32 @@ class Suggester:
             )
         return prepared.at_position(Q, basis_variance, target)
 
-    def _stand(
-        self, state: BookState, valuation: Valuation, residual: ResidualExposure, lots: IntArray, suggestion_id: str
-    ) -> Standing:
-        """Remember a suggestion and its trades, in place of the one that stood; under the same id it is renewed."""
-        if state.standing is not None and state.standing.suggestion_id == suggestion_id:
-            renewed = {id(trade) for trade in state.waiting_trades()}
-            state.trades = [trade for trade in state.trades if id(trade) not in renewed]
+    def _stand(self, state: BookState, valuation: Valuation, residual: ResidualExposure, lots: IntArray) -> Standing:
+        """Remember a new suggestion and its trades, in place of the one that stood."""
+        suggestion_id, now_ns = message_id(residual), residual.event_time_ns
         for place in np.flatnonzero(lots).tolist():
-            units = self._lot_legs[:, place].copy()
-            quote = self._quote[place]
-            if quote is not None:
-                mid = 0.5 * float(valuation.bids[place] + valuation.asks[place])
-                units[quote] -= mid * self._config.instruments[place].lot
-            state.trades.append(SuggestedTrade(suggestion_id, place, int(lots[place]), units, residual.event_time_ns))
-        state.standing = Standing(suggestion_id, residual.event_time_ns, bool(lots.any()))
+            units = self._units_per_lot(place, valuation)
+            state.trades.append(SuggestedTrade(suggestion_id, place, int(lots[place]), units, now_ns))
+        state.standing = Standing(suggestion_id, now_ns, bool(lots.any()))
         return state.standing
+
+    def _renew(self, state: BookState, valuation: Valuation, now_ns: int) -> Standing:
+        """Let what stands be taken up for as long as if it had been made now, at the prices of now."""
+        assert state.standing is not None
+        for trade in state.waiting_trades():
+            trade.units_per_lot = self._units_per_lot(trade.instrument, valuation)
+            trade.heard_ns = now_ns
+        state.standing = replace(state.standing, since_ns=now_ns)
+        return state.standing
+
+    def _units_per_lot(self, place: int, valuation: Valuation) -> FloatArray:
+        """(n,) what a bought lot of the instrument at `place` adds to each asset at its mid."""
+        units: FloatArray = self._lot_legs[:, place].copy()
+        quote = self._quote[place]
+        if quote is not None:
+            mid = 0.5 * float(valuation.bids[place] + valuation.asks[place])
+            units[quote] -= mid * self._config.instruments[place].lot
+        return units
 
     def _withdrawn(
         self,

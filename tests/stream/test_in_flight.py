@@ -151,3 +151,10 @@ def test_what_is_held_and_in_flight_is_the_whole_trade_at_every_moment(side: int
         assert held + in_flight == pytest.approx(before + side * size * UNITS, rel=1e-12)
         settled = settle(trades, position_ns, 10_000, 10**9, 10**9)
         assert units_in_flight(settled, position_ns, 3) == pytest.approx(in_flight, rel=1e-12)
+
+
+def test_a_fill_by_a_slow_clock_is_not_shown_by_a_level_of_before_its_suggestion() -> None:
+    """Suggested at 100, filled and told as of 40: a level of 99 cannot show it, one of 100 is taken to."""
+    trades = [told([report("filled", time_ns=40)])]
+    assert units_in_flight(trades, dict.fromkeys(range(3), 99), 3).tolist() == [-10e6, 9.5e6, 0.0]
+    assert not units_in_flight(trades, dict.fromkeys(range(3), 100), 3).any()
