@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -17,7 +16,6 @@ import msgspec
 from msgspec import Struct
 
 from schemas.outbound import LimitOn, ReversionMethod
-from solver.hedging.problem import MOST_VENUES
 from stream.errors import ConfigError
 from stream.log import MAX_RECORD_BYTES, KafkaSettings
 
@@ -464,7 +462,6 @@ def _check_books(config: Config) -> None:
         _at_most(f"{key}.max_lots", book.max_lots, LOTS_MAX)
         if book.max_trades is not None:
             _at_least(f"{key}.max_trades", book.max_trades, 1)
-            _few_venues(key, config.instruments, book)
         _no_twins(f"{key}.instruments", book.instruments)
         for name in book.instruments:
             if name not in names:
@@ -571,18 +568,6 @@ def _check_hedging(hedging: HedgingConfig) -> None:
     _at_most("hedging.rejection_pause_s", hedging.rejection_pause_s, SECONDS_MAX)
     if not 0 < hedging.ramp_share <= 1:
         raise _wrong("hedging.ramp_share", "a number above 0 and at most 1", hedging.ramp_share)
-
-
-def _few_venues(key: str, instruments: tuple[InstrumentConfig, ...], book: BookConfig) -> None:
-    """With a limit on trades the solver looks at every set of an instrument's venues."""
-    venues = Counter(
-        (frozenset(instrument.legs.items()), instrument.quote, instrument.lot)
-        for instrument in instruments
-        if not book.instruments or instrument.name in book.instruments
-    )
-    most = max(venues.values(), default=0)
-    if most > MOST_VENUES:
-        raise _wrong(f"{key}.max_trades", f"left out with more than {MOST_VENUES} venues of one instrument", most)
 
 
 def _check_models(config: Config) -> None:

@@ -9,9 +9,17 @@ each instrument on its own, over the box; with a limit on trades only so many of
 that gains the most. F is concave and piecewise linear in t. With ``r = y + x G`` for continuous lots x near the
 optimum, and t the multiplier of the risk, it comes as near to the optimum as the continuous problem does.
 
+With a limit the continuous problem is the one in which each instrument is charged ``u z_j``, z_j between 0 and 1 the
+share of it that is traded: its lots stay within z_j times the box, and all z_j sum to the limit. For a given charge u
+it separates again, with the convex envelope of ``u [h_j != 0] + c_j(h_j)`` as the cost: a line from 0 up to where the
+next lots cost more than those so far on average. The charge is what the last of the instruments that may be traded
+gains by it.
+
 References
 ----------
 Tseng (2001), Convergence of a Block Coordinate Descent Method for Nondifferentiable Minimization, JOTA 109(3).
+Frangioni and Gentile (2006), Perspective cuts for a class of convex 0-1 mixed integer programs, Mathematical
+Programming 106 (the envelope).
 Ryoo and Sahinidis (1996), A branch-and-reduce approach to global optimization, Journal of Global Optimization 8(2)
 (`shorten`).
 """
@@ -25,7 +33,7 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
-from solver.hedging.terms import Terms, cost_at, least_trades
+from solver.hedging.terms import Terms, cost_at
 
 # Looks at F in the last round: the first at the multiplier that the coordinate descent used, the others where its
 # tangents meet.
@@ -56,34 +64,32 @@ def free_trades(terms: Terms, lo: IntArray, hi: IntArray) -> int:
     """How many groups that may be 0 can still be traded; negative where the box forces more trades than allowed."""
     left = terms.max_trades
     for j in range(lo.shape[0]):
-        if lo[j] > 0:
-            left -= least_trades(terms, j, lo[j])
-        elif hi[j] < 0:
-            left -= least_trades(terms, j, hi[j])
+        left -= lo[j] > 0 or hi[j] < 0
     return left
 
 
 @compiled_borrowing
 def keep_to_trades(terms: Terms, lo: IntArray, hi: IntArray) -> bool:
-    """Take out of the box, in place, what needs more trades than there may be; False where nothing is left."""
-    groups, venues = terms.capacity.shape[1], terms.capacity.shape[2]
-    if terms.max_trades >= groups * venues:
-        return True
+    """Take out of the box, in place, what needs more trades than there may be; False where nothing is left.
+
+    Of two groups of the same legs the one that costs no more is given no fewer lots.
+    """
+    for j in range(lo.shape[0]):
+        first, then = terms.ahead[0, j], terms.ahead[1, j]
+        if first >= 0:
+            hi[j] = min(hi[j], max(hi[first], 0))
+            if lo[j] > 0:
+                lo[first] = max(lo[first], lo[j])
+        if then >= 0:
+            lo[j] = max(lo[j], min(lo[then], 0))
+            if hi[j] < 0:
+                hi[then] = min(hi[then], hi[j])
     free = free_trades(terms, lo, hi)
-    if free < 0:
-        return False
-    for j in range(groups):
-        least = max(lo[j], -hi[j], 0)
-        most = free if least == 0 else free + least_trades(terms, j, lo[j] if lo[j] > 0 else hi[j])
-        for side in range(2):
-            lots = 0.0
-            for v in range(min(most, venues)):
-                lots += terms.capacity[side, j, v]
-            if side == 0:
-                hi[j] = min(hi[j], int(lots))
-            else:
-                lo[j] = max(lo[j], -int(lots))
-    return True
+    if free == 0:
+        for j in range(lo.shape[0]):
+            if lo[j] <= 0 <= hi[j]:
+                lo[j] = hi[j] = 0
+    return free >= 0
 
 
 @compiled_borrowing
@@ -135,8 +141,8 @@ def dual_bound(
     looks: int,
     gradient: FloatArray,
     room: Room,
-) -> tuple[float, float, float]:
-    """The best F(t) in some looks for the r of lots x, that t, and ``|r|``; ``G r`` goes to `gradient`.
+) -> tuple[float, float, float, float]:
+    """The best F(t) in some looks for the r of lots x, that t, ``|r|``, and the charge; ``G r`` goes to `gradient`.
 
     Infinite where F has no bound: then no lots in the box reach the target.
     """
@@ -172,8 +178,9 @@ def dual_bound(
             rising += (gain[j] if taken[j] else 0.0) - gradient[j] * x[j]
     # A slope that is only what cancellation left over is no evidence of an empty set.
     if rising > 1e-13 * size:
-        return np.inf, 0.0, norm
+        return np.inf, 0.0, norm, 0.0
     best = -np.inf
+    charge = 0.0
     best_t = weight
     t = weight
     left_t, left_value, left_slope = 0.0, 0.0, 0.0
@@ -184,7 +191,7 @@ def dual_bound(
         for j in range(groups):
             at[j], gain[j] = cheapest(terms, j, lo[j], hi[j], t * gradient[j])
         if limited:
-            _pick(lo, hi, gain, free, taken)
+            charge = -_pick(lo, hi, gain, free, taken)
         for j in range(groups):
             if limited and taken[j] == 0:
                 at[j] = 0.0
@@ -208,7 +215,7 @@ def dual_bound(
             t = (right_value - left_value + left_slope * left_t - right_slope * right_t) / (left_slope - right_slope)
             if not left_t < t < right_t:
                 break
-    return best, best_t, norm
+    return best, best_t, norm, charge
 
 
 @compiled_borrowing
@@ -225,6 +232,32 @@ def first_weight(terms: Terms) -> float:
     return weight if weight < np.inf else 1.0
 
 
+class _Envelope(NamedTuple):
+    """The line with which the cost of each group begins on each side, the charge for trading it included."""
+
+    end: FloatArray  # (2, g), its lots
+    slope: FloatArray  # (2, g), what each of them costs
+    level: IntArray  # (2, g), the first level that begins behind it
+
+
+@compiled_borrowing
+def _charge(terms: Terms, lo: IntArray, hi: IntArray, charge: float, envelope: _Envelope) -> None:
+    """Write the convex envelope of each group's cost, `charge` on top where it may be 0 and is not."""
+    for j in range(lo.shape[0]):
+        due = charge if lo[j] <= 0 <= hi[j] else 0.0
+        for side in range(2):
+            most = float(max(hi[j] if side == 0 else -lo[j], 0))
+            levels = terms.levels[side, j]
+            k = 0
+            end, cost, slope = 0.0, due, np.inf
+            while k < levels and end < most and terms.slope[side, j, k] < slope:
+                upto = min(terms.ends[side, j, k], most)
+                cost += (upto - end) * terms.slope[side, j, k]
+                end, slope = upto, cost / upto
+                k += 1
+            envelope.end[side, j], envelope.slope[side, j], envelope.level[side, j] = end, slope, k
+
+
 @compiled
 def relax(
     terms: Terms,
@@ -239,25 +272,33 @@ def relax(
 ) -> tuple[float, float]:
     """Move continuous lots x, in place, towards the least cost within `radius`: the best bound met and the last weight.
 
-    Coordinate descent on ``sum_j c_j(x_j) + weight / 2 |y + x G|²``, where the weight follows the risk that results.
-    Writes to `price` the ``t G_j'r`` of the best bound. Ends early when the bound exceeds `enough`.
+    Coordinate descent on ``sum_j c_j(x_j) + weight / 2 |y + x G|²``, c_j with the charge for a trade, where weight and
+    charge follow the risk and the gains that result. Writes to `price` the ``t G_j'r`` of the best bound. Ends early
+    when the bound exceeds `enough`.
     """
     groups = x.shape[0]
     gradient = np.empty(groups)
     room = Room(np.empty_like(terms.y), np.empty(groups), np.empty(groups), np.empty(groups, np.int64))
+    envelope = _Envelope(np.empty((2, groups)), np.empty((2, groups)), np.empty((2, groups), np.int64))
+    charge = 0.0
+    _charge(terms, lo, hi, charge, envelope)
     best = -np.inf
     free = free_trades(terms, lo, hi)
     if free < 0:
         return np.inf, weight
     for turn in range(rounds):
         looks = _LOOKS if turn == rounds - 1 else 1
-        bound, t, norm = dual_bound(terms, lo, hi, free, radius, x, weight, looks, gradient, room)
+        bound, t, norm, gained = dual_bound(terms, lo, hi, free, radius, x, weight, looks, gradient, room)
         if bound > best:
             best = bound
             for j in range(groups):
                 price[j] = t * gradient[j]
         if best > enough or best == np.inf:
             break
+        if terms.max_trades < groups:
+            # Half way: which instruments gain most depends on the charge, and would go to and fro.
+            charge = gained if turn == 0 else 0.5 * (charge + gained)
+            _charge(terms, lo, hi, charge, envelope)
         weight *= min(max(norm / max(radius, 1e-9), 0.5), 2.0)
         # Without a limit it would overflow where no weight is right: a radius of zero, or one that holds every x.
         weight = min(max(weight, 1e-12), 1e12)
@@ -270,14 +311,15 @@ def relax(
                 side = 0 if wanted > 0.0 else 1
                 wanted = abs(wanted)
                 # Lots go on being taken while a level costs less than the risk that its lots remove.
-                to = 0.0
-                for k in range(terms.levels[side, j]):
-                    level = wanted - terms.slope[side, j, k] / pull
-                    if level <= to:
-                        break
-                    to = min(level, terms.ends[side, j, k])
-                    if level <= terms.ends[side, j, k]:
-                        break
+                to = min(max(wanted - envelope.slope[side, j] / pull, 0.0), envelope.end[side, j])
+                if to == envelope.end[side, j]:
+                    for k in range(envelope.level[side, j], terms.levels[side, j]):
+                        level = wanted - terms.slope[side, j, k] / pull
+                        if level <= to:
+                            break
+                        to = min(level, terms.ends[side, j, k])
+                        if level <= terms.ends[side, j, k]:
+                            break
                 step = min(max(to if side == 0 else -to, float(lo[j])), float(hi[j])) - x[j]
                 if step != 0.0:
                     x[j] += step
@@ -318,7 +360,8 @@ def shorten(terms: Terms, lo: IntArray, hi: IntArray, price: FloatArray, room: f
     """Take out of the box, in place, lots that alone raise the bound by more than `room`; how many groups got shorter.
 
     The bound is F at the multipliers `price`: it rises by what an instrument's own minimum rises when its lots are
-    given. With a limit on trades, one that is not traded would take the place of the least worth of those that are.
+    given. With a limit on trades, one that is not traded would take the place of the least worth of those that are, and
+    one that gives up its place leaves it to the most worth of those that are not.
     """
     groups = lo.shape[0]
     free = free_trades(terms, lo, hi)
@@ -328,6 +371,10 @@ def shorten(terms: Terms, lo: IntArray, hi: IntArray, price: FloatArray, room: f
     for j in range(groups):
         at[j], gain[j] = cheapest(terms, j, lo[j], hi[j], price[j])
     last = _pick(lo, hi, gain, free, taken)
+    instead = 0.0
+    for j in range(groups):
+        if taken[j] == 0:
+            instead = min(instead, gain[j])
     shorter = 0
     for j in range(groups):
         if lo[j] == hi[j]:
@@ -337,7 +384,7 @@ def shorten(terms: Terms, lo: IntArray, hi: IntArray, price: FloatArray, room: f
         if spare >= 0.0:
             low = -int(_walk(terms, j, 1, -at[j], -float(lo[j]), -price[j], spare))
             high = int(_walk(terms, j, 0, at[j], float(hi[j]), price[j], spare))
-        if taken[j] == 0:
+        if taken[j] == 0 or (lo[j] <= 0 <= hi[j] and instead - gain[j] <= room):
             low, high = min(low, 0), max(high, 0)
         if low > lo[j] or high < hi[j]:
             shorter += 1

@@ -10,7 +10,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.hedging.bound import first_weight, relax
 from solver.hedging.problem import TIE
-from solver.hedging.terms import Terms, cost_at, least_trades, merged_price, trades_price
+from solver.hedging.terms import Terms, cost_at, merged_price, trades_price
 
 # Rounds of coordinate descent for what only gets rounded.
 _START_ROUNDS = 20
@@ -19,8 +19,8 @@ _SUPPORT_SWEEPS = 30
 # Moves of one local improvement, 10 µs each with 18 instruments. Lots of a twentieth of a position settle within 15, of
 # a two-hundredth within 50; without a limit the smallest, which hardly gain by a move, would go on for seconds.
 _MOST_MOVES = 50
-# The start rounds the relaxed lots for these shares of the target risk: the first three, and the others while the
-# target is not reached. On desks of six currencies their number changes the whole time by less than a third.
+# The start rounds the relaxed lots for these shares of the target risk: the first two, and the others while the target
+# is not reached. With one, hedges of five trades in small lots take more nodes than that saves; three gain no more.
 _START_SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
 
 
@@ -72,7 +72,7 @@ def descend(terms: Terms, lo: IntArray, hi: IntArray, limit: float, h: IntArray)
         traded = 0
         for j in range(m):
             gradient[j] = np.sum(terms.G[j] * r)
-            traded += least_trades(terms, j, h[j])
+            traded += h[j] != 0
         most_trades = max(terms.max_trades, traded)
         within = square <= limit
         gain = TIE * (merged_price(terms, h) if within else square)
@@ -81,14 +81,15 @@ def descend(terms: Terms, lo: IntArray, hi: IntArray, limit: float, h: IntArray)
         for i in range(m):
             for choice in range(4):
                 to = h[i] + choice - 1 if choice < 3 else 0
-                if to < lo[i] or to > hi[i]:
-                    continue
                 step = to - h[i]
+                # Moves of j alone are looked at once.
+                if to < lo[i] or to > hi[i] or (step == 0 and (i > 0 or choice == 3)):
+                    continue
                 base = square + step * (2.0 * gradient[i] + step * gram[i, i])
                 saved = cost_at(terms, i, float(h[i])) - cost_at(terms, i, float(to)) if within else 0.0
-                count = traded - least_trades(terms, i, h[i]) + least_trades(terms, i, to)
+                count = traded - (h[i] != 0) + (to != 0)
                 for j in range(m):
-                    if lo[j] == hi[j] or (j == i and step != 0):
+                    if lo[j] == hi[j] or (j == i and step != 0) or (h[j] == 0 and j != i and count >= most_trades):
                         continue
                     slope = gradient[j] + step * gram[i, j]
                     centre = h[j] - slope / gram[j, j]
@@ -110,7 +111,7 @@ def descend(terms: Terms, lo: IntArray, hi: IntArray, limit: float, h: IntArray)
                         by = other - h[j]
                         won = square - base - by * (2.0 * slope + by * gram[j, j])
                     if won > gain:
-                        if count - least_trades(terms, j, h[j]) + least_trades(terms, j, other) > most_trades:
+                        if count - (h[j] != 0) + (other != 0) > most_trades:
                             continue
                         gain, first, first_to, second, second_to = won, i, to, j, other
         if first < 0:
@@ -133,12 +134,12 @@ def improve_start(terms: Terms, lo: IntArray, hi: IntArray, limit: float, best: 
 
     Better is a lower risk until ``|y + h G|² <= limit``, then a lower cost.
     """
-    x, price, chosen = np.zeros(len(best)), np.empty(len(best)), np.empty_like(best)
+    x, price = np.zeros(len(best)), np.empty(len(best))
     weight = first_weight(terms)
     best_square = residual(terms, best)[1]
-    best_price = trades_price(terms, best, chosen)
+    best_price = trades_price(terms, best)
     for trial in range(len(_START_SHARES)):
-        if trial >= 3 and best_square <= limit:
+        if trial >= 2 and best_square <= limit:
             break
         radius = _START_SHARES[trial] * math.sqrt(max(limit, 0.0))
         _, weight = relax(terms, lo, hi, radius, x, weight, _START_ROUNDS, np.inf, price)
@@ -149,7 +150,7 @@ def improve_start(terms: Terms, lo: IntArray, hi: IntArray, limit: float, best: 
         for j in range(len(best)):
             lots[j] = round(x[j])
         descend(terms, lo, hi, limit, lots)
-        cost = trades_price(terms, lots, chosen)
+        cost = trades_price(terms, lots)
         if cost == np.inf:
             continue
         square = residual(terms, lots)[1]
@@ -160,9 +161,7 @@ def improve_start(terms: Terms, lo: IntArray, hi: IntArray, limit: float, best: 
 
 
 @compiled
-def few_groups(
-    terms: Terms, box_lo: IntArray, box_hi: IntArray, radius: float, x: FloatArray
-) -> tuple[IntArray, IntArray]:
+def few_groups(terms: Terms, lo: IntArray, hi: IntArray, radius: float, x: FloatArray) -> tuple[IntArray, IntArray]:
     """A box with no more groups than trades are allowed, all others at 0; x (g,) gets lots in it of about least risk.
 
     From those that hold the most risk in x, one is exchanged for another while that lowers the least risk that lots in
@@ -170,11 +169,6 @@ def few_groups(
     """
     m = len(x)
     few_lo, few_hi = np.zeros(m, np.int64), np.zeros(m, np.int64)
-    # Each at one venue: the descent may find a second one worth a trade that is left.
-    lo, hi = np.empty(m, np.int64), np.empty(m, np.int64)
-    for j in range(m):
-        lo[j] = max(box_lo[j], -int(terms.capacity[1, j, 0]))
-        hi[j] = min(box_hi[j], int(terms.capacity[0, j, 0]))
     trial = np.zeros(m)
     members = np.empty(terms.max_trades, np.int64)
     count = 0

@@ -1,4 +1,4 @@
-"""Instruments of the same legs as one, which has the lots of all of them, the cheapest first.
+"""Instruments of the same legs as one, which has the lots of all of them, the cheapest first; each alone under a limit.
 
 It depends on what can be traded alone, not on the position, so it is made once for all of them.
 """
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
+from solver.compiled import compiled, compiled_borrowing
 from solver.hedging.cost import CostLadders
 
 BUY, SELL = 0, 1
@@ -17,6 +18,8 @@ BUY, SELL = 0, 1
 
 class Merged(NamedTuple):
     """The g groups of the m instruments that can be traded, each of the same legs; money in units of `money`.
+
+    Where not all may be traded at once each instrument is a group of its own, since each counts.
 
     Levels, lots and costs are as of `Terms`, ``|root q + h G|`` is the risk of lots h (g,).
     """
@@ -27,15 +30,15 @@ class Merged(NamedTuple):
     ends: FloatArray  # (2, g, L)
     slope: FloatArray  # (2, g, L)
     paid: FloatArray  # (2, g, L)
-    venue: IntArray  # (2, g, L)
-    capacity: FloatArray  # (2, g, V)
+    instrument: IntArray  # (2, g, L)
     lower: IntArray  # (g,)
     upper: IntArray  # (g,)
     money: float  # numeraire, what the cheapest lot costs that is not free
     surcharge: float
     allowed: IntArray  # (2, m), lots that may be traded of each instrument on each side
     group_of: IntArray  # (m,), -1 where none may be
-    venue_of: IntArray  # (m,)
+    legs: IntArray  # (g,), the same number for the same legs
+    ahead: IntArray  # (2, g), a group of the same legs that costs no more for any lots this one has, or -1
 
 
 def merged(
@@ -46,6 +49,7 @@ def merged(
     upper: IntArray,
     root: FloatArray,
     tie: float,
+    max_trades: int | None,
 ) -> Merged:
     """The instruments of `HedgeProblem` by legs; `root` (n, n) of `covariance_root`.
 
@@ -58,19 +62,16 @@ def merged(
     variance = ((root @ A) ** 2).sum(axis=0)
     allowed[:, variance <= 1e-14 * (root**2).sum() * (A**2).sum(axis=0)] = 0
 
-    by_legs: dict[bytes, list[int]] = {}
     traded = np.flatnonzero(allowed.any(axis=0))
-    for j in traded.tolist():
-        by_legs.setdefault((A[:, j] + 0.0).tobytes(), []).append(j)
-    members = list(by_legs.values())
-    venues = max((len(group) for group in members), default=1)
-    g, m = len(members), len(lower)
-    group_of, venue_of = np.full(m, -1, dtype=np.int64), np.zeros(m, dtype=np.int64)
-    for place, group in enumerate(members):
-        for v, j in enumerate(group):
-            group_of[j], venue_of[j] = place, v
-    capacity = np.zeros((2, g, venues))
-    capacity[:, group_of[traded], venue_of[traded]] = allowed[:, traded]
+    places: dict[bytes, int] = {}
+    numbers = [places.setdefault((A[:, j] + 0.0).tobytes(), len(places)) for j in traded.tolist()]
+    legs = np.array(numbers, dtype=np.int64)
+    apart = max_trades is not None and max_trades < len(traded)
+    of_traded = np.arange(len(traded)) if apart else legs
+    firsts = np.unique(of_traded, return_index=True)[1]
+    g, m = len(firsts), len(lower)
+    group_of = np.full(m, -1, dtype=np.int64)
+    group_of[traded] = of_traded
 
     # All levels of both sides in one list, sorted by row (side and group), then by price, then by instrument.
     columns = [_usable_levels(ladders, allowed[side]) for side, ladders in ((BUY, buy), (SELL, sell))]
@@ -86,14 +87,15 @@ def merged(
     place_in_row = np.arange(len(row)) - np.repeat(np.cumsum(levels) - levels, levels)
     width = int(levels.max(initial=0))
     ends, slope = np.zeros((2 * g, width)), np.zeros((2 * g, width))
-    venue = np.zeros((2 * g, width), dtype=np.int64)
+    instruments = np.zeros((2 * g, width), dtype=np.int64)
     ends[row, place_in_row] = lots
     slope[row, place_in_row] = cost / money + surcharge
-    venue[row, place_in_row] = venue_of[instrument]
+    instruments[row, place_in_row] = instrument
     paid = np.cumsum(ends * slope, axis=1)
     ends = np.cumsum(ends, axis=1)
 
-    G = np.ascontiguousarray((root @ A[:, [group[0] for group in members]]).T)
+    legs = legs[firsts]
+    G = np.ascontiguousarray((root @ A[:, traded[firsts]]).T)
     return Merged(
         G=G,
         gram=G @ G.T,
@@ -101,16 +103,61 @@ def merged(
         ends=ends.reshape(2, g, width),
         slope=slope.reshape(2, g, width),
         paid=paid.reshape(2, g, width),
-        venue=venue.reshape(2, g, width),
-        capacity=-np.sort(-capacity, axis=2),
-        lower=-np.asarray(capacity[SELL].sum(axis=1), dtype=np.int64),
-        upper=np.asarray(capacity[BUY].sum(axis=1), dtype=np.int64),
+        instrument=instruments.reshape(2, g, width),
+        lower=-_by_group(allowed[SELL], group_of, g),
+        upper=_by_group(allowed[BUY], group_of, g),
         money=money,
         surcharge=surcharge,
         allowed=allowed,
         group_of=group_of,
-        venue_of=venue_of,
+        legs=legs,
+        ahead=_venues_ahead(legs, levels.reshape(2, g), ends.reshape(2, g, width), slope.reshape(2, g, width)),
     )
+
+
+def lots_of_groups(merged: Merged, lots: IntArray) -> IntArray:
+    """Lots (g,) of the groups that `lots` (m,) of the instruments add up to."""
+    return _by_group(lots, merged.group_of, len(merged.lower))
+
+
+@compiled
+def _venues_ahead(legs: IntArray, levels: IntArray, ends: FloatArray, slope: FloatArray) -> IntArray:
+    """(2, g) for each group one of the same legs that is nowhere dearer on that side, or -1; of equal ones the first.
+
+    Lots of the two that break this order can be exchanged, and cost no more.
+    """
+    groups = len(legs)
+    ahead = np.full((2, groups), -1, np.int64)
+    for side in range(2):
+        for j in range(groups):
+            for other in range(groups):
+                if other == j or legs[other] != legs[j] or not _nowhere_dearer(side, other, j, levels, ends, slope):
+                    continue
+                if other < j or not _nowhere_dearer(side, j, other, levels, ends, slope):
+                    ahead[side, j] = other
+    return ahead
+
+
+@compiled_borrowing
+def _nowhere_dearer(side: int, one: int, other: int, levels: IntArray, ends: FloatArray, slope: FloatArray) -> bool:
+    """Whether group `one` has at least the lots of `other`, none of them dearer."""
+    k = 0
+    for level in range(levels[side, other]):
+        start = ends[side, other, level - 1] if level > 0 else 0.0
+        while k < levels[side, one] and ends[side, one, k] <= start:
+            k += 1
+        while k < levels[side, one] and slope[side, one, k] <= slope[side, other, level]:
+            if ends[side, one, k] >= ends[side, other, level]:
+                break
+            k += 1
+        if k == levels[side, one] or slope[side, one, k] > slope[side, other, level]:
+            return False
+    return True
+
+
+def _by_group(lots: IntArray, group_of: IntArray, groups: int) -> IntArray:
+    traded = group_of >= 0
+    return np.bincount(group_of[traded], weights=lots[traded], minlength=groups).astype(np.int64)
 
 
 def _usable_levels(ladders: CostLadders, allowed: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:

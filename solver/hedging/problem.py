@@ -17,8 +17,6 @@ from solver.hedging.merged import Merged, merged
 #: Two risks, or two costs, that differ by less than this share count as equal: far above the rounding of the kernels
 #: (1e-12 with a position of ten thousand times the target), far below anything a price is known to.
 TIE = 1e-9
-#: With a limit on trades every set of instruments of the same legs is looked at, so there may not be more of them.
-MOST_VENUES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +36,7 @@ class HedgeProblem:
     Sigma : (n, n) covariance of log returns over the horizon that `target` is for, symmetric PSD.
     basis_variance : >= 0, numeraire², the variance that no trade changes (of what was packed).
     target : > 0, numeraire, one standard deviation.
-    max_trades : >= 0, how many instruments may be traded at once; None for any number. At most eight instruments may
-        then have equal columns.
+    max_trades : >= 0, how many instruments may be traded at once; None for any number.
     risk_resolution : 0 <= and < 1, only for a target out of reach: the share of the risk that is not worth paying for.
         The search for the least risk then ends where nothing is lower by more than this share, and the cheapest lots up
         to this share above are taken. With 0 the last fraction of a lot gets chased, at any cost.
@@ -130,12 +127,8 @@ class HedgeProblem:
 
     @cached_property
     def merged(self) -> Merged:
-        """The instruments by legs; IllPosed when `max_trades` goes with too many of the same."""
-        found = merged(self.A, self.buy, self.sell, self.lower, self.upper, self.root, TIE)
-        venues = found.capacity.shape[2]
-        if self.max_trades is not None and venues > MOST_VENUES:
-            raise IllPosed(f"max_trades must go with at most {MOST_VENUES} instruments of equal legs, got {venues}")
-        return found
+        """The instruments by legs, or each alone."""
+        return merged(self.A, self.buy, self.sell, self.lower, self.upper, self.root, TIE, self.max_trades)
 
 
 def _check_array(name: str, values: FloatArray | IntArray, shape: tuple[int, ...], dtype: type) -> None:

@@ -14,9 +14,10 @@ from solver.hedging.bound import first_weight, relax
 from solver.hedging.check import check_lots
 from solver.hedging.cost import CostParts, cost_parts
 from solver.hedging.descent import improve_start, residual
+from solver.hedging.merged import lots_of_groups
 from solver.hedging.problem import TIE, Hedge, HedgeProblem, risk_of, shares_removed
 from solver.hedging.search import ROOT_ROUNDS, Effort, explore
-from solver.hedging.terms import lots_of_groups, lots_of_instruments, scaled
+from solver.hedging.terms import lots_of_instruments, scaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +75,12 @@ def runner_up(
     limit = (1.0 + TIE) ** 2 - terms.basis
     radius = math.sqrt(limit)
     boxes = []
-    for j in np.flatnonzero(lots_of_groups(merged, best.lots)).tolist():
-        lower, upper = terms.lower.copy(), terms.upper.copy()
-        lower[j] = upper[j] = 0
+    for legs in np.unique(merged.legs[lots_of_groups(merged, best.lots) != 0]).tolist():
+        same = merged.legs == legs
+        lower, upper = np.where(same, 0, terms.lower), np.where(same, 0, terms.upper)
         x, price = np.zeros(len(lower)), np.empty(len(lower))
         bound, weight = relax(terms, lower, upper, radius, x, first_weight(terms), ROOT_ROUNDS, math.inf, price)
-        boxes.append((bound, j, lower, upper, x, weight))
+        boxes.append((bound, legs, lower, upper, x, weight))
     # The most promising first: what it costs ends most of the other searches at once.
     boxes.sort(key=lambda box: box[:2])
     effort = Effort(max_nodes, should_stop)
@@ -96,7 +97,7 @@ def runner_up(
         proven = proven and done
     if not found:
         return None
-    lots = lots_of_instruments(terms, merged.group_of, merged.venue_of, h)
+    lots = lots_of_instruments(terms, len(best.lots), h)
     check_lots(problem, lots, True)
     return RunnerUp(
         lots=lots,

@@ -13,9 +13,10 @@ from solver.hedging.bound import first_weight, relax
 from solver.hedging.check import check_lots
 from solver.hedging.cost import CostParts, cost_parts
 from solver.hedging.descent import descend, improve_start, residual
+from solver.hedging.merged import lots_of_groups
 from solver.hedging.problem import TIE, Hedge, HedgeProblem, risk_of, shares_removed
 from solver.hedging.search import ROOT_ROUNDS, Effort, explore
-from solver.hedging.terms import Terms, lots_of_groups, lots_of_instruments, scaled, trades_price
+from solver.hedging.terms import Terms, lots_of_instruments, scaled, trades_price
 
 
 def hedge(
@@ -63,7 +64,7 @@ def hedge(
     h = np.zeros(len(terms.lower), dtype=np.int64)
     if start is not None:
         given = lots_of_groups(merged, np.clip(start, -merged.allowed[1], merged.allowed[0]))
-        if trades_price(terms, given, np.empty_like(given)) < math.inf:
+        if trades_price(terms, given) < math.inf:
             h = given
     improve_start(terms, terms.lower, terms.upper, limit, h)
     lowest_known = True
@@ -77,14 +78,14 @@ def hedge(
             limit = (square + terms.basis) * (1.0 + terms.resolution) ** 2 - terms.basis
         polished = h.copy()
         descend(terms, terms.lower, terms.upper, limit, polished)
-        if trades_price(terms, polished, np.empty_like(h)) < math.inf:
+        if trades_price(terms, polished) < math.inf:
             h = polished
 
     x, price = np.zeros(len(h)), np.empty(len(h))
     radius, weight = math.sqrt(limit), first_weight(terms)
     _, weight = relax(terms, terms.lower, terms.upper, radius, x, weight, ROOT_ROUNDS, math.inf, price)
     cheapest_known, bound = explore(terms, terms.lower, terms.upper, limit, False, h, True, effort, x, weight)
-    lots = lots_of_instruments(terms, merged.group_of, merged.venue_of, h)
+    lots = lots_of_instruments(terms, len(nothing), h)
     check_lots(problem, lots, reached)
     cost = cost_parts(problem.buy, problem.sell, lots)
     return Hedge(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,10 +23,23 @@ def hedging_figures(say: Callable[[str], None], small_cases: int = 300, books: i
     """All of them: against enumeration, and on desks of six currencies, fifteen pairs and two venues each."""
     say(f"{small_cases} small hedges, and by enumeration")
     figures = [against_enumeration(small_cases)]
-    for lot, ladders in ((1e6, False), (1e6, True), (100_000.0, True)):
-        say(f"{books:,} books of six currencies, lots of {lot:,.0f}{', ladders' if ladders else ''}")
-        figures += desks(books, lot, ladders)
+    for lot, ladders, max_trades in (
+        (1e6, False, None),
+        (1e6, True, None),
+        (100_000.0, True, None),
+        (1e6, True, 3),
+        (1e6, True, 5),
+        (100_000.0, True, 3),
+        (100_000.0, True, 5),
+    ):
+        say(f"{books:,} books of six currencies, {_kind(lot, ladders, max_trades)}")
+        figures += desks(books, lot, ladders, max_trades)
     return figures
+
+
+def _kind(lot: float, ladders: bool, max_trades: int | None) -> str:
+    trades = f", at most {max_trades} trades" if max_trades is not None else ""
+    return f"lots of {lot:,.0f}{', ladders' if ladders else ''}{trades}"
 
 
 def against_enumeration(cases: int) -> Comparison:
@@ -49,23 +63,28 @@ def against_enumeration(cases: int) -> Comparison:
     )
 
 
-def desks(books: int, lot: float, ladders: bool) -> list[Comparison]:
+def desks(books: int, lot: float, ladders: bool, max_trades: int | None) -> list[Comparison]:
     """Books over their limits: processor time of a suggestion, hedge and runner-up, and how many hedges are proven."""
     chance = np.random.default_rng(SEED)
-    times_ms, hedge_ms, nodes, proven, second_proven, gaps = [], [], [], 0, 0, []
-    hedge_and_runner_up(currency_desk(chance, lot, ladders))
+    times_ms, hedge_ms, nodes, proven, second_proven, reached, bound, gaps = [], [], [], 0, 0, 0, 0, []
+    hedge_and_runner_up(replace(currency_desk(chance, lot, ladders), max_trades=max_trades))
     for _ in range(books):
-        problem = currency_desk(chance, lot, ladders)
+        free = currency_desk(chance, lot, ladders)
+        problem = replace(free, max_trades=max_trades)
         seconds, answer = timed_alone(hedge, problem, MAX_NODES)
         more_seconds, second = timed_alone(runner_up, problem, answer, MAX_NODES)
         hedge_ms.append(seconds * 1e3)
         times_ms.append((seconds + more_seconds) * 1e3)
         nodes.append(answer.effort_nodes)
         proven += answer.proven
+        reached += answer.status == "reached"
+        if max_trades is not None:
+            bound += int(np.count_nonzero(hedge(free, MAX_NODES).lots)) > max_trades
         second_proven += second is None or second.proven
         if not answer.proven:
             gaps.append(answer.gap / answer.cost.total)
-    name = f"hedge, 6 currencies, 15 pairs, 2 venues, lots of {lot:,.0f}{', ladders' if ladders else ''}"
+    name = f"hedge, 6 currencies, 15 pairs, 2 venues, {_kind(lot, ladders, max_trades)}"
+    limit = f"; the limit binds on {bound:,} books, {reached:,} reach the target" if max_trades is not None else ""
     rest = f"; relative gap of the rest at most {max(gaps):.2g}" if gaps else ""
     return [
         measure(
@@ -84,7 +103,8 @@ def desks(books: int, lot: float, ladders: bool) -> list[Comparison]:
             100.0 * proven / books,
             "%",
             "at least 99",
-            f"to a cent, within {MAX_NODES:,} nodes; of the runners-up {100.0 * second_proven / books:.3g} %{rest}",
+            f"to a cent, within {MAX_NODES:,} nodes; of the runners-up {100.0 * second_proven / books:.3g} %{rest}"
+            f"{limit}",
         ),
     ]
 

@@ -8,9 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream.config import Config, InstrumentConfig, check_config
+from stream.config import Config, check_config
 from stream.costs import CostBook, Costs
-from stream.errors import ConfigError
 from stream.events import QuoteDepth, Timestep
 from stream.valuation import Valuer
 
@@ -113,16 +112,6 @@ def test_stale_is_not_for_sale() -> None:
     assert book.of(stale).sell.ladders.reach.tolist() == [0, 50]
     fresh = valuer.value(Timestep(9, 9 * SECOND, bids, asks, np.full(2, 9 * SECOND)))
     assert book.of(fresh).buy.ladders.reach.tolist() == [50, 50]
-
-
-def test_too_many_venues_for_a_limit_on_trades() -> None:
-    """A limit on trades and nine venues of one instrument are refused at start, by the key and the number."""
-    config = config_of()
-    venues = tuple(InstrumentConfig(**(EURUSD | {"name": f"EURUSD {venue}"})) for venue in range(9))
-    book = msgspec.structs.replace(config.books[0], max_trades=2)
-    many = msgspec.structs.replace(config, instruments=(*venues, config.instruments[1]), books=(book,))
-    with pytest.raises(ConfigError, match=r"books\[0\].max_trades must be left out with more than 8 venues .* got 9"):
-        check_config(many)
 
 
 def test_no_lot_is_sold_below_nothing() -> None:
