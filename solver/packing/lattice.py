@@ -173,37 +173,21 @@ def lay_out(lattice: Lattice, legs: FloatArray) -> None:
 
 
 @compiled
-def walk_lattice(
-    arrays: PackingArrays,
-    gram: FloatArray,
-    frame: Frame,
-    relaxed: Relaxed,
-    lattice: Lattice,
-    incumbent: Incumbent,
-    base: float,
-    max_nodes: int,
-) -> int:
-    """Go on with the search; returns the nodes spent, a node being one coordinate tried at one place.
+def next_leaf(lattice: Lattice, limit: float, max_nodes: int) -> tuple[bool, int]:
+    """Go on to the next point of the ball: whether there is one, and the nodes spent.
 
-    `base` is the bound of the box, without what the ball adds to it.
+    A node is one coordinate tried at one place. `limit` is the squared radius; it may shrink from call to call. Without
+    a point the search is through, or `max_nodes` are spent.
     """
     items = lattice.z.shape[0]
     forms = lattice.floor.shape[0]
-    limit = to_beat(incumbent, frame.rounding) - base
-    trial = np.zeros_like(incumbent.multiples)
-    for i in range(trial.shape[0]):
-        trial[i] = int(lattice.fixed[i])
-    if items == 0:
-        judge(arrays, incumbent, trial)
-        lattice.cursor[0] = 0
-        lattice.cursor[1] = 0
-        return 1
     floor = lattice.floor
     ceiling = lattice.ceiling
     k = lattice.cursor[0]
     opening = lattice.cursor[1] == 1
     nodes = 0
-    while k < items and nodes < max_nodes and incumbent.key[0] > 0.0:
+    found = False
+    while k < items and nodes < max_nodes and not found:
         if opening:
             shift = 0.0
             for j in range(k + 1, items):
@@ -247,22 +231,67 @@ def walk_lattice(
             lattice.bound[k] = bound
             k -= 1
             opening = True
-            continue
+        else:
+            found = True
+    lattice.cursor[0] = k
+    lattice.cursor[1] = 1 if opening else 0
+    return found, nodes
+
+
+@compiled
+def read_point(lattice: Lattice, lots: FloatArray) -> None:
+    """Put the multiples of the point that `next_leaf` found into `lots` (K,), which may be out of bounds."""
+    for i in range(lots.shape[0]):
+        lots[i] = 0.0
+        for j in range(lots.shape[0]):
+            lots[i] += lattice.basis[j, i] * lattice.z[j]
+
+
+@compiled
+def walk_lattice(
+    arrays: PackingArrays,
+    gram: FloatArray,
+    frame: Frame,
+    relaxed: Relaxed,
+    lattice: Lattice,
+    incumbent: Incumbent,
+    base: float,
+    max_nodes: int,
+) -> int:
+    """Go on with the search, and judge what is found; returns the nodes spent.
+
+    `base` is the bound of the box, without what the ball adds to it.
+    """
+    items = lattice.z.shape[0]
+    limit = to_beat(incumbent, frame.rounding) - base
+    trial = np.zeros_like(incumbent.multiples)
+    for i in range(trial.shape[0]):
+        trial[i] = int(lattice.fixed[i])
+    if items == 0:
+        judge(arrays, incumbent, trial)
+        lattice.cursor[0] = 0
+        lattice.cursor[1] = 0
+        return 1
+    lots = np.empty(items)
+    nodes = 0
+    found = True
+    while found and incumbent.key[0] > 0.0:
+        found, spent = next_leaf(lattice, limit, max_nodes - nodes)
+        nodes += spent
+        if not found:
+            break
+        read_point(lattice, lots)
         within = True
         for i in range(items):
-            multiple = 0.0
-            for j in range(items):
-                multiple += lattice.basis[j, i] * lattice.z[j]
             of = lattice.free[i]
-            within = within and arrays.lower[of] <= multiple <= arrays.upper[of]
-            trial[of] = int(multiple)
+            within = within and arrays.lower[of] <= lots[i] <= arrays.upper[of]
+            trial[of] = int(lots[i])
         # Most that the parabolas let pass ends here, at a tenth of what judging costs.
         if within and above_base(arrays, gram, relaxed, trial) < limit and judge(arrays, incumbent, trial):
             limit = to_beat(incumbent, frame.rounding) - base
     if incumbent.key[0] == 0.0:
-        k = items
-    lattice.cursor[0] = k
-    lattice.cursor[1] = 1 if opening else 0
+        lattice.cursor[0] = items
+        lattice.cursor[1] = 0
     return nodes
 
 
@@ -434,11 +463,13 @@ def bend_by_row(
     n = arrays.position.shape[0]
     floor[i] = frame.floor[i]
     ceiling[i] = frame.ceiling[i]
+    legs = np.empty(items)
     here = 0.0
     largest = 0.0
     for k in range(items):
-        here += arrays.items[k, i] * relaxed.point[k]
-        largest = max(largest, abs(arrays.items[k, i]))
+        legs[k] = arrays.items[k, i]
+        here += legs[k] * relaxed.point[k]
+        largest = max(largest, abs(legs[k]))
     if largest == 0.0:
         floor[i] -= 1.0
         ceiling[i] += 1.0
@@ -454,26 +485,26 @@ def bend_by_row(
             floor[i] = ceiling[i] - span
         else:
             ceiling[i] = floor[i] + span
-        constant += bend(arrays, i, steepest, edge - here, H, pull)
+        constant += bend(legs, steepest, edge - here, H, pull)
     half = 0.5 * (ceiling[i] - floor[i])
     middle = 0.5 * (ceiling[i] + floor[i])
     bent = min(ROW_SHARE * room / (n * max(half, slack) ** 2), 1e2 * arrays.covariance[i, i])
-    constant += bend(arrays, i, bent, middle - here, H, pull) - bent * half * half
+    constant += bend(legs, bent, middle - here, H, pull) - bent * half * half
     floor[i] -= slack
     ceiling[i] += slack
     return float(constant)
 
 
 @compiled
-def bend(arrays: PackingArrays, i: int, curvature: float, off: float, H: FloatArray, pull: FloatArray) -> float:
-    """Add ``curvature (items[:, i] @ x - off)²`` to ``x'Hx - 2 pull'x``; returns what the constant gains."""
+def bend(legs: FloatArray, curvature: float, target: float, H: FloatArray, pull: FloatArray) -> float:
+    """Add ``curvature (legs @ x - target)²`` to ``x'Hx - 2 pull'x``; returns what the constant gains."""
     for k in range(pull.shape[0]):
-        leg = curvature * arrays.items[k, i]
+        leg = curvature * legs[k]
         if leg != 0.0:
-            pull[k] += leg * off
+            pull[k] += leg * target
             for j in range(pull.shape[0]):
-                H[k, j] += leg * arrays.items[j, i]
-    return curvature * off * off
+                H[k, j] += leg * legs[j]
+    return curvature * target * target
 
 
 @compiled

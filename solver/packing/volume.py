@@ -45,7 +45,6 @@ class VolumeArrays(NamedTuple):
     leg: IntArray  # assets of the legs, item by item
     leg_value: FloatArray  # and their x per lot
     near: IntArray  # (pairs, 2) ordered pairs of items that share an asset
-    toward: IntArray  # (K,) sign of lots that bring every leg nearer to zero; `movable_part` sets it if `inside`
 
 
 def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
@@ -75,7 +74,6 @@ def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
         leg_value=(arrays.items * scale)[touched],
         # argwhere gives columns, but rows where there are few: another layout is another kernel to compile.
         near=np.ascontiguousarray(np.argwhere(shared), dtype=np.int64),
-        toward=np.zeros(len(arrays.items), dtype=np.int64),
     )
 
 

@@ -13,6 +13,7 @@ three steps.
    to the tableau, the bound holds, as it is evaluated from λ alone.
 
 What the multipliers show to be no better than the best packing known is cut from the box, and the rest bounded again.
+Where all items that can move have the same leg in an asset, its residual lies on a grid, and the box ends on that.
 """
 
 from __future__ import annotations
@@ -77,21 +78,8 @@ class Nodes(NamedTuple):
     reduced: FloatArray  # (n + K,)
     point: FloatArray  # (n + K,)
     multiplier: FloatArray  # (n,)
-    relaxed: FloatArray  # (1,) the Lagrangian of the node bounded last, before what it cut
-    item_order: IntArray  # (K,) of `try_out`
-    item_left: IntArray  # (K,)
-    tried: IntArray  # (K,) and what else it works with
-    initial: IntArray  # (K,)
-    final: IntArray  # (K,)
-    price: FloatArray  # (K,)
-    rest: FloatArray  # (K,)
-    away: FloatArray  # (K + 1,)
-    x: FloatArray  # (n,)
-    factor: FloatArray  # (n,)
-    partial: FloatArray  # (K, n)
-    saved: FloatArray  # (K, n)
-    room_low: FloatArray  # (K + 1, n)
-    room_high: FloatArray  # (K + 1, n)
+    least: FloatArray  # (n,) each a_i of step 1
+    trial: IntArray  # (K,) of `walk_ball`
 
 
 @compiled
@@ -120,21 +108,8 @@ def new_nodes(items: int, assets: int, capacity: int) -> Nodes:
         reduced=np.zeros(columns),
         point=np.zeros(columns),
         multiplier=np.zeros(assets),
-        relaxed=np.zeros(1),
-        item_order=np.empty(items, dtype=np.int64),
-        item_left=np.empty(items, dtype=np.int64),
-        tried=np.empty(items, dtype=np.int64),
-        initial=np.empty(items, dtype=np.int64),
-        final=np.empty(items, dtype=np.int64),
-        price=np.empty(items),
-        rest=np.empty(items),
-        away=np.empty(items + 1),
-        x=np.empty(assets),
-        factor=np.empty(assets),
-        partial=np.empty((items, assets)),
-        saved=np.empty((items, assets)),
-        room_low=np.empty((items + 1, assets)),
-        room_high=np.empty((items + 1, assets)),
+        least=np.zeros(assets),
+        trial=np.zeros(items, dtype=np.int64),
     )
 
 
@@ -148,6 +123,9 @@ def propagate(volume: VolumeArrays, nodes: Nodes, b: int, passes: int) -> bool:
         for i in range(position.shape[0]):
             least = 0.0
             most = 0.0
+            held = position[i]
+            # The leg of all items that are not fixed, if it is the same; negative if not.
+            unit = 0.0
             for k in range(low.shape[0]):
                 leg = items[k, i]
                 if leg > 0.0:
@@ -156,10 +134,22 @@ def propagate(volume: VolumeArrays, nodes: Nodes, b: int, passes: int) -> bool:
                 elif leg < 0.0:
                     least += leg * high[k]
                     most += leg * low[k]
+                else:
+                    continue
+                if low[k] == high[k]:
+                    held -= leg * low[k]
+                elif unit == 0.0:
+                    unit = abs(leg)
+                elif unit != abs(leg):
+                    unit = -1.0
             # What is packed lies in [floor, ceiling]; the slack covers the rounding of the sums.
             slack = volume.tolerance[i] + 1e-14 * (max(most, -least) + abs(position[i]))
             x_low[i] = max(x_low[i], position[i] - most - slack)
             x_high[i] = min(x_high[i], position[i] - least + slack)
+            if unit > 0.0:
+                # To what whole lots leave (Chvátal's and Gomory's rounding).
+                x_low[i] = max(x_low[i], held - unit * math.floor((held - x_low[i] + slack) / unit) - slack)
+                x_high[i] = min(x_high[i], held - unit * math.ceil((held - x_high[i] - slack) / unit) + slack)
             if x_low[i] > x_high[i]:
                 return False
             floor = position[i] - x_high[i] - slack
@@ -213,6 +203,7 @@ def separate(volume: VolumeArrays, nodes: Nodes, b: int) -> float:
         i = nodes.order[at]
         nodes.weight[i] = max(P[i, i], 0.0)
         least = nodes.multiplier[i] * nodes.multiplier[i]
+        nodes.least[i] = least
         most = max(x_low[i] * x_low[i], x_high[i] * x_high[i])
         if most > least:
             shift_precision(P, i, most - least, nodes.row)
@@ -242,7 +233,12 @@ def stationary(weight: float, least: float, slope: float) -> float:
 @compiled
 def least_of_marginal(weight: float, low: float, high: float, slope: float) -> float:
     """The minimum of ``h(x) - slope · x`` over [low, high]: at an end or where the derivative is zero."""
-    least = smallest_square(low, high)
+    return least_given(weight, smallest_square(low, high), low, high, slope)
+
+
+@compiled
+def least_given(weight: float, least: float, low: float, high: float, slope: float) -> float:
+    """The same where h was taken for a box that holds this one."""
     best = min(marginal(weight, least, low) - slope * low, marginal(weight, least, high) - slope * high)
     if low < 0.0 < high:
         best = min(best, 0.0)
@@ -482,7 +478,6 @@ def bound_node(volume: VolumeArrays, nodes: Nodes, b: int, best: float) -> float
             nodes.bound[b] = np.inf
             return base
         bound = lagrangian(volume, nodes, b, base)
-        nodes.relaxed[0] = bound
         nodes.bound[b] = max(nodes.bound[b], bound)
         if nodes.bound[b] >= limit:
             return base

@@ -85,7 +85,6 @@ def movable_part(volume: VolumeArrays, arrays: PackingArrays) -> Movable:
         leg=np.empty(legs, dtype=np.int64),
         leg_value=np.empty(legs),
         near=near[:pairs].copy(),
-        toward=np.zeros(K, dtype=np.int64),
     )
     part_arrays = PackingArrays(
         items=np.empty((K, m)),
@@ -124,18 +123,10 @@ def movable_part(volume: VolumeArrays, arrays: PackingArrays) -> Movable:
         part.lower[k] = low[items[k]]
         part.upper[k] = high[items[k]]
         part.leg_start[k] = filled
-        towards = 0
-        away = 0
         for a in range(m):
             if part.items[k, a] != 0.0:
                 part.leg[filled] = a
                 part.leg_value[filled] = part.items[k, a]
                 filled += 1
-                # An asset without risk: a lot of it changes nothing.
-                push = part.items[k, a] * part.position[a] * part.correlation[a, a]
-                towards += 1 if push > 0.0 else 0
-                away += 1 if push < 0.0 else 0
-        if arrays.inside:
-            part.toward[k] = (towards == filled - part.leg_start[k]) - (away == filled - part.leg_start[k])
     part.leg_start[K] = filled
     return Movable(volume=part, arrays=part_arrays, items=items[:K].copy(), constant=constant)

@@ -13,14 +13,12 @@ from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiple
 from solver.packing.repair import repair
 from solver.packing.volume import BOX_NODES, Search, VolumeArrays, descend_volume, stand_at
 from solver.packing.volume_bound import AT_LOWER, Nodes, bound_node
-from solver.packing.volume_small import order_items, try_out
+from solver.packing.volume_lattice import walk_ball
 
 # Candidates that improving a rounded point may cost, how many boxes are rounded at first, and every how many later.
 ROUNDED_NODES = 500
-ROUNDED_FIRST = 16
-ROUNDED_EVERY = 16
-# Steps through a small box that count as one node.
-STEPS_PER_NODE = 16
+ROUNDED_FIRST = 4
+ROUNDED_EVERY = 64
 
 
 @compiled
@@ -98,14 +96,15 @@ def open_root(volume: VolumeArrays, arrays: PackingArrays, nodes: Nodes, best: I
     nodes.tally[2] = 0
     nodes.tally[3] = 0
     fits(arrays, best.multiples)
+    left = np.empty(n)
     for i in range(n):
-        nodes.x[i] = abs(arrays.residual[i] * volume.scale[i]) / (1.0 + abs(volume.position[i]))
+        left[i] = abs(arrays.residual[i] * volume.scale[i]) / (1.0 + abs(volume.position[i]))
     for at in range(n):
         i = at
-        share = nodes.x[i]
+        share = left[i]
         while at > 0:
             j = nodes.order[at - 1]
-            if nodes.x[j] >= share:
+            if left[j] >= share:
                 break
             nodes.order[at] = j
             at -= 1
@@ -126,7 +125,6 @@ def open_root(volume: VolumeArrays, arrays: PackingArrays, nodes: Nodes, best: I
     bound_node(volume, nodes, root, best.key[0])
     if nodes.bound[root] >= best.key[0] * (1.0 - PROOF_TOLERANCE):
         return False
-    order_items(volume, nodes, root)
     push(nodes, root)
     return True
 
@@ -190,8 +188,7 @@ def search_nodes(
             nodes.tally[3] += 1
             base = bound_node(volume, nodes, child, best.key[0])
             if nodes.bound[child] < best.key[0] * (1.0 - PROOF_TOLERANCE) - enough:
-                room = (max_nodes - spent) * STEPS_PER_NODE
-                spent += try_out(volume, arrays, nodes, child, base, search, best, room) // STEPS_PER_NODE
+                spent += walk_ball(volume, arrays, nodes, child, base, best, max_nodes - spent)
             # A box that is only good enough stays open: `least_open_bound` counts it, or the result would look proven.
             if nodes.bound[child] >= best.key[0] * (1.0 - PROOF_TOLERANCE):
                 nodes.free[nodes.tally[1]] = child

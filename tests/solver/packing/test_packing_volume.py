@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ from solver.packing.volume import (
     stand_at,
     volume_arrays,
 )
-from solver.packing.volume_bound import bound_node, least_of_marginal, new_nodes
+from solver.packing.volume_bound import bound_node, least_given, least_of_marginal, new_nodes
+from solver.packing.volume_lattice import parabola, walk_ball
 from solver.packing.volume_tree import open_root
 
 LOT = 1e5
@@ -252,6 +254,73 @@ def test_no_packing_beats_the_bound_of_its_box(mode: Mode, rank: int | None) -> 
                         checked += 1
                         assert value >= bound * (1 - 1e-9), f"seed {seed}"
     assert checked > 100
+
+
+@given(
+    st.floats(0, 5), st.floats(0, 1), st.floats(-20, 20), st.floats(0.01, 20), st.floats(-4, 4), st.sampled_from([0, 1])
+)
+@settings(max_examples=300, deadline=None)
+def test_parabola_is_below_its_term(
+    weight: float, share: float, low: float, width: float, slope: float, held_back: int
+) -> None:
+    """On a fine grid the parabola nowhere exceeds h(x) - slope · x less its minimum, also with h of a larger box."""
+    high = low + width
+    smallest = 0.0 if low <= 0.0 <= high else min(low**2, high**2)
+    least = smallest * (share if held_back else 1.0)
+    lowest = least_given(weight, least, low, high, slope)
+    curvature, centre = parabola(weight, least, slope, low, high, lowest)
+    grid = np.linspace(low, high, 4_001)
+    term = np.log1p(weight * (grid**2 - least)) - slope * grid - lowest
+    assert curvature >= 0.0
+    assert low <= centre <= high
+    # Rounding of terms of some tens.
+    assert (curvature * (grid - centre) ** 2 <= term + 1e-9).all()
+
+
+@pytest.mark.parametrize("mode", ["inside", "free"])
+def test_a_walked_box_holds_nothing_better(mode: Mode) -> None:
+    """Random boxes closed by the lattice: the incumbent is no worse than the best of all their packings."""
+    walked = 0
+    for seed in range(60):
+        problem = make(seed, 4, 4, mode, lots=6.0, rank=None if seed % 3 else 2)
+        volume, chance = volume_arrays(problem.arrays), np.random.default_rng(seed)
+        nodes = new_nodes(4, 4, 4)
+        best = nothing_packed(problem.arrays)
+        open_root(volume, problem.arrays, nodes, best)
+        low = np.maximum(chance.integers(-6, 3, size=4), problem.lower)
+        high = np.minimum(np.maximum(low, 0) + chance.integers(0, 4, size=4), problem.upper)
+        nodes.low[0], nodes.high[0], nodes.x_low[0], nodes.x_high[0] = low, high, volume.least, volume.most
+        nodes.x_low[0] = np.maximum(nodes.x_low[0], -1e3)
+        nodes.x_high[0] = np.minimum(nodes.x_high[0], 1e3)
+        nodes.bound[0] = 0.0
+        base = bound_node(volume, nodes, 0, best.key[0])
+        if nodes.bound[0] >= best.key[0]:
+            continue
+        walk_ball(volume, problem.arrays, nodes, 0, base, best, 100_000)
+        if nodes.bound[0] == np.inf:
+            walked += 1
+            for multiples in product(*(range(a, b + 1) for a, b in zip(low, high, strict=True))):
+                kept, value, _ = evaluate(problem.arrays, np.array(multiples))
+                assert not kept or value >= best.key[0] * (1 - 1e-9), f"seed {seed}"
+    assert walked >= 30
+
+
+def test_equal_legs_leave_a_residual_a_grid() -> None:
+    """Two items of .6 lots in one asset of 5: what stays is .2, 0.8, .., so the bound of the box rises to that."""
+    problem = PackingProblem(
+        B=LOT * np.array([[0.6, -0.6], [-0.3, 0.0], [0.0, 0.4]]),
+        Q=LOT * np.array([5.0, -50.0, -50.0]),
+        lower=np.array([0, -9]),
+        upper=np.array([9, 0]),
+        Sigma=1e-4 * np.eye(3),
+        objective="volume",
+        mode="inside",
+        epsilon=0.01 * LOT,
+    )
+    volume, nodes = volume_arrays(problem.arrays), new_nodes(2, 3, 4)
+    open_root(volume, problem.arrays, nodes, nothing_packed(problem.arrays))
+    assert nodes.x_high[0, 0] <= 5.0 + 1e-6
+    np.testing.assert_allclose(nodes.x_low[0, 0], 0.2, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["inside", "free"])
