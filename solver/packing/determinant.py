@@ -3,8 +3,11 @@
 A determinant is zero as soon as one leg is flat, and then the least variance is wanted. So there is one branch and
 bound over boxes (`solver.packing.incremental.search`) for each asset that some packing can leave flat. Where none can,
 what is left is ``det Σ · Π q_i²``, which grows with every |q_i|, and has its minima where legs are close to zero.
-Intervals say nothing there. So the second search is depth first, item after item, and looks up how close to zero each
-leg can still come: what the items not yet fixed can pack of an asset are the sums of their lots, and these are tabled.
+Intervals of multiples say nothing there, so the second search is over the sizes of legs (`solver.packing.products`).
+
+That one knows no costs. With costs the second search is depth first, item after item, and looks up how close to zero
+each leg can still come: what the items not yet fixed can pack of an asset are the sums of their lots, and these are
+tabled.
 
 References
 ----------
@@ -32,18 +35,17 @@ from solver.packing.problem import (
     finish,
     precedes,
 )
+from solver.packing.products import MOST_SUMS, SUM_ROUNDING, cover_of, least_open_product, search_products
 from solver.packing.tighten import tighten
 
 # Nodes that the local search and its branch and bound may take first: the best they find prunes from the start.
 FIRST_NODES = 1_000
-# Sums tabled for one asset and one set of items; of more only the ends are kept.
-MOST_SUMS = 20_000
+# Steps of the search over sizes that count as one node: together they take as long, a microsecond.
+STEPS = 10
 # Sums of half the items that touch an asset which are compared with those of the other half: a tenth of a second.
 MOST_HALVES = 600_000
 # Multiples of one item that a node lists. Wider ranges are left to the branch and bound that halves them.
 MOST_LISTED = 4_096
-# Rounding of a sum of lots, as a share of the largest there is: some ulp.
-SUM_ROUNDING = 4e-15
 # Taken off every bound: keys are rounded to KEY_BITS, which is 2^-40 of them at most.
 KEY_ROUNDING = 2.0**-39
 # In place of the smallest |q_i|: there is none.
@@ -244,6 +246,48 @@ def least_open_bound(tree: Tree) -> float:
     return least
 
 
+class OverSums:
+    """The search for the least product of legs where lots cost: by tables of the sums of lots."""
+
+    def __init__(self, arrays: PackingArrays, low: IntArray, high: IntArray) -> None:
+        self.arrays = arrays
+        self.tree = plant(arrays, low, high)
+
+    def advance(self, best: IntArray, nodes: int) -> int:
+        """Go on for so many nodes, replace `best` by what precedes it; returns how many it took."""
+        return int(walk_tree(self.arrays, self.tree, best, nodes))
+
+    def least_open(self, value: float) -> float:
+        """No packing without a flat leg still to be looked at is below this; infinite where none is left."""
+        return least_open_bound(self.tree)
+
+
+class OverSizes:
+    """The search for the least product of legs where nothing costs: by boxes of leg sizes."""
+
+    def __init__(self, arrays: PackingArrays, low: IntArray, high: IntArray) -> None:
+        self.arrays = arrays
+        self.cover = cover_of(arrays, low, high)
+
+    def advance(self, best: IntArray, nodes: int) -> int:
+        """Go on for so many nodes, replace `best` by what precedes it; returns how many it took."""
+        return -(-int(search_products(self.arrays, self.cover, best, STEPS * nodes)) // STEPS)
+
+    def least_open(self, value: float) -> float:
+        """No packing without a flat leg still to be looked at is below this; infinite where none is below `value`."""
+        return least_open_product(self.cover, value) if value > 0.0 else np.inf
+
+
+def can_search_legs(arrays: PackingArrays, low: IntArray, high: IntArray) -> bool:
+    """Whether `search_legs` is for this box: with costs it lists the multiples of an item, fewer than MOST_LISTED."""
+    return not arrays.cost.any() or int(np.max(high - low)) < MOST_LISTED
+
+
+def search_legs(arrays: PackingArrays, low: IntArray, high: IntArray) -> OverSums | OverSizes:
+    """The search for the least determinant above zero in a box (K,) that holds such a packing, not begun."""
+    return (OverSums if arrays.cost.any() else OverSizes)(arrays, low, high)
+
+
 def pack_determinant(
     problem: PackingProblem,
     start: IntArray | None,
@@ -260,7 +304,7 @@ def pack_determinant(
     low, high = problem.lower.copy(), problem.upper.copy()
     if problem.mode == "inside":
         tighten(problem.arrays, low, high, len(low))
-    if int(np.max(high - low)) >= MOST_LISTED:
+    if not can_search_legs(problem.arrays, low, high):
         return pack_incrementally(problem, first.multiples, max_nodes, should_stop)
     best = first.multiples.copy()
     nodes = first.effort_nodes
@@ -285,12 +329,13 @@ def pack_determinant(
         open_bound = min(open_bound, float(np.min(boxes.value[:depth], initial=np.inf)))
     _, value, _ = evaluate(problem.arrays, best)
     if value > 0.0:
-        tree = plant(problem.arrays, low, high)
-        while not stopped and nodes < max_nodes and tree.cursor[0] < len(low):
+        legs = search_legs(problem.arrays, low, high)
+        while not stopped and nodes < max_nodes and legs.least_open(value) < np.inf:
             stopped = should_stop is not None and should_stop()
             if not stopped:
-                nodes += walk_tree(problem.arrays, tree, best, min(BATCH_NODES, max_nodes - nodes))
-        open_bound = min(open_bound, least_open_bound(tree))
+                nodes += legs.advance(best, min(BATCH_NODES, max_nodes - nodes))
+                _, value, _ = evaluate(problem.arrays, best)
+        open_bound = min(open_bound, legs.least_open(value))
     _, value, _ = evaluate(problem.arrays, best)
     return finish(
         problem,

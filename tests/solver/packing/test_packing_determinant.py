@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import solver.packing.determinant as determinant
+import solver.packing.products as products
 from solver.arrays import FloatArray, IntArray
+from solver.packing.anneal import pack_by_annealing
 from solver.packing.determinant import NONE, flat_arrays, plant
 from solver.packing.enumerate import pack_by_enumeration
 from solver.packing.exact import pack_exactly
@@ -71,6 +73,7 @@ def test_the_searches_equal_enumeration(mode: Mode, tabled: int, monkeypatch: py
     monkeypatch.setattr(determinant, "FIRST_NODES", 1)
     monkeypatch.setattr(determinant, "MOST_SUMS", tabled)
     monkeypatch.setattr(determinant, "MOST_HALVES", tabled)
+    monkeypatch.setattr(products, "MOST_SUMS", tabled)
     zeros = 0
     for seed in range(100):
         problem = random_problem(seed, mode, 3, assets=1 + seed % 5)
@@ -174,12 +177,17 @@ def test_whatever_ends_the_search_the_bound_holds(mode: Mode) -> None:
         assert stopped.lower_bound <= least * PROOF
 
 
-def test_ranges_too_wide_to_list_are_still_packed() -> None:
+@pytest.mark.parametrize("cost", [0.0, 1.0])
+def test_ranges_too_wide_to_list_are_still_packed(cost: float) -> None:
     """A million multiples of an item: no list, but a packing better than nothing and an honest bound."""
     B = np.array([[1e-4, 0.0], [-0.7e-4, 1.0], [0.0, -0.3]])
     problem = make(B, np.array([90.3, -50.2, 20.7]), 1e-4 * np.eye(3), "free", 10**6)
-    packing = pack_exactly(problem, max_nodes=5_000)
-    assert packing.lower_bound <= packing.objective < packing.objective_before
+    problem = replace(problem, cost_per_lot=np.full(2, cost))
+    for packing in (
+        pack_exactly(problem, max_nodes=5_000),
+        pack_by_annealing(problem, np.random.default_rng(1), max_nodes=5_000),
+    ):
+        assert packing.lower_bound <= packing.objective < packing.objective_before
 
 
 @pytest.mark.parametrize("why", ["dependent", "untouched", "inside"])
