@@ -23,7 +23,7 @@ from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled
 from solver.objective import DETERMINANT
 from solver.packing.chains import DRAWS, Walk, new_walk, offer, propose, stand_at
-from solver.packing.determinant import plant, walk_tree
+from solver.packing.determinant import OverSizes, OverSums, can_search_legs, flat_arrays, search_legs
 from solver.packing.incremental import ANY, Boxes, bound_box, descend, is_hopeless, root_box, search
 from solver.packing.problem import (
     Packing,
@@ -53,12 +53,12 @@ LAST_TEMPERATURE = 1e-3
 PATIENCE = 8
 SEARCH_NODES = 512
 FIRST_FREE_ITEMS = 6
-# A determinant above zero is a product of legs that can come as near to zero as one likes, where boxes bound nothing.
-# So all but one search in so many go through the sums of lots, of 3 to 5 items. A search over boxes before each, always
-# 3, 4, 5 or all items, or two items against two with their sums sorted, do worse.
-LEG_NODES = 4_000
-LEG_ITEMS = (3, 6)
+# A determinant above zero is a product of legs that can come as near to zero as one likes, where boxes of multiples
+# bound nothing. So all but one search in so many are for the least product, of LEG_NODES, and the one over all items
+# gets TURN_NODES a turn. With half or twice as many of either, one more or less of 58 with 8 items ends at the optimum.
 BOXES_EVERY = 4
+LEG_NODES = 1_000
+TURN_NODES = 32_000
 
 
 @compiled
@@ -132,15 +132,17 @@ def pack_by_annealing(
     2. From where it ends a descent until no item alone helps, then exact searches over a few items that share assets,
        all others held, until PATIENCE in a row find nothing. One item more is freed after a search that came to its
        end, one less after one that did not. For a `determinant` above zero most of them search for the least product
-       of legs (`search_legs`) and prove nothing.
+       of legs (`search_products_around`).
+    3. For a `determinant` above zero TURN_NODES of a search for the least product of legs over all items, which goes
+       on where it was in the turn before.
 
-    A search that frees all items and comes to its end proves the packing, and ends the method; with up to six items
-    that is the rule. Otherwise `lower_bound` is that of the whole box, weak for `volume` and `determinant`.
-    `second_best` is the best other packing that a step of the annealing, a descent or a search ended at.
+    A search that frees all items and comes to its end proves the packing, and ends the method; with up to six items,
+    eight for `determinant`, that is the rule. Otherwise `lower_bound` is that of the whole box, weak for `volume` and
+    `determinant`. `second_best` is the best other packing that a step of the annealing, a descent or a search ended at.
 
     Never worse than packing nothing or, where `start` is feasible, than `start`. A function of the arguments and the
     state of `chance` unless `should_stop` ends it. A node is one candidate or one box, O(n K + n³) for `volume`,
-    O(n K + n²) for the others.
+    O(n K + n²) for the others; `solver.packing.determinant.OverSizes` counts several steps as one.
 
     Parameters
     ----------
@@ -178,7 +180,10 @@ def pack_by_annealing(
             nodes += spent
 
     shared = (arrays.items != 0.0).astype(np.int64) @ (arrays.items.T != 0.0) > 0
-    free = min(FIRST_FREE_ITEMS, len(movable))
+    free = free_legs = min(FIRST_FREE_ITEMS, len(movable))
+    above_zero = None
+    if _is_above_zero(arrays, walk) and can_search_legs(arrays, arrays.lower, arrays.upper):
+        above_zero = search_legs(arrays, arrays.lower, arrays.upper)
     proven = bool(is_hopeless(root.value[0], root.tie[0], walk.best_state[0], walk.best_state[1]))
     while not (proven or stopped) and nodes < max_nodes:
         stand_at(arrays, walk, walk.best)
@@ -202,9 +207,11 @@ def pack_by_annealing(
             stopped = stop()
             if not stopped:
                 before = here.copy()
-                if arrays.objective_code == DETERMINANT and walk.best_state[0] > 0.0 and idle % BOXES_EVERY:
-                    around = related_items(shared, min(int(chance.integers(*LEG_ITEMS)), len(movable)), chance)
-                    spent = search_legs(arrays, walk, here, around, min(LEG_NODES, max_nodes - nodes))
+                if above_zero is not None and walk.best_state[0] > 0.0 and idle % BOXES_EVERY:
+                    around = related_items(shared, free_legs, chance)
+                    count = min(LEG_NODES, max_nodes - nodes)
+                    ended, spent = search_products_around(arrays, walk, here, around, count)
+                    free_legs = min(free_legs + 1, len(movable)) if ended else max(free_legs - 1, 1)
                 else:
                     around = related_items(shared, free, chance)
                     count = min(SEARCH_NODES, max_nodes - nodes)
@@ -213,6 +220,13 @@ def pack_by_annealing(
                     free = min(free + 1, len(movable)) if ended else max(free - 1, 1)
                 nodes += spent
                 idle = idle + 1 if np.array_equal(here, before) else 0
+        if above_zero is not None and not (proven or stopped) and nodes < max_nodes:
+            spent, stopped = _advance(arrays, walk, above_zero, min(TURN_NODES, max_nodes - nodes), stop)
+            nodes += spent
+            through = above_zero.least_open(walk.best_state[0]) == np.inf
+            proven = through and _is_above_zero(arrays, walk) and not any_flat(arrays)
+            if through or not _is_above_zero(arrays, walk):
+                above_zero = None
 
     full = np.zeros_like(problem.lower)
     full[movable] = walk.best
@@ -273,17 +287,49 @@ def related_items(shared: BoolArray, count: int, chance: np.random.Generator) ->
     return np.flatnonzero(chosen)
 
 
-def search_legs(arrays: PackingArrays, walk: Walk, multiples: IntArray, free: IntArray, max_nodes: int) -> int:
-    """Improve feasible multiples by the least product of legs that the items `free` can make, and offer the end.
+def _is_above_zero(arrays: PackingArrays, walk: Walk) -> bool:
+    """Whether the best packing so far has a determinant, and above zero."""
+    return arrays.objective_code == DETERMINANT and bool(walk.best_state[0] > 0.0)
 
-    Returns the nodes spent. All other items are held.
+
+def _advance(
+    arrays: PackingArrays, walk: Walk, legs: OverSums | OverSizes, max_nodes: int, stop: Callable[[], bool]
+) -> tuple[int, bool]:
+    """Go on with the search for the least product from the best packing so far; nodes spent and if the clock struck."""
+    best = walk.best.copy()
+    nodes = 0
+    stopped = False
+    while not stopped and nodes < max_nodes and legs.least_open(walk.best_state[0]) < np.inf:
+        stopped = stop()
+        if not stopped:
+            nodes += legs.advance(best, min(BATCH_NODES, max_nodes - nodes)) + _offer(arrays, walk, best)
+    return nodes, stopped
+
+
+def any_flat(arrays: PackingArrays) -> bool:
+    """Whether some packing may leave an asset flat."""
+    low, high = arrays.lower, arrays.upper
+    return any(flat_arrays(arrays, low, high, i) is not None for i in range(len(arrays.position)))
+
+
+def search_products_around(
+    arrays: PackingArrays, walk: Walk, multiples: IntArray, free: IntArray, max_nodes: int
+) -> tuple[bool, int]:
+    """Improve feasible multiples without a flat leg by the least product of legs of the items `free`, all others held.
+
+    The end is offered. Returns whether the search came to its end, so that these items make no smaller product above
+    zero, and the nodes spent.
     """
     low, high = multiples.copy(), multiples.copy()
     low[free], high[free] = arrays.lower[free], arrays.upper[free]
     if arrays.inside:
         tighten(arrays, low, high, len(free))
-    spent = walk_tree(arrays, plant(arrays, low, high), multiples, max_nodes)
-    return int(spent) + _offer(arrays, walk, multiples)
+    if (low == high).all():
+        return True, 1
+    legs = search_legs(arrays, low, high)
+    spent = legs.advance(multiples, max_nodes) + _offer(arrays, walk, multiples)
+    _, value, _ = evaluate(arrays, multiples)
+    return legs.least_open(value) == np.inf, spent
 
 
 def search_around(
