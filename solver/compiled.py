@@ -16,7 +16,7 @@ def compiled(kernel: Kernel) -> Kernel:
     IEEE arithmetic is kept (no fast-math): a replay on the same machine gives the same bits. `solver.warm.warm_kernels`
     calls every kernel of the live path once, so that none is compiled while messages wait.
     """
-    return cast(Kernel, njit(cache=True, nogil=True)(kernel))
+    return cast(Kernel, njit(cache=True, nogil=True, **_references(counted=True))(kernel))
 
 
 def compiled_borrowing(kernel: Kernel) -> Kernel:
@@ -26,6 +26,12 @@ def compiled_borrowing(kernel: Kernel) -> Kernel:
     a short kernel on a dozen arrays that another one calls. One that makes an array after all is refused when it is
     compiled.
     """
-    # "No runtime for references": known to numba since it has one, but not to its types.
-    no_references: dict[str, Any] = {"_nrt": False}
-    return cast(Kernel, njit(cache=True, nogil=True, **no_references)(kernel))
+    return cast(Kernel, njit(cache=True, nogil=True, **_references(counted=False))(kernel))
+
+
+def _references(*, counted: bool) -> dict[str, Any]:
+    """Numba's option for its run time that counts references, which its types do not know.
+
+    Always said: a kernel that says nothing takes it from the one that calls it first.
+    """
+    return {"_nrt": counted}

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.compiled import compiled
+from solver.compiled import compiled_borrowing
 from solver.errors import IllPosed
 
 Objective: TypeAlias = Literal["variance", "volume", "determinant"]
@@ -44,7 +44,7 @@ def materiality_floor(lot_notional: float, Sigma: FloatArray) -> float:
     return float(lot_notional * np.sqrt(mean_variance))
 
 
-@compiled
+@compiled_borrowing
 def variance_kernel(q: FloatArray, Sigma: FloatArray) -> float:
     """`variance` without the checks. Rounding may leave a riskless q slightly below zero, hence the floor."""
     total = 0.0
@@ -57,7 +57,7 @@ def variance_kernel(q: FloatArray, Sigma: FloatArray) -> float:
     return max(total, 0.0)
 
 
-@compiled
+@compiled_borrowing
 def volume_kernel(q: FloatArray, Sigma: FloatArray, epsilon: float, factor: FloatArray) -> float:
     """`volume` without the checks; `factor` (n, n) is overwritten.
 
@@ -85,7 +85,7 @@ def volume_kernel(q: FloatArray, Sigma: FloatArray, epsilon: float, factor: Floa
     return total
 
 
-@compiled
+@compiled_borrowing
 def determinant_kernel(q: FloatArray, determinant_of_sigma: float) -> float:
     """`determinant` given det Σ. The product runs in index order, so equal q give equal bits."""
     total = determinant_of_sigma
@@ -94,7 +94,7 @@ def determinant_kernel(q: FloatArray, determinant_of_sigma: float) -> float:
     return total
 
 
-@compiled
+@compiled_borrowing
 def key_kernel(
     code: int, q: FloatArray, Sigma: FloatArray, epsilon: float, determinant_of_sigma: float, factor: FloatArray
 ) -> tuple[float, float]:

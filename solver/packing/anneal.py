@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.objective import DETERMINANT
 from solver.packing.chains import DRAWS, Walk, new_walk, offer, propose, stand_at
 from solver.packing.determinant import OverSizes, OverSums, can_search_legs, flat_arrays, search_legs
@@ -61,7 +61,7 @@ LEG_NODES = 1_000
 TURN_NODES = 32_000
 
 
-@compiled
+@compiled_borrowing
 def setback(walk: Walk, value: float, tie: float) -> tuple[int, float]:
     """Which number of the key is the first to differ from where the walk stands, and the factor it rose by, at least 1.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled_borrowing
 from solver.objective import VOLUME
 from solver.packing.greedy import legal_steps
 from solver.packing.problem import PackingArrays, copy_multiples, evaluate, precedes
@@ -71,7 +71,7 @@ def new_walk(arrays: PackingArrays, item_risk: FloatArray) -> Walk:
     )
 
 
-@compiled
+@compiled_borrowing
 def stand_at(arrays: PackingArrays, walk: Walk, multiples: IntArray) -> None:
     """Put the walk at feasible multiples."""
     _, value, tie = evaluate(arrays, multiples)
@@ -82,7 +82,7 @@ def stand_at(arrays: PackingArrays, walk: Walk, multiples: IntArray) -> None:
     walk.state[1] = tie
 
 
-@compiled
+@compiled_borrowing
 def offer(walk: Walk, multiples: IntArray, value: float, tie: float) -> None:
     """Keep feasible multiples with this key if they are the best or the second best so far."""
     best_value, best_tie = walk.best_state[0], walk.best_state[1]
@@ -95,7 +95,7 @@ def offer(walk: Walk, multiples: IntArray, value: float, tie: float) -> None:
         walk.second[0] = value
 
 
-@compiled
+@compiled_borrowing
 def variance_step(arrays: PackingArrays, walk: Walk, k: int) -> float:
     """The fractional lots of item `k` that take `walk.moved` to the least variance."""
     slope = 0.0
@@ -106,7 +106,7 @@ def variance_step(arrays: PackingArrays, walk: Walk, k: int) -> float:
     return slope / curvature if curvature > 0.0 else 0.0
 
 
-@compiled
+@compiled_borrowing
 def propose(arrays: PackingArrays, walk: Walk, draws: FloatArray) -> bool:
     """Put a random neighbour of where the walk stands into `walk.trial`; False if no item takes a step.
 

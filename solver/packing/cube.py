@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.compiled import compiled
+from solver.compiled import compiled_borrowing
 from solver.packing.lattice import reduce_basis
 
 # Widens the cube, for the rounding of its coordinates, some 1e-9 at worst.
@@ -41,7 +41,7 @@ class Cube(NamedTuple):
     last: FloatArray  # (K,), the last to be tried at each place
 
 
-@compiled
+@compiled_borrowing
 def orthogonalise(cube: Cube) -> None:
     """Frame, R and shift of the basis, and what of the centre no multiples change: Gram and Schmidt, modified."""
     items, F = cube.image.shape
@@ -91,7 +91,7 @@ def orthogonalise(cube: Cube) -> None:
     cube.length[items] = total
 
 
-@compiled
+@compiled_borrowing
 def log_points(cube: Cube) -> float:
     """About how many points the cube holds, its logarithm: the volume of a cube of K edges, over the lattice's."""
     items, F = cube.image.shape
@@ -114,7 +114,7 @@ def log_points(cube: Cube) -> float:
     return float(total)
 
 
-@compiled
+@compiled_borrowing
 def open_coordinate(cube: Cube, k: int) -> None:
     """The range of the coordinate at place `k`, given those above it."""
     items, F = cube.image.shape
@@ -145,7 +145,7 @@ def open_coordinate(cube: Cube, k: int) -> None:
     cube.last[k] = np.floor((up - middle) / length + CUBE_SLACK)
 
 
-@compiled
+@compiled_borrowing
 def step_to(cube: Cube, k: int) -> bool:
     """Fix the coordinate at place `k` > 0; False if no point of the cube is there."""
     items, F = cube.image.shape
@@ -169,7 +169,7 @@ def step_to(cube: Cube, k: int) -> bool:
     return outside == 0 and bool(length <= most * (1.0 + CUBE_SLACK))
 
 
-@compiled
+@compiled_borrowing
 def enter(cube: Cube) -> int:
     """Reduce the basis for the cube and open the highest place; returns that, or K where the cube is out of reach."""
     items: int = cube.image.shape[0]

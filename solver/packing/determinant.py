@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.objective import determinant_kernel
 from solver.packing.incremental import BATCH_NODES, is_hopeless, pack_incrementally, root_box, search
 from solver.packing.problem import (
@@ -80,7 +80,7 @@ class Tree(NamedTuple):
     cursor: IntArray  # (2,), the current place (K when done), and whether it is yet to be listed
 
 
-@compiled
+@compiled_borrowing
 def first_above(sums: FloatArray, first: int, last: int, limit: float) -> int:
     """The place of the first of ``sums[first:last]``, ascending, that is above `limit`; `last` without one."""
     while first < last:
@@ -92,7 +92,7 @@ def first_above(sums: FloatArray, first: int, last: int, limit: float) -> int:
     return first
 
 
-@compiled
+@compiled_borrowing
 def nearest(arrays: PackingArrays, tree: Tree, k: int, i: int) -> float:
     """The smallest |q_i| but zero that the items below place `k` can leave and the mode allows, or NONE."""
     left = tree.residual[k, i]
@@ -122,7 +122,7 @@ def nearest(arrays: PackingArrays, tree: Tree, k: int, i: int) -> float:
     return float(max(best - rounding, smallest)) if best < np.inf else NONE
 
 
-@compiled
+@compiled_borrowing
 def fix(arrays: PackingArrays, tree: Tree, k: int, x: int) -> bool:
     """Make the node at place `k` from the one above it by the multiple `x`; False if it holds no packing."""
     tree.x[k] = x
@@ -140,7 +140,7 @@ def fix(arrays: PackingArrays, tree: Tree, k: int, x: int) -> bool:
     return True
 
 
-@compiled
+@compiled_borrowing
 def lies_between(arrays: PackingArrays, tree: Tree, x: int) -> bool:
     """Whether one lot more or less of the last item is sure to leave a smaller determinant than the multiple `x`.
 
@@ -162,7 +162,7 @@ def lies_between(arrays: PackingArrays, tree: Tree, x: int) -> bool:
     return True
 
 
-@compiled
+@compiled_borrowing
 def open_node(arrays: PackingArrays, tree: Tree, k: int, value: float, tie: float) -> int:
     """List the multiples of the item at place `k` that may precede the key (value, tie), the best bounds first.
 

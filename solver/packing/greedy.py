@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.objective import VOLUME
 from solver.packing.problem import (
     Packing,
@@ -23,7 +23,7 @@ from solver.packing.problem import (
 STEP_SLACK = 1e-9
 
 
-@compiled
+@compiled_borrowing
 def legal_steps(arrays: PackingArrays, q: FloatArray, k: int, low: float, high: float) -> tuple[float, float]:
     """The part of the steps ``low..high`` of item `k` that keep the residual `q` (n,) within the mode; may be empty."""
     if arrays.inside:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.errors import IllPosed
 from solver.objective import VARIANCE, VOLUME, determinant_kernel, volume_kernel
 from solver.packing.greedy import line_steps
@@ -64,7 +64,7 @@ class Boxes(NamedTuple):
     rounding: float  # taken off every bound on the variance
 
 
-@compiled
+@compiled_borrowing
 def nearest_residual(arrays: PackingArrays, low: IntArray, high: IntArray) -> None:
     """Put into `arrays.residual` the smallest |q_i| that each asset can reach in the box, one by one."""
     for i in range(arrays.position.shape[0]):
@@ -78,7 +78,7 @@ def nearest_residual(arrays: PackingArrays, low: IntArray, high: IntArray) -> No
         arrays.residual[i] = beyond if beyond > arrays.leg_tolerance[i] else 0.0
 
 
-@compiled
+@compiled_borrowing
 def relaxed_variance(arrays: PackingArrays, boxes: Boxes, b: int, sweeps: int) -> float:
     """A variance that no packing in box `b` beats; its `relaxed` is moved towards the best fractional packing.
 
@@ -130,7 +130,7 @@ def relaxed_variance(arrays: PackingArrays, boxes: Boxes, b: int, sweeps: int) -
     return max(variance - shortfall - boxes.rounding, 0.0)
 
 
-@compiled
+@compiled_borrowing
 def least_cost(cost: FloatArray, low: IntArray, high: IntArray) -> float:
     """The least that the lots of a packing in the box cost."""
     total = 0.0
@@ -167,14 +167,14 @@ def bound_box(arrays: PackingArrays, boxes: Boxes, b: int) -> None:
     boxes.value[b] += least_cost(arrays.cost, low, high)
 
 
-@compiled
+@compiled_borrowing
 def is_hopeless(bound: float, tie_bound: float, value: float, tie: float) -> bool:
     """Whether nothing under these bounds precedes the key (value, tie) by more than PROOF_TOLERANCE."""
     share = 1.0 - PROOF_TOLERANCE
     return bound > value or (bound >= value * share and tie_bound >= tie * share)
 
 
-@compiled
+@compiled_borrowing
 def search(arrays: PackingArrays, boxes: Boxes, depth: int, best: IntArray, max_nodes: int) -> tuple[int, int]:
     """Depth-first branch and bound over the lowest `depth` boxes; returns how many are left and the nodes spent.
 
@@ -238,7 +238,7 @@ def search(arrays: PackingArrays, boxes: Boxes, depth: int, best: IntArray, max_
     return depth, nodes
 
 
-@compiled
+@compiled_borrowing
 def copy_box(boxes: Boxes, source: int, target: int) -> None:
     """Copy one box of the stack over another."""
     copy_multiples(boxes.low[source], boxes.low[target])
@@ -249,7 +249,7 @@ def copy_box(boxes: Boxes, source: int, target: int) -> None:
     boxes.tie[target] = boxes.tie[source]
 
 
-@compiled
+@compiled_borrowing
 def within_bounds(arrays: PackingArrays, multiples: IntArray) -> bool:
     """Whether every multiple keeps its bounds."""
     for k in range(multiples.shape[0]):

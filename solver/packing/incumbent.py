@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiples, evaluate, precedes
 
 
@@ -26,14 +26,14 @@ def nothing_packed(arrays: PackingArrays) -> Incumbent:
     return Incumbent(multiples=multiples, key=np.array([value, tie, np.inf]))
 
 
-@compiled
+@compiled_borrowing
 def judge(arrays: PackingArrays, incumbent: Incumbent, candidate: IntArray) -> bool:
     """Take `candidate` (K,) over if it keeps the mode and precedes the incumbent; True if it was taken."""
     kept, value, tie = evaluate(arrays, candidate)
     return kept and judge_valued(incumbent, candidate, value, tie)
 
 
-@compiled
+@compiled_borrowing
 def judge_valued(incumbent: Incumbent, candidate: IntArray, value: float, tie: float) -> bool:
     """`judge` of a candidate that keeps the mode, with the key that `evaluate` gives it."""
     key = incumbent.key
@@ -48,7 +48,7 @@ def judge_valued(incumbent: Incumbent, candidate: IntArray, value: float, tie: f
     return False
 
 
-@compiled
+@compiled_borrowing
 def to_beat(incumbent: Incumbent, rounding: float) -> float:
     """Where the bound of a part of the search is no smaller, nothing in it is worth a look."""
     return float(incumbent.key[0] * (1.0 - PROOF_TOLERANCE) + rounding)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.problem import PackingArrays
 from solver.packing.relaxation import SLACK, Frame, Relaxed, shorten
@@ -59,7 +59,7 @@ class Lattice(NamedTuple):
     cursor: IntArray  # (2,), current place (K when done), and whether it is yet to be opened
 
 
-@compiled
+@compiled_borrowing
 def factorise(H: FloatArray, R: FloatArray) -> bool:
     """Upper Cholesky factor of H (K, K) into R; False where a pivot is not positive."""
     items = H.shape[0]
@@ -80,7 +80,7 @@ def factorise(H: FloatArray, R: FloatArray) -> bool:
     return True
 
 
-@compiled
+@compiled_borrowing
 def solve_factored(R: FloatArray, x: FloatArray) -> None:
     """Overwrite x (K,) with the solution of R'R y = x."""
     items = x.shape[0]
@@ -94,7 +94,7 @@ def solve_factored(R: FloatArray, x: FloatArray) -> None:
         x[i] /= R[i, i]
 
 
-@compiled
+@compiled_borrowing
 def reduce_basis(R: FloatArray, basis: FloatArray, centre: FloatArray) -> None:
     """LLL: make the columns of R (K, K) short and nearly orthogonal, and apply the same to the rows of `basis`.
 
@@ -172,7 +172,7 @@ def lay_out(lattice: Lattice, legs: FloatArray) -> None:
             lattice.extent[k + 1, f] = lattice.extent[k, f] + step * step
 
 
-@compiled
+@compiled_borrowing
 def next_leaf(lattice: Lattice, limit: float, max_nodes: int) -> tuple[bool, int]:
     """Go on to the next point of the ball: whether there is one, and the nodes spent.
 
@@ -238,7 +238,7 @@ def next_leaf(lattice: Lattice, limit: float, max_nodes: int) -> tuple[bool, int
     return found, nodes
 
 
-@compiled
+@compiled_borrowing
 def read_point(lattice: Lattice, lots: FloatArray) -> None:
     """Put the multiples of the point that `next_leaf` found into `lots` (K,), which may be out of bounds."""
     for i in range(lots.shape[0]):
@@ -313,7 +313,7 @@ def above_base(arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, multip
     return total
 
 
-@compiled
+@compiled_borrowing
 def least_open(lattice: Lattice) -> float:
     """How far what the search has still to look at is above the bound of the box; infinite once it is through."""
     k = lattice.cursor[0]
@@ -495,7 +495,7 @@ def bend_by_row(
     return float(constant)
 
 
-@compiled
+@compiled_borrowing
 def bend(legs: FloatArray, curvature: float, target: float, H: FloatArray, pull: FloatArray) -> float:
     """Add ``curvature (legs @ x - target)²`` to ``x'Hx - 2 pull'x``; returns what the constant gains."""
     for k in range(pull.shape[0]):

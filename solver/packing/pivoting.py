@@ -16,12 +16,12 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.problem import PackingArrays
 from solver.packing.relaxation import DEPENDENT, FEASIBLE, Frame, Metric, Relaxed
 
 
-@compiled
+@compiled_borrowing
 def sweep(T: FloatArray, p: int, row: FloatArray) -> None:
     """Exchange pull and multiple of item `p` in the symmetric tableau (K, K), or back; `row` (K,) is overwritten.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.problem import PackingArrays, fits
 
 # A change of less than this share of the largest variance of one lot is rounding.
@@ -80,7 +80,7 @@ def polish(arrays: PackingArrays, gram: FloatArray, pull: FloatArray, best: IntA
     return moved
 
 
-@compiled
+@compiled_borrowing
 def keeps_inside(arrays: PackingArrays, residual: FloatArray, i: int, a: int, j: int, b: int) -> bool:
     """Whether `a` lots more of item `i` and `b` of `j` keep the mode; `residual` (n,) is that without them."""
     if not arrays.inside:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.errors import ConstraintViolated, IllPosed
 from solver.objective import OBJECTIVE_CODES, Objective, covariance_determinant, key_kernel
 
@@ -51,7 +51,7 @@ class PackingArrays(NamedTuple):
     factor: FloatArray  # (n, n), overwritten by `evaluate`
 
 
-@compiled
+@compiled_borrowing
 def fits(arrays: PackingArrays, multiples: IntArray) -> bool:
     """Put the residual of `multiples` into `arrays.residual` and say whether it keeps the mode; bounds are not read.
 
@@ -78,14 +78,14 @@ def fits(arrays: PackingArrays, multiples: IntArray) -> bool:
     return kept or not arrays.inside
 
 
-@compiled
+@compiled_borrowing
 def without_rounding_noise(value: float) -> float:
     """`value` at KEY_BITS bits of mantissa."""
     mantissa, exponent = math.frexp(value)
     return math.ldexp(math.floor(math.ldexp(mantissa, KEY_BITS) + 0.5), exponent - KEY_BITS)
 
 
-@compiled
+@compiled_borrowing
 def lot_cost(cost: FloatArray, multiples: IntArray) -> float:
     """``cost @ |multiples|``, summed in the order of the items."""
     total = 0.0
@@ -94,7 +94,7 @@ def lot_cost(cost: FloatArray, multiples: IntArray) -> float:
     return total
 
 
-@compiled
+@compiled_borrowing
 def key_with_cost(arrays: PackingArrays, multiples: IntArray) -> tuple[float, float]:
     """The key, not rounded, of `multiples` whose residual `fits` has left in `arrays.residual`."""
     value, tie = key_kernel(
@@ -108,7 +108,7 @@ def key_with_cost(arrays: PackingArrays, multiples: IntArray) -> tuple[float, fl
     return value + lot_cost(arrays.cost, multiples), tie
 
 
-@compiled
+@compiled_borrowing
 def evaluate(arrays: PackingArrays, multiples: IntArray) -> tuple[bool, float, float]:
     """Whether `multiples` keep the mode, and if so their key with costs, at KEY_BITS (otherwise two zeros)."""
     if not fits(arrays, multiples):
@@ -157,7 +157,7 @@ def with_own_room(arrays: PackingArrays) -> PackingArrays:
     )
 
 
-@compiled
+@compiled_borrowing
 def first_without_zero(lower: IntArray, upper: IntArray) -> int:
     """The first item whose bounds do not have zero between them, or go beyond LARGEST_MULTIPLE; -1 without one."""
     for k in range(lower.shape[0]):
@@ -166,14 +166,14 @@ def first_without_zero(lower: IntArray, upper: IntArray) -> int:
     return -1
 
 
-@compiled
+@compiled_borrowing
 def copy_multiples(source: IntArray, target: IntArray) -> None:
     """Copy (K,) multiples. Slice assignment would cost a second of compilation for its error messages."""
     for k in range(source.shape[0]):
         target[k] = source[k]
 
 
-@compiled
+@compiled_borrowing
 def precedes(
     value: float, tie: float, multiples: IntArray, other_value: float, other_tie: float, other: IntArray
 ) -> bool:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.cube import Cube, cube_of, enter, log_points, open_coordinate, step_to
 from solver.packing.problem import PackingArrays, copy_multiples, evaluate, precedes
 
@@ -82,7 +82,7 @@ ROUND, THROUGH, FIRST = 0, 1, 2
 BOXES, PLACE = 0, 1
 
 
-@compiled
+@compiled_borrowing
 def lay_cube(cover: Cover, box: int) -> None:
     """The cube of a box of sizes: image and centre of its legs."""
     items, m = cover.legs.shape
@@ -96,7 +96,7 @@ def lay_cube(cover: Cover, box: int) -> None:
             cover.cube.image[k, i] = -cover.legs[k, i] / width
 
 
-@compiled
+@compiled_borrowing
 def next_size(cover: Cover, i: int, size: float) -> float:
     """The least size of leg `i` that is not below this one; as it is where they are not tabled."""
     first, end = cover.table[i], cover.table[i + 1]
@@ -112,7 +112,7 @@ def next_size(cover: Cover, i: int, size: float) -> float:
     return float(cover.sizes[first]) if first < end else np.inf
 
 
-@compiled
+@compiled_borrowing
 def log_product(cover: Cover, value: float) -> float:
     """The logarithm of the product of legs with a determinant `value` > 0, and of what rounding leaves equal to it."""
     return float(0.5 * (np.log(value) - cover.log_unit) + KEY_ROUNDING)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.problem import PackingArrays
 from solver.packing.tighten import round_edges, row_edges
 
@@ -129,7 +129,7 @@ def frame_of(arrays: PackingArrays) -> Frame:
     return Frame(pull=pull, floor=floor, ceiling=ceiling, unpacked=unpacked, rounding=ROUNDING * risks * risks)
 
 
-@compiled
+@compiled_borrowing
 def corner(low: float, high: float, cost: float, side: float) -> float:
     """The multiplier of an idle multiple: the slope of the cost on the positive or negative `side`, if both are in."""
     if low >= 0.0:
@@ -139,7 +139,7 @@ def corner(low: float, high: float, cost: float, side: float) -> float:
     return cost * side
 
 
-@compiled
+@compiled_borrowing
 def contradict(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray, ray: FloatArray) -> bool:
     """Whether the rows, weighted by `ray` (n,), leave no point of the box: a certificate in the sense of Farkas."""
     total = 0.0
@@ -176,7 +176,7 @@ def no_constraint(items: int, n: int) -> Active:
     )
 
 
-@compiled
+@compiled_borrowing
 def corners(low: float, high: float, cost: float, edge: float) -> tuple[float, float]:
     """Between which slopes of its price a multiple's multiplier lies while it stands at `edge`: an end, or zero."""
     return (
@@ -185,7 +185,7 @@ def corners(low: float, high: float, cost: float, edge: float) -> tuple[float, f
     )
 
 
-@compiled
+@compiled_borrowing
 def still_holds(arrays: PackingArrays, active: Active) -> bool:
     """Whether the dual method can go on in this box: every multiplier fits it, and what is held stands at an edge."""
     for k in range(arrays.lower.shape[0]):
@@ -512,7 +512,7 @@ def shorten(
     return max(low, np.ceil(new_low - SLACK)), min(high, np.floor(new_high + SLACK))
 
 
-@compiled
+@compiled_borrowing
 def shorten_all(
     arrays: PackingArrays,
     around: FloatArray,

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.lattice import ball, least_open, walk_lattice
 from solver.packing.pivoting import relax_without_rows
@@ -77,7 +77,7 @@ def empty_boxes(items: int, depth: int) -> Boxes:
     )
 
 
-@compiled
+@compiled_borrowing
 def raise_least(boxes: Boxes, depth: int) -> None:
     """Exchange the highest of the lowest `depth` boxes with the one of least bound."""
     top = depth - 1
@@ -94,7 +94,7 @@ def raise_least(boxes: Boxes, depth: int) -> None:
         boxes.point[least, k], boxes.point[top, k] = boxes.point[top, k], boxes.point[least, k]
 
 
-@compiled
+@compiled_borrowing
 def bound_box(
     arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed, active: Active, again: bool, enough: float
 ) -> float:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled_borrowing
 from solver.packing.problem import PackingArrays, fits
 
 
-@compiled
+@compiled_borrowing
 def overhang(held: float, residual: float) -> float:
     """By how much what is packed of one asset exceeds the held position or flips its sign; negative inside."""
     packed = held - residual
     return max(packed - max(held, 0.0), min(held, 0.0) - packed)
 
 
-@compiled
+@compiled_borrowing
 def repair(arrays: PackingArrays, multiples: IntArray) -> int:
     """Take lots out of `multiples` until they keep the mode; returns how many candidates were judged.
 

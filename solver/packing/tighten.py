@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.problem import PackingArrays, PackingProblem
 
 # Passes over the rows when a box is tightened. The first pass does most, and every child is tightened again.
@@ -37,7 +37,7 @@ def tighten(arrays: PackingArrays, low: IntArray, high: IntArray, passes: int) -
     return tighten_rows(arrays.items, floor, ceiling, low, high, passes)
 
 
-@compiled
+@compiled_borrowing
 def row_edges(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray) -> None:
     """The least and the most (n,) that may be packed of each asset, with the tolerance of `fits`."""
     for i in range(floor.shape[0]):
@@ -45,7 +45,7 @@ def row_edges(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray) -> 
         ceiling[i] = max(arrays.position[i], 0.0) + arrays.leg_tolerance[i]
 
 
-@compiled
+@compiled_borrowing
 def round_edges(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray) -> None:
     """Move the edges (n,) to what whole lots can pack, where every leg in an asset is a multiple of its smallest one.
 
@@ -68,7 +68,7 @@ def round_edges(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray) -
             ceiling[i] = min(ceiling[i], unit * np.floor((ceiling[i] + off) / unit) + off)
 
 
-@compiled
+@compiled_borrowing
 def tighten_rows(
     items: FloatArray, floor: FloatArray, ceiling: FloatArray, low: IntArray, high: IntArray, passes: int
 ) -> bool:
@@ -88,7 +88,7 @@ def tighten_rows(
     return True
 
 
-@compiled
+@compiled_borrowing
 def tighten_row(
     items: FloatArray, i: int, floor: float, ceiling: float, low: IntArray, high: IntArray
 ) -> tuple[bool, bool]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.problem import PackingArrays, copy_multiples, evaluate, precedes
 
 # Nodes that bounding one box counts as: some 10 µs at a dozen assets and twenty items, where a candidate takes 0.1 µs.
@@ -77,7 +77,7 @@ def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
     )
 
 
-@compiled
+@compiled_borrowing
 def shift_precision(P: FloatArray, i: int, change: float, row: FloatArray) -> float:
     """Update P for ``d_i += change`` and return the pivot ``1 + P_ii change``, > 0 in exact arithmetic.
 
@@ -105,7 +105,7 @@ def shift_precision(P: FloatArray, i: int, change: float, row: FloatArray) -> fl
     return float(pivot)
 
 
-@compiled
+@compiled_borrowing
 def refresh_precision(correlation: FloatArray, x: FloatArray, P: FloatArray, row: FloatArray) -> float:
     """P from scratch for the residual x; returns the volume. O(n² · legs that are not flat); `row` is overwritten."""
     n = x.shape[0]
@@ -123,13 +123,13 @@ def refresh_precision(correlation: FloatArray, x: FloatArray, P: FloatArray, row
     return total
 
 
-@compiled
+@compiled_borrowing
 def ratio_of_two(p_ii: float, p_jj: float, p_ij: float, change_i: float, change_j: float) -> float:
     """``det(I + P_ss diag(change))`` for two legs."""
     return (1.0 + p_ii * change_i) * (1.0 + p_jj * change_j) - p_ij * p_ij * change_i * change_j
 
 
-@compiled
+@compiled_borrowing
 def determinant_ratio(P: FloatArray, legs: IntArray, change: FloatArray, count: int, work: FloatArray) -> float:
     """``det(I_s + P_ss diag(change))`` for the first `count` = s legs: the factor of exp(volume). O(s³).
 
@@ -221,7 +221,7 @@ def stand_at(volume: VolumeArrays, arrays: PackingArrays, search: Search) -> Non
     search.state[2] = 0.0
 
 
-@compiled
+@compiled_borrowing
 def accept(volume: VolumeArrays, arrays: PackingArrays, search: Search) -> bool:
     """Move to `search.trial` if it precedes where the search stands, judged from scratch; P is updated, O(s n²)."""
     kept, value, tie = evaluate(arrays, search.trial)
@@ -243,7 +243,7 @@ def accept(volume: VolumeArrays, arrays: PackingArrays, search: Search) -> bool:
     return True
 
 
-@compiled
+@compiled_borrowing
 def scan_items(volume: VolumeArrays, search: Search, first: int, count: int) -> tuple[int, int]:
     """The first of `count` items from `first` on (cyclically) that a step of its own improves.
 
@@ -330,7 +330,7 @@ def scan_items(volume: VolumeArrays, search: Search, first: int, count: int) -> 
     return count, nodes
 
 
-@compiled
+@compiled_borrowing
 def scan_pairs(volume: VolumeArrays, search: Search, first: int, count: int) -> tuple[int, int]:
     """The first of `count` pairs from `first` on (cyclically) that a joint step of its two items improves.
 
@@ -441,13 +441,13 @@ def scan_pairs(volume: VolumeArrays, search: Search, first: int, count: int) -> 
     return count, nodes
 
 
-@compiled
+@compiled_borrowing
 def is_local_optimum(volume: VolumeArrays, progress: IntArray) -> bool:
     """Whether no item and no pair has helped since the last improvement."""
     return bool(progress[1] >= volume.items.shape[0] and progress[3] >= volume.near.shape[0])
 
 
-@compiled
+@compiled_borrowing
 def descend_volume(
     volume: VolumeArrays, arrays: PackingArrays, search: Search, progress: IntArray, max_nodes: int
 ) -> int:

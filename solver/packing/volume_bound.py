@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.problem import PROOF_TOLERANCE
 from solver.packing.volume import VolumeArrays, refresh_precision, shift_precision
 
@@ -113,7 +113,7 @@ def new_nodes(items: int, assets: int, capacity: int) -> Nodes:
     )
 
 
-@compiled
+@compiled_borrowing
 def propagate(volume: VolumeArrays, nodes: Nodes, b: int, passes: int) -> bool:
     """Shrink residuals and multiples of node `b` to what the other leaves, row by row; False if nothing is left."""
     x_low, x_high, low, high = nodes.x_low[b], nodes.x_high[b], nodes.low[b], nodes.high[b]
@@ -180,7 +180,7 @@ def propagate(volume: VolumeArrays, nodes: Nodes, b: int, passes: int) -> bool:
     return True
 
 
-@compiled
+@compiled_borrowing
 def smallest_square(low: float, high: float) -> float:
     """The least x² over an interval."""
     if low > 0.0:
@@ -190,7 +190,7 @@ def smallest_square(low: float, high: float) -> float:
     return 0.0
 
 
-@compiled
+@compiled_borrowing
 def separate(volume: VolumeArrays, nodes: Nodes, b: int) -> float:
     """Step 1: fill `nodes.weight` with each P_ii and return volume(a). O(n³)."""
     x_low, x_high = nodes.x_low[b], nodes.x_high[b]
@@ -210,13 +210,13 @@ def separate(volume: VolumeArrays, nodes: Nodes, b: int) -> float:
     return base
 
 
-@compiled
+@compiled_borrowing
 def marginal(weight: float, least: float, x: float) -> float:
     """h(x) = log(1 + weight · (x² - least))."""
     return math.log1p(weight * max(x * x - least, 0.0))
 
 
-@compiled
+@compiled_borrowing
 def stationary(weight: float, least: float, slope: float) -> float:
     """Where ``h(x) - slope · x`` has its local minimum, or infinity.
 
@@ -230,13 +230,13 @@ def stationary(weight: float, least: float, slope: float) -> float:
     return slope * (1.0 - weight * least) / (weight * (1.0 + math.sqrt(inner)))
 
 
-@compiled
+@compiled_borrowing
 def least_of_marginal(weight: float, low: float, high: float, slope: float) -> float:
     """The minimum of ``h(x) - slope · x`` over [low, high]: at an end or where the derivative is zero."""
     return least_given(weight, smallest_square(low, high), low, high, slope)
 
 
-@compiled
+@compiled_borrowing
 def least_given(weight: float, least: float, low: float, high: float, slope: float) -> float:
     """The same where h was taken for a box that holds this one."""
     best = min(marginal(weight, least, low) - slope * low, marginal(weight, least, high) - slope * high)
@@ -248,7 +248,7 @@ def least_given(weight: float, least: float, low: float, high: float, slope: flo
     return best
 
 
-@compiled
+@compiled_borrowing
 def lagrangian(volume: VolumeArrays, nodes: Nodes, b: int, base: float) -> float:
     """Step 2: the bound that `nodes.multiplier` gives node `b`. O(n K)."""
     total = base
@@ -268,7 +268,7 @@ def lagrangian(volume: VolumeArrays, nodes: Nodes, b: int, base: float) -> float
     return total - BOUND_ROUNDING * size
 
 
-@compiled
+@compiled_borrowing
 def solve_programme(volume: VolumeArrays, nodes: Nodes, b: int) -> int:
     """Step 3: a dual simplex over node `b` for `nodes.cost`; returns the row that shows it to be infeasible, or -1.
 
@@ -366,7 +366,7 @@ def solve_programme(volume: VolumeArrays, nodes: Nodes, b: int) -> int:
     return infeasible
 
 
-@compiled
+@compiled_borrowing
 def is_infeasible(volume: VolumeArrays, nodes: Nodes, b: int, row: int) -> bool:
     """Whether this row of the tableau proves that node `b` holds no point, with room for rounding (Farkas' lemma)."""
     held = 0.0
@@ -387,7 +387,7 @@ def is_infeasible(volume: VolumeArrays, nodes: Nodes, b: int, row: int) -> bool:
     return bool(held < least - slack or held > most + slack)
 
 
-@compiled
+@compiled_borrowing
 def first_within(weight: float, least: float, slope: float, limit: float, outside: float, inside: float) -> float:
     """A point between `outside`, where ``h(x) - slope · x`` exceeds `limit`, and the first towards `inside` where not.
 
@@ -402,7 +402,7 @@ def first_within(weight: float, least: float, slope: float, limit: float, outsid
     return outside
 
 
-@compiled
+@compiled_borrowing
 def shrink(volume: VolumeArrays, nodes: Nodes, b: int, bound: float, limit: float) -> float:
     """Cut from node `b` what its Lagrangian shows to be no better than `limit`; returns the widest share cut.
 
@@ -451,7 +451,7 @@ def shrink(volume: VolumeArrays, nodes: Nodes, b: int, bound: float, limit: floa
     return cut
 
 
-@compiled
+@compiled_borrowing
 def bound_node(volume: VolumeArrays, nodes: Nodes, b: int, best: float) -> float:
     """Bound node `b` and choose what to branch on; the bound it comes with, its parent's, is kept if higher.
 

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.incumbent import Incumbent, judge
 from solver.packing.lattice import (
     Lattice,
@@ -54,13 +54,13 @@ REDUCED_NODES = 4
 STEPS_PER_NODE = 32
 
 
-@compiled
+@compiled_borrowing
 def beyond(volume: float) -> float:
     """What a product must exceed for its logarithm to exceed `volume`; NaN, which nothing exceeds, if too large."""
     return math.exp(volume) if volume < 700.0 else math.nan
 
 
-@compiled
+@compiled_borrowing
 def parabola(weight: float, least: float, slope: float, low: float, high: float, lowest: float) -> tuple[float, float]:
     """Curvature s and centre m of a parabola below t on [low, high], ``t(x) = h(x) - slope · x - lowest >= 0``.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.incumbent import Incumbent, judge_valued, nothing_packed
 from solver.packing.problem import (
     PROOF_TOLERANCE,
@@ -121,7 +121,7 @@ def begin(volume: VolumeArrays, arrays: PackingArrays, start: IntArray, max_node
     return State(part=part, best=best, search=search, progress=np.zeros(4, dtype=np.int64), nodes=nodes, tally=tally)
 
 
-@compiled
+@compiled_borrowing
 def advance(state: State, enough: float, prove: bool, until: int, max_nodes: int) -> None:
     """Local optimum, root bound, then branch and bound, each as far as `until` nodes allow, to be called again.
 

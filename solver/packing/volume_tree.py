@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from solver.arrays import IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.packing.incumbent import Incumbent, judge
 from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiples, fits
 from solver.packing.repair import repair
@@ -21,7 +21,7 @@ ROUNDED_FIRST = 4
 ROUNDED_EVERY = 64
 
 
-@compiled
+@compiled_borrowing
 def push(nodes: Nodes, slot: int) -> None:
     """Add a node to the heap."""
     heap, bound = nodes.heap, nodes.bound
@@ -33,7 +33,7 @@ def push(nodes: Nodes, slot: int) -> None:
     heap[at] = slot
 
 
-@compiled
+@compiled_borrowing
 def pop(nodes: Nodes) -> int:
     """Take the node with the least bound from the heap."""
     heap, bound = nodes.heap, nodes.bound
@@ -55,7 +55,7 @@ def pop(nodes: Nodes) -> int:
     return int(top)
 
 
-@compiled
+@compiled_borrowing
 def round_point(volume: VolumeArrays, nodes: Nodes, b: int, multiples: IntArray) -> None:
     """Put the multiples of node `b`'s point, rounded to whole lots, into `multiples`."""
     n = volume.position.shape[0]
@@ -129,14 +129,14 @@ def open_root(volume: VolumeArrays, arrays: PackingArrays, nodes: Nodes, best: I
     return True
 
 
-@compiled
+@compiled_borrowing
 def least_open_bound(nodes: Nodes, best: Incumbent) -> float:
     """What no packing beats: the least bound of an open node, or the best value if none is open."""
     reached = float(best.key[0])
     return min(float(nodes.bound[nodes.heap[0]]), reached) if nodes.tally[0] > 0 else reached
 
 
-@compiled
+@compiled_borrowing
 def search_nodes(
     volume: VolumeArrays,
     arrays: PackingArrays,
