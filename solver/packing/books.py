@@ -16,7 +16,7 @@ from solver.packing.incremental import pack_incrementally
 from solver.packing.problem import Mode, Packing, PackingProblem, checked_lot_bounds
 from solver.packing.volume import VolumeArrays, volume_arrays
 from solver.packing.volume_search import (
-    FIRST_NODES,
+    BATCH_NODES,
     Books,
     Found,
     nothing_found,
@@ -105,7 +105,7 @@ class BookPacker:
         lower, upper = checked_lot_bounds(self._problem.B, held, self._problem.mode)
         found = nothing_found(len(Q), items, n)
         if self._volume is not None:
-            until = max_nodes if deadline is None else min(FIRST_NODES, max_nodes)
+            until = max_nodes if deadline is None else min(BATCH_NODES, max_nodes)
             solve_share = partial(self._solve, self._volume, Books(held, lower, upper, start), until, max_nodes, found)
             # Read to the end, so that what a share raises is raised here.
             list(spread(solve_share, shares(len(Q), threads)))

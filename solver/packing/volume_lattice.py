@@ -90,7 +90,7 @@ def parabola(weight: float, least: float, slope: float, low: float, high: float,
     return max(at_low, at_high, 0.0) / (high - low) ** 2, centre
 
 
-@compiled
+@compiled_borrowing
 def bend_assets(
     volume: VolumeArrays,
     nodes: Nodes,
@@ -99,16 +99,17 @@ def bend_assets(
     lattice: Lattice,
     left: FloatArray,
     lowest: FloatArray,
+    legs: FloatArray,
     H: FloatArray,
     pull: FloatArray,
 ) -> float:
     """Add the parabolas of the assets of node `b`, and set the edges of their forms; returns what the constant gains.
 
-    `left` (n,) is the residual with every item at its low end, `lowest` (n,) the minimum of each term.
+    `left` (n,) is the residual with every item at its low end, `lowest` (n,) the minimum of each term; `legs` is room
+    for as many numbers as `pull` has.
     """
     x_low, x_high = nodes.x_low[b], nodes.x_high[b]
     n, count = left.shape[0], pull.shape[0]
-    legs = np.empty(count)
     constant = 0.0
     for i in range(n):
         largest = 0.0
@@ -134,6 +135,48 @@ def bend_assets(
         bent = ASSET_SHARE * gap / (n * half * half)
         constant += bend(legs, bent, left[i] - 0.5 * (x_low[i] + x_high[i]), H, pull) - bent * half * half
     return constant
+
+
+@compiled_borrowing
+def walk_points(
+    volume: VolumeArrays,
+    arrays: PackingArrays,
+    nodes: Nodes,
+    b: int,
+    lattice: Lattice,
+    left: FloatArray,
+    lots: FloatArray,
+    base: float,
+    above: float,
+    best: Incumbent,
+    most: int,
+) -> int:
+    """Judge the packings of node `b` that the ball holds, at most so many steps far; returns the steps.
+
+    The ball is `best`'s objective plus `above` wide, squared, and shrinks with every better packing. `left` (n,) is the
+    residual with every item at its low end, `lots` (count,) is room for those above it.
+    """
+    low, high, trial, free = nodes.low[b], nodes.high[b], nodes.trial, lattice.free
+    limit = beyond(best.key[0] * (1.0 - PROOF_TOLERANCE) - base)
+    found, steps = next_leaf(lattice, best.key[0] + above, most)
+    while found:
+        # The volume at least, by step 1 of the bound: as a product, without a logarithm.
+        product = 1.0
+        for i in range(left.shape[0]):
+            x = max(abs(left[i] - lattice.form[0, lots.shape[0] + i]) - volume.tolerance[i], 0.0)
+            product *= 1.0 + nodes.weight[i] * max(x * x - nodes.least[i], 0.0)
+        # 1e-12: the rounding of the product.
+        if not product * (1.0 - 1e-12) >= limit:
+            read_point(lattice, lots)
+            within = True
+            for a in range(lots.shape[0]):
+                within = within and 0.0 <= lots[a] <= high[free[a]] - low[free[a]]
+                trial[free[a]] = low[free[a]] + int(lots[a])
+            if within and judge(arrays, best, trial):
+                limit = beyond(best.key[0] * (1.0 - PROOF_TOLERANCE) - base)
+        found, more = next_leaf(lattice, best.key[0] + above, most - steps)
+        steps += more
+    return steps
 
 
 @compiled
@@ -179,7 +222,7 @@ def walk_ball(
     lattice = empty_lattice(free[:count].copy(), items, count + n)
     # The parabolas' sum is x'H x - 2 pull'x + constant, x the lots above the low end of the box.
     H, pull = np.zeros((count, count)), np.zeros(count)
-    constant = bend_assets(volume, nodes, b, gap, lattice, left, lowest, H, pull)
+    constant = bend_assets(volume, nodes, b, gap, lattice, left, lowest, np.empty(count), H, pull)
     reach = 0.0
     for a in range(count):
         width = float(high[free[a]] - low[free[a]])
@@ -220,28 +263,10 @@ def walk_ball(
     reduce_basis(lattice.R, lattice.basis, lattice.centre)
     lay_out(lattice, volume.items)
 
-    limit = beyond(best.key[0] * (1.0 - PROOF_TOLERANCE) - base)
-    lots = np.empty(count)
     most = (max_nodes - BALL_NODES - REDUCED_NODES) * STEPS_PER_NODE
-    found, steps = next_leaf(lattice, room, most)
-    while found:
-        # The volume at least, by step 1 of the bound: as a product, without a logarithm.
-        product = 1.0
-        for i in range(n):
-            x = max(abs(left[i] - lattice.form[0, count + i]) - volume.tolerance[i], 0.0)
-            product *= 1.0 + nodes.weight[i] * max(x * x - nodes.least[i], 0.0)
-        # 1e-12: the rounding of the product.
-        if not product * (1.0 - 1e-12) >= limit:
-            read_point(lattice, lots)
-            within = True
-            for a in range(count):
-                within = within and 0.0 <= lots[a] <= high[free[a]] - low[free[a]]
-                trial[free[a]] = low[free[a]] + int(lots[a])
-            if within and judge(arrays, best, trial):
-                limit = beyond(best.key[0] * (1.0 - PROOF_TOLERANCE) - base)
-                room = best.key[0] - relaxed + rounding - offset
-        found, more = next_leaf(lattice, room, most - steps)
-        steps += more
+    # What a squared distance in the ball is above the gap to the incumbent.
+    above = room - best.key[0]
+    steps = walk_points(volume, arrays, nodes, b, lattice, left, np.empty(count), base, above, best, most)
     if lattice.cursor[0] == count:
         nodes.bound[b] = np.inf
     return BALL_NODES + REDUCED_NODES + steps // STEPS_PER_NODE

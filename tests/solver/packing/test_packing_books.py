@@ -15,7 +15,7 @@ from solver.objective import Objective, materiality_floor
 from solver.packing.books import BookPacker
 from solver.packing.incremental import pack_incrementally
 from solver.packing.problem import Mode, Packing, PackingProblem, lot_bounds
-from solver.packing.volume_search import FIRST_NODES
+from solver.packing.volume_search import BATCH_NODES
 
 LOT = 1e5
 BOOKS = 7
@@ -85,7 +85,7 @@ def test_together_is_as_alone(objective: Objective, mode: Mode) -> None:
     """What is kept, company, threads and a clock that never strikes change no bit of a packing."""
     B, Sigma, Q, start = market(8, 10, 12)
     packer = BookPacker(B, Sigma, objective, mode, materiality_floor(LOT, Sigma))
-    max_nodes = 3 * FIRST_NODES
+    max_nodes = 3 * BATCH_NODES
     plain = packer.pack(Q, start, max_nodes)
     with ThreadPoolExecutor(2) as executor:
         shared = packer.pack(Q, start, max_nodes, None, 3, executor.map)
@@ -117,7 +117,7 @@ def test_a_clock_stops_what_takes_long_and_nothing_else() -> None:
         whole = alone(B, Sigma, Q[book], start[book], "volume", "free", 20_000)
         if packing.stopped_by_clock:
             stopped += 1
-            assert whole.effort_nodes > FIRST_NODES
+            assert whole.effort_nodes > BATCH_NODES
             assert packing.lower_bound <= whole.objective <= packing.objective
         else:
             assert_same(packing, whole)
