@@ -23,7 +23,8 @@ from stream.events import TradeReport
 TradeStatus = Literal["suggested", "working", "done", "rejected"]
 
 TRADES_KEPT = 256
-"""Of one book. Beyond it the oldest that nobody took up, or that ended and are shown, are forgotten first."""
+"""Of one book. Beyond it the oldest that nobody took up, or that ended and are shown, are forgotten first; of these
+last those of which lots were refused, since their instruments pause."""
 
 
 @dataclass
@@ -33,7 +34,7 @@ class SuggestedTrade:
     `lots` signed, bought positive; `units_per_lot` (n,) what one bought lot adds to each asset, at the price of when it
     was suggested, or last renewed. `filled_by` the lots (>= 0) that were filled by a time, for each time that was told.
     `heard_ns` is when it was last renewed or heard of, `refused_ns` when it was heard that the rest is not filled; 0
-    where that never was.
+    where that never was, or turned out to be wrong.
     """
 
     suggestion_id: str
@@ -103,8 +104,11 @@ def take_report(
             trade.status = "done"
         else:
             trade.status = "working"
-        if trade.status != "working" and trade.filled_lots < size and not replaced:
-            trade.refused_ns = heard_ns
+        if trade.status != "working" and not replaced:
+            # No sooner than it was last suggested, for a pause by a slow clock would be over before it began.
+            trade.refused_ns = max(trade.heard_ns, trade.suggested_ns)
+    if trade.filled_lots == size:
+        trade.refused_ns = 0
     return None
 
 
@@ -114,6 +118,7 @@ def settle(
     now_ns: int,
     max_age_ns: int,
     forget_after_ns: int,
+    standing_id: str | None = None,
 ) -> list[SuggestedTrade]:
     """The trades that still matter at `now_ns`; those that became overdue are marked.
 
@@ -123,19 +128,23 @@ def settle(
     max_age_ns : without a report for longer, a trade that is being worked counts no more.
     forget_after_ns : without a report for longer, one is forgotten that has no fills which positions do not show: only
         they settle a fill. Until then it is kept, whatever became of it, for reports that come twice or late.
+    standing_id : the suggestion that stands. Its trades are kept until it is renewed, replaced or withdrawn, which may
+        be long after its expiry: a book without prices is not solved.
     """
     kept = []
     for trade in trades:
         silent_ns = now_ns - max(trade.heard_ns, trade.suggested_ns)
         if trade.status == "working" and silent_ns > max_age_ns:
             trade.overdue = True
-        if silent_ns <= forget_after_ns or not trade.is_shown(position_ns):
+        stands = trade.status == "suggested" and trade.suggestion_id == standing_id
+        if stands or silent_ns <= forget_after_ns or not trade.is_shown(position_ns):
             kept.append(trade)
     idle = [
         trade
         for trade in kept
         if trade.status == "suggested" or (trade.status != "working" and trade.is_shown(position_ns))
     ]
+    idle.sort(key=lambda trade: trade.refused_ns)
     surplus = {id(trade) for trade in idle[: max(0, len(kept) - TRADES_KEPT)]}
     return [trade for trade in kept if id(trade) not in surplus]
 

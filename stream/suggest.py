@@ -75,6 +75,7 @@ class Suggester:
                 round(hedging.in_flight_max_s * NANOSECONDS),
                 # Somebody may take up a suggestion at the last moment, and be silent about it for so long.
                 round(max(hedging.expiry_s + hedging.in_flight_max_s, hedging.rejection_pause_s) * NANOSECONDS),
+                state.standing.suggestion_id if state.standing else None,
             )
 
     def suggest(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.events import TradeReport
-from stream.in_flight import TRADES_KEPT, SuggestedTrade, settle, take_report, units_in_flight
+from stream.in_flight import TRADES_KEPT, SuggestedTrade, pausing, settle, take_report, units_in_flight
 from stream.log import Record
 
 RECORD = Record("hedge-status", 0, 0, 0, None, b"", ())
@@ -111,7 +111,7 @@ def test_the_oldest_that_nobody_took_up_are_forgotten_first() -> None:
     assert len(kept) == TRADES_KEPT
     assert kept[0] is many[0]
     assert kept[1] is many[6]
-    take(kept, report("rejected", suggestion_id="hedge/spot/6"))
+    take_report(kept, report("rejected", suggestion_id="hedge/spot/6"), 200, None)
     assert settle([*kept, trade()], {}, 300, 1000, 1000)[1] is many[7]
 
 
@@ -151,6 +151,14 @@ def test_what_is_held_and_in_flight_is_the_whole_trade_at_every_moment(side: int
         assert held + in_flight == pytest.approx(before + side * size * UNITS, rel=1e-12)
         settled = settle(trades, position_ns, 10_000, 10**9, 10**9)
         assert units_in_flight(settled, position_ns, 3) == pytest.approx(in_flight, rel=1e-12)
+
+
+def test_a_refusal_outlasts_those_that_nobody_took_up() -> None:
+    """However many suggestions were replaced since, the instrument of the refused lots pauses on."""
+    refused = told([report("rejected", time_ns=200)])
+    kept = settle([refused, *(trade() for _ in range(TRADES_KEPT + 5))], {}, 300, 1000, 1000)
+    assert len(kept) == TRADES_KEPT
+    assert pausing(kept, 300, 1000) == {refused.instrument}
 
 
 def test_a_fill_by_a_slow_clock_is_not_shown_by_a_level_of_before_its_suggestion() -> None:

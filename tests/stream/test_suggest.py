@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 import pytest
 
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, HedgeTrade, ResidualExposure
 from stream.config import Config, HedgingConfig
 from stream.engine import Engine, EngineState, Output
 from stream.events import EngineEvent, PositionLevel, Timestep, TradeReport
@@ -357,6 +358,52 @@ def test_lots_that_a_fill_leaves_out_pause_their_instrument(desk_of: Callable[..
     assert desk.suggestion.status == "unreachable"
 
 
+def test_a_rejection_by_a_slow_clock_pauses_too(desk_of: Callable[..., Desk]) -> None:
+    """Told as of twenty seconds before its suggestion was renewed: it pauses for ten from the renewal on."""
+    desk = desk_of(instruments=("EURUSD",), expiry_s=30.0, rejection_pause_s=10.0)
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    for _ in range(31):
+        desk.close()
+    assert desk.suggestion.expires_at_ns > first.expires_at_ns
+    desk.report(first.suggestion_id, EURUSD, "rejected", after_s=-20.0)
+    statuses = []
+    for _ in range(12):
+        desk.close()
+        statuses.append(desk.suggestion.status)
+    assert "trade" not in statuses[:9]
+    assert "trade" in statuses[9:]
+
+
+@pytest.mark.parametrize("filled", [(1, None), (None, 1)])
+def test_what_turns_out_to_be_filled_was_not_refused(
+    desk_of: Callable[..., Desk], filled: tuple[int | None, int | None]
+) -> None:
+    """A fill of some lots and a later one of all, in whichever order they are read: the instrument does not pause."""
+    desk = desk_of(instruments=("EURUSD",))
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    for place, lots in enumerate(filled):
+        desk.report(first.suggestion_id, EURUSD, "filled", lots, after_s=0.6 + 0.1 * place)
+    desk.hold(EUR, 15 * LOT, 0.9)
+    assert (desk.suggestion.status, "left out" in desk.suggestion.reason) == ("trade", False)
+
+
+def test_what_stood_while_a_price_was_missing_is_renewed_or_withdrawn(desk_of: Callable[..., Desk]) -> None:
+    """Beyond the time after which trades are forgotten: readers are told what became of it, under its id."""
+    for quantity, status in ((15 * LOT, "unchanged"), (LOT, "none")):
+        desk = desk_of(expiry_s=20.0, in_flight_max_s=5.0)
+        desk.hold(EUR, 15 * LOT)
+        first = desk.suggestion
+        stale = {EURUSD: desk.step, EURCHF: desk.step}
+        for _ in range(60):
+            desk.close(quoted_at_s=stale)
+        assert desk.all_of(ResidualExposure)[0].status == "unpriced"
+        desk.hold(EUR, quantity)
+        desk.close()
+        assert (desk.suggestion.status, desk.suggestion.suggestion_id) == (status, first.suggestion_id)
+
+
 def test_rejecting_what_was_replaced_refuses_nothing(desk_of: Callable[..., Desk]) -> None:
     """Execution clears away a suggestion that another one has replaced: that one stands, in the same instrument."""
     desk = desk_of(min_life_s=0.0)
@@ -527,3 +574,48 @@ def test_the_exposure_in_flight_of_a_cross_is_in_both_of_its_legs(desk_of: Calla
     assert desk.exposure["EUR"][1] == pytest.approx(lots * LOT * eurusd, rel=1e-12)
     assert desk.exposure["CHF"][1] == pytest.approx(-lots * LOT * mid / usdchf, rel=1e-12)
     assert np.isclose(sum(flying for _, flying in desk.exposure.values()), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_worker_restarted_before_every_event_says_the_same(desk: Config, timestep_of: TimestepOf, seed: int) -> None:
+    """Bit for bit, with nothing prepared: two books that may trade the same, of which one is refused lots, is filled in
+    part or in two reports, has its suggestions renewed and replaced, and sees the quotes of one instrument go stale.
+    """
+    chance = Random(seed)
+    books = tuple(msgspec.structs.replace(book, limit=900.0, max_lots=20, instruments=()) for book in desk.books)
+    hedging = HedgingConfig(expiry_s=7.0, min_life_s=1.0, rejection_pause_s=5.0, in_flight_max_s=6.0)
+    config = msgspec.structs.replace(desk, books=books, hedging=hedging)
+    one = Desk(config, timestep_of)
+    names = [instrument.name for instrument in config.instruments]
+    suggested: dict[str, list[tuple[str, HedgeTrade]]] = {book.name: [] for book in books}
+    seen: set[tuple[str, str]] = set()
+    for number in range(150):
+        at_ns = one.step * SECOND + 1_000_000 * (number + 1)
+        kind = chance.choice(("close", "close", "hold", "report", "report"))
+        event: EngineEvent
+        if kind == "report" and suggested["spot"]:
+            suggestion_id, trade = chance.choice(suggested["spot"][-6:])
+            status = chance.choice(("acknowledged", "rejected", "rejected", "filled", "part-filled"))
+            filled = {"filled": chance.choice((None, 0, 1)), "part-filled": 1}.get(status)
+            record = Record("hedge-status", 1, number, at_ns // 1_000_000, b"spot", b"{}", ())
+            told_ns = at_ns - chance.choice((0, 0, 3 * SECOND))
+            place = names.index(trade.instrument)
+            dated = chance.random() < 0.7
+            event = TradeReport(told_ns, "spot", suggestion_id, place, status, filled, record, "", dated)  # type: ignore[arg-type]
+        elif kind == "hold":
+            quantity = chance.choice((0.5, 15, 15, 20)) * LOT
+            source = f"positions[0]@{number}"
+            event = PositionLevel(at_ns, chance.choice(books).name, EUR, quantity, source, chance.random() < 0.7)
+        else:
+            one.step += 1
+            stale = {USDJPY: one.step - 20} if chance.random() < 0.2 else None
+            event = timestep_of(one.step, mids(one.step), stale)
+        kept = take_snapshot(WorkerState(new_timesteps_state(len(names)), one.state, {}), config)
+        fresh = Engine(config)
+        _, expected = fresh.step(restore_snapshot(kept, config, fresh).engine, event)
+        assert one.tell(event) == expected, f"seed {seed}, event {number}: {event}"
+        for suggestion in one.all_of(HedgeSuggestion):
+            suggested[suggestion.book] += [(suggestion.suggestion_id, trade) for trade in suggestion.trades]
+            seen.add((suggestion.status, "left out" * ("left out" in suggestion.reason)))
+    assert {"trade", "unchanged", "none"} <= {status for status, _ in seen}
+    assert ("trade", "left out") in seen

@@ -195,6 +195,26 @@ def test_after_every_kind_of_event_it_is_up_to_date(
     assert figures(third.residual) == figures(residual)
 
 
+def test_a_pause_holds_in_answers_too(asked: Asked) -> None:
+    """What was refused live is left out of the answer, which stays the live message bit for bit."""
+    _, standing, _ = published(asked.hold("spot", EUR, 30e6))
+    assert standing is not None
+    names = [instrument.name for instrument in asked.config.instruments]
+    refused = standing.trades[0].instrument
+    at_ns = STEPS * SECOND + SECOND // 2
+    record = Record("hedge-status", 0, 1, at_ns // 1_000_000, b"spot", b"{}", ())
+    asked.tell(TradeReport(at_ns, "spot", standing.suggestion_id, names.index(refused), "rejected", None, record, ""))
+    answer = asked.questions.what_if("spot", NOTHING)
+    state = asked.state.books["spot"]
+    state.standing = state.quoted = None
+    residual, suggestion, _ = published(asked.hold("spot", EUR, float(state.quantities[EUR])))
+    assert answer.suggestion is not None
+    assert f"{refused} left out after a rejection" in answer.suggestion.reason
+    assert refused not in {trade.instrument for trade in answer.suggestion.trades}
+    assert figures(answer.residual) == figures(residual)
+    assert figures(answer.suggestion) == figures(suggestion)
+
+
 def test_what_is_kept_changes_no_answer(
     asked: Asked, timestep_of: TimestepOf, mid_prices: Callable[[int, int], Any]
 ) -> None:
