@@ -11,6 +11,9 @@ from typing import Literal
 
 from stream.config import NANOSECONDS, BookConfig, HedgingConfig
 
+RISK_RESOLUTION = 0.01
+"""Out of reach of the target, the last hundredth of the risk is not chased: it can double what the trades cost."""
+
 
 @dataclass
 class Standing:
@@ -36,14 +39,17 @@ def band_edge(book: BookConfig, risk: float, scale_to_edge: float) -> float:
     """The risk above which trades are suggested: the limit, or what the position has left where its zone ends.
 
     Risk grows in proportion to a position: that of the same position, shrunk or grown by `scale_to_edge` until it is on
-    the edge of the zone in which to wait. Infinite for a book that hedges by its limit alone.
+    the edge of the zone in which to wait: 0 where none of it may. Infinite for a book that hedges by its limit alone.
     """
     return min(book.limit, risk * scale_to_edge) if risk > 0 else book.limit
 
 
 def aim(target: float, hedging: HedgingConfig, risk: float) -> float:
-    """The risk that one suggestion is to reach: `target`, or less than the whole way there (`ramp_share`)."""
-    return max(target, risk - hedging.ramp_share * (risk - target))
+    """The risk that one suggestion is to reach: `target`, or less than the whole way there (`ramp_share`).
+
+    A `target` of 0, where no such position may wait, stands for what is left when the rest is not worth chasing.
+    """
+    return max(target, RISK_RESOLUTION * risk if target == 0 else 0.0, risk - hedging.ramp_share * (risk - target))
 
 
 def before_solving(

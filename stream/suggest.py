@@ -27,12 +27,9 @@ from stream.frontier import EfficientHedge, frontier
 from stream.in_flight import SuggestedTrade, pausing, settle
 from stream.prepared import PreparedModel
 from stream.quoting import Waiting
-from stream.standing import Outcome, Standing, aim, band_edge, before_solving, is_expired, still_stands
+from stream.standing import RISK_RESOLUTION, Outcome, Standing, aim, band_edge, before_solving, is_expired, still_stands
 from stream.suggestion import Alternative, Decision, Status, message_id, suggestion
 from stream.valuation import Valuation
-
-RISK_RESOLUTION = 0.01
-"""Out of reach of the target, the last hundredth of the risk is not chased: it can double what the trades cost."""
 
 
 class Suggester:

@@ -449,6 +449,29 @@ def test_the_band_of_a_one_sided_flow_is_where_it_says_that_hedging_is_worth_it(
     assert (sum(zone) < 0) == (side == "sell")
 
 
+def test_where_nothing_of_one_sign_may_wait_it_is_hedged(desk_of: DeskOf) -> None:
+    """So many clients only sell that crossing is worth it with nothing held: a long position is taken down as far as
+    lots go, a short one waits, and both keep their figures.
+    """
+    config = desk_of({"risk_aversion": 1e-7}).config
+    many = tuple(5 * number for number in config.flows[0].clients[0].requests_per_day)
+    more = msgspec.structs.replace(config.flows[0].clients[0], side="sell", requests_per_day=many)
+    desk = desk_of({"risk_aversion": 1e-7, "clients": (*config.flows[0].clients, more)}, band="internalise", limit=1e9)
+    desk.hold(EUR, 0.0)
+    assert desk.quote.urgency > 1
+    for millions in (60, 1, -60):
+        desk.state.books["spot"].standing = None
+        desk.hold(EUR, millions * MILLION)
+        (residual,) = desk.all_of(ResidualExposure)
+        assert residual.status == "ok"
+        suggestions = desk.all_of(HedgeSuggestion)
+        if millions < 0:
+            assert not suggestions
+            continue
+        assert (suggestions[0].status, suggestions[0].band) == ("trade", 0.0)
+        assert suggestions[0].risk_after <= 0.01 * residual.unhedged_risk
+
+
 def test_a_book_without_flow_has_no_quote_skew(franchise: Config, timestep_of: TimestepOf) -> None:
     """Nothing is published for it, and its suggestions are those of its limit."""
     book = BookConfig(name="spot", limit=900.0)
