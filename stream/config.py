@@ -376,8 +376,9 @@ def check_config(config: Config) -> None:
 
 
 def _check_universe(universe: UniverseConfig) -> None:
-    if not universe.name:
-        raise _wrong("universe.name", "a name", universe.name)
+    if not universe.name or "#" in universe.name:
+        # The keys of one universe's snapshots must not be those of another one's: see `encode.snapshot_key`.
+        raise _wrong("universe.name", "a name without '#'", universe.name)
     if len(universe.assets) < 2:
         raise _wrong("universe.assets", "at least two assets, for a β to combine", list(universe.assets))
     _no_twins("universe.assets", universe.assets)

@@ -51,7 +51,13 @@ class MortalWriter:
 
     def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, timestamp_ms: int) -> None:
         self._snapshot = topic == "state"
-        self._faults.step("before the snapshot is sent" if self._snapshot else "before an output is sent")
+        try:
+            self._faults.step("before the snapshot is sent" if self._snapshot else "before an output is sent")
+        except Crash:
+            if self._snapshot:
+                # A producer sends in the background: the parts before this one may well have arrived.
+                self._writer.flush()
+            raise
         self._writer.send(topic, key, value, headers, timestamp_ms)
 
     def flush(self) -> None:

@@ -116,7 +116,8 @@ EURUSD_ONLY = 'name = "EURUSD"\nlegs = { EUR = 1.0 }'
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('name = "fx"', 'name = ""', "universe.name must be a name, got ''"),
+        ('name = "fx"', 'name = ""', "universe.name must be a name without '#', got ''"),
+        ('name = "fx"', 'name = "fx#1.0"', "universe.name must be a name without '#', got 'fx#1.0'"),
         (
             'assets = ["EUR", "CHF", "JPY"]',
             'assets = ["EUR"]',
