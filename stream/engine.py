@@ -169,12 +169,13 @@ class Engine:
     def _now_ns(self, state: EngineState, told: PositionLevel | TradeReport) -> int:
         """The event time at which `told` takes effect.
 
-        What has no time of its own has that of its record, which in a replay of old prices lies far beyond them: then
-        it is in the timestep that is open.
+        What has no time of its own has that of its record, within the timestep that is open: in a replay of old prices
+        records lie far beyond it, and before it where quotes are dated ahead of the broker's clock.
         """
         if told.dated or state.latest is None:
             return told.event_time_ns
-        return min(told.event_time_ns, state.latest.end_ns + self._config.universe.timestep_ns)
+        opened_ns = state.latest.end_ns
+        return min(max(told.event_time_ns, opened_ns), opened_ns + self._config.universe.timestep_ns)
 
     def _solve(self, state: EngineState, books: list[BookConfig], market: Market, trigger: Trigger) -> list[Output]:
         moment = Moment(trigger.event_time_ns, market.timestep, trigger.source)

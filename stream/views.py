@@ -88,9 +88,10 @@ class View:
         state = latest.books.get(book)
         market = None
         if latest.market is not None:
-            if self._decoded is None or self._decoded[0] is not latest.market:
-                self._decoded = latest.market, _market_decoder.decode(latest.market)
-            market = self._decoded[1]
+            decoded = self._decoded  # once: another thread may be answering on a later update
+            if decoded is None or decoded[0] is not latest.market:
+                decoded = self._decoded = latest.market, _market_decoder.decode(latest.market)
+            market = decoded[1]
             if latest.silent:
                 market = self._model.at(market, LATEST_NS)
         return market, None if state is None else _book_decoder.decode(state)

@@ -396,7 +396,7 @@ def test_the_bench(kafka: str, tmp_path: Path) -> None:
     bench.stop(timeout_s=1)
     assert code == 0, log_tail(bench.log_file, 40)
     comparisons = json.loads(output.read_text())["comparisons"]
-    assert len(comparisons) == 9
+    assert len(comparisons) == 15
     for comparison in comparisons:
         assert comparison["ratio"] == pytest.approx(comparison["ours"] / comparison["reference"])
         assert f"| {comparison['what']} |" in log_tail(bench.log_file, 40)

@@ -433,6 +433,16 @@ def test_without_a_time_of_their_own_positions_and_reports_have_that_of_their_re
     assert desk.all_of(ResidualExposure)[0].event_time_ns == heard_ns
 
 
+def test_what_has_no_time_is_never_before_the_last_close(desk_of: Callable[..., Desk]) -> None:
+    """Quotes may be dated some seconds ahead of the broker's clock, which dates records: the prices of a close are not
+    those of a time before it, and a suggestion lives for as long as others.
+    """
+    desk = desk_of()
+    close_ns = desk.step * SECOND
+    desk.tell(PositionLevel(close_ns - 3 * SECOND, "spot", EUR, 15 * LOT, "positions[0]@1", dated=False))
+    assert (desk.suggestion.event_time_ns, desk.suggestion.expires_at_ns) == (close_ns, close_ns + 60 * SECOND)
+
+
 def test_a_report_without_a_time_takes_effect_when_it_is_read(desk_of: Callable[..., Desk]) -> None:
     """In a replay of old prices its record is dated years later: the book keeps its prices, the trade is in flight, and
     is overdue when nothing more is heard of it for `in_flight_max_s` of the replay.
