@@ -70,9 +70,11 @@ def snapshot_key(universe: str, slot: int, part: int) -> str:
 
 
 def id_of(message: Message) -> str:
-    """The CloudEvents id: that of the message, or for inputs their source's count."""
+    """The CloudEvents id: that of the message, or for inputs their source's count; each part of a snapshot has its own."""
     if isinstance(message, Inbound):
         return f"{message.source}/{message.seq}"
+    if isinstance(message, Snapshot) and message.part:
+        return f"{message.id}#{message.part}"
     return message.id
 
 

@@ -15,7 +15,7 @@ from schemas.internal import Snapshot
 from schemas.wire import MESSAGE_PACK, decode, encode
 from stream.book_state import BookState
 from stream.config import BookConfig, Config
-from stream.encode import Encoder
+from stream.encode import Encoder, id_of
 from stream.engine import Engine
 from stream.errors import StateMismatch, TopicMismatch
 from stream.events import FeedSilence, PositionLevel, QuoteDepth, Quotes
@@ -342,11 +342,12 @@ def snapshots(desk: Config, mids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_large_state_is_kept_in_parts(desk: Config, mids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No record is larger than was agreed, and together they are the snapshot."""
+    """No record is larger than was agreed, each is an event of its own, and together they are the snapshot."""
     for slot, snapshot in enumerate(snapshots(desk, mids, monkeypatch)[:2]):
         parts = parts_of(snapshot, slot)
         assert [each.part for each in parts] == list(range(parts[0].parts))
         assert max(len(each.state) for each in parts) <= 2000
+        assert len({id_of(each) for each in parts}) == len(parts)
         whole = joined(parts)
         assert whole is not None
         assert (whole.id, whole.state, whole.offsets) == (snapshot.id, snapshot.state, snapshot.offsets)
