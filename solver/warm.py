@@ -21,6 +21,8 @@ from solver.reversion.vector import Method
 
 SEED = 1
 LOT = 1e6
+Q = np.array([10e6, -7e6, 2e6])
+SIGMA = 1e-6 * (np.eye(3) + 0.1)
 
 
 def warm_kernels(
@@ -36,39 +38,52 @@ def warm_kernels(
 
     What no service calls (`greedy`, `anneal`, `exact`) is compiled at its first use.
     """
-    chance = np.random.default_rng(SEED)
+    warm_models(methods, covariance)
+    warm_packing(objective)
+    warm_hedging()
+
+
+def warm_models(
+    methods: tuple[Method, ...] = ("sparse",),
+    covariance: Literal["exponential", "window", "hayashi-yoshida"] = "exponential",
+) -> None:
+    """Of `warm_kernels` what estimates covariances and refits β."""
     n = 3
-    steps = chance.normal(0.0, 1e-3, (80, n))
     exponential = ExponentialCovariance(n, 20.0, "none")
-    for log_return in steps:
-        exponential.update(log_return)
+    exponential.update(np.zeros(n))
+    exponential.estimate()
     warm_refits(methods)
-    Sigma = exponential.estimate()
     if covariance == "window":
-        WindowCovariance(n, 40, "none").update(steps[0])
+        WindowCovariance(n, 40, "none").update(np.zeros(n))
     elif covariance == "hayashi-yoshida":
         no_ticks = np.zeros(0)
         HayashiYoshidaCovariance(n, 20.0, 2, "none").update(no_ticks.astype(np.int64), no_ticks, no_ticks)
-    Q = np.array([10e6, -7e6, 2e6])
+
+
+def warm_packing(objective: Objective = "volume") -> None:
+    """Of `warm_kernels` what packs."""
     # More items than assets: not done before the first look at the clock, so that it goes step by step from there.
-    B = LOT * chance.normal(size=(n, 8))
+    B = LOT * np.random.default_rng(SEED).normal(size=(len(Q), 8))
     start = np.ones((1, 8), dtype=np.int64)
     for mode in get_args(Mode):
-        packer = BookPacker(B, Sigma, objective, mode, materiality_floor(LOT, Sigma))
+        packer = BookPacker(B, SIGMA, objective, mode, materiality_floor(LOT, SIGMA))
         packer.pack(Q[None, :], start, 2_000)
         packer.pack(Q[None, :], start, 2_000, lambda: lambda: False)
-    volatility = float(np.sqrt(Q @ Sigma @ Q))
+
+
+def warm_hedging() -> None:
+    """Of `warm_kernels` what hedges."""
     ladders = flat_ladders(np.array([10.0, 20.0, 30.0]))
     problem = HedgeProblem(
         q=Q,
-        A=LOT * np.eye(n),
+        A=LOT * np.eye(len(Q)),
         buy=ladders,
         sell=ladders,
-        lower=np.full(n, -20),
-        upper=np.full(n, 20),
-        Sigma=Sigma,
+        lower=np.full(len(Q), -20),
+        upper=np.full(len(Q), 20),
+        Sigma=SIGMA,
         basis_variance=0.0,
-        target=0.5 * volatility,
+        target=0.5 * float(np.sqrt(Q @ SIGMA @ Q)),
     )
     # A limit on trades that binds: its kernels are called by nothing else.
     for limited in (problem, replace(problem, max_trades=1)):

@@ -6,7 +6,9 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version as distribution_version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -323,9 +325,12 @@ def warm() -> int:
 
     Example: ``betapack warm``
     """
-    from solver.warm import warm_kernels
+    from solver.warm import warm_hedging, warm_models, warm_packing
 
-    warm_kernels()
+    # A process each: numba compiles one kernel at a time.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
+        for compiling in [processes.submit(part) for part in (warm_packing, warm_hedging, warm_models)]:
+            compiling.result()
     return EXIT_DONE
 
 

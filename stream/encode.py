@@ -70,7 +70,7 @@ def snapshot_key(universe: str, slot: int, part: int) -> str:
 
 
 def id_of(message: Message) -> str:
-    """The CloudEvents id: that of the message, or for inputs their source's count; each part of a snapshot has its own."""
+    """The CloudEvents id: that of the message, of inputs their source's count; a part of a snapshot has its own."""
     if isinstance(message, Inbound):
         return f"{message.source}/{message.seq}"
     if isinstance(message, Snapshot) and message.part:
