@@ -347,6 +347,9 @@ def search_around(
     if arrays.inside:
         # The limits are those of the whole packing: the items held leave the free ones what room is left.
         tighten(arrays, boxes.low[0], boxes.high[0], len(free))
+    if (boxes.low[0] == boxes.high[0]).all():
+        # Nothing to halve, and its bound, less its rounding, may be below the value that it bounds.
+        return True, 1
     bound_box(arrays, boxes, 0)
     depth, spent = search(arrays, boxes, 1, multiples, max_nodes)
     return depth == 0, spent + 1 + _offer(arrays, walk, multiples)

@@ -179,7 +179,8 @@ def search(arrays: PackingArrays, boxes: Boxes, depth: int, best: IntArray, max_
     """Depth-first branch and bound over the lowest `depth` boxes; returns how many are left and the nodes spent.
 
     `best` (K,) is replaced by any packing found that precedes it. The box on top is halved across the item whose range
-    carries most risk, and the half with the smaller bound comes next.
+    carries most risk, and the half with the smaller bound comes next. No box on the stack may be a single packing:
+    there is nothing to halve, and the stack would grow beyond its end.
     """
     _, value, tie = evaluate(arrays, best)
     items = best.shape[0]

@@ -272,6 +272,30 @@ def test_an_exact_search_is_exact(objective: Objective, mode: Mode) -> None:
     assert improved >= 15
 
 
+def test_items_that_the_others_hold_fast_are_left() -> None:
+    """Where the lots held leave the free items no choice there is nothing to search, whatever rounding says of bounds.
+
+    The residual is a fraction of a lot of 15,000, so the bound of that one packing is below its value.
+    """
+    problem = PackingProblem(
+        B=np.ones((1, 3)),
+        Q=np.array([-15145.877]),
+        lower=np.full(3, -15145),
+        upper=np.zeros(3, dtype=np.int64),
+        Sigma=np.array([[1.4e-5]]),
+        objective="variance",
+        mode="inside",
+        epsilon=1.0,
+    )
+    boxes = root_box(problem.arrays, ANY)
+    walk = new_walk(problem.arrays, boxes.item_risk)
+    held = np.array([-15145, 0, 0])
+    assert search_around(problem.arrays, boxes, walk, held, np.array([1, 2]), 5_000) == (True, 1)
+    np.testing.assert_array_equal(held, [-15145, 0, 0])
+    packing = pack_by_annealing(problem, np.random.default_rng(0), max_nodes=5_000)
+    assert packing.objective == pytest.approx(0.877**2 * 1.4e-5, rel=1e-9)
+
+
 @settings(max_examples=60, deadline=None)
 @given(seeds, objectives, modes, st.sampled_from([0.0, 1.0, np.inf]))
 def test_the_walk_stands_where_it_says(seed: int, objective: Objective, mode: Mode, cold: float) -> None:
