@@ -132,13 +132,14 @@ def open_coordinate(cube: Cube, k: int) -> None:
         up = min(np.sqrt(max(F * (1.0 + CUBE_SLACK) - cube.length[k + 1], 0.0)), corner * (1.0 + CUBE_SLACK))
         down = -up
     else:
+        edge = 1.0 + CUBE_SLACK
         for f in range(F):
             if abs(row[f]) > CUBE_SLACK**2:
-                one = (-1.0 - above[f]) / row[f]
-                other = (1.0 - above[f]) / row[f]
+                one = (-edge - above[f]) / row[f]
+                other = (edge - above[f]) / row[f]
                 down = max(down, min(one, other))
                 up = min(up, max(one, other))
-            elif abs(above[f]) > 1.0 + CUBE_SLACK:
+            elif abs(above[f]) > edge:
                 up = -np.inf
     length = cube.R[k, k]
     cube.z[k] = np.ceil((down - middle) / length - CUBE_SLACK) - 1.0

@@ -30,7 +30,7 @@ from solver.packing.lattice import (
 from solver.packing.problem import PROOF_TOLERANCE, PackingArrays
 from solver.packing.relaxation import SLACK
 from solver.packing.volume import VolumeArrays
-from solver.packing.volume_bound import Nodes, least_given, marginal, stationary
+from solver.packing.volume_bound import BOUND_ROUNDING, Nodes, least_given, marginal, stationary
 
 # Shares of the gap that are paid for parabolas from the ranges of items and of residuals: without them nothing bounds a
 # combination of items that leaves the residual as it is. A third or three times as much proves as many or fewer.
@@ -202,18 +202,23 @@ def walk_ball(
         return 1
     # The Lagrangian of what the gap left of the box.
     relaxed = base
+    size = abs(base)
     left, lowest, price = np.empty(n), np.empty(n), np.empty(items)
     for i in range(n):
         left[i] = volume.position[i]
         slope = nodes.multiplier[i]
         lowest[i] = least_given(nodes.weight[i], nodes.least[i], nodes.x_low[b, i], nodes.x_high[b, i], slope)
         relaxed += lowest[i] + slope * volume.position[i]
+        size += abs(lowest[i]) + abs(slope * volume.position[i])
     for k in range(items):
         price[k] = 0.0
         for a in range(volume.leg_start[k], volume.leg_start[k + 1]):
             left[volume.leg[a]] -= low[k] * volume.leg_value[a]
             price[k] += nodes.multiplier[volume.leg[a]] * volume.leg_value[a]
-        relaxed -= max(price[k] * low[k], price[k] * high[k])
+        term = max(price[k] * low[k], price[k] * high[k])
+        relaxed -= term
+        size += abs(term)
+    relaxed -= BOUND_ROUNDING * size
     gap = best.key[0] - relaxed
     if gap <= 0.0:
         nodes.bound[b] = np.inf
