@@ -61,7 +61,8 @@ def cost_risk_frontier(
         return (nothing,)
     lots = flat.lots
     tighter = []
-    for target in np.linspace(flat.risk_after, before, points)[:-1].tolist():
+    least = max(flat.risk_after, _FLAT_SHARE * before)
+    for target in np.linspace(least, before, points)[:-1].tolist():
         answer = hedge(at(target), max_nodes, should_stop, lots)
         tighter.append(FrontierPoint(target, answer))
         lots = answer.lots

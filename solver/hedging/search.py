@@ -69,7 +69,8 @@ def explore(
     lo, hi = lower[None, :], upper[None, :]
     relaxed, weights, bounds = x[None, :], np.array([weight]), np.zeros(1)
     known = np.array([trades_price(terms, best) if found else math.inf])
-    open_nodes = 1
+    # Without a group there is nothing to choose, and no side of a box to search along.
+    open_nodes = 1 if len(best) else 0
     while open_nodes:
         if effort.nodes_left == 0:
             return False, float(min(bounds[:open_nodes].min(), known[0]))

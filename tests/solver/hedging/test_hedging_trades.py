@@ -307,6 +307,37 @@ def test_frontier(max_nodes: int) -> None:
                 assert abs(again.cost.total - point.hedge.cost.total) <= 2 * problem.cost_resolution
 
 
+def test_frontier_of_what_whole_lots_hedge_exactly() -> None:
+    """Where lots take the risk to zero the last target is a thousandth of it, as a target of zero is none."""
+    side = single([9], [2.0])
+    problem = HedgeProblem(
+        np.array([3.0]), np.array([[-1.0]]), side, side, np.array([-9]), np.array([9]), np.eye(1), 0.0, 1.0
+    )
+    points = cost_risk_frontier(problem, 4)
+    assert [point.hedge.lots.tolist() for point in points] == [[0], [1], [2], [3]]
+    assert points[-1].hedge.risk_after == 0.0
+    assert points[-1].target == pytest.approx(3e-3)
+
+
+def test_nothing_may_be_traded() -> None:
+    """Without an instrument that may be traded the position is the answer, proven, and no box is searched."""
+    problem = HedgeProblem(
+        np.array([3.0]),
+        np.array([[-1.0]]),
+        single([9], [2.0]),
+        single([9], [2.0]),
+        np.zeros(1, dtype=np.int64),
+        np.zeros(1, dtype=np.int64),
+        np.eye(1),
+        0.0,
+        1.0,
+    )
+    for changed in (problem, replace(problem, max_trades=1), replace(problem, basis_variance=2.0)):
+        answer = hedge(changed)
+        assert (answer.lots.tolist(), answer.status, answer.proven) == ([0], "unreachable", True)
+        assert answer.effort_nodes == 0
+
+
 def test_frontier_of_what_cannot_be_hedged() -> None:
     """Without an instrument that helps the frontier is its first point; less than two points are refused."""
     side = flat_ladders(np.ones(1))
