@@ -1,9 +1,7 @@
 """The metaheuristic: simulated annealing by chains of one to three items, and exact search over a few items at a time.
 
 Exchanges of more than three items are what chains miss, and what a branch and bound over some related items, all others
-held, decides for good. On random books of seven to ten items (three to twelve assets, all objectives, both modes, with
-and without costs, 774 solves of 20,000 nodes) annealing without exact searches ends at the proven optimum in 89 %,
-exact searches without annealing in 94 %, both together in 95 %.
+held, decides for good; and a determinant above zero is least where several legs are small at once, which neither sees.
 
 References
 ----------
