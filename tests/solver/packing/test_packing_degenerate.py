@@ -1,0 +1,131 @@
+"""What is said to be proven, on degenerate problems and on positions of many lots, against every other method."""
+
+from __future__ import annotations
+
+import itertools
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from solver.arrays import FloatArray
+from solver.objective import Objective, materiality_floor
+from solver.packing.anneal import pack_by_annealing
+from solver.packing.books import BookPacker
+from solver.packing.enumerate import pack_by_enumeration
+from solver.packing.exact import pack_exactly
+from solver.packing.incremental import pack_incrementally
+from solver.packing.problem import PROOF_TOLERANCE, Mode, Packing, PackingProblem, evaluate, lot_bounds
+
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+MODES: tuple[Mode, ...] = get_args(Mode)
+# Rounding of a variance whose positions cancel, as a share of the squared sum of their standalone risks.
+VARIANCE_ROUNDING = 4e-15
+
+
+def random_items(chance: np.random.Generator, n: int, K: int) -> FloatArray:
+    """Items of one to three legs, one in three books with one that is a copy or a multiple of another."""
+    B = np.zeros((n, K))
+    for k in range(K):
+        legs = chance.choice(n, size=min(n, int(chance.integers(1, 4))), replace=False)
+        B[legs, k] = -chance.uniform(0.3, 1.2, size=len(legs))
+        B[legs[0], k] = 1.0
+    if chance.random() < 0.4:
+        B = np.sign(B)
+    if K > 1 and chance.random() < 0.3:
+        B[:, -1] = B[:, 0] * chance.choice([1.0, -1.0, 2.0])
+    return B
+
+
+def degenerate(seed: int, objective: Objective, mode: Mode) -> PackingProblem:
+    """Up to seven assets and five items: riskless, flat and dependent ones, no room for some, lots of 1e-6 to 1e12."""
+    chance = np.random.default_rng(seed)
+    n, K = int(chance.integers(1, 8)), int(chance.integers(1, 6))
+    B = random_items(chance, n, K)
+    factors = 0.01 * chance.normal(size=(n, int(chance.choice([2 * n, max(1, n - 1), 1]))))
+    if chance.random() < 0.25:
+        factors *= 10.0 ** chance.uniform(-4.0, 1.0, size=n)[:, None]
+    if chance.random() < 0.25:
+        factors[chance.integers(n)] = 0.0
+    Q = 4.0 * chance.normal(size=n)
+    match chance.integers(4):
+        case 0:
+            Q = np.round(Q)
+        case 1:
+            Q = B @ chance.integers(-4, 5, size=K)
+        case 2:
+            Q[chance.random(n) < 0.4] = 0.0
+    lot = 10.0 ** chance.uniform(-6.0, 12.0)
+    return PackingProblem(
+        B=lot * B,
+        Q=lot * Q,
+        lower=-chance.integers(0, 5, size=K),
+        upper=chance.integers(0, 5, size=K),
+        Sigma=factors @ factors.T,
+        objective=objective,
+        mode=mode,
+        epsilon=lot * 0.01 * 10.0 ** chance.uniform(-2.0, 2.0),
+    )
+
+
+def check(problem: PackingProblem, packings: list[Packing], least: float) -> None:
+    """No bound is above `least`, and no value that is proven."""
+    for packing in packings:
+        rounding = 0.0
+        if problem.objective == "variance":
+            risks = float(np.abs(packing.residual) @ np.sqrt(np.diag(problem.Sigma)))
+            rounding = VARIANCE_ROUNDING * risks**2
+        bound = max(packing.lower_bound, packing.objective if packing.proven else 0.0)
+        assert bound <= least * (1.0 + 2.0 * PROOF_TOLERANCE) + rounding
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("mode", MODES)
+def test_degenerate_problems(objective: Objective, mode: Mode) -> None:
+    """Nothing is proven, and no bound given, above what all combinations hold; `exact` proves them all."""
+    for seed in range(40):
+        problem = degenerate(seed, objective, mode)
+        best = pack_by_enumeration(problem)
+        exact = pack_exactly(problem, max_nodes=200_000)
+        assert exact.proven, f"seed {seed}"
+        others = [pack_incrementally(problem), pack_by_annealing(problem, np.random.default_rng(1), max_nodes=5_000)]
+        check(problem, [exact, *others], best.objective)
+        assert min(packing.objective for packing in others) >= best.objective * (1.0 - PROOF_TOLERANCE)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("mode", MODES)
+def test_positions_of_many_lots(objective: Objective, mode: Mode) -> None:
+    """At a hundred to a hundred thousand lots nothing near any method's packing, or that of another, beats a proof."""
+    proven = 0
+    for seed in range(24):
+        chance = np.random.default_rng(seed)
+        n, K = int(chance.integers(1, 5)), int(chance.integers(1, 4))
+        B = random_items(chance, n, K)
+        factors = 0.01 * chance.normal(size=(n, 2 * n))
+        Sigma = factors @ factors.T
+        Q = 10.0 ** chance.uniform(2.0, 5.0) * chance.normal(size=n)
+        lower, upper = lot_bounds(B, Q, mode)
+        epsilon = materiality_floor(1.0, Sigma)
+        problem = PackingProblem(
+            B=B, Q=Q, lower=lower, upper=upper, Sigma=Sigma, objective=objective, mode=mode, epsilon=epsilon
+        )
+        packer = BookPacker(B, Sigma, objective, mode, epsilon)
+        (booked,) = packer.pack(Q[None, :], np.zeros((1, K), dtype=np.int64), 5_000)
+        assert isinstance(booked, Packing)
+        packings = [
+            booked,
+            pack_exactly(problem, max_nodes=20_000),
+            pack_incrementally(problem),
+            pack_by_annealing(problem, np.random.default_rng(1), max_nodes=5_000),
+        ]
+        proven += packings[1].proven
+        least = min(packing.objective for packing in packings)
+        for packing in packings:
+            for step in itertools.product((-2, -1, 0, 1, 2), repeat=K):
+                multiples = packing.multiples + np.array(step)
+                if (multiples >= lower).all() and (multiples <= upper).all():
+                    kept, value, _ = evaluate(problem.arrays, multiples)
+                    least = min(least, value) if kept else least
+        check(problem, packings, least)
+    assert proven >= 8
