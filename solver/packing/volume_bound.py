@@ -65,7 +65,7 @@ class Nodes(NamedTuple):
     solution: FloatArray  # (capacity, n + K) where the linear programme was left: residuals, multiples
     heap: IntArray  # (capacity,) open nodes, least bound on top
     free: IntArray  # (capacity,) slots in use by none
-    tally: IntArray  # (4,) nodes in `heap`, slots in `free`, pivots made, boxes bounded
+    tally: IntArray  # (3,) nodes in `heap`, slots in `free`, boxes bounded
     branch: IntArray  # (capacity,) asset i, or n + item k, to branch on; -1 for none
     tableau: FloatArray  # (n, n + K) inverse basis times [I, B]
     basis: IntArray  # (n,) variable of each row
@@ -95,7 +95,7 @@ def new_nodes(items: int, assets: int, capacity: int) -> Nodes:
         solution=np.empty((capacity, columns)),
         heap=np.empty(capacity, dtype=np.int64),
         free=np.empty(capacity, dtype=np.int64),
-        tally=np.zeros(4, dtype=np.int64),
+        tally=np.zeros(3, dtype=np.int64),
         branch=np.empty(capacity, dtype=np.int64),
         tableau=np.empty((assets, columns)),
         basis=np.empty(assets, dtype=np.int64),
@@ -342,7 +342,6 @@ def solve_programme(volume: VolumeArrays, nodes: Nodes, b: int) -> int:
         if entering < 0:
             infeasible = leaving
             break
-        nodes.tally[2] += 1
         old = basis[leaving]
         inverse = 1.0 / tableau[leaving, entering]
         for j in range(columns):

@@ -94,7 +94,6 @@ def open_root(volume: VolumeArrays, arrays: PackingArrays, nodes: Nodes, best: I
     for k in range(volume.items.shape[0]):
         nodes.row_of[n + k] = AT_LOWER
     nodes.tally[2] = 0
-    nodes.tally[3] = 0
     fits(arrays, best.multiples)
     left = np.empty(n)
     for i in range(n):
@@ -185,7 +184,7 @@ def search_nodes(
         nodes.tally[1] -= 1
         for child in (parent, other):
             spent += BOX_NODES
-            nodes.tally[3] += 1
+            nodes.tally[2] += 1
             base = bound_node(volume, nodes, child, best.key[0])
             if nodes.bound[child] < best.key[0] * (1.0 - PROOF_TOLERANCE) - enough:
                 spent += walk_ball(volume, arrays, nodes, child, base, best, max_nodes - spent)
@@ -196,7 +195,7 @@ def search_nodes(
                 continue
             push(nodes, child)
             worth = nodes.bound[child] < best.key[0] * (1.0 - PROOF_TOLERANCE) - enough
-            due = nodes.tally[3] <= ROUNDED_FIRST or nodes.tally[3] % ROUNDED_EVERY == 0
+            due = nodes.tally[2] <= ROUNDED_FIRST or nodes.tally[2] % ROUNDED_EVERY == 0
             if worth and due and spent < max_nodes:
                 round_point(volume, nodes, child, search.multiples)
                 spent += improve_from(volume, arrays, search, best, min(ROUNDED_NODES, max_nodes - spent))

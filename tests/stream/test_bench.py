@@ -31,7 +31,7 @@ TINY = PackingEffort(
     inside_cases=1,
     inside_scip_cases=1,
     large_cases=1,
-    anneal_cases=1,
+    anneal_cases=2,
     live_steps=30,
     warm_steps=2,
     books=8,
@@ -121,8 +121,8 @@ def test_hedging_figures() -> None:
     figures = hedging_figures(lambda text: None, small_cases=60, books=2)
     assert (figures[0].ours, figures[0].better) == (60.0, "60")
     assert figures[0].note.startswith("60 proven")
-    assert len(figures) == 7
-    assert [figure.ours for figure in figures if figure.what.endswith("proven")] == [100.0, 100.0, 100.0]
+    assert len(figures) == 15
+    assert [figure.ours for figure in figures if figure.what.endswith("proven")] == [100.0] * 7
     chance = np.random.default_rng(7)
     found = {
         (enumerate_hedge(problem).status, problem.max_trades is None)
