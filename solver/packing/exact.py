@@ -88,7 +88,7 @@ class QuadraticFactors:
 @compiled
 def with_own_box(arrays: PackingArrays, low: IntArray, high: IntArray) -> PackingArrays:
     """The same problem with the bounds ``low`` and ``high`` (K,), copied."""
-    return placed(arrays, arrays.position, low.copy(), high.copy())
+    return placed(arrays, arrays.position, low.copy(), high.copy(), arrays.residual, arrays.factor)
 
 
 @compiled

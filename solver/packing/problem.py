@@ -118,8 +118,16 @@ def evaluate(arrays: PackingArrays, multiples: IntArray) -> tuple[bool, float, f
 
 
 @compiled
-def placed(arrays: PackingArrays, position: FloatArray, lower: IntArray, upper: IntArray) -> PackingArrays:
-    """The same items and covariance for another position (n,) and other bounds (K,); the room to work in is shared."""
+def placed(
+    arrays: PackingArrays,
+    position: FloatArray,
+    lower: IntArray,
+    upper: IntArray,
+    residual: FloatArray,
+    factor: FloatArray,
+) -> PackingArrays:
+    """The same items and covariance for another position (n,) and other bounds (K,), with `residual` and `factor` as
+    the room to work in."""
     return PackingArrays(
         items=arrays.items,
         position=position,
@@ -132,28 +140,8 @@ def placed(arrays: PackingArrays, position: FloatArray, lower: IntArray, upper: 
         objective_code=arrays.objective_code,
         epsilon=arrays.epsilon,
         determinant_of_sigma=arrays.determinant_of_sigma,
-        residual=arrays.residual,
-        factor=arrays.factor,
-    )
-
-
-@compiled
-def with_own_room(arrays: PackingArrays) -> PackingArrays:
-    """The same problem with room of its own to work in."""
-    return PackingArrays(
-        items=arrays.items,
-        position=arrays.position,
-        lower=arrays.lower,
-        upper=arrays.upper,
-        cost=arrays.cost,
-        covariance=arrays.covariance,
-        leg_tolerance=arrays.leg_tolerance,
-        inside=arrays.inside,
-        objective_code=arrays.objective_code,
-        epsilon=arrays.epsilon,
-        determinant_of_sigma=arrays.determinant_of_sigma,
-        residual=np.empty_like(arrays.residual),
-        factor=np.empty_like(arrays.factor),
+        residual=residual,
+        factor=factor,
     )
 
 

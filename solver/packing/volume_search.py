@@ -22,7 +22,6 @@ from solver.packing.problem import (
     judged,
     packing_within,
     placed,
-    with_own_room,
 )
 from solver.packing.repair import repair
 from solver.packing.volume import (
@@ -194,9 +193,9 @@ def solve(
 
     Position and bounds of `arrays` are not read. Threads may share all arguments where their books differ.
     """
-    own = with_own_room(arrays)
+    residual, factor = np.empty_like(arrays.residual), np.empty_like(arrays.factor)
     for book in range(first, last):
-        at_book = placed(own, books.Q[book], books.lower[book], books.upper[book])
+        at_book = placed(arrays, books.Q[book], books.lower[book], books.upper[book], residual, factor)
         state = begin(volume, at_book, books.start[book], max_nodes if prove else 0)
         while state.tally[1] != DONE and state.tally[0] < until:
             advance(state, enough, prove, until, max_nodes)
