@@ -22,7 +22,7 @@ from stream.config import Config, load_config
 from stream.consume import KafkaReader
 from stream.encode import Encoder
 from stream.errors import ReadFailed
-from stream.log import KafkaSettings
+from stream.log import KafkaSettings, Writer
 from stream.loop import Worker, input_topics, topic_names
 from stream.publish import KafkaWriter
 from stream.telemetry.metrics import Metrics
@@ -122,18 +122,9 @@ def position_to_suggestion_against_echo(kafka: KafkaSettings, folder: Path, posi
     """Time from sending a position to reading its hedge suggestion, and from a record to its echo, p50 and p99."""
     config = bench_config(folder, kafka)
     names = topic_names(config)
-    last_tick_ns = EPOCH_NS
     with own_topics(kafka, config), closing(KafkaWriter(kafka)) as writer:
         encoder = Encoder(config.topics.prefix, "/betapack/bench")
-        # Enough timesteps for the models, so that every solve is a full one.
-        for tick in walk_ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
-            encoder.send(writer, tick)
-            last_tick_ns = tick.event_time_ns
-        writer.flush()
-        serve = [sys.executable, "-m", "stream", "serve", "--config", str(folder / "bench.toml")]
-        with running([*serve, "--bootstrap", kafka.bootstrap], folder / "service.log"):
-            with closing(KafkaReader(kafka, [names["models"]])) as models:
-                wait_for_models(models, config.reversion.window_steps)
+        with warm_service(kafka, folder, config, writer, encoder) as (_, last_tick_ns):
             ours_ms = round_trips(kafka, writer, encoder, names["hedge-suggestions"], positions, last_tick_ns)
         command = [sys.executable, "-m", "stream.bench.echo", kafka.bootstrap, names["positions"], names["alerts"]]
         with running(command, folder / "echo.log"):
@@ -151,6 +142,23 @@ def position_to_suggestion_against_echo(kafka: KafkaSettings, folder: Path, posi
         )
         for percentile in (50, 99)
     ]
+
+
+@contextmanager
+def warm_service(
+    kafka: KafkaSettings, folder: Path, config: Config, writer: Writer, encoder: Encoder
+) -> Iterator[tuple[ChildProcess, int]]:
+    """The service with models, so that every solve is a full one, and the time of the last tick that it has."""
+    last_tick_ns = EPOCH_NS
+    for tick in walk_ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
+        encoder.send(writer, tick)
+        last_tick_ns = tick.event_time_ns
+    writer.flush()
+    serve = [sys.executable, "-m", "stream", "serve", "--config", str(folder / "bench.toml")]
+    with running([*serve, "--bootstrap", kafka.bootstrap], folder / "service.log") as service:
+        with closing(KafkaReader(kafka, [topic_names(config)["models"]])) as models:
+            wait_for_models(models, config.reversion.window_steps)
+        yield service, last_tick_ns
 
 
 @contextmanager

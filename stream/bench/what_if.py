@@ -17,17 +17,8 @@ import numpy as np
 
 from stream.bench.asker import Asked
 from stream.bench.result import Comparison, compare
-from stream.bench.stream import (
-    EPOCH_NS,
-    bench_config,
-    own_topics,
-    round_trips,
-    running,
-    wait_for_models,
-    walk_ticks,
-)
+from stream.bench.stream import bench_config, own_topics, round_trips, running, warm_service
 from stream.child import log_tail
-from stream.consume import KafkaReader
 from stream.encode import Encoder
 from stream.errors import ReadFailed
 from stream.log import KafkaSettings
@@ -48,21 +39,13 @@ def what_ifs_beside_the_stream(kafka: KafkaSettings, folder: Path, positions: in
     """Position to suggestion with and without what-ifs, in turns, and the what-ifs that were answered meanwhile."""
     config = bench_config(folder, kafka)
     names = topic_names(config)
-    last_tick_ns = EPOCH_NS
     rounds = min(ROUNDS, max(positions // TRIPS_A_ROUND, 1))
     quiet_ms: dict[float, list[float]] = {gap_s: [] for gap_s in GAPS_S}
     asked_ms: dict[tuple[float, str], list[float]] = {(gap_s, book): [] for gap_s in GAPS_S for book in BOOKS}
     asked: dict[tuple[float, str], list[Asked]] = {each: [] for each in asked_ms}
     with own_topics(kafka, config), closing(KafkaWriter(kafka)) as writer:
         encoder = Encoder(config.topics.prefix, "/betapack/bench")
-        for tick in walk_ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
-            encoder.send(writer, tick)
-            last_tick_ns = tick.event_time_ns
-        writer.flush()
-        serve = [sys.executable, "-m", "stream", "serve", "--config", str(folder / "bench.toml")]
-        with running([*serve, "--bootstrap", kafka.bootstrap], folder / "service.log") as service:
-            with closing(KafkaReader(kafka, [names["models"]])) as models:
-                wait_for_models(models, config.reversion.window_steps)
+        with warm_service(kafka, folder, config, writer, encoder) as (service, last_tick_ns):
             port = re.findall(r"metrics_port=(\d+)", log_tail(service.log_file, 100))[-1]
             after_ns = last_tick_ns
 
