@@ -65,23 +65,28 @@ def volume_kernel(q: FloatArray, Sigma: FloatArray, epsilon: float, factor: Floa
     so that log1p keeps its digits when all positions are far below the floor. For singular Σ rounding can take t below
     its least value 0, which the clip puts back.
     """
+    n = q.shape[0]
     total = 0.0
-    for i in range(q.shape[0]):
-        x = q[i] / epsilon
-        t = x * x * Sigma[i, i]
-        for j in range(i):
-            if q[i] == 0.0 or q[j] == 0.0:
+    for j in range(n):
+        if q[j] == 0.0:
+            for i in range(j + 1, n):
                 factor[i, j] = 0.0
-                continue
-            entry = x * (q[j] / epsilon) * Sigma[i, j]
-            for k in range(j):
-                entry -= factor[i, k] * factor[j, k]
-            entry /= factor[j, j]
-            factor[i, j] = entry
-            t -= entry * entry
+            continue
+        x = q[j] / epsilon
+        line = factor[j]
+        t = x * x * Sigma[j, j]
+        for k in range(j):
+            t -= line[k] * line[k]
         t = max(t, 0.0)
-        factor[i, i] = np.sqrt(1.0 + t)
         total += np.log1p(t)
+        pivot = np.sqrt(1.0 + t)
+        # Column by column: its entries do not wait for each other.
+        for i in range(j + 1, n):
+            other = factor[i]
+            entry = q[i] / epsilon * x * Sigma[i, j]
+            for k in range(j):
+                entry -= other[k] * line[k]
+            other[j] = entry / pivot
     return total
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol
+
+from solver.interrupt import Deadline
 
 
 class Clock(Protocol):
@@ -38,10 +40,6 @@ class ManualClock:
 
     def sleep(self, seconds: float) -> None:
         self.now_ns += round(seconds * 1e9)
-
-
-Deadline: TypeAlias = Callable[[], Callable[[], bool]]
-"""Starts the time of one solve, and gives what says when it is over."""
 
 
 def deadline(clock: Clock | None, limit_ms: float) -> Deadline | None:

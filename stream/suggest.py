@@ -19,8 +19,8 @@ from solver.hedging.frontier import cost_risk_frontier
 from solver.hedging.problem import HedgeProblem, risk_of, shares_removed
 from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
+from solver.interrupt import Deadline
 from stream.book_state import BookState
-from stream.clock import Deadline
 from stream.config import NANOSECONDS, BookConfig, Config
 from stream.costs import CostBook, Costs
 from stream.frontier import EfficientHedge, frontier

@@ -11,19 +11,12 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.errors import IllPosed, SolverError
+from solver.interrupt import Deadline, interrupt
 from solver.objective import Objective
 from solver.packing.incremental import pack_incrementally
 from solver.packing.problem import Mode, Packing, PackingProblem, checked_lot_bounds
 from solver.packing.volume import VolumeArrays, volume_arrays
-from solver.packing.volume_search import (
-    BATCH_NODES,
-    Books,
-    Found,
-    nothing_found,
-    pack_with_clock,
-    packing_found,
-    solve,
-)
+from solver.packing.volume_search import Books, Found, nothing_found, packing_found, solve
 
 Spread: TypeAlias = Callable[[Callable[[slice], None], list[slice]], Iterable[None]]
 """Runs a function on every share of the books: `map`, or that of a thread pool."""
@@ -65,21 +58,21 @@ class BookPacker:
         Q: FloatArray,
         start: IntArray,
         max_nodes: int,
-        deadline: Callable[[], Callable[[], bool]] | None = None,
+        deadline: Deadline | None = None,
         threads: int = 1,
         spread: Spread = map,
     ) -> list[Packing | SolverError]:
         """Pack every book within `lot_bounds`; one that cannot be packed has the error in its place.
 
-        `volume` goes through all books in compiled code, as far as a solve goes without looking at the clock; what is
-        not done by then, and every other objective, goes one book after another.
+        `volume` goes through all books in compiled code, every other objective one book after another.
 
         Parameters
         ----------
         Q : (books, n) held exposures, numeraire.
         start : (books, K) multiples from which each search starts, feasible or not.
         max_nodes : >= 1, for each book.
-        deadline : called when a book's turn comes; what it returns says when to stop. None lets every solve end.
+        deadline : called when a book has spent its first tenths of a millisecond; what it returns says when to stop.
+            None lets every solve end.
         threads : >= 1, shares that the books are cut into.
         spread : runs the shares; the `map` of a thread pool does it at the same time, as the kernel releases the
             interpreter's lock. The result depends on neither.
@@ -105,21 +98,18 @@ class BookPacker:
         lower, upper = checked_lot_bounds(self._problem.B, held, self._problem.mode)
         found = nothing_found(len(Q), items, n)
         if self._volume is not None:
-            until = max_nodes if deadline is None else min(BATCH_NODES, max_nodes)
-            solve_share = partial(self._solve, self._volume, Books(held, lower, upper, start), until, max_nodes, found)
+            books = Books(held, lower, upper, start)
+            solve_share = partial(self._solve, self._volume, books, max_nodes, deadline, found)
             # Read to the end, so that what a share raises is raised here.
             list(spread(solve_share, shares(len(Q), threads)))
-        ended = found.outcome["ended"].tolist()
         packings: list[Packing | SolverError] = []
         for book in range(len(Q)):
             problem = partial(self._problem.at_position, Q[book], lower[book], upper[book])
             try:
-                if ended[book] and (sound or finite[book].all()):
-                    packing = packing_found(problem, found, book)
-                elif self._volume is None or deadline is None:
+                if self._volume is None or not (sound or finite[book].all()):
                     packing = pack_incrementally(problem(), start[book], max_nodes, deadline() if deadline else None)
                 else:
-                    packing = pack_with_clock(problem(), self._volume, start[book], max_nodes, deadline(), 0.0)
+                    packing = packing_found(problem, found, book)
             except SolverError as exc:
                 packings.append(exc)
             else:
@@ -127,9 +117,29 @@ class BookPacker:
         return packings
 
     def _solve(
-        self, volume: VolumeArrays, books: Books, until: int, max_nodes: int, found: Found, share: slice
+        self,
+        volume: VolumeArrays,
+        books: Books,
+        max_nodes: int,
+        deadline: Deadline | None,
+        found: Found,
+        share: slice,
     ) -> None:
-        solve(volume, self._problem.arrays, books, share.start, share.stop, 0.0, True, until, max_nodes, found)
+        # In the thread of the share: its kernel may outlast a caller who was interrupted.
+        with interrupt(clock_of_each(deadline) if deadline else None) as clock:
+            solve(volume, self._problem.arrays, books, share.start, share.stop, 0.0, True, max_nodes, clock, found)
+
+
+def clock_of_each(deadline: Deadline) -> Callable[[int], bool]:
+    """A clock for many books: the time of each begins when its number is first asked for."""
+    clocks: dict[int, Callable[[], bool]] = {}
+
+    def should_stop(book: int) -> bool:
+        if book not in clocks:
+            clocks[book] = deadline()
+        return clocks[book]()
+
+    return should_stop
 
 
 def shares(books: int, threads: int) -> list[slice]:

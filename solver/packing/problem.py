@@ -589,6 +589,15 @@ def judged(arrays: PackingArrays, multiples: IntArray) -> Judgement:
     Returns the objective's value with costs, the same with nothing packed, how many lots are packed, an item beyond its
     bounds and an asset whose leg is (-1 for none), and the residual (n,).
     """
+    nothing = np.zeros_like(multiples)
+    fits(arrays, nothing)
+    before, _ = key_with_cost(arrays, nothing)
+    return judged_beside(arrays, multiples, before)
+
+
+@compiled
+def judged_beside(arrays: PackingArrays, multiples: IntArray, before: float) -> Judgement:
+    """`judged` where the value with nothing packed is known."""
     outside = -1
     lots = 0
     for k in range(multiples.shape[0]):
@@ -608,9 +617,6 @@ def judged(arrays: PackingArrays, multiples: IntArray) -> Judgement:
             slack = 2.0 * arrays.leg_tolerance[i]
             if broken < 0 and (packed < min(held, 0.0) - slack or packed > max(held, 0.0) + slack):
                 broken = i
-    nothing = np.zeros_like(multiples)
-    fits(arrays, nothing)
-    before, _ = key_with_cost(arrays, nothing)
     fits(arrays, multiples)
     objective, _ = key_with_cost(arrays, multiples)
-    return objective, before, lots, outside, broken, arrays.residual.copy()
+    return objective, objective if lots == 0 else before, lots, outside, broken, arrays.residual.copy()

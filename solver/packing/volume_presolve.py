@@ -37,22 +37,26 @@ def movable_part(volume: VolumeArrays, arrays: PackingArrays) -> Movable:
         # Zero is feasible, so the box keeps it. As many passes as items: a chain of them is undone link by link.
         tighten(arrays, low, high, every)
     items = np.empty(every, dtype=np.int64)
+    # Where an item or an asset of the whole problem is found in what is left, -1 for nowhere.
+    item_at = np.full(every, -1)
+    asset_at = np.full(n, -1)
     K = 0
-    at_rest = np.ones(n, dtype=np.bool_)
     legs = 0
     for k in range(every):
         if low[k] < high[k]:
             items[K] = k
+            item_at[k] = K
             K += 1
             legs += volume.leg_start[k + 1] - volume.leg_start[k]
             for a in range(volume.leg_start[k], volume.leg_start[k + 1]):
-                at_rest[volume.leg[a]] = False
-    place = np.empty(n, dtype=np.int64)
+                asset_at[volume.leg[a]] = 0
+    assets = np.empty(n, dtype=np.int64)
     m = 0
     x = np.zeros(n)
     for i in range(n):
-        if not at_rest[i]:
-            place[m] = i
+        if asset_at[i] == 0:
+            assets[m] = i
+            asset_at[i] = m
             m += 1
         elif abs(arrays.position[i]) > arrays.leg_tolerance[i]:
             x[i] = arrays.position[i] * volume.scale[i]
@@ -60,19 +64,16 @@ def movable_part(volume: VolumeArrays, arrays: PackingArrays) -> Movable:
     constant = refresh_precision(volume.correlation, x, P, row)
 
     pairs = 0
-    near = np.empty((K * K, 2), dtype=np.int64)
-    for k in range(K):
-        for other in range(K):
-            shared = False
-            for a in range(volume.leg_start[items[k]], volume.leg_start[items[k] + 1]):
-                shared = shared or volume.items[items[other], volume.leg[a]] != 0.0
-            if shared and k != other:
-                near[pairs, 0] = k
-                near[pairs, 1] = other
-                pairs += 1
+    near = np.empty_like(volume.near)
+    for pair in range(volume.near.shape[0]):
+        k, other = item_at[volume.near[pair, 0]], item_at[volume.near[pair, 1]]
+        if k >= 0 and other >= 0:
+            near[pairs, 0] = k
+            near[pairs, 1] = other
+            pairs += 1
 
     part = VolumeArrays(
-        items=np.empty((K, m)),
+        items=np.zeros((K, m)),
         position=np.empty(m),
         least=np.empty(m),
         most=np.empty(m),
@@ -87,7 +88,7 @@ def movable_part(volume: VolumeArrays, arrays: PackingArrays) -> Movable:
         near=near[:pairs].copy(),
     )
     part_arrays = PackingArrays(
-        items=np.empty((K, m)),
+        items=np.zeros((K, m)),
         position=np.empty(m),
         lower=part.lower,
         upper=part.upper,
@@ -102,7 +103,7 @@ def movable_part(volume: VolumeArrays, arrays: PackingArrays) -> Movable:
         factor=np.empty((m, m)),
     )
     for a in range(m):
-        i = place[a]
+        i = assets[a]
         held, slack, scale = arrays.position[i], arrays.leg_tolerance[i], volume.scale[i]
         part_arrays.position[a] = held
         part_arrays.leg_tolerance[a] = slack
@@ -112,21 +113,21 @@ def movable_part(volume: VolumeArrays, arrays: PackingArrays) -> Movable:
         part.tolerance[a] = slack * scale
         part.scale[a] = scale
         for b in range(m):
-            j = place[b]
+            j = assets[b]
             part.correlation[a, b] = P[i, j]
             part_arrays.covariance[a, b] = P[i, j] * (scale * arrays.epsilon) * (volume.scale[j] * arrays.epsilon)
-        for k in range(K):
-            part.items[k, a] = volume.items[items[k], i]
-            part_arrays.items[k, a] = arrays.items[items[k], i]
     filled = 0
     for k in range(K):
-        part.lower[k] = low[items[k]]
-        part.upper[k] = high[items[k]]
+        whole = items[k]
+        part.lower[k] = low[whole]
+        part.upper[k] = high[whole]
         part.leg_start[k] = filled
-        for a in range(m):
-            if part.items[k, a] != 0.0:
-                part.leg[filled] = a
-                part.leg_value[filled] = part.items[k, a]
-                filled += 1
+        for a in range(volume.leg_start[whole], volume.leg_start[whole + 1]):
+            i = volume.leg[a]
+            part.leg[filled] = asset_at[i]
+            part.leg_value[filled] = volume.leg_value[a]
+            part.items[k, asset_at[i]] = volume.leg_value[a]
+            part_arrays.items[k, asset_at[i]] = arrays.items[whole, i]
+            filled += 1
     part.leg_start[K] = filled
     return Movable(volume=part, arrays=part_arrays, items=items[:K].copy(), constant=constant)

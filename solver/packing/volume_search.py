@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
+from solver.interrupt import NEVER, interrupt, is_struck
 from solver.packing.incumbent import Incumbent, judge_valued, nothing_packed
 from solver.packing.problem import (
     PROOF_TOLERANCE,
@@ -19,7 +20,7 @@ from solver.packing.problem import (
     PackingArrays,
     PackingProblem,
     finish,
-    judged,
+    judged_beside,
     packing_within,
     placed,
 )
@@ -58,6 +59,7 @@ class State(NamedTuple):
     """Where a solve stands, so that it can be interrupted."""
 
     part: Movable
+    before: float  # the volume of the part with nothing packed
     best: Incumbent
     search: Search
     progress: IntArray  # (4,) of `descend_volume`
@@ -79,7 +81,7 @@ OUTCOME = np.dtype(
         ("lower_bound", np.float64),
         ("second_best", np.float64),  # infinite without one
         ("proven", np.bool_),
-        ("ended", np.bool_),  # False where `until` cut it short of `max_nodes`
+        ("stopped_by_clock", np.bool_),
         ("effort_nodes", np.int64),
         # As in `solver.packing.problem.judged`.
         ("objective", np.float64),
@@ -115,7 +117,15 @@ def begin(volume: VolumeArrays, arrays: PackingArrays, start: IntArray, max_node
     # Each box bounded takes a slot at most, and branching returns its parent's.
     nodes = new_nodes(items, assets, min(4 + max_nodes // BOX_NODES, MOST_OPEN))
     best = nothing_packed(part.arrays)
-    return State(part=part, best=best, search=search, progress=np.zeros(4, dtype=np.int64), nodes=nodes, tally=tally)
+    return State(
+        part=part,
+        before=float(best.key[0]),
+        best=best,
+        search=search,
+        progress=np.zeros(4, dtype=np.int64),
+        nodes=nodes,
+        tally=tally,
+    )
 
 
 @compiled_borrowing
@@ -147,7 +157,7 @@ def advance(state: State, enough: float, prove: bool, until: int, max_nodes: int
 
 @compiled
 def conclude(state: State, arrays: PackingArrays, prove: bool, found: Found, book: int) -> None:
-    """Fill in row `book` of what is found, but whether it has ended; `arrays` are those of the whole problem."""
+    """Fill in row `book` of what is found, but whether a clock stopped it; `arrays` are of the whole problem."""
     best = state.best
     if state.tally[1] == DESCEND:
         judge_valued(best, state.search.multiples, state.search.state[0], state.search.state[1])
@@ -166,7 +176,8 @@ def conclude(state: State, arrays: PackingArrays, prove: bool, found: Found, boo
     outcome.second_best = state.part.constant + best.key[2]
     outcome.proven = bound >= best.key[0] * (1.0 - PROOF_TOLERANCE)
     outcome.effort_nodes = max(state.tally[0], 1)
-    objective, before, lots, outside, broken, residual = judged(arrays, multiples)
+    before = state.part.constant + state.before
+    objective, before, lots, outside, broken, residual = judged_beside(arrays, multiples, before)
     outcome.objective = objective
     outcome.before = before
     outcome.lots = lots
@@ -185,26 +196,33 @@ def solve(
     last: int,
     enough: float,
     prove: bool,
-    until: int,
     max_nodes: int,
+    clock: int,
     found: Found,
 ) -> None:
-    """All of it for the books from `first` to before `last`, each as far as `until`; their rows of `found` are filled.
+    """All of it for the books from `first` to before `last`; their rows of `found` are filled.
 
-    Position and bounds of `arrays` are not read. Threads may share all arguments where their books differ.
+    Position and bounds of `arrays` are not read. `clock` is an address of `solver.interrupt`, asked with the book's
+    number before all batches of nodes but the first: up to there the book was in time. Threads may share all arguments
+    where their books differ.
     """
     residual, factor = np.empty_like(arrays.residual), np.empty_like(arrays.factor)
     for book in range(first, last):
         at_book = placed(arrays, books.Q[book], books.lower[book], books.upper[book], residual, factor)
         state = begin(volume, at_book, books.start[book], max_nodes if prove else 0)
-        while state.tally[1] != DONE and state.tally[0] < until:
-            advance(state, enough, prove, until, max_nodes)
+        nodes = 0
+        stopped = False
+        while state.tally[1] != DONE and nodes < max_nodes and not stopped:
+            stopped = nodes >= BATCH_NODES and clock != NEVER and is_struck(clock, book)
+            if not stopped:
+                advance(state, enough, prove, min(nodes + BATCH_NODES, max_nodes), max_nodes)
+                nodes = int(state.tally[0])
         conclude(state, at_book, prove, found, book)
-        found.outcome[book].ended = state.tally[1] == DONE or state.tally[0] >= max_nodes
+        found.outcome[book].stopped_by_clock = stopped
 
 
 def nothing_found(books: int, items: int, assets: int) -> Found:
-    """Rows for `solve` to fill in; none has ended."""
+    """Rows for `solve` to fill in."""
     return Found(
         multiples=np.zeros((books, items), dtype=np.int64),
         residual=np.zeros((books, assets)),
@@ -212,9 +230,9 @@ def nothing_found(books: int, items: int, assets: int) -> Found:
     )
 
 
-def packing_found(problem: Callable[[], PackingProblem], found: Found, book: int, stopped: bool = False) -> Packing:
+def packing_found(problem: Callable[[], PackingProblem], found: Found, book: int) -> Packing:
     """The checked result in row `book`; its problem is asked for only to say what is wrong."""
-    bound, second_best, proven, _, nodes, *judged_numbers = found.outcome[book].item()
+    bound, second_best, proven, stopped, nodes, *judged_numbers = found.outcome[book].item()
     objective, before, lots, outside, broken = judged_numbers
     of = packing_within if outside < 0 and broken < 0 else partial(finish, problem())
     return of(
@@ -247,32 +265,6 @@ def pack_volume(
     """
     found = nothing_found(1, len(start), len(problem.Q))
     books = Books(problem.Q[None, :], problem.lower[None, :], problem.upper[None, :], start[None, :])
-    until = max_nodes if should_stop is None else min(BATCH_NODES, max_nodes)
-    solve(volume, problem.arrays, books, 0, 1, enough, prove, until, max_nodes, found)
-    if found.outcome["ended"][0] or should_stop is None:
-        return packing_found(lambda: problem, found, 0)
-    # Once more from the beginning, the same way: what it takes to interrupt costs more than most solves.
-    return pack_with_clock(problem, volume, start, max_nodes, should_stop, enough, prove)
-
-
-def pack_with_clock(
-    problem: PackingProblem,
-    volume: VolumeArrays,
-    start: IntArray,
-    max_nodes: int,
-    should_stop: Callable[[], bool],
-    enough: float,
-    prove: bool = True,
-) -> Packing:
-    """`pack_volume` in steps, with a look at the clock before each but the first: up to there it was in time."""
-    state = begin(volume, problem.arrays, start, max_nodes if prove else 0)
-    nodes = 0
-    stopped = False
-    while state.tally[1] != DONE and nodes < max_nodes and not stopped:
-        stopped = nodes >= BATCH_NODES and should_stop()
-        if not stopped:
-            advance(state, enough, prove, min(nodes + BATCH_NODES, max_nodes), max_nodes)
-            nodes = int(state.tally[0])
-    found = nothing_found(1, len(start), len(problem.Q))
-    conclude(state, problem.arrays, prove, found, 0)
-    return packing_found(lambda: problem, found, 0, stopped)
+    with interrupt(None if should_stop is None else lambda _: should_stop()) as clock:
+        solve(volume, problem.arrays, books, 0, 1, enough, prove, max_nodes, clock, found)
+    return packing_found(lambda: problem, found, 0)
