@@ -331,25 +331,58 @@ def scan_items(volume: VolumeArrays, search: Search, first: int, count: int) -> 
 
 
 @compiled_borrowing
+def first_steps(volume: VolumeArrays, search: Search, k: int) -> int:
+    """Put what item `k` takes as the first of a pair into `search.steps`, within its bounds; returns how many steps.
+
+    One lot either way, dropped, or as many lots as exhaust or restore one of its legs.
+    """
+    steps, x, position, leg = search.steps, search.x, volume.position, volume.leg
+    begin, end = volume.leg_start[k], volume.leg_start[k + 1]
+    held = float(search.multiples[k])
+    count = 0
+    for move in range(3 + 2 * (end - begin)):
+        if move < 2:
+            step = 1.0 - 2.0 * move
+        elif move == 2:
+            step = -held
+        else:
+            i = leg[begin + (move - 3) // 2]
+            target = x[i] if (move - 3) % 2 == 0 else x[i] - position[i]
+            # Towards zero, so that the limit holds.
+            step = np.trunc(target / volume.items[k, i])
+        new = step != 0.0 and volume.lower[k] <= held + step <= volume.upper[k]
+        for earlier in range(count):
+            new = new and steps[earlier] != step
+        if new:
+            steps[count] = step
+            count += 1
+    return count
+
+
+@compiled_borrowing
 def scan_pairs(volume: VolumeArrays, search: Search, first: int, count: int) -> tuple[int, int]:
     """The first of `count` pairs from `first` on (cyclically) that a joint step of its two items improves.
 
-    Its best steps are left in `search.found`. The first item takes one lot either way, is dropped, or takes as many
-    lots as exhaust or restore one of its legs. The second then puts a shared asset back to where it was or takes it to
-    zero, to the whole lot on either side. Returns how many pairs were passed over, and the candidates judged.
+    Its best steps are left in `search.found`. After each of the `first_steps` of one item the other puts a shared asset
+    back to where it was or takes it to zero, to the whole lot on either side. Returns how many pairs were passed over,
+    and the candidates judged.
     """
-    x, P, legs, change, multiples, moved_x = (
+    x, P, legs, change, multiples, moved_x, steps = (
         search.x,
         search.P,
         search.legs,
         search.change,
         search.multiples,
         search.moved,
+        search.steps,
     )
     leg_start, leg, leg_value, items = volume.leg_start, volume.leg, volume.leg_value, volume.items
-    least, most, tolerance, position = volume.least, volume.most, volume.tolerance, volume.position
+    least, most, tolerance = volume.least, volume.most, volume.tolerance
     pairs = volume.near.shape[0]
     nodes = 0
+    # Pairs of one first item stand together.
+    stepping = -1
+    count_steps = 0
     for passed in range(count):
         at = (first + passed) % pairs
         k, other = volume.near[at, 0], volume.near[at, 1]
@@ -358,22 +391,13 @@ def scan_pairs(volume: VolumeArrays, search: Search, first: int, count: int) -> 
         held, other_held = float(multiples[k]), float(multiples[other])
         begin, end = leg_start[k], leg_start[k + 1]
         other_begin, other_end = leg_start[other], leg_start[other + 1]
+        if k != stepping:
+            stepping = k
+            count_steps = first_steps(volume, search, k)
         best = 1.0 + RATIO_NOISE
         best_step = 0.0
-        for move in range(3 + 2 * (end - begin)):
-            if move < 2:
-                step = 1.0 - 2.0 * move
-            elif move == 2:
-                step = -held
-            else:
-                i = leg[begin + (move - 3) // 2]
-                target = x[i] if (move - 3) % 2 == 0 else x[i] - position[i]
-                # Towards zero, so that the limit holds.
-                step = np.trunc(target / items[k, i])
-            if step == 0.0 or (move >= 2 and abs(step) == 1.0):
-                continue
-            if held + step < volume.lower[k] or held + step > volume.upper[k]:
-                continue
+        for choice_of_first in range(count_steps):
+            step = steps[choice_of_first]
             legal = True
             for a in range(begin, end):
                 i = leg[a]

@@ -253,7 +253,6 @@ def pack_volume(
     max_nodes: int,
     should_stop: Callable[[], bool] | None,
     enough: float,
-    prove: bool = True,
 ) -> Packing:
     """`solver.packing.incremental.pack_incrementally` for the objective `volume` without costs.
 
@@ -266,5 +265,5 @@ def pack_volume(
     found = nothing_found(1, len(start), len(problem.Q))
     books = Books(problem.Q[None, :], problem.lower[None, :], problem.upper[None, :], start[None, :])
     with interrupt(None if should_stop is None else lambda _: should_stop()) as clock:
-        solve(volume, problem.arrays, books, 0, 1, enough, prove, max_nodes, clock, found)
+        solve(volume, problem.arrays, books, 0, 1, enough, True, max_nodes, clock, found)
     return packing_found(lambda: problem, found, 0)

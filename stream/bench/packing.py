@@ -12,7 +12,8 @@ from solver.packing.problem import Mode
 from stream.bench.packing_anneal import anneal_against_exact
 from stream.bench.packing_exact import boxed_variance, exact_against_enumeration
 from stream.bench.packing_growth import growth_with_assets, growth_with_items
-from stream.bench.packing_live import books_at_once, live_within_deadline, warm_against_cold
+from stream.bench.packing_live import books_at_once, live_within_deadline
+from stream.bench.packing_warm import warm_against_cold
 from stream.bench.prices import currency_prices, etf_prices
 from stream.bench.result import Comparison
 
@@ -34,7 +35,8 @@ class PackingEffort:
     large_cases: int = 500
     anneal_cases: int = 60
     live_steps: int = 10_000
-    warm_steps: int = 300
+    warm_desks: int = 10
+    warm_steps: int = 30
     books: int = 1_000
     book_rounds: int = 9
     growth_assets: tuple[int, ...] = (10, 30, 100, 300)
@@ -51,7 +53,8 @@ QUICK = PackingEffort(
     large_cases=20,
     anneal_cases=3,
     live_steps=500,
-    warm_steps=20,
+    warm_desks=2,
+    warm_steps=10,
     books=100,
     book_rounds=3,
     growth_assets=(10, 20, 40),
@@ -101,7 +104,7 @@ def packing_figures(effort: PackingEffort, data: Path | None, say: Callable[[str
             say(f"{effort.live_steps:,} live steps, {source}, lots of {lot:,.0f}")
             figures += live_within_deadline(source, prices, LIVE_ITEMS, lot, effort.live_steps)
     say("warm against cold, 30/60")
-    figures += warm_against_cold(effort.warm_steps)
+    figures += warm_against_cold(effort.warm_desks, effort.warm_steps)
     say(f"{effort.books:,} books at once")
     figures += books_at_once(effort.books, effort.book_rounds)
     say("growth with the number of assets")

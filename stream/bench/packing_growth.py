@@ -21,7 +21,7 @@ from solver.packing.volume import (
     volume_arrays,
 )
 from stream.bench.instances import LOT, Desk, random_desk
-from stream.bench.packing_live import repack
+from stream.bench.packing_warm import repack
 from stream.bench.result import Comparison, measure
 from stream.bench.timing import timed, timed_alone
 

@@ -1,8 +1,7 @@
-"""The live packing: within a deadline on real prices, warm against cold, many books at once."""
+"""The live packing: within a deadline on real prices, and many books at once."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +9,13 @@ from functools import partial
 
 import numpy as np
 
-from solver.arrays import FloatArray, IntArray
+from solver.arrays import FloatArray
 from solver.errors import SolverError
 from solver.packing.books import BookPacker
-from solver.packing.problem import Packing, PackingProblem, checked_lot_bounds
-from solver.packing.volume import VolumeArrays, volume_arrays
-from solver.packing.volume_search import pack_volume
-from stream.bench.instances import LOT, TRADE_LOTS, live_sequence, random_desk
+from solver.packing.problem import Packing
+from stream.bench.instances import LOT, live_sequence, random_desk
 from stream.bench.result import Comparison, compare, measure
-from stream.bench.timing import timed, timed_alone
+from stream.bench.timing import timed
 
 SEED = 20_141_003
 DEADLINE_MS = 5.0
@@ -84,70 +81,6 @@ def live_within_deadline(source: str, prices: FloatArray, K: int, lot: float, st
 
 def _deadline(begun: float) -> Callable[[], bool]:
     return lambda: (time.thread_time() - begun) * 1e3 > DEADLINE_MS
-
-
-def warm_against_cold(steps: int) -> list[Comparison]:
-    """One position changes a step: from the last multiples and from nothing, without a bound and with the root's.
-
-    A cold start keeps what was prepared of items and covariance, or nothing at all, as after a restart.
-    """
-    n, K = 30, 60
-    desk = random_desk(np.random.default_rng(SEED), n, K)
-    problem = desk.volume()
-    volume = volume_arrays(problem.arrays)
-    nothing = np.zeros(K, dtype=np.int64)
-    figures = []
-    for name, prove in (("local optimum", False), ("local optimum and root bound", True)):
-        # The same changes for both rows.
-        changes, Q = np.random.default_rng([SEED, 1]), desk.Q.copy()
-        last = repack(problem, volume, Q, nothing, prove).multiples
-        times_us: dict[str, list[float]] = {"warm": [], "cold": [], "prepare": []}
-        packings: dict[str, list[Packing]] = {"warm": [], "cold": []}
-        for _ in range(steps):
-            Q[changes.integers(n)] += TRADE_LOTS * LOT * changes.normal()
-            seconds, _ = timed_alone(BookPacker, desk.B, desk.Sigma, "volume", "inside", problem.epsilon)
-            times_us["prepare"].append(seconds * 1e6)
-            for how, start in (("warm", last), ("cold", nothing)):
-                seconds, packing = timed_alone(repack, problem, volume, Q, start, prove)
-                times_us[how].append(seconds * 1e6)
-                packings[how].append(packing)
-            last = packings["warm"][-1].multiples
-        nodes = {how: np.median([packing.effort_nodes for packing in packings[how]]) for how in packings}
-        objective = {how: np.median([packing.objective for packing in packings[how]]) for how in packings}
-        warm, cold, prepare = (np.array(times_us[how]) for how in ("warm", "cold", "prepare"))
-        note = (
-            f"volume, `inside`, random desk, {steps} steps, medians; nodes {nodes['warm']:,.0f} against "
-            f"{nodes['cold']:,.0f}, objective {objective['warm']:.3g} against {objective['cold']:.3g}"
-        )
-        for kept, cold_us, remark in (
-            ("items and covariance kept", cold, ""),
-            ("nothing kept", cold + prepare, f"; preparing items and covariance takes {np.median(prepare):,.0f} µs"),
-        ):
-            figures.append(
-                compare(
-                    f"packing, one position changed, {n}/{K}, {name}: warm against cold, {kept}",
-                    "warm",
-                    float(np.median(warm)),
-                    "cold",
-                    float(np.median(cold_us)),
-                    "µs",
-                    "below 1",
-                    note + remark,
-                )
-            )
-    return figures
-
-
-def repack(
-    problem: PackingProblem, volume: VolumeArrays, Q: FloatArray, start: IntArray, prove: bool = False
-) -> Packing:
-    """What a `BookPacker` does for a book at Q (n,), only to the local optimum, or with `prove` to the root's bound.
-
-    `problem` holds the same items and covariance, `volume` what is kept of them.
-    """
-    lower, upper = checked_lot_bounds(problem.B, Q, problem.mode)
-    # With an infinite `enough` nothing is left to branch on once the root has its bound.
-    return pack_volume(problem.at_position(Q, lower, upper), volume, start, MAX_NODES, None, math.inf, prove)
 
 
 def books_at_once(books: int, rounds: int) -> list[Comparison]:
