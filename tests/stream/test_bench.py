@@ -33,6 +33,7 @@ TINY = PackingEffort(
     large_cases=1,
     anneal_cases=2,
     live_steps=30,
+    warm_desks=1,
     warm_steps=2,
     books=8,
     book_rounds=1,
