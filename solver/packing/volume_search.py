@@ -172,13 +172,14 @@ def conclude(state: State, arrays: PackingArrays, prove: bool, found: Found, boo
     for k in range(state.part.items.shape[0]):
         multiples[state.part.items[k]] = best.multiples[k]
     outcome = found.outcome[book]
-    outcome.lower_bound = state.part.constant + bound
-    outcome.second_best = state.part.constant + best.key[2]
     outcome.proven = bound >= best.key[0] * (1.0 - PROOF_TOLERANCE)
     outcome.effort_nodes = max(state.tally[0], 1)
     before = state.part.constant + state.before
     objective, before, lots, outside, broken, residual = judged_beside(arrays, multiples, before)
     outcome.objective = objective
+    # By how much they differ from the best of the part, which may have lost digits to a singular covariance.
+    outcome.lower_bound = max(objective - (best.key[0] - bound), 0.0)
+    outcome.second_best = objective + (best.key[2] - best.key[0])
     outcome.before = before
     outcome.lots = lots
     outcome.outside = outside

@@ -129,3 +129,30 @@ def test_positions_of_many_lots(objective: Objective, mode: Mode) -> None:
                     least = min(least, value) if kept else least
         check(problem, packings, least)
     assert proven >= 8
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_singular_covariance_and_a_hundred_thousand_lots(seed: int) -> None:
+    """Where the volume itself has lost seven digits, a book is still packed, and its bound and second best fit it."""
+    chance = np.random.default_rng([1, seed])
+    n, K = 7, 9
+    factors = chance.normal(size=(n, 2))
+    Sigma = 1e-6 * factors @ factors.T
+    Sigma = 0.5 * (Sigma + Sigma.T)
+    B = 1e5 * random_items(chance, n, K)
+    Q = 1e5 * 10.0 ** chance.uniform(5.0, 6.0) * chance.normal(size=n)
+    lower, upper = lot_bounds(B, Q, "inside")
+    problem = PackingProblem(
+        B=B,
+        Q=Q,
+        lower=lower,
+        upper=upper,
+        Sigma=Sigma,
+        objective="volume",
+        mode="inside",
+        epsilon=materiality_floor(1e5, Sigma),
+    )
+    packing = pack_incrementally(problem, max_nodes=2_000)
+    assert 0.0 <= packing.lower_bound <= packing.objective
+    assert packing.second_best is None or packing.second_best >= packing.objective
+    assert packing.objective == problem.key(packing.multiples)[0]
