@@ -381,8 +381,7 @@ class PackingProblem:
 class Packing:
     """A feasible packing and what is known about how good it is.
 
-    It carries no elapsed time: the solver has no clock, so that a result is a function of its input alone. Whoever
-    calls it measures.
+    A function of its input alone, but for what a clock says: `stopped_by_clock` and `elapsed_s`.
 
     Attributes
     ----------
@@ -397,6 +396,7 @@ class Packing:
     stopped_by_clock : `should_stop` ended the search, so a second run may differ.
     second_best : the objective of the best other packing known, None without one. The true runner-up from
         `enumerate`; from the others that of the best one they came across, which may be no more than packing nothing.
+    elapsed_s : seconds by the caller's clock (`solver.packing.elapsed.timed`), NaN without one.
     """
 
     multiples: IntArray
@@ -409,6 +409,7 @@ class Packing:
     effort_nodes: int
     stopped_by_clock: bool
     second_best: float | None
+    elapsed_s: float = math.nan
 
 
 def lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode, chains: bool = False) -> tuple[IntArray, IntArray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from solver.arrays import FloatArray, IntArray
 from solver.interrupt import NEVER
 from solver.packing.books import BookPacker
+from solver.packing.elapsed import timed
 from solver.packing.problem import PROOF_TOLERANCE, Packing, PackingProblem, checked_lot_bounds
 from solver.packing.volume import VolumeArrays, volume_arrays
 from solver.packing.volume_search import Books, nothing_found, packing_found, solve
@@ -48,7 +50,7 @@ def warm_against_cold(desks: int, steps: int) -> list[Comparison]:
         cold = [to_local_optimum(step, np.zeros_like(step.last), prove) for step in live]
         figures += _compared(goal, warm, cold, prepare_us)
     warm = [to_local_optimum(step, step.last) for step in live]
-    cold = [until_as_good(step, aim) for step, (_, aim) in zip(live, warm, strict=True)]
+    cold = [until_as_good(step, aim) for step, aim in zip(live, warm, strict=True)]
     return figures + _compared("to the local optimum against to one no worse", warm, cold, prepare_us)
 
 
@@ -74,29 +76,28 @@ def prepare(step: Step) -> float:
     return seconds * 1e6
 
 
-def to_local_optimum(step: Step, start: IntArray, prove: bool = False) -> tuple[float, Packing]:
-    """Microseconds to the first local optimum, or with `prove` to the root's bound, and what is found."""
-    seconds, packing = timed_alone(
-        repack, step.problem, step.volume, step.Q, start, prove=prove, enough=math.inf if prove else 0.0
+def to_local_optimum(step: Step, start: IntArray, prove: bool = False) -> Packing:
+    """The first local optimum; with `prove` what is known at the root's bound."""
+    # With an infinite `enough` nothing is left to branch on once the root has its bound.
+    return timed(
+        time.thread_time, repack, step.problem, step.volume, step.Q, start, MAX_NODES, prove, math.inf if prove else 0.0
     )
-    return seconds * 1e6, packing
 
 
-def until_as_good(step: Step, aim: Packing) -> tuple[float, Packing]:
-    """Microseconds of a cold start with the least budget that is enough to be as good as `aim`, and what it finds.
+def until_as_good(step: Step, aim: Packing) -> Packing:
+    """From nothing, with the least budget that is enough to be as good as `aim`.
 
     First the local optimum alone, then with the root, whose rounded point is a second start, then a search.
     """
     nothing = np.zeros_like(step.last)
-    us, packing = to_local_optimum(step, nothing)
+    packing = to_local_optimum(step, nothing)
     if not is_as_good(packing, aim):
-        us, packing = to_local_optimum(step, nothing, prove=True)
+        packing = to_local_optimum(step, nothing, prove=True)
     budget = float(LEAST_BUDGET)
     while not is_as_good(packing, aim) and budget <= MOST_BUDGET:
-        seconds, packing = timed_alone(repack, step.problem, step.volume, step.Q, nothing, int(budget), prove=True)
-        us = seconds * 1e6
+        packing = timed(time.thread_time, repack, step.problem, step.volume, step.Q, nothing, int(budget), True)
         budget *= BUDGET_GROWTH
-    return us, packing
+    return packing
 
 
 def is_as_good(packing: Packing, aim: Packing) -> bool:
@@ -115,8 +116,7 @@ def repack(
 ) -> Packing:
     """What a `BookPacker` does for a book at Q (n,); without `prove` only to the local optimum.
 
-    `problem` holds the same items and covariance, `volume` what is kept of them. With an infinite `enough` nothing is
-    left to branch on once the root has its bound.
+    `problem` holds the same items and covariance, `volume` what is kept of them.
     """
     lower, upper = checked_lot_bounds(problem.B, Q, problem.mode)
     books = Books(Q[None, :], lower[None, :], upper[None, :], start[None, :])
@@ -125,15 +125,13 @@ def repack(
     return packing_found(lambda: problem.at_position(Q, lower, upper), found, 0)
 
 
-def _compared(
-    goal: str, warm: list[tuple[float, Packing]], cold: list[tuple[float, Packing]], prepare_us: FloatArray
-) -> list[Comparison]:
-    warm_us, cold_us = (np.array([us for us, _ in passed]) for passed in (warm, cold))
+def _compared(goal: str, warm: list[Packing], cold: list[Packing], prepare_us: FloatArray) -> list[Comparison]:
+    warm_us, cold_us = (1e6 * np.array([packing.elapsed_s for packing in packings]) for packings in (warm, cold))
     nodes, objectives = (
-        [np.median([getattr(packing, name) for _, packing in passed]) for passed in (warm, cold)]
+        [np.median([getattr(packing, name) for packing in packings]) for packings in (warm, cold)]
         for name in ("effort_nodes", "objective")
     )
-    worse = sum(not is_as_good(packing, aim) for (_, packing), (_, aim) in zip(cold, warm, strict=True))
+    worse = sum(not is_as_good(packing, aim) for packing, aim in zip(cold, warm, strict=True))
     note = (
         f"volume, `inside`, random desks, {len(warm)} steps, medians; nodes {nodes[0]:,.0f} against {nodes[1]:,.0f}, "
         f"objective {objectives[0]:.4g} against {objectives[1]:.4g}, worse in {worse}"

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from solver.errors import ConstraintViolated, IllPosed
+from solver.packing.elapsed import timed
+from solver.packing.enumerate import pack_by_enumeration
 from solver.packing.problem import LEG_TOLERANCE, PackingProblem, finish, lot_bounds
 
 LOT = 1e5
@@ -45,6 +47,17 @@ def test_finish_closes_the_gap_of_what_is_proven() -> None:
     packing = finish(article(), np.array([7]), lower_bound=0.0, proven=True, effort_nodes=1)
     assert packing.proven
     assert (packing.lower_bound, packing.gap) == (packing.objective, 0.0)
+
+
+def test_elapsed_is_what_the_callers_clock_says() -> None:
+    """A packing that nobody timed does not know; a timed one is the same but for what the clock says."""
+    problem = article()
+    ticks = iter([10.0, 12.5])
+    plain = pack_by_enumeration(problem)
+    packing = timed(lambda: next(ticks), pack_by_enumeration, problem)
+    assert np.isnan(plain.elapsed_s)
+    assert packing.elapsed_s == 2.5
+    assert packing.multiples.tolist() == plain.multiples.tolist() == [7]
 
 
 @pytest.mark.parametrize(
