@@ -66,13 +66,35 @@ def _decay_and_add(sums: FloatArray, missed: IntArray, counters: IntArray, row: 
         return 0
     counters[_TORN] = 1
     spans = sums[_SPANS]
+    # Of two assets that were there in the row before, nothing waits: the account would say the same of them, at twenty
+    # times the cost. The others' returns count as nothing here, and their sums do not decay.
+    regular = np.empty(n)
+    taken = np.empty(n)
+    decays = np.empty(n)
     for i in range(n):
-        here = row[i] == row[i]
-        for j in range(i, n):
-            both, a, b = here and row[j] == row[j], row[i], row[j]
-            # Where nothing waits the account would say the same, at twenty times the cost.
-            if not (both and pending[i, j] == 0.0 and spans[i, j] == 0.0):
-                both, a, b = account(pending, spans, i, j, known, row)
+        steady = row[i] == row[i] and known[i] == PRESENT
+        regular[i] = 1.0 if steady else 0.0
+        taken[i] = row[i] if steady else 0.0
+        decays[i] = decay if steady else 1.0
+    for i in range(n):
+        if regular[i] == 0.0:
+            continue
+        own = taken[i]
+        square = own * own
+        for j in range(n):
+            products[i, j] = decays[j] * products[i, j] + own * taken[j]
+            squares[i, j] = decays[j] * squares[i, j] + square * regular[j]
+        if with_fourth:
+            fourth = sums[_FOURTH, i]
+            for j in range(n):
+                fourth[j] = decays[j] * fourth[j] + square * (taken[j] * taken[j])
+    for i in range(n):
+        if regular[i] == 1.0:
+            continue
+        for j in range(n):
+            if regular[j] == 0.0 and j < i:
+                continue
+            both, a, b = account(pending, spans, i, j, known, row)
             if not both:
                 missed[i, j] += 1
                 missed[j, i] = missed[i, j]
