@@ -177,9 +177,11 @@ def conclude(state: State, arrays: PackingArrays, prove: bool, found: Found, boo
     before = state.part.constant + state.before
     objective, before, lots, outside, broken, residual = judged_beside(arrays, multiples, before)
     outcome.objective = objective
-    # By how much they differ from the best of the part, which may have lost digits to a singular covariance.
-    outcome.lower_bound = max(objective - (best.key[0] - bound), 0.0)
-    outcome.second_best = objective + (best.key[2] - best.key[0])
+    # The part's best and the whole's differ by rounding, and where the covariance is singular by more than a trifle.
+    # Whichever of the two says less.
+    rounding = objective - (state.part.constant + best.key[0])
+    outcome.lower_bound = max(state.part.constant + bound + min(rounding, 0.0), 0.0)
+    outcome.second_best = state.part.constant + best.key[2] + max(rounding, 0.0)
     outcome.before = before
     outcome.lots = lots
     outcome.outside = outside
