@@ -12,7 +12,14 @@ import numpy as np
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.errors import ConstraintViolated, IllPosed
-from solver.objective import OBJECTIVE_CODES, Objective, covariance_determinant, key_kernel
+from solver.objective import (
+    OBJECTIVE_CODES,
+    VOLUME,
+    Objective,
+    covariance_determinant,
+    key_kernel,
+    volume_rounding,
+)
 
 Mode: TypeAlias = Literal["inside", "free"]
 
@@ -390,8 +397,9 @@ class Packing:
     objective, objective_before : the objective's value, costs included, of the residual and with nothing packed.
     lower_bound : a value that no feasible packing beats (by more than PROOF_TOLERANCE of the objective if `proven`).
     gap : ``objective - lower_bound``, >= 0.
-    proven : no feasible packing is better. For `determinant` this covers its tie-break too, so a packing of determinant
-        0 has gap 0 but is proven only when no other has less variance at determinant 0.
+    proven : no feasible packing is better, and rounding leaves no doubt of it. For `determinant` this covers its
+        tie-break too, so a packing of determinant 0 has gap 0 but is proven only when no other has less variance at
+        determinant 0.
     effort_nodes : candidates and boxes evaluated; the same on every machine.
     stopped_by_clock : `should_stop` ended the search, so a second run may differ.
     second_best : the objective of the best other packing known, None without one. The true runner-up from
@@ -486,7 +494,7 @@ def held_lots(B: FloatArray, Q: FloatArray) -> tuple[IntArray, IntArray]:
     return lower, upper
 
 
-Judgement: TypeAlias = tuple[float, float, int, int, int, FloatArray]
+Judgement: TypeAlias = tuple[float, float, int, int, int, float, FloatArray]
 """Of multiples: see `judged`."""
 
 
@@ -521,7 +529,7 @@ def finish(
     if judgement is None:
         multiples = np.array(multiples, dtype=np.int64)
         judgement = judged(problem.arrays, multiples)
-    _, _, _, outside, broken, _ = judgement
+    _, _, _, outside, broken, _, _ = judgement
     if outside >= 0:
         raise ConstraintViolated(
             f"multiple of item {outside} must lie within [{problem.lower[outside]}, {problem.upper[outside]}], "
@@ -554,15 +562,20 @@ def packing_within(
     second_best: float | None,
 ) -> Packing:
     """The second half of `finish`, for multiples that are judged to be within their bounds and the position."""
-    objective, before, lots, _, _, residual = judgement
+    objective, before, lots, _, _, rounding, residual = judgement
     if not (math.isfinite(objective) and math.isfinite(before)):
         raise ConstraintViolated(f"objective must be finite, got {objective} ({before} with nothing packed)")
+    tolerance = PROOF_TOLERANCE * objective
     if proven:
         lower_bound = objective
-    elif lower_bound > objective * (1.0 + PROOF_TOLERANCE):
+    elif lower_bound > objective + max(tolerance, rounding):
         raise ConstraintViolated(f"lower bound {lower_bound} must not exceed the objective {objective} it bounds")
     lower_bound = min(lower_bound, objective)
-    if second_best is not None and second_best < objective * (1.0 - PROOF_TOLERANCE):
+    if rounding > tolerance:
+        # Which of two packings is better cannot be told so exactly.
+        proven = False
+        lower_bound = max(lower_bound - rounding, 0.0)
+    if second_best is not None and second_best < objective - max(tolerance, rounding):
         raise ConstraintViolated(f"second best {second_best} must not be below the objective {objective}")
     if lots and (second_best is None or before < second_best):
         second_best = before
@@ -588,7 +601,7 @@ def judged(arrays: PackingArrays, multiples: IntArray) -> Judgement:
     """What `finish` checks and puts into the result, in one call.
 
     Returns the objective's value with costs, the same with nothing packed, how many lots are packed, an item beyond its
-    bounds and an asset whose leg is (-1 for none), and the residual (n,).
+    bounds and an asset whose leg is (-1 for none), the rounding of values like these, and the residual (n,).
     """
     nothing = np.zeros_like(multiples)
     fits(arrays, nothing)
@@ -601,8 +614,10 @@ def judged_beside(arrays: PackingArrays, multiples: IntArray, before: float) -> 
     """`judged` where the value with nothing packed is known."""
     outside = -1
     lots = 0
+    choice = False
     for k in range(multiples.shape[0]):
         lots += abs(multiples[k])
+        choice = choice or arrays.lower[k] < arrays.upper[k]
         if outside < 0 and (multiples[k] < arrays.lower[k] or multiples[k] > arrays.upper[k]):
             outside = k
     broken = -1
@@ -620,4 +635,10 @@ def judged_beside(arrays: PackingArrays, multiples: IntArray, before: float) -> 
                 broken = i
     fits(arrays, multiples)
     objective, _ = key_with_cost(arrays, multiples)
-    return objective, objective if lots == 0 else before, lots, outside, broken, arrays.residual.copy()
+    residual = arrays.residual.copy()
+    rounding = 0.0
+    if choice and arrays.objective_code == VOLUME:
+        rounding = volume_rounding(
+            arrays.position, arrays.covariance, arrays.epsilon, objective, arrays.residual, arrays.factor
+        )
+    return objective, objective if lots == 0 else before, lots, outside, broken, rounding, residual

@@ -89,6 +89,7 @@ OUTCOME = np.dtype(
         ("lots", np.int64),
         ("outside", np.int64),
         ("broken", np.int64),
+        ("rounding", np.float64),
     ]
 )
 """What is known of a book's packing. One record, as each array that a kernel is handed costs some 100 ns."""
@@ -172,20 +173,18 @@ def conclude(state: State, arrays: PackingArrays, prove: bool, found: Found, boo
     for k in range(state.part.items.shape[0]):
         multiples[state.part.items[k]] = best.multiples[k]
     outcome = found.outcome[book]
+    outcome.lower_bound = state.part.constant + bound
+    outcome.second_best = state.part.constant + best.key[2]
     outcome.proven = bound >= best.key[0] * (1.0 - PROOF_TOLERANCE)
     outcome.effort_nodes = max(state.tally[0], 1)
     before = state.part.constant + state.before
-    objective, before, lots, outside, broken, residual = judged_beside(arrays, multiples, before)
+    objective, before, lots, outside, broken, rounding, residual = judged_beside(arrays, multiples, before)
     outcome.objective = objective
-    # The part's best and the whole's differ by rounding, and where the covariance is singular by more than a trifle.
-    # Whichever of the two says less.
-    rounding = objective - (state.part.constant + best.key[0])
-    outcome.lower_bound = max(state.part.constant + bound + min(rounding, 0.0), 0.0)
-    outcome.second_best = state.part.constant + best.key[2] + max(rounding, 0.0)
     outcome.before = before
     outcome.lots = lots
     outcome.outside = outside
     outcome.broken = broken
+    outcome.rounding = rounding
     for i in range(residual.shape[0]):
         found.residual[book, i] = residual[i]
 
@@ -236,11 +235,11 @@ def nothing_found(books: int, items: int, assets: int) -> Found:
 def packing_found(problem: Callable[[], PackingProblem], found: Found, book: int) -> Packing:
     """The checked result in row `book`; its problem is asked for only to say what is wrong."""
     bound, second_best, proven, stopped, nodes, *judged_numbers = found.outcome[book].item()
-    objective, before, lots, outside, broken = judged_numbers
+    outside, broken = judged_numbers[3:5]
     of = packing_within if outside < 0 and broken < 0 else partial(finish, problem())
     return of(
         found.multiples[book],
-        judgement=(objective, before, lots, outside, broken, found.residual[book]),
+        judgement=(*judged_numbers, found.residual[book]),
         lower_bound=bound,
         proven=proven,
         effort_nodes=nodes,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -18,6 +20,8 @@ from solver.objective import (
     objective_key,
     variance,
     volume,
+    volume_kernel,
+    volume_rounding,
 )
 
 # Volatilities (per square-root day) and correlations of EUR, GBP, CHF, JPY: Barzykin, Bergault and Guéant,
@@ -81,6 +85,43 @@ def test_volume_is_the_log_determinant(q: FloatArray, rank: int, seed: int) -> N
     expected = np.sum(np.log1p(np.maximum(np.linalg.eigvalsh(scaled), 0.0)))
     # The entries reach (1e8 / 1e4)² · 1e-3 = 1e5 and their rounding, 1e-11, counts in full where an eigenvalue is zero.
     assert volume(q, Sigma, 1e4) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def exact_volume(q: FloatArray, Sigma: FloatArray) -> float:
+    """The definition in fractions, floor 1: nothing is rounded before the logarithm."""
+    held, covariance = [Fraction(x) for x in q.tolist()], [[Fraction(x) for x in row] for row in Sigma.tolist()]
+    n = len(held)
+    rows = [[held[i] * covariance[i][j] * held[j] + (i == j) for j in range(n)] for i in range(n)]
+    determinant = Fraction(1)
+    for i in range(n):
+        determinant *= rows[i][i]
+        for j in range(i + 1, n):
+            factor = rows[j][i] / rows[i][i]
+            rows[j] = [entry - factor * above for entry, above in zip(rows[j], rows[i], strict=True)]
+    return math.log1p(determinant - 1)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_volume_is_known_up_to_its_rounding(seed: int) -> None:
+    """Up to ten million floors, covariances of any rank: what fractions say is within `volume_rounding` and an ulp."""
+    chance = np.random.default_rng(seed)
+    n = int(chance.integers(2, 7))
+    factors = 1e-3 * chance.normal(size=(n, int(chance.integers(1, 2 * n)))) * 10.0 ** chance.uniform(-1, 1, (n, 1))
+    Sigma = 0.5 * (factors @ factors.T + (factors @ factors.T).T)
+    q = 10.0 ** chance.uniform(3, 10) * chance.normal(size=n)
+    value = volume_kernel(q, Sigma, 1.0, np.empty((n, n)))
+    rounding = volume_rounding(q, Sigma, 1.0, value, np.empty(n), np.empty((n, n)))
+    assert abs(value - exact_volume(q, Sigma)) <= rounding + 1e-15 * value
+
+
+def test_large_positions_alone_are_no_doubt() -> None:
+    """Of a regular covariance a million floors are known to twelve digits; of a singular one not to nine."""
+    q = 1e8 * np.array([1.0, -2.0, 3.0, 1.5])
+    for rank, share in ((8, (0.0, 1e-12)), (2, (1e-9, 1.0))):
+        Sigma = covariance_of_rank(rank, 1)
+        value = volume_kernel(q, Sigma, 1.0, np.empty((4, 4)))
+        rounding = volume_rounding(q, Sigma, 1.0, value, np.empty(4), np.empty((4, 4)))
+        assert share[0] <= rounding / value <= share[1]
 
 
 @given(residuals, ranks, seeds, st.integers(0, 3), st.floats(1.0, 100.0))
