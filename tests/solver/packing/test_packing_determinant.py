@@ -11,13 +11,15 @@ import pytest
 
 import solver.packing.determinant as determinant
 import solver.packing.products as products
+import solver.packing.sums as sums
 from solver.arrays import FloatArray, IntArray
 from solver.packing.anneal import pack_by_annealing
-from solver.packing.determinant import NONE, flat_arrays, plant
+from solver.packing.determinant import flat_arrays
 from solver.packing.enumerate import pack_by_enumeration
 from solver.packing.exact import pack_exactly
 from solver.packing.incremental import pack_incrementally
 from solver.packing.problem import Mode, PackingProblem, evaluate, lot_bounds
+from solver.packing.sums import NONE, plant
 
 LOT = 1e5
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -71,7 +73,7 @@ def feasible_residuals(problem: PackingProblem) -> tuple[IntArray, FloatArray]:
 def test_the_searches_equal_enumeration(mode: Mode, tabled: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With next to nothing left to the general search first, with tables and without: value and variance, proven."""
     monkeypatch.setattr(determinant, "FIRST_NODES", 1)
-    monkeypatch.setattr(determinant, "MOST_SUMS", tabled)
+    monkeypatch.setattr(sums, "MOST_SUMS", tabled)
     monkeypatch.setattr(determinant, "MOST_HALVES", tabled)
     monkeypatch.setattr(products, "MOST_SUMS", tabled)
     zeros = 0
@@ -125,7 +127,7 @@ def test_a_flat_box_is_shrunk() -> None:
 @pytest.mark.parametrize("tabled", [10**6, 3])
 def test_the_root_knows_how_near_zero_each_leg_comes(mode: Mode, tabled: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tabled, it is the smallest |q_i| but zero of all combinations that keep asset i's row; without, no more."""
-    monkeypatch.setattr(determinant, "MOST_SUMS", tabled)
+    monkeypatch.setattr(sums, "MOST_SUMS", tabled)
     for seed in range(30):
         problem = random_problem(seed, mode, 2)
         _, residuals = feasible_residuals(replace(problem, mode="free"))
