@@ -287,12 +287,12 @@ def frontier(
 
     Example: ``betapack frontier --book franc --points 20 --output frontier.html``
     """
-    from stream.ask.frontier import ask_frontier, text, write_page
+    from stream.ask.frontier import ask_frontier, text, write_frontier
 
     found = ask_frontier(url, book, points)
     print(_json(found) if json else text(found))
     if output is not None:
-        write_page(found, output)
+        write_frontier(found, output)
         _say(f"wrote {output}")
     return EXIT_DONE
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 from html import escape
 from pathlib import Path
@@ -11,23 +9,15 @@ from pathlib import Path
 from schemas.answers import Frontier
 from stream.ask.client import ask
 from stream.ask.what_if import orders
-from stream.errors import ConfigError
+from stream.page import page, write_page
 
 _INK, _SOFT, _GRID, _BLUE, _ORANGE, _RED = "#1f2933", "#667480", "#dde3e8", "#1f6fb2", "#d9822b", "#b3261e"
 
 _STYLE = """
-:root { color-scheme: light; }
-body { margin: 0; background: #f6f8fa; color: #1f2933; line-height: 1.45;
-  font: 15px system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif; }
-main { max-width: 860px; margin: 0 auto; padding: 28px 20px 60px; }
-h1 { font-size: 22px; margin: 0 0 2px; }
-p { margin: 6px 0; } .soft { color: #667480; font-size: 13px; }
-figure { margin: 18px 0; background: #fff; border: 1px solid #dde3e8; border-radius: 6px; padding: 12px 14px; }
-svg { width: 100%; height: auto; display: block; }
-table { border-collapse: collapse; background: #fff; border: 1px solid #dde3e8; font-variant-numeric: tabular-nums;
-  font-size: 13.5px; width: 100%; }
-th, td { padding: 6px 12px; text-align: right; border-bottom: 1px solid #eef1f4; }
-th { font-weight: 600; color: #667480; white-space: nowrap; }
+main { max-width: 860px; }
+.soft { font-size: 13px; }
+figure { margin: 18px 0; }
+th { white-space: nowrap; }
 tr:last-child td { border-bottom-color: #dde3e8; }
 th:last-child, td:last-child { text-align: left; }
 """
@@ -56,18 +46,13 @@ def text(found: Frontier) -> str:
 _HEADER = f"{'risk':>14}{'of limit':>9}{'cost':>14}  {'':32}  trades"
 
 
-def write_page(found: Frontier, path: Path) -> None:
+def write_frontier(found: Frontier, path: Path) -> None:
     """Write one HTML file that needs nothing else. ConfigError where matplotlib is missing or the file cannot be."""
-    page = html(found)
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as exc:
-        raise ConfigError(f"cannot write the frontier {path}: {exc.strerror}; name another --output") from exc
+    write_page(html(found), path, "frontier")
 
 
 def html(found: Frontier) -> str:
-    """The page: the plot, and the same as a table. It asks for nothing from anywhere, and its policy says so."""
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    """The page: the plot, and the same as a table."""
     rows = "".join(
         f"<tr><td>{point.risk:,.0f}</td><td>{point.risk / found.limit:.0%}</td><td>{point.cost:,.2f}</td>"
         f"<td>{point.cost_lower_bound:,.2f}</td><td>{escape(orders(point.trades))}</td></tr>"
@@ -76,28 +61,14 @@ def html(found: Frontier) -> str:
     suggested = ""
     if found.suggestion is not None:
         suggested = f"<p>Suggested: {escape(found.suggestion.reason)}.</p>"
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-{digest}'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(_title(found))}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>{escape(_title(found))}</h1>
+    body = f"""<h1>{escape(_title(found))}</h1>
 <p class="soft">timestep {found.timestep}, model {found.model_version}; risk is one standard deviation \
 {_over(found)}, in {escape(found.numeraire)}</p>
 {suggested}
 <figure>{plot(found)}</figure>
 <table><thead><tr><th>risk</th><th>of limit</th><th>cost</th><th>at least</th><th>trades</th></tr></thead>
-<tbody>{rows}</tbody></table>
-</main>
-</body>
-</html>
-"""
+<tbody>{rows}</tbody></table>"""
+    return page(_title(found), body, _STYLE)
 
 
 def plot(found: Frontier) -> str:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from html import escape
 from pathlib import Path
 
 import msgspec
 
-from stream.errors import ConfigError
+from stream.page import page, write_page
 from stream.validate.plots import Plot, plots
 from stream.validate.result import Check, Validation
 from stream.validate.run import SHUFFLE_BLOCK_STEPS, Run
 from stream.validate.tables import Table, figure, shown_time, tables, verdict
 
 _STYLE = """
-:root { color-scheme: light; }
-body { margin: 0; background: #f6f8fa; color: #1f2933; line-height: 1.45;
-  font: 15px system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 28px 20px 60px; }
-h1 { font-size: 22px; margin: 0 0 2px; }
+main { max-width: 1080px; }
 h2 { font-size: 16px; margin: 34px 0 8px; }
-p, ul { margin: 6px 0; }
-.soft, .note, figcaption { color: #667480; }
+.note, figcaption { color: #667480; font-size: 13px; max-width: 78ch; }
 ul.note { padding-left: 18px; }
-.note, figcaption { font-size: 13px; max-width: 78ch; }
 .verdict { margin: 16px 0 0; padding: 14px 18px; background: #fff; border: 1px solid #dde3e8; border-left-width: 6px;
   border-radius: 6px; }
 .verdict.ok { border-left-color: #2e7d4f; }
@@ -36,19 +28,15 @@ ul.note { padding-left: 18px; }
 .ok i { color: #2e7d4f; } .found i { color: #b3261e; } .none i { color: #667480; }
 i { font-style: normal; font-weight: 600; flex: none; width: 8em; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; background: #fff; border: 1px solid #dde3e8; font-variant-numeric: tabular-nums;
-  font-size: 13.5px; width: 100%; }
-th, td { padding: 6px 12px; text-align: right; border-bottom: 1px solid #eef1f4; white-space: nowrap; }
-th { font-weight: 600; color: #667480; border-bottom-color: #dde3e8; }
+th, td { white-space: nowrap; }
+th { border-bottom-color: #dde3e8; }
 th:first-child, td:first-child { text-align: left; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 16px;
   margin-top: 18px; }
-figure { margin: 0; background: #fff; border: 1px solid #dde3e8; border-radius: 6px; padding: 12px 14px; }
-svg { width: 100%; height: auto; display: block; }
+figure { margin: 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 18px; font-size: 13.5px; margin: 6px 0; }
 dt { color: #667480; } dd { margin: 0; overflow-wrap: anywhere; }
 code { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12.5px; }
-@media print { body { background: #fff; } figure, table { break-inside: avoid; } }
 """
 
 _LIMITS = (
@@ -67,30 +55,14 @@ _LIMITS = (
 
 def write_report(run: Run, path: Path) -> None:
     """Write the page to `path`; ConfigError where that cannot be done."""
-    page = html(run.validation, plots(run))
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as exc:
-        raise ConfigError(f"cannot write the report {path}: {exc.strerror}; name another file with --output") from exc
+    write_page(html(run.validation, plots(run)), path, "report")
 
 
 def html(found: Validation, drawn: list[Plot]) -> str:
-    """The whole page. It asks for nothing from anywhere, and its policy says so."""
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    """The whole page."""
     named = found.input
     figures = "".join(f"<figure>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>" for plot in drawn)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-{digest}'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Validation of {escape(named.name)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>Validation of {escape(named.name)}</h1>
+    body = f"""<h1>Validation of {escape(named.name)}</h1>
 <p class="soft">{len(named.assets)} assets, {named.rows:,} rows from {shown_time(named.first)} to \
 {shown_time(named.last)} UTC, timestep {_span(named.timestep_s)}; \
 outcomes over {found.horizon_steps:,} {_plural(found.horizon_steps, "row")}, \
@@ -104,11 +76,8 @@ outcomes over {found.horizon_steps:,} {_plural(found.horizon_steps, "row")}, \
 <h2>What this does not show</h2>
 <ul class="note">{"".join(f"<li>{escape(limit)}</li>" for limit in _LIMITS)}</ul>
 <h2>What it was made from</h2>
-{_provenance(found)}
-</main>
-</body>
-</html>
-"""
+{_provenance(found)}"""
+    return page(f"Validation of {named.name}", body, _STYLE)
 
 
 def _check(check: Check) -> str:

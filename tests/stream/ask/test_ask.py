@@ -15,7 +15,7 @@ import pytest
 from schemas.answers import Frontier, FrontierPoint, Refusal, WhatIf
 from schemas.outbound import AssetExposure, HedgeSuggestion, HedgeTrade, ResidualExposure
 from stream.ask.client import TOKEN_VARIABLE, ask
-from stream.ask.frontier import ask_frontier, html, text, write_page
+from stream.ask.frontier import ask_frontier, html, text, write_frontier
 from stream.ask.what_if import ask_what_if
 from stream.ask.what_if import text as what_if_text
 from stream.errors import BetapackError, ConfigError, ServiceUnavailable
@@ -177,7 +177,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     The plot has the points, the limit and the suggestion.
     """
     path = tmp_path / "frontier.html"
-    write_page(FRONTIER, path)
+    write_frontier(FRONTIER, path)
     page = path.read_text()
     assert set(re.findall(r"https?://[^\"' ]+", page)) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert "default-src 'none'" in page
@@ -195,5 +195,5 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """With the flag to use."""
-    with pytest.raises(ConfigError, match="name another --output"):
-        write_page(FRONTIER, tmp_path / "none" / "frontier.html")
+    with pytest.raises(ConfigError, match="the frontier .* name another file with --output"):
+        write_frontier(FRONTIER, tmp_path / "none" / "frontier.html")
