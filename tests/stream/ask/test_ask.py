@@ -195,5 +195,5 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """With the flag to use."""
-    with pytest.raises(ConfigError, match="the frontier .* name another file with --output"):
+    with pytest.raises(ConfigError, match=r"the frontier .* name another file with --output"):
         write_frontier(FRONTIER, tmp_path / "none" / "frontier.html")
