@@ -30,22 +30,26 @@ import numpy as np
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.errors import IllPosed
+from solver.objective import VARIANCE
 from solver.packing.determinant import pack_determinant
 from solver.packing.incremental import pack_incrementally
 from solver.packing.incumbent import Incumbent, judge, nothing_packed
 from solver.packing.polish import polish
 from solver.packing.problem import (
     PROOF_TOLERANCE,
-    Judgement,
     Packing,
     PackingArrays,
     PackingProblem,
     copy_multiples,
     finish,
+    fits,
     judged,
+    judged_beside,
+    key_with_cost,
     placed,
+    without_rounding_noise,
 )
-from solver.packing.relaxation import Frame, Metric, frame_of, metric_of
+from solver.packing.relaxation import Frame, Metric, frame_of, in_one, metric_of, taken_apart
 from solver.packing.relaxed import DEPTH, branch, empty_boxes
 from solver.packing.repair import repair
 from solver.packing.tighten import tighten_rows
@@ -77,6 +81,7 @@ class QuadraticFactors:
         self.B = B
         self.Sigma = Sigma
         self.metric = metric_of(B, Sigma)
+        self.prepared = in_one(B, Sigma, self.metric)
 
     def suit(self, problem: PackingProblem) -> bool:
         """Whether they were made for the items and the covariance of this problem."""
@@ -93,50 +98,93 @@ def with_own_box(arrays: PackingArrays, low: IntArray, high: IntArray) -> Packin
 
 @compiled
 def settle(
-    problem: PackingArrays, metric: Metric, start: IntArray, max_nodes: int
-) -> tuple[IntArray, Judgement, float, int, FloatArray]:
+    prepared: FloatArray,
+    position: FloatArray,
+    lower: IntArray,
+    upper: IntArray,
+    cost: FloatArray,
+    leg_tolerance: FloatArray,
+    inside: bool,
+    max_nodes: int,
+    multiples: IntArray,
+    residual: FloatArray,
+) -> tuple[float, float, int, int, int, float, float, int, FloatArray | None]:
     """The first boxes, in one kernel: most `free` problems are through then.
+
+    What it needs and makes comes in few arrays: one that Python hands over or gets costs some 60 and 200 ns.
+
+    Parameters
+    ----------
+    prepared : of `QuadraticFactors`; the other arrays are those of `PackingArrays`.
+    multiples : (K,), where to begin; becomes the best.
+    residual : (n,), becomes that of the best.
 
     Returns
     -------
-    (multiples, judgement, second, nodes, left) : the best (K,), the value of the second best, and the boxes still to be
-    searched, (boxes, 3 K + 1) with low, high, point and bound in a row. One array, as each that a kernel returns costs
-    some 200 ns.
+    (objective, before, lots, outside, broken, rounding, second, nodes, left) : `judged` of the best without its
+    residual, the value of the second best, the nodes spent, and the boxes still to be searched, (boxes, 3 K + 1) with
+    low, high, point and bound in a row, or None.
     """
-    items = start.shape[0]
-    incumbent = nothing_packed(problem)
+    n = position.shape[0]
+    items = multiples.shape[0]
+    legs, covariance, metric = taken_apart(prepared, n, items)
+    problem = PackingArrays(
+        items=legs,
+        position=position,
+        lower=lower,
+        upper=upper,
+        cost=cost,
+        covariance=covariance,
+        leg_tolerance=leg_tolerance,
+        inside=inside,
+        objective_code=VARIANCE,
+        # What the other objectives need.
+        epsilon=1.0,
+        determinant_of_sigma=0.0,
+        residual=residual,
+        factor=np.empty((0, 0)),
+    )
+    # As `nothing_packed`, and its value not rounded.
+    nothing = np.zeros_like(multiples)
+    fits(problem, nothing)
+    before, _ = key_with_cost(problem, nothing)
+    key = np.empty(3)
+    key[0], key[1], key[2] = without_rounding_noise(before), 0.0, np.inf
+    incumbent = Incumbent(multiples=nothing, key=key)
     frame = frame_of(problem)
-    arrays = with_own_box(problem, problem.lower, problem.upper)
+    arrays = with_own_box(problem, lower, upper)
     boxes = empty_boxes(items, FIRST_BOXES)
     low = boxes.low[0]
     high = boxes.high[0]
-    copy_multiples(problem.lower, low)
-    copy_multiples(problem.upper, high)
-    if problem.inside:
+    copy_multiples(lower, low)
+    copy_multiples(upper, high)
+    if inside:
         # Zero is feasible, so the box keeps it. As many passes as items: a chain of them is undone link by link.
-        tighten_rows(problem.items, frame.floor, frame.ceiling, low, high, items)
+        tighten_rows(legs, frame.floor, frame.ceiling, low, high, items)
     boxes.bound[0] = -np.inf
-    trial = np.empty_like(start)
     moved = False
     for k in range(items):
         boxes.point[0, k] = 0.0
-        trial[k] = min(max(start[k], low[k]), high[k])
-        moved = moved or trial[k] != 0
+        multiples[k] = min(max(multiples[k], low[k]), high[k])
+        moved = moved or multiples[k] != 0
     if moved:
-        repair(problem, trial)
-        judge(problem, incumbent, trial)
-        polish(problem, metric.gram, frame.pull, trial)
-        judge(problem, incumbent, trial)
+        repair(problem, multiples)
+        judge(problem, incumbent, multiples)
+        polish(problem, metric.gram, frame.pull, multiples)
+        judge(problem, incumbent, multiples)
     depth, nodes = branch(arrays, metric, frame, boxes, 1, incumbent, WALK_NODES, min(max_nodes, BATCH_NODES))
-    left = np.empty((depth, 3 * items + 1))
-    for b in range(depth):
-        for k in range(items):
-            left[b, k] = boxes.low[b, k]
-            left[b, items + k] = boxes.high[b, k]
-            left[b, 2 * items + k] = boxes.point[b, k]
-        left[b, 3 * items] = boxes.bound[b]
-    best = incumbent.multiples
-    return best, judged(problem, best), float(incumbent.key[2]), nodes, left
+    left = None
+    if depth > 0:
+        left = np.empty((depth, 3 * items + 1))
+        for b in range(depth):
+            for k in range(items):
+                left[b, k] = boxes.low[b, k]
+                left[b, items + k] = boxes.high[b, k]
+                left[b, 2 * items + k] = boxes.point[b, k]
+            left[b, 3 * items] = boxes.bound[b]
+    copy_multiples(incumbent.multiples, multiples)
+    objective, before, lots, outside, broken, rounding, _ = judged_beside(problem, multiples, before)
+    return objective, before, lots, outside, broken, rounding, float(incumbent.key[2]), nodes, left
 
 
 class OverBoxes:
@@ -253,23 +301,39 @@ def pack_exactly(
             effort_nodes=packing.effort_nodes,
             stopped_by_clock=packing.stopped_by_clock,
         )
-    start = problem.checked_start(start, max_nodes)
+    multiples = problem.checked_start(start, max_nodes)
+    if multiples is start:
+        multiples = start.copy()
     if factors is None:
         factors = QuadraticFactors(problem.B, problem.Sigma)
     elif not factors.suit(problem):
         raise IllPosed("factors must be made of the problem's B and Sigma, got those of others")
 
-    multiples, judgement, second, nodes, left = settle(problem.arrays, factors.metric, start, max_nodes)
+    arrays = problem.arrays
+    residual = np.empty(len(arrays.position))
+    value, before, lots, outside, broken, rounding, second, nodes, left = settle(
+        factors.prepared,
+        arrays.position,
+        arrays.lower,
+        arrays.upper,
+        arrays.cost,
+        arrays.leg_tolerance,
+        arrays.inside,
+        max_nodes,
+        multiples,
+        residual,
+    )
+    judgement = value, before, lots, outside, broken, rounding, residual
     bound = np.inf
     stopped = False
-    if len(left):
-        incumbent = nothing_packed(problem.arrays)
-        judge(problem.arrays, incumbent, multiples)
+    if left is not None:
+        incumbent = nothing_packed(arrays)
+        judge(arrays, incumbent, multiples)
         incumbent.key[2] = second
         bound, nodes, stopped = _search(problem, factors.metric, incumbent, left, nodes, max_nodes, should_stop)
         multiples, second = incumbent.multiples, float(incumbent.key[2])
-        judgement = judged(problem.arrays, multiples)
-    value = judgement[0]
+        judgement = judged(arrays, multiples)
+        value = judgement[0]
     return finish(
         problem,
         multiples,

@@ -12,6 +12,7 @@ References
 Lenstra, Lenstra and Lovász (1982), Factoring polynomials with rational coefficients.
 Schnorr and Euchner (1994), Lattice basis reduction: improved practical algorithms and solving subset sum problems.
 Agrell, Eriksson, Vardy and Zeger (2002), Closest point search in lattices.
+Wübben, Böhnke, Rinas, Kühn and Kammeyer (2001), Efficient algorithm for decoding layered space-time codes.
 Billionnet, Elloumi and Lambert (2012), Extending the QCR method to general mixed-integer programs (parabolas that
 exploit integrality).
 """
@@ -26,7 +27,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.problem import PackingArrays
-from solver.packing.relaxation import SLACK, Frame, Relaxed, shorten
+from solver.packing.relaxation import SLACK, Frame, Relaxed
 
 # Lovász' condition: near its limit 1 the basis is better and the reduction longer.
 LOVASZ = 0.99
@@ -56,6 +57,10 @@ class Lattice(NamedTuple):
     middle: FloatArray  # (K,), centre at each place, given those above
     next_z: FloatArray  # (2, K)
     next_bound: FloatArray  # (2, K)
+    lots: FloatArray  # (K,), overwritten
+    off: FloatArray  # (all items,), overwritten
+    pull: FloatArray  # (all items,), of the parabolas
+    trial: IntArray  # (all items,), overwritten
     cursor: IntArray  # (2,), current place (K when done), and whether it is yet to be opened
 
 
@@ -77,6 +82,42 @@ def factorise(H: FloatArray, R: FloatArray) -> bool:
             if share != 0.0:
                 for j in range(i, items):
                     R[i, j] -= share * R[k, j]
+    return True
+
+
+@compiled_borrowing
+def factorise_least_first(H: FloatArray, order: IntArray) -> bool:
+    """Overwrite the symmetric H (K, K) with the upper Cholesky factor of it in another order, which `order` follows.
+
+    Each pivot is the least that is left, so that the search begins where it has least choice, and the basis is half
+    reduced (the sorted QR decomposition of Wübben and others). False where a pivot is not positive.
+    """
+    items = H.shape[0]
+    for k in range(items):
+        least = H[k, k]
+        chosen = float(k)
+        for i in range(k + 1, items):
+            smaller = H[i, i] < least
+            least = H[i, i] if smaller else least
+            chosen = float(i) if smaller else chosen
+        if least <= 0.0:
+            return False
+        m = int(chosen)
+        if m > k:
+            order[k], order[m] = order[m], order[k]
+            for j in range(items):
+                H[k, j], H[m, j] = H[m, j], H[k, j]
+            for i in range(items):
+                H[i, k], H[i, m] = H[i, m], H[i, k]
+        share = 1.0 / np.sqrt(least)
+        row = H[k]
+        for j in range(k, items):
+            row[j] *= share
+        for i in range(k + 1, items):
+            line, part = H[i], row[i]
+            line[k] = 0.0
+            for j in range(k + 1, items):
+                line[j] -= part * row[j]
     return True
 
 
@@ -243,11 +284,13 @@ def read_point(lattice: Lattice, lots: FloatArray) -> None:
     """Put the multiples of the point that `next_leaf` found into `lots` (K,), which may be out of bounds."""
     for i in range(lots.shape[0]):
         lots[i] = 0.0
-        for j in range(lots.shape[0]):
-            lots[i] += lattice.basis[j, i] * lattice.z[j]
+    for j in range(lots.shape[0]):
+        vector, z = lattice.basis[j], lattice.z[j]
+        for i in range(lots.shape[0]):
+            lots[i] += vector[i] * z
 
 
-@compiled
+@compiled_borrowing
 def walk_lattice(
     arrays: PackingArrays,
     gram: FloatArray,
@@ -264,7 +307,7 @@ def walk_lattice(
     """
     items = lattice.z.shape[0]
     limit = to_beat(incumbent, frame.rounding) - base
-    trial = np.zeros_like(incumbent.multiples)
+    trial, lots = lattice.trial, lattice.lots
     for i in range(trial.shape[0]):
         trial[i] = int(lattice.fixed[i])
     if items == 0:
@@ -272,7 +315,6 @@ def walk_lattice(
         lattice.cursor[0] = 0
         lattice.cursor[1] = 0
         return 1
-    lots = np.empty(items)
     nodes = 0
     found = True
     while found and incumbent.key[0] > 0.0:
@@ -287,7 +329,7 @@ def walk_lattice(
             within = within and arrays.lower[of] <= lots[i] <= arrays.upper[of]
             trial[of] = int(lots[i])
         # Most that the parabolas let pass ends here, at a tenth of what judging costs.
-        if within and above_base(arrays, gram, relaxed, trial) < limit and judge(arrays, incumbent, trial):
+        if within and above_base(arrays, gram, relaxed, trial, lattice.off) < limit and judge(arrays, incumbent, trial):
             limit = to_beat(incumbent, frame.rounding) - base
     if incumbent.key[0] == 0.0:
         lattice.cursor[0] = items
@@ -295,11 +337,15 @@ def walk_lattice(
     return nodes
 
 
-@compiled
-def above_base(arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, multiples: IntArray) -> float:
-    """How far the objective of `multiples` (K,), in the box, is above its bound, at least; for `free` exactly."""
+@compiled_borrowing
+def above_base(
+    arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, multiples: IntArray, off: FloatArray
+) -> float:
+    """How far the objective of `multiples` (K,), in the box, is above its bound, at least; for `free` exactly.
+
+    `off` (K,) is overwritten.
+    """
     items = multiples.shape[0]
-    off = np.empty(items)
     for k in range(items):
         off[k] = multiples[k] - relaxed.point[k]
     total = 0.0
@@ -328,122 +374,114 @@ def least_open(lattice: Lattice) -> float:
 
 
 @compiled
-def ball(
-    arrays: PackingArrays, gram: FloatArray, frame: Frame, relaxed: Relaxed, room: float
-) -> tuple[bool, bool, Lattice]:
+def ball(arrays: PackingArrays, gram: FloatArray, frame: Frame, relaxed: Relaxed, room: float) -> tuple[bool, Lattice]:
     """Make the ball of all that is better than the incumbent, in a reduced basis, ready to be searched.
 
     Parameters
     ----------
-    arrays : with the box of the relaxed.
+    arrays : with the box of the relaxed, cut to what `room` leaves of it (`shorten_all`).
     gram : (K, K), B'ΣB.
     room : the gap between incumbent and relaxation.
 
     Returns
     -------
-    (ok, offset, lattice) : False if no packing can be better, or (offset -inf) if the ball is too flat for the
-    arithmetic; what the bound of the box gains by the parabolas and by the multiples that are fixed.
+    (ok, lattice) : False if the ball is too flat for the arithmetic.
     """
     items = relaxed.point.shape[0]
     n = arrays.position.shape[0]
-    around = relaxed.point
-    slope = relaxed.slope
-    low = np.empty(items)
-    high = np.empty(items)
-    free = np.empty(items, dtype=np.int64)
+    around, slope = relaxed.point, relaxed.slope
     count = 0
-    possible = True
     for k in range(items):
-        low[k], high[k] = shorten(
-            float(arrays.lower[k]), float(arrays.upper[k]), around[k], slope[k], arrays.cost[k], relaxed.least[k], room
-        )
-        possible = possible and low[k] <= high[k]
-        if low[k] < high[k]:
-            free[count] = k
-            count += 1
-    lattice = empty_lattice(free[:count].copy(), items, count + (n if arrays.inside else 0))
-    if not possible:
-        return False, False, lattice
-    H = gram.copy()
-    # The parabolas' sum is x'Hx - 2 pull'x + constant, with x measured from `around`.
-    pull = np.zeros(items)
+        count += 1 if arrays.lower[k] < arrays.upper[k] else 0
+    free = np.empty(count, dtype=np.int64)
+    lattice = empty_lattice(free, items, count + (n if arrays.inside else 0))
+    R, centre, fixed, off, pull = lattice.R, lattice.centre, lattice.fixed, lattice.off, lattice.pull
     constant = 0.0
+    a = 0
     for k in range(items):
-        at_zero = -slope[k] * around[k] - arrays.cost[k] * abs(around[k]) - relaxed.least[k]
-        if low[k] == high[k]:
-            constant += max(at_zero + slope[k] * low[k] + arrays.cost[k] * abs(low[k]), 0.0)
-            continue
-        # Where t_k is least: an end of the range, zero, or (flat) the relaxed multiple.
-        kink = around[k]
-        if slope[k] - arrays.cost[k] >= 0.0:
-            kink = low[k]
-        if slope[k] + arrays.cost[k] <= 0.0:
-            kink = high[k]
-        if abs(slope[k]) < arrays.cost[k]:
-            kink = 0.0
-        kink = min(max(kink, low[k]), high[k])
-        # A parabola that is below a convex piecewise linear function at its corners is below it everywhere.
-        steepest = 1e3 * max(gram[k, k], room)
-        for end in (low[k], high[k], min(max(0.0, low[k]), high[k])):
-            if abs(end - kink) > 1e-9:
-                t = at_zero + slope[k] * end + arrays.cost[k] * abs(end)
-                steepest = min(steepest, max(t, 0.0) / (end - kink) ** 2)
-        H[k, k] += steepest
-        pull[k] += steepest * (kink - around[k])
-        constant += steepest * (kink - around[k]) ** 2
-        # The box itself, so that no direction stays without curvature.
-        half = 0.5 * (high[k] - low[k])
-        middle = 0.5 * (high[k] + low[k])
-        bent = BOX_SHARE * room / (count * half * half)
-        H[k, k] += bent
-        pull[k] += bent * (middle - around[k])
-        constant += bent * (middle - around[k]) ** 2 - BOX_SHARE * room / count
-    for f in range(count):
-        lattice.floor[f] = low[free[f]] - SLACK
-        lattice.ceiling[f] = high[free[f]] + SLACK
+        # What is fixed moves the centre of the rest.
+        if arrays.lower[k] < arrays.upper[k]:
+            free[a] = k
+            a += 1
+        else:
+            fixed[k] = float(arrays.lower[k])
+            off[k] = fixed[k] - around[k]
+            here = arrays.cost[k] * abs(around[k])
+            constant += max(slope[k] * off[k] + arrays.cost[k] * abs(fixed[k]) - here - relaxed.least[k], 0.0)
+    # The parabolas' sum is x'Hx - 2 pull'x + constant, with x measured from `around`.
+    H = gram
     if arrays.inside:
+        H = gram.copy()
         for i in range(n):
             constant += bend_by_row(
                 arrays, frame, relaxed, room, i, H, pull, lattice.floor[count:], lattice.ceiling[count:]
             )
-    # What is fixed moves the centre of the rest.
     for k in range(items):
-        if low[k] == high[k]:
-            lattice.fixed[k] = low[k]
-            off = low[k] - around[k]
-            constant -= 2.0 * off * pull[k]
+        constant -= 2.0 * off[k] * pull[k]
+    for k in range(items):
+        # Hardly ever: most stand at the bound where the relaxation has them too.
+        if off[k] != 0.0:
+            row = H[k]
             for j in range(items):
-                if low[j] == high[j]:
-                    constant += off * H[k, j] * (low[j] - around[j])
-                else:
-                    pull[j] -= off * H[k, j]
-    part = np.empty((count, count))
+                constant += off[k] * row[j] * off[j]
+            for j in range(items):
+                pull[j] -= off[k] * row[j]
     for a in range(count):
-        lattice.centre[a] = pull[free[a]]
+        row, line = H[free[a]], R[a]
         for b in range(count):
-            part[a, b] = H[free[a], free[b]]
-    if not factorise(part, lattice.R):
-        return False, True, lattice
-    solve_factored(lattice.R, lattice.centre)
-    offset = constant
+            line[b] = row[free[b]]
     for a in range(count):
-        offset -= lattice.centre[a] * pull[free[a]]
-        lattice.centre[a] += around[free[a]]
-        lattice.form[count, a] = lattice.centre[a]
-        for b in range(count):
-            lattice.basis[a, b] = 1.0 if a == b else 0.0
+        k = free[a]
+        low, high, cost = float(arrays.lower[k]), float(arrays.upper[k]), arrays.cost[k]
+        at_zero = -slope[k] * around[k] - cost * abs(around[k]) - relaxed.least[k]
+        # Where t_k is least: an end of the range, zero, or (flat) the relaxed multiple.
+        kink = around[k]
+        if slope[k] - cost >= 0.0:
+            kink = low
+        if slope[k] + cost <= 0.0:
+            kink = high
+        if abs(slope[k]) < cost:
+            kink = 0.0
+        kink = min(max(kink, low), high)
+        # A parabola that is below a convex piecewise linear function at its corners is below it everywhere.
+        steepest = 1e3 * max(gram[k, k], room)
+        for end in (low, high, min(max(0.0, low), high)):
+            if abs(end - kink) > 1e-9:
+                t = at_zero + slope[k] * end + cost * abs(end)
+                steepest = min(steepest, max(t, 0.0) / (end - kink) ** 2)
+        # The box itself, so that no direction stays without curvature.
+        half = 0.5 * (high - low)
+        bent = BOX_SHARE * room / (count * half * half)
+        kink -= around[k]
+        middle = 0.5 * (high + low) - around[k]
+        R[a, a] += steepest + bent
+        pull[k] += steepest * kink + bent * middle
+        constant += steepest * kink**2 + bent * middle**2 - BOX_SHARE * room / count
+    if not factorise_least_first(R, free):
+        return False, lattice
+    for a in range(count):
+        centre[a] = pull[free[a]]
+    solve_factored(R, centre)
+    for a in range(count):
+        k = free[a]
+        constant -= centre[a] * pull[k]
+        centre[a] += around[k]
+        lattice.basis[a, a] = 1.0
+        lattice.floor[a] = float(arrays.lower[k]) - SLACK
+        lattice.ceiling[a] = float(arrays.upper[k]) + SLACK
+        lattice.form[count, a] = centre[a]
     for f in range(count, lattice.floor.shape[0]):
         total = 0.0
         for k in range(items):
-            total += arrays.items[k, f - count] * lattice.fixed[k]
+            total += arrays.items[k, f - count] * fixed[k]
         for a in range(count):
-            total += arrays.items[free[a], f - count] * lattice.centre[a]
+            total += arrays.items[free[a], f - count] * centre[a]
         lattice.form[count, f] = total
-    reduce_basis(lattice.R, lattice.basis, lattice.centre)
+    reduce_basis(R, lattice.basis, centre)
     lay_out(lattice, arrays.items)
     # What the bound of the box gains by the parabolas and by the multiples that are fixed.
-    lattice.bound[count] = offset
-    return True, True, lattice
+    lattice.bound[count] = constant
+    return True, lattice
 
 
 @compiled
@@ -509,23 +547,45 @@ def bend(legs: FloatArray, curvature: float, target: float, H: FloatArray, pull:
 
 @compiled
 def empty_lattice(free: IntArray, items: int, forms: int) -> Lattice:
-    """Room for a search over `free` (F,) of so many items."""
+    """Room for a search over `free` (F,) of so many items, all of it zero."""
     count = free.shape[0]
+    # Two arrays for all of it: each that is made costs some 40 ns.
+    square, along = count * count, count * forms
+    block = np.zeros(2 * square + 3 * along + 4 * forms + 9 * count + 1 + 3 * items)
+    whole = np.empty(items + 2, dtype=np.int64)
+    whole[items] = count - 1
+    whole[items + 1] = 1
+    basis, block = block[:square].reshape(count, count), block[square:]
+    R, block = block[:square].reshape(count, count), block[square:]
+    direction, block = block[:along].reshape(count, forms), block[along:]
+    extent, block = block[: along + forms].reshape(count + 1, forms), block[along + forms :]
+    form, block = block[: along + forms].reshape(count + 1, forms), block[along + forms :]
+    next_z, block = block[: 2 * count].reshape(2, count), block[2 * count :]
+    next_bound, block = block[: 2 * count].reshape(2, count), block[2 * count :]
+    floor, ceiling, block = block[:forms], block[forms : 2 * forms], block[2 * forms :]
+    bound, block = block[: count + 1], block[count + 1 :]
+    centre, z, middle = block[:count], block[count : 2 * count], block[2 * count : 3 * count]
+    lots, block = block[3 * count : 4 * count], block[4 * count :]
+    fixed, off, pull = block[:items], block[items : 2 * items], block[2 * items :]
     return Lattice(
         free=free,
-        fixed=np.zeros(items),
-        basis=np.zeros((count, count)),
-        R=np.zeros((count, count)),
-        centre=np.zeros(count),
-        direction=np.zeros((count, forms)),
-        extent=np.zeros((count + 1, forms)),
-        floor=np.zeros(forms),
-        ceiling=np.zeros(forms),
-        form=np.zeros((count + 1, forms)),
-        bound=np.zeros(count + 1),
-        z=np.zeros(count),
-        middle=np.zeros(count),
-        next_z=np.zeros((2, count)),
-        next_bound=np.zeros((2, count)),
-        cursor=np.array([count - 1, 1]),
+        fixed=fixed,
+        basis=basis,
+        R=R,
+        centre=centre,
+        direction=direction,
+        extent=extent,
+        floor=floor,
+        ceiling=ceiling,
+        form=form,
+        bound=bound,
+        z=z,
+        middle=middle,
+        next_z=next_z,
+        next_bound=next_bound,
+        lots=lots,
+        off=off,
+        pull=pull,
+        trial=whole[:items],
+        cursor=whole[items:],
     )

@@ -67,6 +67,25 @@ class Relaxed(NamedTuple):
     least: FloatArray  # (K,), least of each t_k on the box before it is normalised
     multiplier: FloatArray  # (n,), of the rows
     give: FloatArray  # (K,), see `relax`
+    residual: FloatArray  # (n,), at the point
+    force: FloatArray  # (n,), gradient by the residual of everything but the cost
+
+
+@compiled
+def nothing_relaxed(items: int, n: int) -> Relaxed:
+    """Room for a point, which starts at zero, and for what follows from it."""
+    # One array for all of it: each that is made costs some 40 ns.
+    multiples = np.zeros((4, items))
+    assets = np.zeros((3, n))
+    return Relaxed(
+        point=multiples[0],
+        slope=multiples[1],
+        least=multiples[2],
+        give=multiples[3],
+        multiplier=assets[0],
+        residual=assets[1],
+        force=assets[2],
+    )
 
 
 class Active(NamedTuple):
@@ -103,6 +122,28 @@ def metric_of(B: FloatArray, Sigma: FloatArray) -> Metric:
     return Metric(gram=gram, ridge=ridge, inverse=inverse, root=root, length=length)
 
 
+def in_one(B: FloatArray, Sigma: FloatArray, metric: Metric) -> FloatArray:
+    """Items, covariance and metric in one array, that `taken_apart` finds them in again.
+
+    Each array that is handed to a kernel from Python costs some 60 ns, and twice that in a tuple.
+    """
+    parts = (B.T, Sigma, metric.gram, metric.ridge, metric.inverse, metric.root, metric.length)
+    return np.concatenate([part.ravel() for part in parts])
+
+
+@compiled
+def taken_apart(prepared: FloatArray, n: int, items: int) -> tuple[FloatArray, FloatArray, Metric]:
+    """(items (K, n), covariance (n, n), metric) as views of what `in_one` made."""
+    square = items * items
+    legs, rest = prepared[: items * n].reshape(items, n), prepared[items * n :]
+    covariance, rest = rest[: n * n].reshape(n, n), rest[n * n :]
+    gram, rest = rest[:square].reshape(items, items), rest[square:]
+    ridge, rest = rest[:items], rest[items:]
+    inverse, rest = rest[:square].reshape(items, items), rest[square:]
+    root, length = rest[:square].reshape(items, items), rest[square:]
+    return legs, covariance, Metric(gram=gram, ridge=ridge, inverse=inverse, root=root, length=length)
+
+
 @compiled
 def frame_of(arrays: PackingArrays) -> Frame:
     """The frame of a problem. O(n² + n K)."""
@@ -110,8 +151,8 @@ def frame_of(arrays: PackingArrays) -> Frame:
     pull = np.zeros(arrays.lower.shape[0])
     floor = np.empty(n)
     ceiling = np.empty(n)
-    row_edges(arrays, floor, ceiling)
     if arrays.inside:
+        row_edges(arrays, floor, ceiling)
         round_edges(arrays, floor, ceiling)
     unpacked = 0.0
     risks = 0.0
@@ -162,17 +203,21 @@ def contradict(arrays: PackingArrays, floor: FloatArray, ceiling: FloatArray, ra
 @compiled
 def no_constraint(items: int, n: int) -> Active:
     """Room for the dual method."""
+    square = np.empty((2, items, items))
+    edges = np.empty((3, items))
+    mu = np.zeros(items + n + 1)
+    whole = np.zeros(2 * items + n + 1, dtype=np.int64)
     return Active(
-        J=np.empty((items, items)),
-        R=np.empty((items, items)),
-        which=np.empty(items, dtype=np.int64),
-        edge=np.empty(items),
-        left=np.empty(items),
-        right=np.empty(items),
-        mu=np.zeros(items + n),
-        is_active=np.zeros(items + n, dtype=np.int64),
-        number=np.zeros(1, dtype=np.int64),
-        value=np.zeros(1),
+        J=square[0],
+        R=square[1],
+        which=whole[:items],
+        edge=edges[0],
+        left=edges[1],
+        right=edges[2],
+        mu=mu[: items + n],
+        is_active=whole[items : 2 * items + n],
+        number=whole[2 * items + n :],
+        value=mu[items + n :],
     )
 
 
@@ -443,49 +488,53 @@ def relax(
     return float(value)
 
 
-@compiled
+@compiled_borrowing
 def bound_at(arrays: PackingArrays, frame: Frame, relaxed: Relaxed) -> float:
     """A bound on the objective in the box from any point and multipliers; see `solver.packing.exact`.
 
-    Fills in `slope` and `least`.
+    Fills in `slope`, `least`, `residual` and `force`.
     """
-    floor, ceiling = frame.floor, frame.ceiling
     point, multiplier, slope, least = relaxed.point, relaxed.multiplier, relaxed.slope, relaxed.least
+    q, force = relaxed.residual, relaxed.force
     items = point.shape[0]
     n = multiplier.shape[0]
-    q = arrays.position.copy()
-    force = np.empty(n)
-    for k in range(items):
-        if point[k] != 0.0:
-            for i in range(n):
-                q[i] -= arrays.items[k, i] * point[k]
     for i in range(n):
+        q[i] = arrays.position[i]
         force[i] = 0.0
-    for j in range(n):
-        row = arrays.covariance[j]
+    for k in range(items):
+        legs, at = arrays.items[k], point[k]
         for i in range(n):
-            force[i] += q[j] * row[i]
+            q[i] -= legs[i] * at
+    for j in range(n):
+        row, here = arrays.covariance[j], q[j]
+        for i in range(n):
+            force[i] += here * row[i]
     bound = 0.0
     for i in range(n):
         bound += q[i] * force[i]
         force[i] *= -2.0
+    for i in range(n if arrays.inside else 0):
         if multiplier[i] != 0.0:
-            edge = ceiling[i] if multiplier[i] > 0.0 else floor[i]
+            edge = frame.ceiling[i] if multiplier[i] > 0.0 else frame.floor[i]
             bound += multiplier[i] * (arrays.position[i] - q[i] - edge)
             force[i] += multiplier[i]
     for k in range(items):
+        legs = arrays.items[k]
         total = 0.0
         for i in range(n):
-            total += arrays.items[k, i] * force[i]
+            total += legs[i] * force[i]
         slope[k] = total
-        here = arrays.cost[k] * abs(point[k])
-        bound += here
-        at_low = total * (arrays.lower[k] - point[k]) + arrays.cost[k] * abs(arrays.lower[k]) - here
-        at_high = total * (arrays.upper[k] - point[k]) + arrays.cost[k] * abs(arrays.upper[k]) - here
-        least[k] = min(at_low, at_high)
-        if arrays.lower[k] < 0 < arrays.upper[k]:
-            least[k] = min(least[k], -total * point[k] - here)
-        bound += least[k]
+    for k in range(items):
+        low, high, cost = float(arrays.lower[k]), float(arrays.upper[k]), arrays.cost[k]
+        here = cost * abs(point[k])
+        at_low = slope[k] * (low - point[k]) + cost * abs(low) - here
+        at_high = slope[k] * (high - point[k]) + cost * abs(high) - here
+        lowest = at_low if at_low < at_high else at_high
+        # Where the cost bends, if that is in the box.
+        bent = -slope[k] * point[k] - here if low < 0.0 < high else lowest
+        least[k] = bent if bent < lowest else lowest
+    for k in range(items):
+        bound += arrays.cost[k] * abs(point[k]) + least[k]
     return bound
 
 

@@ -25,7 +25,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.lattice import ball, least_open, walk_lattice
-from solver.packing.pivoting import relax_without_rows
+from solver.packing.pivoting import Tableau, empty_tableau, relax_without_rows
 from solver.packing.polish import polish
 from solver.packing.problem import PackingArrays, copy_multiples
 from solver.packing.relaxation import (
@@ -35,6 +35,7 @@ from solver.packing.relaxation import (
     Relaxed,
     bound_at,
     no_constraint,
+    nothing_relaxed,
     relax,
     shorten_all,
 )
@@ -96,14 +97,21 @@ def raise_least(boxes: Boxes, depth: int) -> None:
 
 @compiled_borrowing
 def bound_box(
-    arrays: PackingArrays, metric: Metric, frame: Frame, relaxed: Relaxed, active: Active, again: bool, enough: float
+    arrays: PackingArrays,
+    metric: Metric,
+    frame: Frame,
+    relaxed: Relaxed,
+    active: Active,
+    tableau: Tableau,
+    again: bool,
+    enough: float,
 ) -> float:
     """Relax the box in `arrays` from `relaxed.point` and return its bound; infinite where the rows leave nothing of it.
 
     With rows, once more from the start where the ridge costs a share of what is missing to `enough` that counts.
     """
     if not arrays.inside:
-        relax_without_rows(arrays, metric, frame, relaxed)
+        relax_without_rows(arrays, metric, frame, relaxed, tableau)
         return bound_at(arrays, frame, relaxed)
     base = -np.inf
     for attempt in range(2):
@@ -134,14 +142,10 @@ def branch(
     """
     items = frame.pull.shape[0]
     n = arrays.position.shape[0]
-    relaxed = Relaxed(
-        point=np.empty(items),
-        slope=np.empty(items),
-        least=np.empty(items),
-        multiplier=np.zeros(n),
-        give=np.empty(items),
-    )
-    active = no_constraint(items, n)
+    relaxed = nothing_relaxed(items, n)
+    # One of both is used.
+    active = no_constraint(items if arrays.inside else 0, n)
+    tableau = empty_tableau(0 if arrays.inside else items)
     trial = np.zeros_like(arrays.lower)
     nodes = 0
     count = 0
@@ -164,7 +168,7 @@ def branch(
             relaxed.point[k] = boxes.point[depth, k]
         nodes += RELAXED_NODES
         count += 1
-        base = bound_box(arrays, metric, frame, relaxed, active, again, to_beat(incumbent, frame.rounding))
+        base = bound_box(arrays, metric, frame, relaxed, active, tableau, again, to_beat(incumbent, frame.rounding))
         boxes.bound[depth] = max(boxes.bound[depth], base)
         if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
             continue
@@ -193,9 +197,7 @@ def branch(
                 continue
         copy_multiples(low, arrays.lower)
         copy_multiples(high, arrays.upper)
-        ok, possible, lattice = ball(arrays, metric.gram, frame, relaxed, room)
-        if not possible:
-            continue
+        ok, lattice = ball(arrays, metric.gram, frame, relaxed, room)
         if ok:
             nodes += walk_lattice(arrays, metric.gram, frame, relaxed, lattice, incumbent, base, walk_nodes)
             boxes.bound[depth] = max(boxes.bound[depth], base + least_open(lattice))
