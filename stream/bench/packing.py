@@ -28,7 +28,7 @@ class PackingEffort:
 
     small_cases: int = 2_000
     free_cases: int = 500
-    free_scip_cases: int = 12
+    free_scip_cases: int = 60
     inside_cases: int = 30
     inside_scip_cases: int = 6
     scip_limit_s: float = 60.0

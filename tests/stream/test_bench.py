@@ -141,7 +141,7 @@ def test_without_scip_the_row_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
 
 
 def test_scip_solves_the_same_problem() -> None:
-    """SCIP's model against enumeration: both modes, with and without costs."""
+    """SCIP's model against enumeration: both modes, with and without costs, with either settings."""
     if not scip.scip_is_installed():
         pytest.skip(INSTALL_SCIP)
     chance = np.random.default_rng(11)
@@ -150,11 +150,13 @@ def test_scip_solves_the_same_problem() -> None:
         problem = small_case(chance)
         if problem.objective != "variance" or problem.B.shape[1] == 0:
             continue
-        answer = pack_by_scip(problem, 10.0)
         least = pack_by_enumeration(problem).objective
-        assert answer.proven
-        # Its constraint on the variance may be off by its tolerance, a millionth.
-        assert answer.objective == pytest.approx(least, rel=1e-5, abs=1e-5 * LOT**2 * float(np.trace(problem.Sigma)))
+        for tuned in (True, False):
+            answer = pack_by_scip(problem, 10.0, tuned)
+            assert answer.proven
+            # Its constraint on the variance may be off by its tolerance, a millionth.
+            slack = 1e-5 * LOT**2 * float(np.trace(problem.Sigma))
+            assert answer.objective == pytest.approx(least, rel=1e-5, abs=slack)
         solved.add((problem.mode, bool(problem.arrays.cost.any())))
 
 
