@@ -10,16 +10,16 @@ which is searched as in `solver.packing.lattice`.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from solver.arrays import FloatArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.arrays import FloatArray, IntArray
+from solver.compiled import compiled_borrowing, compiled_inline
 from solver.packing.incumbent import Incumbent, judge
 from solver.packing.lattice import (
     Lattice,
     bend,
-    empty_lattice,
     factorise,
     lay_out,
     next_leaf,
@@ -30,7 +30,8 @@ from solver.packing.lattice import (
 from solver.packing.problem import PROOF_TOLERANCE, PackingArrays
 from solver.packing.relaxation import SLACK
 from solver.packing.volume import VolumeArrays
-from solver.packing.volume_bound import BOUND_ROUNDING, Nodes, least_given, marginal, stationary
+from solver.packing.volume_nodes import Nodes
+from solver.packing.volume_terms import marginal, stationary
 
 # Shares of the gap that are paid for parabolas from the ranges of items and of residuals: without them nothing bounds a
 # combination of items that leaves the residual as it is. A third or three times as much proves as many or fewer.
@@ -90,54 +91,195 @@ def parabola(weight: float, least: float, slope: float, low: float, high: float,
     return max(at_low, at_high, 0.0) / (high - low) ** 2, centre
 
 
-@compiled_borrowing
-def bend_assets(
-    volume: VolumeArrays,
-    nodes: Nodes,
-    b: int,
-    gap: float,
-    lattice: Lattice,
-    left: FloatArray,
-    lowest: FloatArray,
-    legs: FloatArray,
-    H: FloatArray,
-    pull: FloatArray,
-) -> float:
-    """Add the parabolas of the assets of node `b`, and set the edges of their forms; returns what the constant gains.
+class Ball(NamedTuple):
+    """All of a box that can beat the incumbent: ``|R (lots - centre)|² <= room``, lots above the low end of the box.
 
-    `left` (n,) is the residual with every item at its low end, `lowest` (n,) the minimum of each term; `legs` is room
-    for as many numbers as `pull` has.
+    The parabolas' sum is ``lots' H lots - 2 pull' lots`` and a constant, H = R'R.
     """
+
+    free: IntArray  # (count,) the items that can move
+    left: FloatArray  # (n,) the residual with every item at its low end
+    H: FloatArray  # (count, count)
+    R: FloatArray  # (count, count) upper triangular
+    pull: FloatArray  # (count,)
+    centre: FloatArray  # (count,)
+    legs: FloatArray  # (count,) of one asset
+
+
+@compiled_inline
+def ball_in(nodes: Nodes, count: int) -> tuple[Ball, int]:
+    """A ball of so many items in the scratch room of `nodes`, H and pull zero; and how much of the room it takes."""
+    room, square, n = nodes.room, count * count, nodes.weight.shape[0]
+    at = 2 * square
+    ball = Ball(
+        free=nodes.free_items[:count],
+        H=room[:square].reshape(count, count),
+        R=room[square:at].reshape(count, count),
+        pull=room[at : at + count],
+        centre=room[at + count : at + 2 * count],
+        legs=room[at + 2 * count : at + 3 * count],
+        left=room[at + 3 * count : at + 3 * count + n],
+    )
+    for a in range(count):
+        ball.pull[a] = 0.0
+        for c in range(count):
+            ball.H[a, c] = 0.0
+    return ball, at + 3 * count + n
+
+
+@compiled_inline
+def bend_assets(volume: VolumeArrays, nodes: Nodes, b: int, gap: float, ball: Ball) -> float:
+    """Add the parabolas of the assets of node `b` to the ball; returns what the constant gains."""
     x_low, x_high = nodes.x_low[b], nodes.x_high[b]
-    n, count = left.shape[0], pull.shape[0]
+    legs, left, free = ball.legs, ball.left, ball.free
+    n, count = left.shape[0], legs.shape[0]
     constant = 0.0
     for i in range(n):
         largest = 0.0
         smallest = math.inf
         for a in range(count):
-            legs[a] = volume.items[lattice.free[a], i]
+            legs[a] = volume.items[free[a], i]
             if legs[a] != 0.0:
                 largest = max(largest, abs(legs[a]))
                 smallest = min(smallest, abs(legs[a]))
-        slack = volume.tolerance[i] + SLACK * largest
-        lattice.floor[count + i] = left[i] - x_high[i] - slack
-        lattice.ceiling[count + i] = left[i] - x_low[i] + slack
+        nodes.largest[i] = largest
         if largest < NO_LEG:
             continue
         # Where all legs are one step, a ball thinner than the step holds no fewer points, only its volume says so.
         narrowest = 0.5 * largest if smallest == largest else NARROWEST * largest
-        if x_high[i] - x_low[i] > SLACK * largest:
-            curvature, centre = parabola(
-                nodes.weight[i], nodes.least[i], nodes.multiplier[i], x_low[i], x_high[i], lowest[i]
-            )
-            constant += bend(legs, min(curvature, gap / narrowest**2), left[i] - centre, H, pull)
         half = max(0.5 * (x_high[i] - x_low[i]), narrowest)
         bent = ASSET_SHARE * gap / (n * half * half)
-        constant += bend(legs, bent, left[i] - 0.5 * (x_low[i] + x_high[i]), H, pull) - bent * half * half
+        middle = left[i] - 0.5 * (x_low[i] + x_high[i])
+        constant += bent * (middle * middle - half * half)
+        if x_high[i] - x_low[i] <= SLACK * largest:
+            bend(legs, bent, middle, ball.H, ball.pull)
+            continue
+        curvature, centre = parabola(
+            nodes.weight[i], nodes.least[i], nodes.multiplier[i], x_low[i], x_high[i], nodes.lowest[i]
+        )
+        curvature = min(curvature, gap / narrowest**2)
+        target = left[i] - centre
+        constant += curvature * target * target
+        # Both at once: their sum is a parabola about the mean of the two.
+        total = curvature + bent
+        if total > 0.0:
+            bend(legs, total, (curvature * target + bent * middle) / total, ball.H, ball.pull)
     return constant
 
 
-@compiled_borrowing
+@compiled_inline
+def bend_items(nodes: Nodes, b: int, gap: float, ball: Ball) -> tuple[float, float]:
+    """Add the parabolas of the items, last of all; returns what the constant gains, and the reach of the box.
+
+    The reach is that of its lots in the norm of H.
+    """
+    constant = 0.0
+    reach = 0.0
+    count = ball.free.shape[0]
+    for a in range(count):
+        k = ball.free[a]
+        width = float(nodes.high[b, k] - nodes.low[b, k])
+        # A term that is linear, and least at one end.
+        curvature = abs(nodes.price[k]) / width
+        least = width if nodes.price[k] > 0.0 else 0.0
+        bent = ITEM_SHARE * gap / (count * 0.25 * width * width)
+        ball.H[a, a] += curvature + bent
+        ball.pull[a] += curvature * least + bent * 0.5 * width
+        # The range's own parabola is zero at both ends.
+        constant += curvature * least * least
+        reach += math.sqrt(ball.H[a, a]) * width
+    return constant, reach
+
+
+@compiled_inline
+def fill_ball(volume: VolumeArrays, nodes: Nodes, b: int, gap: float, ball: Ball) -> float:
+    """Make the ball of node `b`, and return its squared radius; infinite if it is too flat for the arithmetic."""
+    left, count = ball.left, ball.free.shape[0]
+    for i in range(left.shape[0]):
+        left[i] = volume.position[i]
+    for k in range(volume.items.shape[0]):
+        if nodes.low[b, k] != 0:
+            for a in range(volume.leg_start[k], volume.leg_start[k + 1]):
+                left[volume.leg[a]] -= nodes.low[b, k] * volume.leg_value[a]
+    offset = bend_assets(volume, nodes, b, gap, ball)
+    constant, reach = bend_items(nodes, b, gap, ball)
+    offset += constant
+    rounding = BALL_ROUNDING * reach * reach
+    if rounding > MOST_ROUNDING * gap or not factorise(ball.H, ball.R):
+        return math.inf
+    for a in range(count):
+        ball.centre[a] = ball.pull[a]
+    solve_factored(ball.R, ball.centre)
+    for a in range(count):
+        offset -= ball.centre[a] * ball.pull[a]
+    return gap + rounding - offset
+
+
+@compiled_inline
+def log_points(ball: Ball, room: float) -> float:
+    """Logarithm of how many points the ball holds: its volume over that of a cell."""
+    count = ball.free.shape[0]
+    points = 0.5 * count * math.log(math.pi * room) - math.lgamma(0.5 * count + 1.0)
+    for a in range(count):
+        points -= math.log(ball.R[a, a])
+    return float(points)
+
+
+@compiled_inline
+def lattice_in(volume: VolumeArrays, nodes: Nodes, b: int, ball: Ball, taken: int) -> Lattice:
+    """A search of the ball, its basis reduced, in what is left of the scratch room of `nodes`."""
+    low, high, free, left = nodes.low[b], nodes.high[b], ball.free, ball.left
+    count, n = free.shape[0], left.shape[0]
+    forms = count + n
+    room = nodes.room[taken:]
+    square, wide = count * count, count * forms
+    lines = square + wide
+    # What only the search of `exact` reads is left empty.
+    line = lines + 2 * (wide + forms)
+    for at in range(line + 2 * forms + 8 * count + 1):
+        room[at] = 0.0
+    point = line + 2 * forms
+    lattice = Lattice(
+        free=free,
+        fixed=room[:0],
+        basis=room[:square].reshape(count, count),
+        R=ball.R,
+        centre=ball.centre,
+        direction=room[square:lines].reshape(count, forms),
+        extent=room[lines : lines + wide + forms].reshape(count + 1, forms),
+        form=room[lines + wide + forms : line].reshape(count + 1, forms),
+        floor=room[line : line + forms],
+        ceiling=room[line + forms : point],
+        bound=room[point : point + count + 1],
+        z=room[point + count + 1 : point + 2 * count + 1],
+        middle=room[point + 2 * count + 1 : point + 3 * count + 1],
+        next_z=room[point + 3 * count + 1 : point + 5 * count + 1].reshape(2, count),
+        next_bound=room[point + 5 * count + 1 : point + 7 * count + 1].reshape(2, count),
+        lots=ball.legs,
+        off=room[:0],
+        pull=ball.pull,
+        trial=nodes.trial,
+        cursor=nodes.cursor,
+    )
+    lattice.cursor[0] = count - 1
+    lattice.cursor[1] = 1
+    for a in range(count):
+        lattice.floor[a] = -SLACK
+        lattice.ceiling[a] = high[free[a]] - low[free[a]] + SLACK
+        lattice.basis[a, a] = 1.0
+        lattice.form[count, a] = ball.centre[a]
+        for c in range(volume.leg_start[free[a]], volume.leg_start[free[a] + 1]):
+            lattice.form[count, count + volume.leg[c]] += volume.leg_value[c] * ball.centre[a]
+    for i in range(n):
+        slack = volume.tolerance[i] + SLACK * nodes.largest[i]
+        lattice.floor[count + i] = left[i] - nodes.x_high[b, i] - slack
+        lattice.ceiling[count + i] = left[i] - nodes.x_low[b, i] + slack
+    reduce_basis(lattice.R, lattice.basis, lattice.centre)
+    lay_out(lattice, volume.items)
+    return lattice
+
+
+@compiled_inline
 def walk_points(
     volume: VolumeArrays,
     arrays: PackingArrays,
@@ -179,7 +321,7 @@ def walk_points(
     return steps
 
 
-@compiled
+@compiled_inline
 def walk_ball(
     volume: VolumeArrays, arrays: PackingArrays, nodes: Nodes, b: int, base: float, best: Incumbent, max_nodes: int
 ) -> int:
@@ -187,91 +329,34 @@ def walk_ball(
 
     That closes the node, or leaves it open where `max_nodes` end the search. Returns the nodes spent.
     """
-    n, items = volume.position.shape[0], volume.items.shape[0]
     low, high, trial = nodes.low[b], nodes.high[b], nodes.trial
-    free = np.empty(items, dtype=np.int64)
     count = 0
-    for k in range(items):
+    for k in range(low.shape[0]):
         trial[k] = low[k]
         if low[k] < high[k]:
-            free[count] = k
+            nodes.free_items[count] = k
             count += 1
     if count == 0:
         judge(arrays, best, trial)
         nodes.bound[b] = np.inf
         return 1
-    # The Lagrangian of what the gap left of the box.
-    relaxed = base
-    size = abs(base)
-    left, lowest, price = np.empty(n), np.empty(n), np.empty(items)
-    for i in range(n):
-        left[i] = volume.position[i]
-        slope = nodes.multiplier[i]
-        lowest[i] = least_given(nodes.weight[i], nodes.least[i], nodes.x_low[b, i], nodes.x_high[b, i], slope)
-        relaxed += lowest[i] + slope * volume.position[i]
-        size += abs(lowest[i]) + abs(slope * volume.position[i])
-    for k in range(items):
-        price[k] = 0.0
-        for a in range(volume.leg_start[k], volume.leg_start[k + 1]):
-            left[volume.leg[a]] -= low[k] * volume.leg_value[a]
-            price[k] += nodes.multiplier[volume.leg[a]] * volume.leg_value[a]
-        term = max(price[k] * low[k], price[k] * high[k])
-        relaxed -= term
-        size += abs(term)
-    relaxed -= BOUND_ROUNDING * size
-    gap = best.key[0] - relaxed
+    gap = best.key[0] - nodes.relaxed[0]
     if gap <= 0.0:
         nodes.bound[b] = np.inf
         return 1
-
-    lattice = empty_lattice(free[:count].copy(), items, count + n)
-    # The parabolas' sum is x'H x - 2 pull'x + constant, x the lots above the low end of the box.
-    H, pull = np.zeros((count, count)), np.zeros(count)
-    constant = bend_assets(volume, nodes, b, gap, lattice, left, lowest, np.empty(count), H, pull)
-    reach = 0.0
-    for a in range(count):
-        width = float(high[free[a]] - low[free[a]])
-        lattice.floor[a] = -SLACK
-        lattice.ceiling[a] = width + SLACK
-        # A term that is linear, and least at one end.
-        curvature = abs(price[free[a]]) / width
-        least = width if price[free[a]] > 0.0 else 0.0
-        bent = ITEM_SHARE * gap / (count * 0.25 * width * width)
-        H[a, a] += curvature + bent
-        pull[a] += curvature * least + bent * 0.5 * width
-        # The range's own parabola is zero at both ends.
-        constant += curvature * least * least
-        reach += math.sqrt(H[a, a]) * width
-    rounding = BALL_ROUNDING * reach * reach
-    if rounding > MOST_ROUNDING * gap or not factorise(H, lattice.R):
-        return BALL_NODES
-    offset = constant
-    for a in range(count):
-        lattice.centre[a] = pull[a]
-    solve_factored(lattice.R, lattice.centre)
-    for a in range(count):
-        offset -= lattice.centre[a] * pull[a]
-    room = gap + rounding - offset
+    ball, taken = ball_in(nodes, count)
+    room = fill_ball(volume, nodes, b, gap, ball)
     if room <= 0.0:
         nodes.bound[b] = np.inf
         return BALL_NODES
-    # How many points the ball holds: its volume over that of a cell.
-    points = 0.5 * count * math.log(math.pi * room) - math.lgamma(0.5 * count + 1.0)
-    for a in range(count):
-        points -= math.log(lattice.R[a, a])
-        lattice.basis[a, a] = 1.0
-        lattice.form[count, a] = lattice.centre[a]
-        for i in range(n):
-            lattice.form[count, count + i] += volume.items[free[a], i] * lattice.centre[a]
-    if points > math.log(MOST_POINTS):
+    # Not NaN either, as of a factor that was not finished.
+    if not log_points(ball, room) <= math.log(MOST_POINTS):
         return BALL_NODES
-    reduce_basis(lattice.R, lattice.basis, lattice.centre)
-    lay_out(lattice, volume.items)
-
+    lattice = lattice_in(volume, nodes, b, ball, taken)
     most = (max_nodes - BALL_NODES - REDUCED_NODES) * STEPS_PER_NODE
     # What a squared distance in the ball is above the gap to the incumbent.
     above = room - best.key[0]
-    steps = walk_points(volume, arrays, nodes, b, lattice, left, np.empty(count), base, above, best, most)
+    steps = walk_points(volume, arrays, nodes, b, lattice, ball.left, ball.legs, base, above, best, most)
     if lattice.cursor[0] == count:
         nodes.bound[b] = np.inf
     return BALL_NODES + REDUCED_NODES + steps // STEPS_PER_NODE

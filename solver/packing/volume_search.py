@@ -34,7 +34,7 @@ from solver.packing.volume import (
     new_search,
     stand_at,
 )
-from solver.packing.volume_bound import Nodes, new_nodes
+from solver.packing.volume_nodes import Nodes, new_nodes
 from solver.packing.volume_presolve import Movable, movable_part
 from solver.packing.volume_tree import (
     ROUNDED_NODES,

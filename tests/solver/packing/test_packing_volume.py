@@ -34,8 +34,10 @@ from solver.packing.volume import (
     stand_at,
     volume_arrays,
 )
-from solver.packing.volume_bound import bound_node, least_given, least_of_marginal, new_nodes
+from solver.packing.volume_bound import bound_node
 from solver.packing.volume_lattice import parabola, walk_ball
+from solver.packing.volume_nodes import new_nodes
+from solver.packing.volume_terms import first_within, least_of_term, marginal, smallest_square
 from solver.packing.volume_tree import open_root
 
 LOT = 1e5
@@ -210,17 +212,91 @@ def test_repair_ends_inside(seed: int) -> None:
     assert (np.abs(repaired) <= np.abs(multiples)).all()
 
 
+def least_with_ends(weight: float, least: float, low: float, high: float, slope: float) -> float:
+    """`least_of_term`, h at the ends worked out."""
+    return least_of_term(weight, least, low, high, slope, marginal(weight, least, low), marginal(weight, least, high))
+
+
 @given(st.floats(0, 5), st.floats(-20, 20), st.floats(0, 20), st.floats(-4, 4))
 @settings(deadline=None)
-def test_least_of_marginal_against_a_grid(weight: float, low: float, width: float, slope: float) -> None:
+def test_least_of_term_against_a_grid(weight: float, low: float, width: float, slope: float) -> None:
     """No point of a fine grid is below the minimum, and one is close to it."""
     grid = np.linspace(low, low + width, 4_001)
     least = 0.0 if grid[0] <= 0.0 <= grid[-1] else min(grid[0] ** 2, grid[-1] ** 2)
     values = np.log1p(weight * np.maximum(grid**2 - least, 0.0)) - slope * grid
-    found = least_of_marginal(weight, low, low + width, slope)
+    found = least_with_ends(weight, least, low, low + width, slope)
     assert found <= values.min() + 1e-9
     # Half a grid step times the steepest slope.
     assert found >= values.min() - (width / 8_000) * (abs(slope) + np.sqrt(weight)) - 1e-9
+
+
+@given(st.floats(0.01, 5), st.floats(-20, 20), st.floats(0.01, 20), st.floats(-4, 4), st.floats(0, 1), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_what_is_cut_off_a_range_is_beyond_the_limit(
+    weight: float, low: float, width: float, slope: float, share: float, from_low: bool
+) -> None:
+    """On a fine grid nothing between the end that exceeds the limit and the point found is within it."""
+    high = low + width
+    least = smallest_square(low, high)
+
+    def above(x: float) -> float:
+        return marginal(weight, least, x) - slope * x
+
+    grid = np.linspace(low, high, 2_001)
+    values = np.array([above(x) for x in grid])
+    outside = low if from_low else high
+    inside = float(grid[values.argmin()])
+    limit = values.min() + share * (above(outside) - values.min())
+    if above(outside) <= limit:
+        return
+    found = first_within(
+        weight, least, slope, limit, outside, above(outside) - limit, inside, float(values.min()) - limit
+    )
+    assert min(outside, inside) <= found <= max(outside, inside)
+    cut = (grid < found) if from_low else (grid > found)
+    # Rounding of terms of some tens.
+    assert (values[cut] > limit - 1e-12).all()
+
+
+@pytest.mark.parametrize("mode", ["inside", "free"])
+@pytest.mark.parametrize("rank", [None, 1, 2])
+def test_what_is_cut_from_a_box_is_no_better(mode: Mode, rank: int | None) -> None:
+    """All packings of random boxes: those cut off cost the incumbent's value at least, the others what is left's bound.
+
+    With incumbents of all values, not only such as a packing has, so that much is cut.
+    """
+    cut = 0
+    kept_in = 0
+    for seed in range(200):
+        problem = make(seed, 4, 4, mode, lots=6.0, rank=rank)
+        volume, chance = volume_arrays(problem.arrays), np.random.default_rng(seed)
+        nodes = new_nodes(4, 4, 4)
+        open_root(volume, problem.arrays, nodes, nothing_packed(problem.arrays))
+        low = np.maximum(chance.integers(-6, 3, size=4), problem.lower)
+        high = np.minimum(np.maximum(low, 0) + chance.integers(0, 4, size=4), problem.upper)
+        x_low, x_high = np.maximum(volume.least, -1e3), np.minimum(volume.most, 1e3)
+        nodes.low[0], nodes.high[0], nodes.x_low[0], nodes.x_high[0] = low, high, x_low, x_high
+        nodes.bound[0] = 0.0
+        best = problem.key(np.zeros(4, dtype=np.int64))[0] * chance.uniform(0.3, 1.0)
+        bound_node(volume, nodes, 0, best)
+        if nodes.bound[0] >= best * (1.0 - 1e-9):
+            continue
+        for multiples in product(*(range(a, b + 1) for a, b in zip(low, high, strict=True))):
+            lots = np.array(multiples)
+            kept, value, _ = evaluate(problem.arrays, lots)
+            if not kept:
+                continue
+            x = problem.residual(lots) * volume.scale
+            still_in = (nodes.low[0] <= lots).all() and (lots <= nodes.high[0]).all()
+            still_in = still_in and (nodes.x_low[0] <= x).all() and (x <= nodes.x_high[0]).all()
+            if still_in:
+                kept_in += 1
+                assert value >= nodes.relaxed[0] * (1 - 1e-9), f"seed {seed}"
+            else:
+                cut += 1
+                assert value >= best * (1 - 2e-9), f"seed {seed}"
+    assert cut > 100
+    assert kept_in > 100
 
 
 @pytest.mark.parametrize("mode", ["inside", "free"])
@@ -267,7 +343,7 @@ def test_parabola_is_below_its_term(
     high = low + width
     smallest = 0.0 if low <= 0.0 <= high else min(low**2, high**2)
     least = smallest * (share if held_back else 1.0)
-    lowest = least_given(weight, least, low, high, slope)
+    lowest = least_with_ends(weight, least, low, high, slope)
     curvature, centre = parabola(weight, least, slope, low, high, lowest)
     grid = np.linspace(low, high, 4_001)
     term = np.log1p(weight * (grid**2 - least)) - slope * grid - lowest
