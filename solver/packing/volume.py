@@ -16,7 +16,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.packing.problem import PackingArrays, copy_multiples, evaluate, precedes
 
-# Nodes that bounding one box counts as: some 10 µs at a dozen assets and twenty items, where a candidate takes 0.1 µs.
+# Nodes that bounding one box counts as: some 8 µs at a dozen assets and twenty items, where a candidate takes 0.1 µs.
 # Less than that ratio, so that a budget of nodes is about the same time as for the other objectives.
 BOX_NODES = 8
 # Estimated relative error of P at which it is rebuilt; see `shift_precision`. A tenth of what is promised.
