@@ -638,7 +638,11 @@ def judged_beside(arrays: PackingArrays, multiples: IntArray, before: float) -> 
     residual = arrays.residual.copy()
     rounding = 0.0
     if choice and arrays.objective_code == VOLUME:
-        rounding = volume_rounding(
-            arrays.position, arrays.covariance, arrays.epsilon, objective, arrays.residual, arrays.factor
-        )
+        reach = np.abs(arrays.position)
+        # `inside` leaves no more than is held.
+        for k in range(0 if arrays.inside else multiples.shape[0]):
+            most = max(arrays.upper[k], -arrays.lower[k])
+            for i in range(reach.shape[0]):
+                reach[i] += most * abs(arrays.items[k, i])
+        rounding = volume_rounding(reach, arrays.covariance, arrays.epsilon, objective, arrays.residual, arrays.factor)
     return objective, objective if lots == 0 else before, lots, outside, broken, rounding, residual

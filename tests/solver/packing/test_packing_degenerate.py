@@ -165,3 +165,33 @@ def test_a_singular_covariance_and_a_hundred_thousand_lots(seed: int) -> None:
     assert other.objective >= packing.lower_bound
     if packing.proven:
         assert other.objective >= packing.objective * (1.0 - PROOF_TOLERANCE)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_free_positions_far_beyond_what_is_held(seed: int) -> None:
+    """Rank one, so ``log(1 + |risks|²)``: no proof and no bound is above it where items pile up what was not held."""
+    chance = np.random.default_rng([2, seed])
+    n = int(chance.integers(2, 5))
+    risk = np.round(3.0 * chance.normal(size=n)) + 0.5
+    lots = 10.0 ** chance.uniform(3.0, 9.0)
+    B = 0.075 * lots * chance.normal(size=(n, 2))
+    Q = np.zeros(n)
+    Q[0] = lots
+    lower, upper = np.zeros(2, dtype=np.int64), np.full(2, 40)
+    problem = PackingProblem(
+        B=B,
+        Q=Q,
+        lower=lower,
+        upper=upper,
+        Sigma=np.outer(risk, risk),
+        objective="volume",
+        mode="free",
+        epsilon=1.0,
+    )
+    multiples = np.array(list(itertools.product(range(41), repeat=2)))
+    least = float(np.min(np.log1p(np.sum(((Q - multiples @ B.T) * risk) ** 2, axis=1))))
+    for packing in (pack_incrementally(problem), pack_by_enumeration(problem)):
+        bound = max(packing.lower_bound, packing.objective if packing.proven else 0.0)
+        assert bound <= least * (1.0 + 2.0 * PROOF_TOLERANCE)
+        if packing.proven:
+            assert np.log1p(np.sum((packing.residual * risk) ** 2)) <= least * (1.0 + 2.0 * PROOF_TOLERANCE)
