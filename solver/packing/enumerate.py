@@ -13,6 +13,8 @@ CHUNK = 4_096
 # Values this close (relative) to the best are compared again by the kernel that every method shares: the batched linear
 # algebra here rounds differently, and a tie that rounding decides is no tie-break.
 NEAR = 1e-9
+# Rounding of a variance, as a share of the squared sum of the standalone risks: all that is left where they cancel.
+ROUNDING = 4e-15
 
 
 def pack_by_enumeration(problem: PackingProblem, max_combinations: int = 2_000_000) -> Packing:
@@ -49,11 +51,12 @@ def pack_by_enumeration(problem: PackingProblem, max_combinations: int = 2_000_0
             continue
         values = _values(problem, residuals) + np.abs(candidates) @ problem.arrays.cost
         least = min(best_value, float(values.min()))
-        near = values <= least + NEAR * least
+        noise = _noise(problem, residuals)
+        near = values <= least + NEAR * least + (noise if problem.objective == "variance" else 0.0)
         if problem.objective == "determinant" and least == 0.0:
             # Zero is where whole crowds tie; the tie-break thins them out before the slow comparison.
             ties = np.where(near, _variances(problem, residuals), np.inf)
-            near = ties <= ties.min() * (1.0 + NEAR)
+            near = ties <= ties.min() * (1.0 + NEAR) + noise
         for candidate in candidates[near]:
             fits, value, tie = evaluate(problem.arrays, candidate)
             if fits and precedes(value, tie, candidate, best_value, best_tie, best):
@@ -99,6 +102,12 @@ def _variances(problem: PackingProblem, residuals: FloatArray) -> FloatArray:
     return variances
 
 
+def _noise(problem: PackingProblem, residuals: FloatArray) -> float:
+    """How far rounding may take any of these variances."""
+    risks = np.abs(residuals) @ np.sqrt(np.maximum(np.diag(problem.Sigma), 0.0))
+    return float(ROUNDING * np.max(risks) ** 2)
+
+
 def _values(problem: PackingProblem, residuals: FloatArray) -> FloatArray:
     """The objective's first value of each residual (N, n), by batched linear algebra instead of the shared kernel."""
     if problem.objective == "variance":
@@ -107,4 +116,5 @@ def _values(problem: PackingProblem, residuals: FloatArray) -> FloatArray:
         return np.asarray(problem.arrays.determinant_of_sigma * np.prod(residuals**2, axis=1), dtype=np.float64)
     scaled = residuals / problem.epsilon
     gram = scaled[:, :, None] * problem.Sigma * scaled[:, None, :]
-    return np.asarray(np.linalg.slogdet(np.eye(len(problem.Q)) + gram)[1], dtype=np.float64)
+    # By its eigenvalues: a determinant loses volumes far below 1, and is below 0 where a large Gram matrix is singular.
+    return np.asarray(np.sum(np.log1p(np.maximum(np.linalg.eigvalsh(gram), 0.0)), axis=1), dtype=np.float64)

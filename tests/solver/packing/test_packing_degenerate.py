@@ -195,3 +195,31 @@ def test_free_positions_far_beyond_what_is_held(seed: int) -> None:
         assert bound <= least * (1.0 + 2.0 * PROOF_TOLERANCE)
         if packing.proven:
             assert np.log1p(np.sum((packing.residual * risk) ** 2)) <= least * (1.0 + 2.0 * PROOF_TOLERANCE)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_enumeration_where_rounding_is_all_that_is_left(seed: int) -> None:
+    """Variances that cancel to 1e-8 of their parts, and volumes of positions far below the floor: the best, no error."""
+    chance = np.random.default_rng([3, seed])
+    n, K = 5, 4
+    risk = chance.normal(size=n)
+    B, Q = chance.normal(size=(n, K)), 3.0 * chance.normal(size=n)
+    lower, upper = np.full(K, -3), np.full(K, 3)
+    multiples = np.array(list(itertools.product(range(-3, 4), repeat=K)))
+    residuals = Q - multiples @ B.T
+    for objective, epsilon, values in (
+        ("variance", 1.0, (residuals @ risk) ** 2),
+        ("volume", 1e7, np.log1p(np.sum((residuals * risk / 1e7) ** 2, axis=1))),
+    ):
+        problem = PackingProblem(
+            B=B,
+            Q=Q,
+            lower=lower,
+            upper=upper,
+            Sigma=np.outer(risk, risk),
+            objective=objective,
+            mode="free",
+            epsilon=epsilon,
+        )
+        rounding = VARIANCE_ROUNDING * float(np.max(np.abs(residuals) @ np.abs(risk))) ** 2 / epsilon**2
+        assert pack_by_enumeration(problem).objective <= values.min() * (1.0 + PROOF_TOLERANCE) + rounding
