@@ -199,7 +199,7 @@ def test_free_positions_far_beyond_what_is_held(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_enumeration_where_rounding_is_all_that_is_left(seed: int) -> None:
-    """Variances that cancel to 1e-8 of their parts, and volumes of positions far below the floor: the best, no error."""
+    """Variances that cancel to 1e-8 of their parts, volumes far below the floor: the best is found, and no error."""
     chance = np.random.default_rng([3, seed])
     n, K = 5, 4
     risk = chance.normal(size=n)
