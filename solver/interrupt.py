@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias, cast
 
@@ -25,22 +25,33 @@ def interrupt(should_stop: Callable[[int], bool] | None) -> Iterator[int]:
     """An address under which `is_struck` asks `should_stop` while the ``with`` lasts; NEVER for None.
 
     Nothing can be raised through compiled code: what `should_stop` raises stops the work, and is raised at the end of
-    the ``with``. It is asked from the thread that the kernel runs in, some .1 µs each time.
+    the ``with``. So is Ctrl-C, where the kernel runs in the main thread. It is asked from the thread that the kernel
+    runs in, by one kernel at a time, some .1 µs each time.
     """
     if should_stop is None:
         yield NEVER
         return
     raised: list[BaseException] = []
 
-    def answer(number: int) -> bool:
-        try:
-            return bool(should_stop(number))
-        except BaseException as exc:
-            raised.append(exc)
-            return True
+    def answers() -> Generator[bool, int, None]:
+        answer = False
+        while True:
+            try:
+                while True:
+                    number = yield answer
+                    answer = bool(raised) or bool(should_stop(number))
+            except GeneratorExit:
+                return
+            except BaseException as exc:
+                raised.append(exc)
+                answer = True
 
+    # Going on in the ``try``: a function is entered outside of its own, and that is where Python raises a Ctrl-C that
+    # came in compiled code. ctypes would print it and go on.
+    answering = answers()
+    next(answering)
     # Named, as ctypes keeps no reference: the address would dangle.
-    question = _Question(answer)
+    question = _Question(answering.send)
     yield ctypes.cast(question, ctypes.c_void_p).value or NEVER
     if raised:
         raise raised[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,6 +23,13 @@ def asked_until(clock: int, number: int, most: int) -> int:
         if clock != NEVER and is_struck(clock, number):
             return times
     return most
+
+
+@compiled
+def asked_after_interrupt(set_interrupt: int, clock: int) -> tuple[bool, bool]:
+    """Two answers after Ctrl-C has come in the middle of compiled code."""
+    is_struck(set_interrupt, 0)
+    return is_struck(clock, 1), is_struck(clock, 2)
 
 
 def market(books: int) -> tuple[BookPacker, FloatArray, IntArray]:
@@ -66,6 +74,15 @@ def test_what_it_raises_ends_the_work_and_is_raised_after_it(error: type[BaseExc
     with pytest.raises(error, match="the clock has stopped"), interrupt(should_stop) as clock:
         reached.append(asked_until(clock, 1, 100))
     assert reached == [0]
+
+
+def test_ctrl_c_in_the_middle_of_compiled_code_is_not_lost() -> None:
+    """Python raises it as soon as it is asked anything: the work is stopped for good, and it is raised after it."""
+    set_interrupt = ctypes.cast(ctypes.pythonapi.PyErr_SetInterrupt, ctypes.c_void_p).value or NEVER
+    reached = []
+    with pytest.raises(KeyboardInterrupt), interrupt(lambda _: False) as clock:
+        reached.append(asked_after_interrupt(set_interrupt, clock))
+    assert reached == [(True, True)]
 
 
 def test_threads_ask_their_own() -> None:
