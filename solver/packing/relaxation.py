@@ -35,6 +35,9 @@ FEASIBLE = 1e-9
 DEPENDENT = 1e-12
 # Rounding of a bound, as a share of the squared sum of the standalone risks of the positions: some ulp.
 ROUNDING = 1e-15
+# A row's multiplier whose rounding is this many times that of a bound has no digits left: its row cannot be changed by
+# the multiples at hand, or is a combination of others.
+MOST_ROUNDING = 1e5
 # What ranges are shortened by is taken as this much less, in lots: far above rounding, far below a lot.
 SLACK = 1e-6
 
@@ -492,7 +495,8 @@ def relax(
 def bound_at(arrays: PackingArrays, frame: Frame, relaxed: Relaxed) -> float:
     """A bound on the objective in the box from any point and multipliers; see `solver.packing.exact`.
 
-    Fills in `slope`, `least`, `residual` and `force`.
+    Fills in `slope`, `least`, `residual` and `force`. Multipliers that rounding leaves nothing of become zero. What the
+    others' rounding takes beyond that of the frame is taken off.
     """
     point, multiplier, slope, least = relaxed.point, relaxed.multiplier, relaxed.slope, relaxed.least
     q, force = relaxed.residual, relaxed.force
@@ -513,11 +517,21 @@ def bound_at(arrays: PackingArrays, frame: Frame, relaxed: Relaxed) -> float:
     for i in range(n):
         bound += q[i] * force[i]
         force[i] *= -2.0
+    rounding = 0.0
     for i in range(n if arrays.inside else 0):
         if multiplier[i] != 0.0:
             edge = frame.ceiling[i] if multiplier[i] > 0.0 else frame.floor[i]
+            reach = abs(edge) + abs(arrays.position[i]) + abs(q[i])
+            for k in range(items):
+                reach += abs(arrays.items[k, i] * point[k])
+            unknown = ROUNDING * abs(multiplier[i]) * reach
+            if unknown > MOST_ROUNDING * frame.rounding:
+                multiplier[i] = 0.0
+                continue
+            rounding += unknown
             bound += multiplier[i] * (arrays.position[i] - q[i] - edge)
             force[i] += multiplier[i]
+    bound -= max(rounding - frame.rounding, 0.0)
     for k in range(items):
         legs = arrays.items[k]
         total = 0.0

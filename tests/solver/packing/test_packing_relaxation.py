@@ -302,6 +302,28 @@ def test_any_point_and_any_multipliers_give_a_bound() -> None:
             assert bound <= best * (1 + 1e-11) + 1e-11 * LOT**2, f"seed {seed}"
 
 
+def test_a_multiplier_that_is_rounding_says_nothing() -> None:
+    """A row that only a fixed item touches, its multiple off by rounding, its multiplier huge: the bound still holds."""
+    problem = PackingProblem(
+        B=np.eye(2),
+        Q=np.array([9.0, -5.0]),
+        lower=np.array([0, 0]),
+        upper=np.array([9, 0]),
+        Sigma=np.eye(2),
+        objective="variance",
+        mode="inside",
+        epsilon=1.0,
+    )
+    frame = frame_of(problem.arrays)
+    best = min(value for value, _ in packings(problem))
+    chance = np.random.default_rng(1)
+    for _ in range(100):
+        point = np.array([9.0, -1e-7 * chance.random()])
+        multiplier = np.array([0.0, 10.0 ** chance.uniform(6.0, 18.0)])
+        bound = bound_at(problem.arrays, frame, placed_at(point, multiplier))
+        assert bound <= best * (1.0 + 1e-9)
+
+
 def test_shortened_ranges_keep_what_is_better() -> None:
     """What the bound and the held rows cut off the box is no better than the value it was cut for."""
     cut = 0
