@@ -303,7 +303,7 @@ def test_any_point_and_any_multipliers_give_a_bound() -> None:
 
 
 def test_a_multiplier_that_is_rounding_says_nothing() -> None:
-    """A row that only a fixed item touches, its multiple off by rounding, its multiplier huge: the bound still holds."""
+    """A row that only a fixed item touches, its multiple off by rounding, its multiplier huge: the bound holds."""
     problem = PackingProblem(
         B=np.eye(2),
         Q=np.array([9.0, -5.0]),
