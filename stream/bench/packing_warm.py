@@ -51,7 +51,7 @@ def warm_against_cold(desks: int, steps: int) -> list[Comparison]:
         figures += _compared(goal, warm, cold, prepare_us)
     warm = [to_local_optimum(step, step.last) for step in live]
     cold = [until_as_good(step, aim) for step, aim in zip(live, warm, strict=True)]
-    return figures + _compared("to the local optimum against to one no worse", warm, cold, prepare_us)
+    return figures + _compared("to the local optimum, cold to one no worse", warm, cold, prepare_us)
 
 
 def live_steps(number: int, steps: int) -> list[Step]:
@@ -134,7 +134,8 @@ def _compared(goal: str, warm: list[Packing], cold: list[Packing], prepare_us: F
     worse = sum(not is_as_good(packing, aim) for packing, aim in zip(cold, warm, strict=True))
     note = (
         f"volume, `inside`, random desks, {len(warm)} steps, medians; nodes {nodes[0]:,.0f} against {nodes[1]:,.0f}, "
-        f"objective {objectives[0]:.4g} against {objectives[1]:.4g}, worse in {worse}"
+        f"objective {objectives[0]:.4g} against {objectives[1]:.4g}, the cold one worse in {worse}; warm from what "
+        f"the step before ended with after up to {MAX_NODES:,} nodes"
     )
     return [
         compare(
