@@ -123,21 +123,27 @@ def volume_rounding(
             for j in range(n):
                 scale = np.sqrt(Sigma[i, i] * Sigma[j, j])
                 inverse[i, j] = (x[i] * x[j] * Sigma[i, j] / scale if scale > 0.0 else 0.0) + (1.0 if i == j else 0.0)
-        invert(inverse)
+        invert(inverse, x, unknown)
         total = 0.0
         for i in range(n):
             for j in range(n):
-                total += abs(inverse[i, j]) * x[i] * x[j]
+                entry = abs(inverse[i, j])
+                # Nor does NaN, of what overflowed.
+                total += (entry if entry <= 1.0 else 1.0) * x[i] * x[j]
         return float(unknown * total)
     return float(unknown * total * total)
 
 
 @compiled_borrowing
-def invert(M: FloatArray) -> None:
-    """Invert a symmetric matrix (n, n) of eigenvalues >= 1 in its place, by Gauss' and Jordan's elimination."""
+def invert(M: FloatArray, x: FloatArray, unknown: float) -> None:
+    """Invert M = I + D_x R D_x (n, n) in its place, by Gauss' and Jordan's elimination.
+
+    Of a pivot, >= 1, the share `unknown` of its diagonal entry is rounding. It is taken at its least, where the inverse
+    is largest.
+    """
     n = M.shape[0]
     for p in range(n):
-        inverse = 1.0 / max(M[p, p], 1.0)
+        inverse = 1.0 / max(M[p, p] - unknown * (1.0 + x[p] * x[p]), 1.0)
         M[p, p] = 1.0
         for j in range(n):
             M[p, j] *= inverse

@@ -114,6 +114,20 @@ def test_volume_is_known_up_to_its_rounding(seed: int) -> None:
     assert abs(value - exact_volume(q, Sigma)) <= rounding + 1e-15 * value
 
 
+@pytest.mark.parametrize("seed", range(200))
+def test_rounding_of_a_volume_beyond_all_floors(seed: int) -> None:
+    """At 1e8 to 1e22 floors, where the 1 of a pivot is lost; factors of small integers, so that any rank is exact."""
+    chance = np.random.default_rng(seed)
+    n = int(chance.integers(2, 7))
+    factors = chance.integers(-3, 4, size=(n, int(chance.integers(1, n + 1)))).astype(np.float64)
+    factors[(factors == 0.0).all(axis=1)] = 1.0
+    Sigma = factors @ factors.T
+    q = 10.0 ** chance.uniform(8, 22) * chance.normal(size=n)
+    value = volume_kernel(q, Sigma, 1.0, np.empty((n, n)))
+    rounding = volume_rounding(q, Sigma, 1.0, value, np.empty(n), np.empty((n, n)))
+    assert abs(value - exact_volume(q, Sigma)) <= rounding + 1e-15 * value
+
+
 def test_large_positions_alone_are_no_doubt() -> None:
     """Of a regular covariance a million floors are known to twelve digits; of a singular one not to nine."""
     q = 1e8 * np.array([1.0, -2.0, 3.0, 1.5])
