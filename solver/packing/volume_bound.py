@@ -184,7 +184,8 @@ def shrink(volume: VolumeArrays, nodes: Nodes, b: int, bound: float, limit: floa
         price = nodes.price[k]
         if abs(price) * (high - low) <= gap:
             continue
-        room = math.floor(gap / abs(price) * (1.0 + 1e-9))
+        # The quotient's rounding may be lots of a wide range.
+        room = min(math.floor(gap / abs(price) * (1.0 + 1e-9)), high - low)
         if price > 0.0:
             nodes.low[b, k] = high - room
         else:

@@ -34,7 +34,7 @@ from solver.packing.volume import (
     stand_at,
     volume_arrays,
 )
-from solver.packing.volume_bound import bound_node
+from solver.packing.volume_bound import bound_node, shrink
 from solver.packing.volume_lattice import parabola, walk_ball
 from solver.packing.volume_nodes import new_nodes
 from solver.packing.volume_terms import first_within, least_of_term, marginal, smallest_square
@@ -297,6 +297,18 @@ def test_what_is_cut_from_a_box_is_no_better(mode: Mode, rank: int | None) -> No
                 assert value >= best * (1 - 2e-9), f"seed {seed}"
     assert cut > 100
     assert kept_in > 100
+
+
+@pytest.mark.parametrize("price", [1.0, -1.0])
+def test_a_cut_never_widens_a_range(price: float) -> None:
+    """Of two billion lots, the share that is left for rounding is two lots: the range still ends where it did."""
+    problem = make(1, 1, 1, "free")
+    volume, nodes = volume_arrays(problem.arrays), new_nodes(1, 1, 4)
+    nodes.x_low[0], nodes.x_high[0], nodes.low[0], nodes.high[0] = 0.0, 0.0, -(10**9), 10**9
+    nodes.price[0] = price
+    shrink(volume, nodes, 0, 0.0, 2e9 - 0.5)
+    assert nodes.low[0, 0] >= -(10**9)
+    assert nodes.high[0, 0] <= 10**9
 
 
 @pytest.mark.parametrize("mode", ["inside", "free"])
