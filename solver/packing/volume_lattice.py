@@ -236,7 +236,7 @@ def lattice_in(volume: VolumeArrays, nodes: Nodes, b: int, ball: Ball, taken: in
     lines = square + wide
     # What only the search of `exact` reads is left empty.
     line = lines + 2 * (wide + forms)
-    for at in range(line + 2 * forms + 8 * count + 1):
+    for at in range(line + 2 * forms + 7 * count + 1):
         room[at] = 0.0
     point = line + 2 * forms
     lattice = Lattice(

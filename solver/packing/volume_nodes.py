@@ -85,5 +85,7 @@ def new_nodes(items: int, assets: int, capacity: int) -> Nodes:
         free_items=np.empty(items, dtype=np.int64),
         cursor=np.empty(2, dtype=np.int64),
         largest=np.empty(assets),
-        room=np.empty((6 * items + 5) * columns + 12 * items + 1),
+        # A ball's two matrices, three rows of items and one of assets; then its lattice: the basis, three tables by
+        # form, four rows of forms, seven of items and one number.
+        room=np.empty(3 * items * items + 3 * items * columns + 4 * columns + 10 * items + assets + 1),
     )

@@ -75,5 +75,6 @@ def first_within(
         else:
             inside = x
             below = value
+            # Or the outer end would never move (the Illinois rule): only there something is cut.
             above *= 0.5
     return outside
