@@ -16,13 +16,12 @@ from solver.packing.problem import PROOF_TOLERANCE, Packing, PackingProblem, che
 from solver.packing.volume import VolumeArrays, volume_arrays
 from solver.packing.volume_search import Books, nothing_found, packing_found, solve
 from stream.bench.instances import LOT, TRADE_LOTS, random_desk
+from stream.bench.packing_live import MAX_NODES
 from stream.bench.result import Comparison, compare
 from stream.bench.timing import timed_alone
 
 SEED = 20_141_003
 n, K = 30, 60
-# The service's default budget.
-MAX_NODES = 20_000
 # Budgets that a cold start is given until it is as good as the warm one: each a quarter more than the last.
 LEAST_BUDGET, BUDGET_GROWTH, MOST_BUDGET = 750, 1.25, 200_000
 
@@ -44,14 +43,15 @@ def warm_against_cold(desks: int, steps: int) -> list[Comparison]:
     """
     live = [step for number in range(desks) for step in live_steps(number, steps)]
     prepare_us = np.array([prepare(step) for step in live])
-    figures = []
-    for goal, prove in (("to the local optimum", False), ("to the local optimum and the root's bound", True)):
-        warm = [to_local_optimum(step, step.last, prove) for step in live]
-        cold = [to_local_optimum(step, np.zeros_like(step.last), prove) for step in live]
-        figures += _compared(goal, warm, cold, prepare_us)
+    nothing = np.zeros(K, dtype=np.int64)
     warm = [to_local_optimum(step, step.last) for step in live]
+    cold = [to_local_optimum(step, nothing) for step in live]
+    figures = _compared("to the local optimum", warm, cold, prepare_us)
     cold = [until_as_good(step, aim) for step, aim in zip(live, warm, strict=True)]
-    return figures + _compared("to the local optimum, cold to one no worse", warm, cold, prepare_us)
+    figures += _compared("to the local optimum, cold to one no worse", warm, cold, prepare_us)
+    warm = [to_local_optimum(step, step.last, prove=True) for step in live]
+    cold = [to_local_optimum(step, nothing, prove=True) for step in live]
+    return figures + _compared("to the local optimum and the root's bound", warm, cold, prepare_us)
 
 
 def live_steps(number: int, steps: int) -> list[Step]:
