@@ -1,5 +1,5 @@
 """Before any test module loads numpy or numba."""
 
-from stream.kernels import prepare_kernels
+from stream.cli.kernels import prepare_kernels
 
 prepare_kernels()

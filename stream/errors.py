@@ -60,7 +60,7 @@ class BrokerUnavailable(BetapackError):
     """No usable connection to Kafka.
 
     Kafka's client reports a dead port, a TLS port, an unknown authority and a wrong password alike, as a time-out, so
-    `reason` comes from our own look at the socket (`stream.connection`).
+    `reason` comes from our own look at the socket (`stream.kafka.connection`).
     """
 
     exit_code = 3

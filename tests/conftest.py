@@ -19,15 +19,15 @@ from schemas.topics import TOPICS
 from schemas.wire import JSON, encode
 from stream.clock import ManualClock
 from stream.config import Config, check_config
-from stream.encode import Encoder
-from stream.events import Timestep
-from stream.log import Record, Writer
+from stream.events.encode import Encoder
+from stream.events.types import Timestep
+from stream.kafka.log import Record, Writer
 
 if TYPE_CHECKING:
-    from stream.loop import Worker
-    from stream.refits import Submit
+    from stream.engine.market.refits import Submit
     from stream.telemetry.metrics import Metrics
     from stream.testing.memory_log import MemoryLog
+    from stream.worker.loop import Worker
 
 SECOND = 1_000_000_000
 
@@ -220,8 +220,8 @@ class Simulation:
         submit: Submit | None = None,
     ) -> Worker:
         """A worker that goes on from what the log holds."""
-        from stream.loop import Worker, input_topics
         from stream.telemetry.metrics import Metrics
+        from stream.worker.loop import Worker, input_topics
 
         return Worker(
             self.config,
@@ -266,8 +266,8 @@ def simulate() -> Callable[[Config], Simulation]:
 def refit_process(desk: Config) -> Iterator[Callable[[Config], Submit]]:
     """Refits of a configuration in a process of their own, as the service runs them."""
     # Here, so that the tests of a solver module do not need everything else to import.
-    from stream.market import reversion_settings
-    from stream.refit_process import RefitProcess
+    from stream.engine.market.model import reversion_settings
+    from stream.worker.refit_process import RefitProcess
 
     with ExitStack() as started:
 

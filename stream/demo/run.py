@@ -23,18 +23,18 @@ from rich.live import Live
 from schemas.outbound import Alert, HedgeSuggestion, Model, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
 from schemas.wire import decode
-from stream.broker import LocalBroker
-from stream.child import ChildProcess, log_tail
 from stream.config import Config, load_config
-from stream.consume import KafkaReader
 from stream.demo.flow import ClientFlow
 from stream.demo.rates import Day, read_days, ticks_of
 from stream.demo.screen import Desk, one_line, render
-from stream.encode import Encoder
 from stream.errors import ConfigError, DemoFailed
-from stream.log import KafkaSettings
-from stream.publish import KafkaWriter
-from stream.topics import create_topics, delete_topics
+from stream.events.encode import Encoder
+from stream.kafka.consume import KafkaReader
+from stream.kafka.local.broker import LocalBroker
+from stream.kafka.local.child_process import ChildProcess, log_tail
+from stream.kafka.log import KafkaSettings
+from stream.kafka.publish import KafkaWriter
+from stream.kafka.topics import create_topics, delete_topics
 
 HISTORY = timedelta(days=2 * 366 + 14)
 """Two years of fixings before the first live day, for the models, and some days to spare."""
@@ -242,7 +242,7 @@ def _web_port(usual: int) -> int:
 
 
 def _start_service(config_file: Path, bootstrap: str, folder: Path) -> ChildProcess:
-    command = [sys.executable, "-m", "stream", "serve", "--config", str(config_file), "--bootstrap", bootstrap]
+    command = [sys.executable, "-m", "stream.cli", "serve", "--config", str(config_file), "--bootstrap", bootstrap]
     return ChildProcess(command, folder / "service.log")
 
 

@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from schemas.outbound import Alert, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from schemas.topics import TOPIC_OF
-from stream.books import SolveStage
-from stream.engine import Output
-from stream.events import RefusalReason
-from stream.log import TopicPartition
+from stream.engine.book.solve import SolveStage
+from stream.engine.step import Output
+from stream.events.types import RefusalReason
+from stream.kafka.log import TopicPartition
 
 # From a warm solve of one small book to a step over a thousand books.
 SECONDS_BUCKETS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)

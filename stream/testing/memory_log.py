@@ -22,7 +22,7 @@ from random import Random
 from kafka.partitioner.default import murmur2
 
 from stream.errors import PublishFailed, ReadFailed, TopicMissing
-from stream.log import MAX_RECORD_BYTES, Headers, Record, TopicPartition, check_offset
+from stream.kafka.log import MAX_RECORD_BYTES, Headers, Record, TopicPartition, check_offset
 
 
 class MemoryLog:
@@ -112,7 +112,7 @@ class MemoryLog:
 
 
 class MemoryReader:
-    """A `stream.log.Reader` of a `MemoryLog`. It never waits: time passes only where a test lets it pass.
+    """A `stream.kafka.log.Reader` of a `MemoryLog`. It never waits: time passes only where a test lets it pass.
 
     With `chance`, each look at a partition may see less than there is (a fetch that is still under way), and takes a
     random number of the records it sees, from the partitions in random order. To crash it, drop it: what it had
@@ -213,7 +213,7 @@ class MemoryReader:
 
 
 class MemoryWriter:
-    """A `stream.log.Writer` of a `MemoryLog`. To crash it, drop it: what it had not flushed is lost.
+    """A `stream.kafka.log.Writer` of a `MemoryLog`. To crash it, drop it: what it had not flushed is lost.
 
     With `chance`, some of what was sent reaches the log before the flush, in order within a partition, as in Kafka.
     """

@@ -23,10 +23,10 @@ from stream.clock import Clock
 from stream.config import Config
 from stream.errors import NoAnswer
 from stream.telemetry.metrics import SECONDS_BUCKETS
-from stream.views import View
 from stream.web.access import BearerToken, host_names
+from stream.web.questions import Questions
 from stream.web.request import Query, Requests, UnknownBook, WrongRequest
-from stream.what_if import Questions
+from stream.web.views import View
 
 WAITING_MAX = 32
 """Questions that may wait for those before them, some 30 ms; the next is told to come back."""

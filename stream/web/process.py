@@ -29,12 +29,12 @@ import uvicorn
 from solver.warm import warm_kernels
 from stream.clock import SystemClock
 from stream.config import Config
-from stream.engine import EngineState
-from stream.events import EngineEvent
-from stream.telemetry.events import log_event
-from stream.views import View, ViewEncoder, ViewUpdate
+from stream.engine.step import EngineState
+from stream.events.types import EngineEvent
+from stream.telemetry.log_lines import log_event
 from stream.web.access import listener, token
 from stream.web.app import application
+from stream.web.views import View, ViewEncoder, ViewUpdate
 
 NICENESS = 19
 """The stream goes first wherever both want the same core."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from stream.config import LOTS_MAX, Config
-from stream.decode import QUANTITY_MAX
-from stream.what_if import HypotheticalTrade
+from stream.events.decode import QUANTITY_MAX
+from stream.web.questions import HypotheticalTrade
 
 Query: TypeAlias = Sequence[tuple[str, str]]
 

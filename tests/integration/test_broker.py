@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import TOPICS
-from stream.broker import LocalBroker
-from stream.consume import KafkaReader
 from stream.errors import LocalBrokerFailed, PublishFailed
-from stream.log import KafkaSettings, Reader, Record
-from stream.publish import KafkaWriter
-from stream.topics import create_topics
+from stream.kafka.consume import KafkaReader
+from stream.kafka.local.broker import LocalBroker
+from stream.kafka.log import KafkaSettings, Reader, Record
+from stream.kafka.publish import KafkaWriter
+from stream.kafka.topics import create_topics
 
 pytestmark = pytest.mark.kafka
 
@@ -92,7 +92,7 @@ def test_a_flush_without_a_broker_fails_and_the_writer_recovers(
     broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PublishFailed within the delivery time-out, saying that nothing listens; the writer works after a restart."""
-    monkeypatch.setattr("stream.publish.DELIVERY_TIMEOUT_MS", 11_000)
+    monkeypatch.setattr("stream.kafka.publish.DELIVERY_TIMEOUT_MS", 11_000)
     settings = KafkaSettings(bootstrap=broker.bootstrap)
     create_topics(settings, TOPICS, prefix="down-")
     writer = KafkaWriter(settings)
@@ -179,7 +179,7 @@ def test_stop_leaves_no_process_and_no_temporary_files() -> None:
 def test_a_parent_that_is_killed_takes_the_broker_along(tmp_path: Path) -> None:
     """SIGKILL gives the parent no chance to clean up; the JVM and its watchdog end all the same."""
     script = (
-        "import sys, time; from pathlib import Path; from stream.broker import LocalBroker\n"
+        "import sys, time; from pathlib import Path; from stream.kafka.local.broker import LocalBroker\n"
         "broker = LocalBroker(Path(sys.argv[1])); broker.start(); print(broker.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)

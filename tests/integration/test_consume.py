@@ -11,11 +11,11 @@ import pytest
 from kafka import KafkaProducer
 from kafka.partitioner.default import murmur2
 
-from stream.connection import open_client
-from stream.consume import KafkaReader
 from stream.errors import BrokerUnavailable, ConfigError
-from stream.log import KafkaSettings, TopicPartition
-from stream.publish import KafkaWriter
+from stream.kafka.connection import open_client
+from stream.kafka.consume import KafkaReader
+from stream.kafka.log import KafkaSettings, TopicPartition
+from stream.kafka.publish import KafkaWriter
 
 pytestmark = pytest.mark.kafka
 

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import pytest
 
-from stream.consume import KafkaReader
 from stream.errors import OffsetOutOfRange, PublishFailed, ReadFailed, TopicMissing
-from stream.log import MAX_RECORD_BYTES, KafkaSettings, Reader, Record, TopicPartition, Writer
-from stream.publish import KafkaWriter
+from stream.kafka.consume import KafkaReader
+from stream.kafka.log import MAX_RECORD_BYTES, KafkaSettings, Reader, Record, TopicPartition, Writer
+from stream.kafka.publish import KafkaWriter
 from stream.testing.memory_log import MemoryLog
 
 # 2001-09-09: a timestamp that is far older than any default retention.
@@ -70,7 +70,7 @@ class OnKafka:
         from kafka import KafkaAdminClient
         from kafka import TopicPartition as KafkaPartition
 
-        from stream.connection import open_client
+        from stream.kafka.connection import open_client
 
         admin = open_client(KafkaAdminClient, self.settings)
         admin.delete_records({KafkaPartition(*partition): offset})

@@ -7,11 +7,11 @@ from random import Random
 
 import pytest
 
-from stream import publish
-from stream.consume import KafkaReader
 from stream.errors import BrokerUnavailable, PublishFailed
-from stream.log import KafkaSettings
-from stream.publish import KafkaWriter
+from stream.kafka import publish
+from stream.kafka.consume import KafkaReader
+from stream.kafka.log import KafkaSettings
+from stream.kafka.publish import KafkaWriter
 
 pytestmark = pytest.mark.kafka
 

@@ -18,15 +18,15 @@ from kafka import KafkaAdminClient
 
 from schemas.inbound import Tick
 from schemas.topics import TOPICS
-from stream.child import ChildProcess, log_tail
 from stream.config import Config, load_config
-from stream.connection import open_client
-from stream.consume import KafkaReader
-from stream.encode import Encoder
 from stream.errors import PublishFailed
-from stream.log import MAX_RECORD_BYTES, KafkaSettings, Record
-from stream.publish import KafkaWriter
-from stream.topics import create_topics, delete_topics
+from stream.events.encode import Encoder
+from stream.kafka.connection import open_client
+from stream.kafka.consume import KafkaReader
+from stream.kafka.local.child_process import ChildProcess, log_tail
+from stream.kafka.log import MAX_RECORD_BYTES, KafkaSettings, Record
+from stream.kafka.publish import KafkaWriter
+from stream.kafka.topics import create_topics, delete_topics
 
 pytestmark = pytest.mark.kafka
 
@@ -57,7 +57,7 @@ def start(service_config: tuple[Path, Config], tmp_path: Path) -> Iterator[Calla
     running: list[ChildProcess] = []
 
     def serve() -> ChildProcess:
-        command = [sys.executable, "-m", "stream", "serve", "--config", str(service_config[0])]
+        command = [sys.executable, "-m", "stream.cli", "serve", "--config", str(service_config[0])]
         child = ChildProcess(command, tmp_path / f"service-{len(running)}.log")
         running.append(child)
         deadline = time.monotonic() + 60
@@ -230,7 +230,7 @@ def test_a_what_if(
     port = next(
         word.partition("=")[2] for word in log_tail(child.log_file, 100).split() if word.startswith("metrics_port=")
     )
-    command = [sys.executable, "-m", "stream", "what-if", "--url", f"http://127.0.0.1:{port}", "--book", "spot"]
+    command = [sys.executable, "-m", "stream.cli", "what-if", "--url", f"http://127.0.0.1:{port}", "--book", "spot"]
 
     def asked(*trade: str) -> tuple[int, dict[str, Any]]:
         deadline = time.monotonic() + ANSWER_TIMEOUT_S
@@ -343,7 +343,7 @@ def test_a_changed_universe_is_refused(
     outputs.until(lambda topic, message: message["timestep"] >= START_NS // SECOND_NS + 5)
     child.stop(timeout_s=15)
     path.write_text(path.read_text().replace("max_price_age_s = 5.0", "max_price_age_s = 6.0"))
-    command = [sys.executable, "-m", "stream", "serve", "--config", str(path)]
+    command = [sys.executable, "-m", "stream.cli", "serve", "--config", str(path)]
     refused = ChildProcess(command, tmp_path / "refused.log")
     assert refused.wait(timeout_s=60) == 3
     refused.stop(timeout_s=1)
@@ -390,7 +390,7 @@ def test_the_broker_refuses_a_tick_that_is_dated_ahead(
 def test_the_bench(kafka: str, tmp_path: Path) -> None:
     """Every comparison of the stream is measured, with small numbers here, and lands in the file and the table."""
     output = tmp_path / "bench.json"
-    command = [sys.executable, "-m", "stream", "bench", "stream", "--bootstrap", kafka, "--output", str(output)]
+    command = [sys.executable, "-m", "stream.cli", "bench", "stream", "--bootstrap", kafka, "--output", str(output)]
     bench = ChildProcess([*command, "--ticks", "5000", "--positions", "20"], tmp_path / "bench.log")
     code = bench.wait(timeout_s=110)
     bench.stop(timeout_s=1)

@@ -13,8 +13,8 @@ from msgspec import Struct
 from schemas.asyncapi import VERSION, asyncapi_document
 from schemas.topics import TOPIC_OF, TOPICS, Topic
 from schemas.wire import JSON, decode, event_type, message_name
-from stream.encode import Encoder
-from stream.log import Headers
+from stream.events.encode import Encoder
+from stream.kafka.log import Headers
 
 DOCUMENT = asyncapi_document()
 GOLDEN = Path(__file__).parent / "golden" / VERSION

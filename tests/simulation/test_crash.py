@@ -14,9 +14,9 @@ from schemas.inbound import HedgeStatus
 from schemas.outbound import Model
 from stream.clock import ManualClock
 from stream.config import Config
+from stream.engine.market.refits import Submit
 from stream.errors import PublishFailed
-from stream.log import Headers, Reader, Record, TopicPartition, Writer
-from stream.refits import Submit
+from stream.kafka.log import Headers, Reader, Record, TopicPartition, Writer
 
 Simulate = Callable[[Config], Any]
 Day = Callable[[int, int], list[Any]]
@@ -210,7 +210,7 @@ def test_crashes_between_the_parts_of_a_snapshot_change_nothing(
     """A state that needs several records, and workers killed between them: each next one goes on from the last whole
     snapshot.
     """
-    monkeypatch.setattr("stream.snapshot.PART_BYTES", 5000)
+    monkeypatch.setattr("stream.worker.snapshot.PART_BYTES", 5000)
     day = trading_day(STEPS, 30)
     unbroken = unbroken_run(simulate, patient, day)
     steps = steps_of(simulate, patient, day, seed)

@@ -13,11 +13,11 @@ import pytest
 
 from schemas.outbound import DeadLetter, HedgeSuggestion, ResidualExposure
 from stream.config import Config, HedgingConfig
-from stream.engine import Engine, Output
-from stream.events import EngineEvent, PositionLevel, QuoteDepth, Timestep, TradeReport
-from stream.log import Record
-from stream.snapshot import WorkerState, restore_snapshot, take_snapshot
-from stream.timesteps import new_timesteps_state
+from stream.engine.step import Engine, Output
+from stream.events.timesteps import new_timesteps_state
+from stream.events.types import EngineEvent, PositionLevel, QuoteDepth, Timestep, TradeReport
+from stream.kafka.log import Record
+from stream.worker.snapshot import WorkerState, restore_snapshot, take_snapshot
 
 SECOND = 1_000_000_000
 WARM_UP, STEPS = 100, 80

@@ -21,10 +21,10 @@ from schemas.topics import TOPICS
 from solver.reversion.refit import Refit, Refitter
 from stream.clock import ManualClock
 from stream.config import Config, SnapshotConfig
-from stream.log import Record
-from stream.loop import input_topics
-from stream.market import reversion_settings
-from stream.refits import RefitRequest, Submit, attempt
+from stream.engine.market.model import reversion_settings
+from stream.engine.market.refits import RefitRequest, Submit, attempt
+from stream.kafka.log import Record
+from stream.worker.loop import input_topics
 
 Simulate = Callable[[Config], Any]
 Day = Callable[[int, int], list[Any]]
@@ -190,7 +190,7 @@ warnings.simplefilter("ignore")
 import msgspec
 from stream.clock import ManualClock
 from stream.config import Config
-from stream.loop import Worker, input_topics
+from stream.worker.loop import Worker, input_topics
 from stream.telemetry.metrics import Metrics
 from stream.testing.memory_log import MemoryLog
 

@@ -17,7 +17,7 @@ from solver.hedging.lines import lines_of, search_lines
 from solver.hedging.problem import TIE, HedgeProblem
 from solver.hedging.solve import hedge
 from solver.hedging.terms import Terms, scaled
-from stream.bench.hedging_cases import enumerate_hedge, small_problem
+from stream.bench.hedging.cases import enumerate_hedge, small_problem
 
 
 def box_of(chance: np.random.Generator, terms: Terms) -> tuple[np.ndarray, np.ndarray]:

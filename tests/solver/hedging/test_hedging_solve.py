@@ -14,7 +14,7 @@ from solver.hedging.cost import flat_ladders
 from solver.hedging.problem import TIE, Hedge, HedgeProblem, minimum_variance_hedge
 from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
-from stream.bench.hedging_cases import enumerate_hedge, small_problem
+from stream.bench.hedging.cases import enumerate_hedge, small_problem
 
 
 def covariance(volatilities: np.ndarray, correlation: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from solver.hedging.frontier import cost_risk_frontier
 from solver.hedging.problem import TIE, HedgeProblem, risk_of, shares_removed
 from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
-from stream.bench.hedging_cases import currency_desk, enumerate_hedge, small_problem
+from stream.bench.hedging.cases import currency_desk, enumerate_hedge, small_problem
 
 
 def joined(one: CostLadders, other: CostLadders) -> CostLadders:

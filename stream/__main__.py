@@ -1,5 +1,0 @@
-"""``python -m stream`` is the `betapack` command."""
-
-from stream.cli import main
-
-main()

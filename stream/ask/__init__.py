@@ -1,1 +1,0 @@
-"""Commands that ask a running service about its books."""

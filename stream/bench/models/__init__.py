@@ -1,0 +1,1 @@
+"""How fast and how true covariances and β are."""

@@ -1,0 +1,1 @@
+"""How fast the whole path over Kafka is."""

@@ -1,0 +1,308 @@
+"""Stream speed: the full path against a bare consumer, position to suggestion against a bare echo."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from kafka import KafkaConsumer, TopicPartition
+
+from schemas.inbound import Position, Tick
+from schemas.topics import TOPICS
+from stream.bench.result import Comparison, compare
+from stream.clock import SystemClock
+from stream.config import Config, load_config
+from stream.errors import ReadFailed
+from stream.events.encode import Encoder
+from stream.kafka.consume import KafkaReader
+from stream.kafka.local.child_process import ChildProcess, log_tail
+from stream.kafka.log import KafkaSettings, Writer
+from stream.kafka.publish import KafkaWriter
+from stream.kafka.topics import create_topics, delete_topics
+from stream.telemetry.metrics import Metrics
+from stream.worker.loop import Worker, input_topics, topic_names
+
+SEED = 20_141_001
+EPOCH_NS = 1_400_000_000 * 1_000_000_000
+TICKS_PER_TIMESTEP = 1000
+ANSWER_TIMEOUT_S = 20.0
+WARM_UP_TRIPS = 20
+
+CONFIG = """
+[universe]
+name = "bench"
+numeraire = "USD"
+assets = ["EUR", "GBP", "CHF", "JPY"]
+timestep_s = 1.0
+max_price_age_s = 3600.0
+feed_silent_after_s = 3600.0
+
+[[instruments]]
+name = "EURUSD"
+legs = { EUR = 1.0 }
+quote = "USD"
+lot = 100_000.0
+
+[[instruments]]
+name = "GBPUSD"
+legs = { GBP = 1.0 }
+quote = "USD"
+lot = 100_000.0
+
+[[instruments]]
+name = "USDCHF"
+legs = { USD = 1.0 }
+quote = "CHF"
+lot = 100_000.0
+
+[[instruments]]
+name = "USDJPY"
+legs = { USD = 1.0 }
+quote = "JPY"
+lot = 100_000.0
+
+[[books]]
+name = "bench"
+limit = 100.0
+
+# Never over it, and without positions of its own: for what-ifs.
+[[books]]
+name = "wide"
+limit = 1e12
+
+[covariance]
+min_observations = 30
+
+[reversion]
+window_steps = 120
+holdout_steps = 40
+
+[solver]
+lot_notional = 100_000.0
+
+[metrics]
+port = 0
+"""
+
+START_PRICES = {"EURUSD": 1.25, "GBPUSD": 1.6, "USDCHF": 0.96, "USDJPY": 110.0}
+
+
+def full_path_against_bare_consumer(kafka: KafkaSettings, folder: Path, ticks: int, rounds: int = 3) -> Comparison:
+    """Ticks a second from the log to committed outputs, and through a consumer that does nothing with them."""
+    config = bench_config(folder, kafka)
+    ours, bare = [], []
+    with own_topics(kafka, config):
+        with closing(KafkaWriter(kafka)) as writer:
+            encoder = Encoder(config.topics.prefix, "/betapack/bench")
+            for tick in walk_ticks(config, ticks):
+                encoder.send(writer, tick)
+            writer.flush()
+        for _ in range(rounds):  # in turn, so that a machine that slows down slows both
+            bare.append(_bare_rate(kafka, topic_names(config)["ticks"], ticks))
+            ours.append(_worker_rate(config, ticks))
+    return compare(
+        "ticks through the whole service on one core",
+        "full path",
+        float(np.median(ours)),
+        "bare kafka-python consumer",
+        float(np.median(bare)),
+        "ticks/s",
+        "near 1",
+        f"{ticks:,} single JSON ticks, {TICKS_PER_TIMESTEP:,} a timestep; medians of {rounds} turns",
+    )
+
+
+def position_to_suggestion_against_echo(kafka: KafkaSettings, folder: Path, positions: int) -> list[Comparison]:
+    """Time from sending a position to reading its hedge suggestion, and from a record to its echo, p50 and p99."""
+    config = bench_config(folder, kafka)
+    names = topic_names(config)
+    with own_topics(kafka, config), closing(KafkaWriter(kafka)) as writer:
+        encoder = Encoder(config.topics.prefix, "/betapack/bench")
+        with warm_service(kafka, folder, config, writer, encoder) as (_, last_tick_ns):
+            ours_ms = round_trips(kafka, writer, encoder, names["hedge-suggestions"], positions, last_tick_ns)
+        command = [
+            sys.executable,
+            "-m",
+            "stream.bench.stream.echo",
+            kafka.bootstrap,
+            names["positions"],
+            names["alerts"],
+        ]
+        with running(command, folder / "echo.log"):
+            echo_ms = round_trips(kafka, writer, encoder, names["alerts"], positions, last_tick_ns)
+    return [
+        compare(
+            f"position change to hedge suggestion, p{percentile}",
+            "service",
+            float(np.percentile(ours_ms, percentile)),
+            "bare echo",
+            float(np.percentile(echo_ms, percentile)),
+            "ms",
+            "near 1",
+            f"{positions} round trips one after the other, at-least-once" if percentile == 50 else "",
+        )
+        for percentile in (50, 99)
+    ]
+
+
+@contextmanager
+def warm_service(
+    kafka: KafkaSettings, folder: Path, config: Config, writer: Writer, encoder: Encoder
+) -> Iterator[tuple[ChildProcess, int]]:
+    """The service with models, so that every solve is a full one, and the time of the last tick that it has."""
+    last_tick_ns = EPOCH_NS
+    for tick in walk_ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
+        encoder.send(writer, tick)
+        last_tick_ns = tick.event_time_ns
+    writer.flush()
+    serve = [sys.executable, "-m", "stream.cli", "serve", "--config", str(folder / "bench.toml")]
+    with running([*serve, "--bootstrap", kafka.bootstrap], folder / "service.log") as service:
+        with closing(KafkaReader(kafka, [topic_names(config)["models"]])) as models:
+            wait_for_models(models, config.reversion.window_steps)
+        yield service, last_tick_ns
+
+
+@contextmanager
+def own_topics(kafka: KafkaSettings, config: Config) -> Iterator[None]:
+    """The topics of `config`, for as long as they are needed."""
+    created = create_topics(kafka, TOPICS, config.topics.prefix)
+    try:
+        yield
+    finally:
+        delete_topics(kafka, created)
+
+
+def bench_config(folder: Path, kafka: KafkaSettings) -> Config:
+    """The configuration that `folder`/bench.toml then holds, with topics and a group of its own."""
+    path = folder / "bench.toml"
+    prefix = f"betapack-bench-{secrets.token_hex(4)}."
+    path.write_text(f'{CONFIG}\n[topics]\nprefix = "{prefix}"\n', encoding="utf-8")
+    config = load_config(path)
+    return msgspec.structs.replace(config, kafka=msgspec.structs.replace(kafka, group=f"{prefix}group"))
+
+
+def walk_ticks(config: Config, count: int, per_timestep: int = TICKS_PER_TIMESTEP) -> Iterator[Tick]:
+    """`count` seeded ticks of walks, every instrument in turn."""
+    chance = np.random.default_rng(SEED)
+    names = [instrument.name for instrument in config.instruments]
+    gap_ns = config.universe.timestep_ns // per_timestep
+    log_moves = np.cumsum(chance.normal(0.0, 1e-4, (count // len(names) + 1, len(names))), axis=0)
+    for place in range(count):
+        name = names[place % len(names)]
+        mid = START_PRICES[name] * float(np.exp(log_moves[place // len(names), place % len(names)]))
+        yield Tick(instrument=name, event_time_ns=EPOCH_NS + place * gap_ns + 1, bid=mid * 0.99999, ask=mid * 1.00001)
+
+
+def _bare_rate(kafka: KafkaSettings, topic: str, records: int) -> float:
+    consumer = KafkaConsumer(
+        bootstrap_servers=kafka.bootstrap,
+        group_id=None,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        max_poll_records=5000,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    with closing(consumer):
+        consumer.assign([TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)])
+        begun = time.perf_counter()
+        _until(lambda: sum(len(batch) for batch in consumer.poll(timeout_ms=500).values()), records, "records")
+        return records / (time.perf_counter() - begun)
+
+
+def _worker_rate(config: Config, records: int) -> float:
+    with (
+        closing(KafkaReader(config.kafka, input_topics(config))) as inputs,
+        closing(KafkaWriter(config.kafka)) as writer,
+    ):
+        worker = Worker(config, inputs, writer, None, SystemClock(), Metrics())
+        begun = time.perf_counter()
+        _until(worker.turn, records, "records")
+        return records / (time.perf_counter() - begun)
+
+
+@contextmanager
+def running(command: list[str], log_file: Path) -> Iterator[ChildProcess]:
+    """`command` in a process, which must not end by itself."""
+    child = ChildProcess(command, log_file)
+    try:
+        yield child
+        if child.exit_code is not None:
+            raise ReadFailed(f"{command[2]} ended with exit code {child.exit_code}:\n{log_tail(child.log_file)}")
+    finally:
+        child.stop(timeout_s=10.0)
+
+
+def wait_for_models(models: KafkaReader, timesteps: int) -> None:
+    """Read until so many models were published."""
+    models.seek(models.low_watermarks())
+    _until(lambda: len(models.poll(200)), timesteps, "models")
+
+
+def _until(count: Callable[[], int], wanted: int, what: str) -> None:
+    seen, give_up_s = 0, time.monotonic() + ANSWER_TIMEOUT_S * 3
+    while seen < wanted:
+        seen += count()
+        if time.monotonic() > give_up_s:
+            raise ReadFailed(f"expected {wanted} {what}, got {seen} within {ANSWER_TIMEOUT_S * 3:.0f} s")
+
+
+def round_trips(
+    kafka: KafkaSettings,
+    writer: KafkaWriter,
+    encoder: Encoder,
+    answers: str,
+    count: int,
+    last_tick_ns: int,
+    gap_s: float = 0.0,
+    begin: Callable[[], None] = lambda: None,
+) -> list[float]:
+    """Milliseconds from each position to the first record that answers it.
+
+    A position is sent when the one before is answered, `gap_s` after it at the earliest. `begin` is called when both
+    sides are warm.
+    """
+    trips_ms = []
+    with closing(KafkaReader(kafka, [answers])) as reader:
+        reader.seek(reader.end_offsets())
+
+        def send(turn: int) -> None:
+            position = Position(
+                book="bench",
+                asset="EUR",
+                quantity=1e7 + 1e5 * (turn % 7),
+                event_time_ns=last_tick_ns + turn,
+                source="bench",
+                seq=turn + 1,
+            )
+            encoder.send(writer, position)
+
+        # Until the other side is up, and then a few more: the first trips pay for connections.
+        turn, answered, give_up_s = 0, 0, time.monotonic() + ANSWER_TIMEOUT_S
+        while answered < WARM_UP_TRIPS:
+            send(turn)
+            turn += 1
+            answered += bool(reader.poll(500))
+            writer.flush()
+            if time.monotonic() > give_up_s:
+                raise ReadFailed(f"no answer on {answers} within {ANSWER_TIMEOUT_S:.0f} s")
+        while reader.poll(500):
+            pass
+        begin()
+        due_s = time.perf_counter()
+        for trip in range(turn, turn + count):
+            due_s = max(due_s + gap_s, time.perf_counter())
+            time.sleep(max(due_s - time.perf_counter(), 0.0))
+            begun = time.perf_counter()
+            send(trip)
+            while not reader.poll(500):
+                if time.perf_counter() - begun > ANSWER_TIMEOUT_S:
+                    raise ReadFailed(f"no answer on {answers} within {ANSWER_TIMEOUT_S:.0f} s")
+            trips_ms.append((time.perf_counter() - begun) * 1e3)
+            writer.flush()
+    return trips_ms

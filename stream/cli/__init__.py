@@ -1,0 +1,1 @@
+"""The command line: its commands, and what prints the answers of a running service."""

@@ -1,0 +1,105 @@
+"""What books need of one model, prepared once for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from solver.arrays import BoolArray, FloatArray
+from solver.objective import materiality_floor
+from solver.packing.books import BookPacker
+from solver.reversion.adjustment import horizon_covariance_under
+from solver.reversion.live import LiveBeta
+from stream.config import Config
+from stream.engine.market.model import Market
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedModel:
+    """A function of the covariance, of the β in use and of which assets have a price.
+
+    `known` (n,) assets that have a covariance; `Sigma` (n, n) is 0 where there is none, to be multiplied with exposures
+    of 0 only. `Sigma_H` (n, n) covariance of the log-price change over `risk.horizon_steps`. `betas` are those in use
+    whose legs all have a covariance and a price. `volatility` (n,) of each asset over one timestep. `lot_risk` and
+    `horizon_lot_risk` (K,) the risk of one lot of each β, numeraire, over one timestep and over the horizon. `weights`
+    of each β by asset, without those of zero.
+    """
+
+    known: BoolArray
+    Sigma: FloatArray
+    Sigma_H: FloatArray
+    betas: tuple[LiveBeta, ...]
+    packer: BookPacker
+    volatility: FloatArray
+    lot_risk: FloatArray
+    horizon_lot_risk: FloatArray
+    weights: tuple[dict[str, float], ...]
+
+
+class LatestModel:
+    """Prepares models, and keeps the one last prepared: a timestep's books and the positions until the next share it.
+
+    A market is known again by the very objects of its covariance and β, which nobody changes in place, and by its
+    prices that are missing; so what is kept can never be that of another model, and forgetting it (a restart) changes
+    no result.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._last: tuple[Market, PreparedModel] | None = None
+
+    def of(self, market: Market) -> PreparedModel:
+        """What books need of the model of `market`, which has a covariance.
+
+        Raises
+        ------
+        IllPosed : the solver refuses the covariance or a β.
+        """
+        assert market.Sigma is not None
+        if self._last is None or not _same_model(self._last[0], market):
+            self._last = market, self._prepare(market)
+        return self._last[1]
+
+    def _prepare(self, market: Market) -> PreparedModel:
+        settings, assets = self._config.solver, self._config.universe.assets
+        assert market.Sigma is not None
+        known = market.known
+        Sigma = np.where(np.outer(known, known), market.Sigma, 0.0)
+        usable = known & ~market.valuation.unpriced
+        betas = tuple(beta for beta in market.betas if usable[beta.vector.weights != 0].all())
+        B = np.zeros((len(assets), len(betas)))
+        for column, beta in enumerate(betas):
+            B[:, column] = beta.vector.weights * settings.lot_notional
+        epsilon = materiality_floor(settings.lot_notional, Sigma[np.ix_(known, known)])
+        Sigma_H = horizon_covariance_under([beta.vector for beta in betas], Sigma, self._config.risk.horizon_steps)
+        return PreparedModel(
+            known=known,
+            Sigma=Sigma,
+            Sigma_H=Sigma_H,
+            betas=betas,
+            packer=BookPacker(
+                B, Sigma_H if settings.objective == "horizon" else Sigma, settings.minimised, settings.mode, epsilon
+            ),
+            volatility=np.sqrt(np.diag(Sigma)),
+            lot_risk=_lot_risks(B, Sigma),
+            horizon_lot_risk=_lot_risks(B, Sigma_H),
+            weights=tuple(
+                {asset: weight for asset, weight in zip(assets, beta.vector.weights.tolist(), strict=True) if weight}
+                for beta in betas
+            ),
+        )
+
+
+def _lot_risks(B: FloatArray, Sigma: FloatArray) -> FloatArray:
+    """(K,) risk of each column of `B`; rounding of a perfect hedge could make its variance negative."""
+    risks: FloatArray = np.sqrt(np.maximum(np.einsum("ik,ij,jk->k", B, Sigma, B), 0.0))
+    return risks
+
+
+def _same_model(one: Market, other: Market) -> bool:
+    return one is other or (
+        one.Sigma is other.Sigma
+        and one.betas is other.betas
+        and bool(np.array_equal(one.valuation.unpriced, other.valuation.unpriced))
+    )

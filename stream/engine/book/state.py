@@ -1,0 +1,41 @@
+"""What is remembered of one book between two solves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from solver.arrays import FloatArray
+from stream.engine.book.in_flight import SuggestedTrade, units_in_flight
+from stream.engine.book.quote_skew import Quoted
+from stream.engine.book.standing import Standing
+
+
+@dataclass
+class BookState:
+    """`quantities` (n,) in units of each asset, and the times of dated ones; `multiples` of the last packing by β.
+
+    `has_positions` tells an empty book from one that no position was ever read for. `position_ns` is for each asset the
+    time of the latest position read, its record's where it had none. `trades` are those suggested that still matter,
+    `standing` the suggestion that waits to be taken up, `quoted` the quote skew that holds.
+    """
+
+    quantities: FloatArray
+    as_of_ns: dict[int, int] = field(default_factory=dict)
+    has_positions: bool = False
+    multiples: dict[str, int] = field(default_factory=dict)
+    position_ns: dict[int, int] = field(default_factory=dict)
+    trades: list[SuggestedTrade] = field(default_factory=list)
+    standing: Standing | None = None
+    quoted: Quoted | None = None
+
+    @property
+    def in_flight(self) -> FloatArray:
+        """(n,) units of each asset that count as held although no position shows them yet."""
+        return units_in_flight(self.trades, self.position_ns, len(self.quantities))
+
+    def waiting_trades(self) -> list[SuggestedTrade]:
+        """Trades of the standing suggestion that nobody has taken up."""
+        if self.standing is None:
+            return []
+        own = self.standing.suggestion_id
+        return [trade for trade in self.trades if trade.suggestion_id == own and trade.status == "suggested"]

@@ -1,0 +1,1 @@
+"""Prices, covariance and β vectors of the universe."""

@@ -1,0 +1,308 @@
+"""The market side of the engine: a timestep's quotes to prices, covariance and β vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from solver.arrays import BoolArray, FloatArray, IntArray
+from solver.covariance import (
+    ExponentialCovariance,
+    HayashiYoshidaCovariance,
+    SampledCovariance,
+    WindowCovariance,
+)
+from solver.errors import NotEnoughData
+from solver.reversion.live import LiveBeta, LiveBetas, Move, Retirement, row_taken, watched
+from solver.reversion.rolling import RollingReversion
+from solver.reversion.settings import ReversionSettings
+from stream.config import Config, CovarianceConfig, ReversionConfig
+from stream.engine.market.refits import Refits, RefitState, Submit
+from stream.engine.market.valuation import Valuation, Valuer
+from stream.events.types import Timestep
+
+
+@dataclass(frozen=True)
+class LongerCovariance:
+    """The covariance (n, n) of log returns over `every_steps` timesteps, as `Market.Sigma`, and the returns it saw."""
+
+    every_steps: int
+    Sigma: FloatArray | None
+    observations: int
+
+
+@dataclass(frozen=True)
+class Market:
+    """All that a book needs to know of the market at the close of one timestep.
+
+    `Sigma` (n, n) covariance of log returns over one timestep, NaN in the rows and columns of assets without a price or
+    with too few returns, None while that is so of all; `longer` those over several timesteps. `asset_observations` (n,)
+    counts the returns seen of each asset. `version` counts the models of this universe. `betas` may be empty: no
+    reliable vector; their ages are counted to `steps`. `retirements` are those that the watch took out of use at this
+    close. `refusals` names methods that could not be fitted, and why. `refitted_at_timestep` is the timestep whose
+    window the last refit in effect saw, `refit_late` and `refit_failure` are those of `RefitState`.
+    """
+
+    timestep: int
+    end_ns: int
+    version: int
+    valuation: Valuation
+    Sigma: FloatArray | None
+    asset_observations: IntArray
+    betas: tuple[LiveBeta, ...]
+    steps: int
+    retirements: tuple[Retirement, ...]
+    candidates_tried: int
+    refusals: tuple[str, ...]
+    refitted_at_timestep: int
+    refit_late: bool
+    refit_failure: str
+    longer: tuple[LongerCovariance, ...] = ()
+
+    @property
+    def observations(self) -> int:
+        """Returns seen of the asset of which most were."""
+        return int(self.asset_observations.max())
+
+    @property
+    def known(self) -> BoolArray:
+        """(n,) assets that have a covariance."""
+        n = len(self.asset_observations)
+        return np.zeros(n, dtype=np.bool_) if self.Sigma is None else ~np.isnan(np.diag(self.Sigma))
+
+
+@dataclass(frozen=True)
+class LegPrices:
+    """Log prices (n,) and when they were taken: the last at which all legs of a β had one."""
+
+    log_prices: FloatArray
+    at_ns: int
+
+
+@dataclass
+class MarketState:
+    """The rolling estimators and what was last fitted with them.
+
+    `log_prices` (n,) are the last known, NaN of an asset that never had a price; `priced` (n,) whether they are of the
+    latest timestep, which closed at `closed_at_ns`. `leg_variances` (n,) of log returns over one timestep are the last
+    known too, by which the β are watched: a silence can outlast the window of the covariance. `interrupted` has the β
+    that wait for the price of a leg, or for its variance.
+    """
+
+    covariance: SampledCovariance | HayashiYoshidaCovariance
+    longer: tuple[SampledCovariance, ...]
+    reversion: RollingReversion
+    log_prices: FloatArray
+    priced: BoolArray
+    leg_variances: FloatArray
+    version: int = 0
+    closed_at_ns: int = 0
+    interrupted: dict[str, LegPrices] = field(default_factory=dict)
+    live: LiveBetas = field(default_factory=LiveBetas)
+    refits: RefitState = field(default_factory=RefitState)
+
+
+@dataclass
+class MarketModel:
+    """Advances a `MarketState` by one timestep. Holds nothing that changes; `submit` and `patient` are for `Refits`."""
+
+    config: Config
+    submit: Submit | None = None
+    patient: Callable[[], bool] = lambda: True
+    valuer: Valuer = field(init=False)
+    settings: ReversionSettings = field(init=False)
+    refits: Refits = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.valuer = Valuer(self.config)
+        self.settings = reversion_settings(self.config.reversion)
+        self.refits = Refits(self.config, self.settings, self.submit, self.patient)
+
+    def new_state(self) -> MarketState:
+        """Nothing seen yet."""
+        n, config = len(self.config.universe.assets), self.config.covariance
+        return MarketState(
+            covariance=_tick_covariance(n, config) if config.takes_ticks else _grid_covariance(n, config, 1),
+            longer=tuple(_grid_covariance(n, config, steps) for steps in sorted(config.sampling_steps) if steps > 1),
+            reversion=RollingReversion(n, self.settings, self.config.universe.assets),
+            log_prices=np.full(n, np.nan),
+            priced=np.zeros(n, dtype=np.bool_),
+            leg_variances=np.full(n, np.nan),
+        )
+
+    def advance(self, state: MarketState, timestep: Timestep) -> Market:
+        """Take the close of `timestep` into `state`.
+
+        An asset without a price takes itself out: of the covariance, of which the others go on, and with it the β that
+        have it for a leg. After a gap the first return spans the gap: a market that reopens somewhere else has moved,
+        and leaving that out would be a zero by another name. The models that β are fitted with wait until every asset
+        has a price.
+        """
+        valuation = self.valuer.value(timestep)
+        log_prices, priced = np.log(valuation.prices), ~valuation.unpriced
+        retirements = self._watch(state, log_prices, timestep.end_ns)
+        self._update_covariances(state, timestep, valuation, log_prices)
+        state.log_prices = np.where(priced, log_prices, state.log_prices)
+        state.priced, state.closed_at_ns = priced, timestep.end_ns
+        if priced.all():
+            state.reversion.push(log_prices)
+            state.live = row_taken(state.live, self.settings)
+            state.refits.pushed += 1
+        self._refit(state, log_prices, timestep.index)
+        state.version += 1
+        return Market(
+            timestep=timestep.index,
+            end_ns=timestep.end_ns,
+            version=state.version,
+            valuation=valuation,
+            Sigma=self._estimate(state.covariance, priced),
+            asset_observations=state.covariance.asset_observations,
+            longer=tuple(
+                LongerCovariance(
+                    every_steps=longer.every_steps,
+                    Sigma=self._estimate(longer, priced),
+                    observations=int(longer.asset_observations.max()),
+                )
+                for longer in state.longer
+            ),
+            betas=state.live.betas,
+            steps=state.live.steps,
+            retirements=retirements,
+            candidates_tried=state.refits.candidates_tried,
+            refusals=state.refits.refusals,
+            refitted_at_timestep=state.refits.fitted_at,
+            refit_late=state.refits.late,
+            refit_failure=state.refits.failure,
+        )
+
+    def at(self, market: Market, time_ns: int) -> Market:
+        """`market` as it is known at `time_ns` after its close: quotes that have become stale since price nothing.
+
+        Newer quotes may wait in a step that is still open, so one timestep is granted.
+        """
+        seen_until_ns = time_ns - self.config.universe.timestep_ns
+        if seen_until_ns <= market.end_ns:
+            return market
+        valuation = market.valuation
+        quotes = Timestep(
+            market.timestep,
+            seen_until_ns,
+            valuation.bids,
+            valuation.asks,
+            valuation.quoted_at_ns,
+            depths=valuation.depths,
+        )
+        return replace(market, valuation=self.valuer.value(quotes))
+
+    def _refit(self, state: MarketState, log_prices: FloatArray, timestep: int) -> None:
+        """Take a refit that is due at the close of `timestep`, then ask for the next if all assets have a price."""
+        self._take_refit(state, log_prices, timestep)
+        if not np.isnan(log_prices).any() and state.reversion.ready and self.refits.due(state.refits):
+            self.refits.ask(
+                state.refits,
+                state.live,
+                state.reversion.stretches(),
+                log_prices,
+                state.leg_variances,
+                timestep,
+            )
+            if self.config.reversion.refit_lag_steps == 0:
+                self._take_refit(state, log_prices, timestep)
+
+    def _take_refit(self, state: MarketState, log_prices: FloatArray, timestep: int) -> None:
+        before, pending = {beta.beta_id for beta in state.live.betas}, state.refits.pending
+        state.live = self.refits.take(state.refits, state.live, log_prices, timestep)
+        if pending is None:
+            return
+        asked_at_ns = pending.timestep * self.config.universe.timestep_ns
+        unwatched = np.isnan(log_prices) | np.isnan(pending.leg_variances)
+        for beta in state.live.betas:
+            if beta.beta_id not in before and unwatched[beta.vector.weights != 0].any():
+                state.interrupted[beta.beta_id] = LegPrices(pending.log_prices, asked_at_ns)
+
+    def _watch(self, state: MarketState, log_prices: FloatArray, end_ns: int) -> tuple[Retirement, ...]:
+        """Test the β in use on what their legs did up to `log_prices`, before anything has learnt from it."""
+        if not state.closed_at_ns:
+            return ()
+        timestep_ns = self.config.universe.timestep_ns
+        unknown = np.isnan(log_prices) | np.isnan(state.leg_variances)
+        moves: list[Move | None] = []
+        for beta in state.live.betas:
+            legs = beta.vector.weights != 0
+            before = state.interrupted.pop(beta.beta_id, None)
+            if before is None and state.priced[legs].all():
+                before = LegPrices(state.log_prices, state.closed_at_ns)
+            if before is None:
+                moves.append(None)
+            elif unknown[legs].any():
+                state.interrupted[beta.beta_id] = before
+                moves.append(None)
+            else:
+                steps = (end_ns - before.at_ns) // timestep_ns
+                moves.append(Move(before.log_prices, log_prices - before.log_prices, steps))
+        elapsed = (end_ns - state.closed_at_ns) // timestep_ns
+        state.live, retirements = watched(state.live, moves, state.leg_variances, elapsed, self.settings)
+        in_use = {beta.beta_id for beta in state.live.betas}
+        state.interrupted = {name: before for name, before in state.interrupted.items() if name in in_use}
+        return retirements
+
+    def _update_covariances(
+        self, state: MarketState, timestep: Timestep, valuation: Valuation, log_prices: FloatArray
+    ) -> None:
+        if isinstance(state.covariance, HayashiYoshidaCovariance):
+            state.covariance.update(*self.valuer.log_price_ticks(timestep, valuation))
+        else:
+            state.covariance.take(log_prices, timestep.index)
+        variances = state.covariance.variances()
+        state.leg_variances = np.where(np.isnan(variances), state.leg_variances, variances)
+        for longer in state.longer:
+            longer.take(log_prices, timestep.index)
+
+    def _estimate(
+        self, covariance: SampledCovariance | HayashiYoshidaCovariance, priced: BoolArray
+    ) -> FloatArray | None:
+        """Of the assets that have a price; None where none has enough returns, or none of them moved.
+
+        A feed that only repeats its prices has not shown yet how risky they are.
+        """
+        try:
+            Sigma = covariance.estimate(self.config.covariance.min_observations, priced)
+        except NotEnoughData:
+            return None
+        return Sigma if np.nansum(np.diag(Sigma)) > 0.0 else None
+
+
+def _grid_covariance(n: int, config: CovarianceConfig, every_steps: int) -> SampledCovariance:
+    estimator = (
+        WindowCovariance(n, config.window_steps, config.shrinkage)
+        if config.kind == "window"
+        else ExponentialCovariance(n, config.half_life_steps, config.shrinkage)
+    )
+    return SampledCovariance(n, every_steps, estimator)
+
+
+def _tick_covariance(n: int, config: CovarianceConfig) -> HayashiYoshidaCovariance:
+    return HayashiYoshidaCovariance(n, config.half_life_steps, config.slow_ticks, config.shrinkage)
+
+
+def reversion_settings(config: ReversionConfig) -> ReversionSettings:
+    """What the solver is told of the configuration."""
+    return ReversionSettings(
+        methods=config.methods,
+        window_steps=config.window_steps,
+        holdout_steps=config.holdout_steps,
+        basis_horizon_steps=config.basis_horizon_steps,
+        basis_ratio_max=config.basis_ratio_max,
+        basis_confidence=config.basis_confidence,
+        false_discovery_rate=config.false_discovery_rate,
+        half_life_min_steps=config.half_life_min_steps,
+        half_life_max_steps=config.half_life_max_steps,
+        switching_penalty=config.switching_penalty,
+        false_alarm_steps=config.false_alarm_steps,
+        max_legs=config.max_legs,
+        max_vectors=config.max_vectors,
+        lags=config.lags,
+        lags_criterion=None if config.lags_criterion == "none" else config.lags_criterion,
+    )

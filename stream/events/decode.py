@@ -1,0 +1,247 @@
+"""Records to checked events. What cannot be used becomes `Refused` with its reason, and never an exception.
+
+Everything that a price or a position must satisfy is decided here, once: the engine computes with what it is given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+
+from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
+from schemas.wire import CONTENT_TYPES, JSON, decode
+from stream.config import NANOSECONDS, Config
+from stream.events.types import (
+    LATEST_NS,
+    Decoded,
+    PositionLevel,
+    QuoteDepth,
+    Quotes,
+    RefusalReason,
+    Refused,
+    TradeReport,
+)
+from stream.kafka.log import Record
+
+DETAILS_SHOWN = 20
+TICK_BATCH_TYPE = b"betapack.tick-batch"
+
+PRICE_RANGE = (1e-12, 1e12)
+QUANTITY_MAX = 1e15
+SIZE_MAX = 1e12
+"""Beyond every market, and far inside what squares and reciprocals can hold: a fat finger must not stop all books."""
+
+
+class Decoder:
+    """Decodes the records of the `ticks`, `positions` and `hedge-status` topics of one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        universe = config.universe
+        self._universe = universe.name
+        self._instruments = {instrument.name: place for place, instrument in enumerate(config.instruments)}
+        self._books = {book.name for book in config.books}
+        self._assets: dict[str, int | None] = {asset: place for place, asset in enumerate(universe.assets)}
+        self._assets[universe.numeraire] = None
+        self._max_ahead_ns = round(universe.max_event_time_ahead_s * NANOSECONDS)
+        self._decode: dict[str, Callable[[Record, str, bool], list[Decoded]]] = {
+            f"{config.topics.prefix}ticks": self._ticks,
+            f"{config.topics.prefix}positions": self._position,
+            f"{config.topics.prefix}hedge-status": self._hedge_status,
+        }
+
+    def __call__(self, record: Record) -> list[Decoded]:
+        """The events of one record: one as a rule, several when only a part of a batch can be used, never none."""
+        content_type, batch = JSON, False
+        for name, value in record.headers:
+            if name == "content-type":
+                content_type = value.decode("ascii", "replace")
+            elif name == "ce_type":
+                batch = value == TICK_BATCH_TYPE
+        if content_type not in CONTENT_TYPES:
+            detail = f"expected one of {', '.join(CONTENT_TYPES)}, got {content_type!r}"
+            return [Refused(record, "content-type", detail, content_type)]
+        if record.value is None:
+            return [Refused(record, "undecodable", "expected a message, got a record without a value", content_type)]
+        try:
+            return self._decode[record.topic](record, content_type, batch)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:  # the last from nesting without end
+            return [Refused(record, "undecodable", str(exc), content_type)]
+
+    def _ticks(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
+        assert record.value is not None  # __call__ refused it
+        if batch:
+            return self._batch(record, decode(TickBatch, record.value, content_type), content_type)
+        tick = decode(Tick, record.value, content_type)
+        place = self._instruments.get(tick.instrument)
+        if place is None:
+            return [Refused(record, "unknown-instrument", _unknown("instrument", tick.instrument), content_type)]
+        wrong_time = self._wrong_time(tick.event_time_ns, record)
+        if wrong_time:
+            return [Refused(record, "event-time", wrong_time, content_type)]
+        wrong_quote = _wrong_quote(tick.bid, tick.ask)
+        if wrong_quote:
+            reason, detail = wrong_quote
+            return [Refused(record, reason, detail, content_type)]
+        wrong_depth = _wrong_side("bid", tick.bid, tick.bid_size_lots, tick.bid_levels, -1) or _wrong_side(
+            "ask", tick.ask, tick.ask_size_lots, tick.ask_levels, 1
+        )
+        if wrong_depth:
+            return [Refused(record, "size", wrong_depth, content_type)]
+        depth = QuoteDepth(tick.bid_size_lots, tick.ask_size_lots, tick.bid_levels, tick.ask_levels)
+        depths = () if depth == QuoteDepth() else (depth,)
+        return [Quotes(tick.event_time_ns, (place,), (tick.bid,), (tick.ask,), depths)]
+
+    def _batch(self, record: Record, batch: TickBatch, content_type: str) -> list[Decoded]:
+        size = len(batch.instruments)
+        if len(batch.bids) != 8 * size or len(batch.asks) != 8 * size:
+            detail = f"expected {8 * size} bytes of bids and asks, got {len(batch.bids)} and {len(batch.asks)}"
+            return [Refused(record, "undecodable", detail, content_type)]
+        if batch.universe != self._universe:
+            return [Refused(record, "unknown-universe", _unknown("universe", batch.universe), content_type)]
+        wrong_time = self._wrong_time(batch.event_time_ns, record)
+        if wrong_time:
+            return [Refused(record, "event-time", wrong_time, content_type)]
+        bids: list[float] = np.frombuffer(batch.bids, dtype="<f8").tolist()
+        asks: list[float] = np.frombuffer(batch.asks, dtype="<f8").tolist()
+        used: list[tuple[int, float, float]] = []
+        refused: dict[RefusalReason, list[str]] = {}
+        for name, bid, ask in zip(batch.instruments, bids, asks, strict=True):
+            place = self._instruments.get(name)
+            if place is None:
+                refused.setdefault("unknown-instrument", []).append(_unknown("instrument", name))
+                continue
+            wrong_quote = _wrong_quote(bid, ask)
+            if wrong_quote:
+                reason, detail = wrong_quote
+                refused.setdefault(reason, []).append(f"{name}: {detail}")
+            else:
+                used.append((place, bid, ask))
+        events: list[Decoded] = []
+        if used:
+            places, good_bids, good_asks = zip(*used, strict=True)
+            events.append(Quotes(batch.event_time_ns, places, good_bids, good_asks))
+        events.extend(Refused(record, reason, _list(texts), content_type) for reason, texts in refused.items())
+        # A batch of nothing is a heartbeat of the feed: it moves the watermark.
+        return events or [Quotes(batch.event_time_ns, (), (), ())]
+
+    def _position(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
+        assert record.value is not None  # __call__ refused it
+        position = decode(Position, record.value, content_type)
+        if position.book not in self._books:
+            return [Refused(record, "unknown-book", _unknown("book", position.book), content_type)]
+        if position.asset not in self._assets:
+            return [Refused(record, "unknown-asset", _unknown("asset", position.asset), content_type)]
+        if not math.isfinite(position.quantity):
+            return [Refused(record, "not-finite", f"quantity {position.quantity}", content_type)]
+        if abs(position.quantity) > QUANTITY_MAX:
+            detail = f"quantity {position.quantity}, expected at most {QUANTITY_MAX:g} either way"
+            return [Refused(record, "out-of-range", detail, content_type)]
+        dated = position.event_time_ns is not None
+        event_time_ns = _time_of(position, record)
+        wrong_time = self._wrong_time(event_time_ns, record)
+        if wrong_time:
+            return [Refused(record, "event-time", wrong_time, content_type)]
+        source = f"{record.topic}[{record.partition}]@{record.offset}"
+        asset = self._assets[position.asset]
+        return [PositionLevel(event_time_ns, position.book, asset, position.quantity, source, dated)]
+
+    def _hedge_status(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
+        assert record.value is not None  # __call__ refused it
+        report = decode(HedgeStatus, record.value, content_type)
+        if report.book not in self._books:
+            return [Refused(record, "unknown-book", _unknown("book", report.book), content_type)]
+        place = self._instruments.get(report.instrument)
+        if place is None:
+            return [Refused(record, "unknown-instrument", _unknown("instrument", report.instrument), content_type)]
+        if report.filled_lots is None and report.status == "part-filled":
+            return [Refused(record, "out-of-range", "part-filled: expected filled_lots, got none", content_type)]
+        if report.filled_lots is not None and report.filled_lots < 0:
+            detail = f"filled_lots {report.filled_lots}, expected 0 or more, whatever the side"
+            return [Refused(record, "out-of-range", detail, content_type)]
+        event_time_ns = _time_of(report, record)
+        wrong_time = self._wrong_time(event_time_ns, record)
+        if wrong_time:
+            return [Refused(record, "event-time", wrong_time, content_type)]
+        return [
+            TradeReport(
+                event_time_ns=event_time_ns,
+                book=report.book,
+                suggestion_id=report.suggestion_id,
+                instrument=place,
+                status=report.status,
+                filled_lots=report.filled_lots,
+                record=record,
+                content_type=content_type,
+                dated=report.event_time_ns is not None,
+            )
+        ]
+
+    def _wrong_time(self, event_time_ns: int, record: Record) -> str | None:
+        """Why the event time cannot be believed.
+
+        One time from the far future would pass the watermark over everything that follows and make all of it late.
+        The record's timestamp is at or after the event whether the producer stamps the event's time or its own.
+        """
+        if not 0 < event_time_ns <= LATEST_NS:
+            return f"expected nanoseconds since 1970, from 1 to {LATEST_NS}, got {event_time_ns}"
+        # The record's clock counts whole milliseconds: the event may lie up to one after it.
+        latest_ns = (record.timestamp_ms + 1) * 1_000_000 + self._max_ahead_ns
+        if event_time_ns > latest_ns:
+            ahead_s = (event_time_ns - record.timestamp_ms * 1_000_000) / NANOSECONDS
+            return (
+                f"{event_time_ns} ns is {ahead_s:.3f} s after the record's timestamp {record.timestamp_ms} ms; "
+                f"universe.max_event_time_ahead_s allows {self._max_ahead_ns / NANOSECONDS:g}"
+            )
+        return None
+
+
+def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
+    """Why a quote cannot be used. Locked quotes (bid = ask) can: a tenth of some venues' quotes are locked."""
+    if not (math.isfinite(bid) and math.isfinite(ask)):
+        return "not-finite", f"bid {bid}, ask {ask}"
+    if bid <= 0 or ask <= 0:
+        return "not-positive", f"bid {bid}, ask {ask}"
+    least, most = PRICE_RANGE
+    if not (least <= bid <= most and least <= ask <= most):
+        return "out-of-range", f"bid {bid}, ask {ask}, expected from {least:g} to {most:g}"
+    if bid > ask:
+        return "crossed", f"bid {bid} above ask {ask}"
+    return None
+
+
+def _time_of(message: Position | HedgeStatus, record: Record) -> int:
+    """When it happened, or when its record was written."""
+    return record.timestamp_ms * 1_000_000 if message.event_time_ns is None else message.event_time_ns
+
+
+def _wrong_side(
+    name: str, best: float, size: float | None, levels: tuple[tuple[float, float], ...], sign: int
+) -> str | None:
+    """Why one side of a ladder cannot be used; `sign` is 1 where prices rise from the best on."""
+    if size is None:
+        return f"{name}_levels without {name}_size_lots, expected the size of the best price" if levels else None
+    least, most = PRICE_RANGE
+    last = best
+    for place, (price, lots) in enumerate(((best, size), *levels)):
+        what = f"{name}_size_lots" if place == 0 else f"{name}_levels[{place - 1}]"
+        if not 0 <= lots <= SIZE_MAX:
+            return f"{what} has {lots} lots, expected from 0 to {SIZE_MAX:g}"
+        if not least <= price <= most:
+            return f"{what} has the price {price}, expected from {least:g} to {most:g}"
+        if place and sign * (price - last) <= 0:
+            return f"{what} has the price {price}, expected one {'above' if sign > 0 else 'below'} {last}"
+        last = price
+    return None
+
+
+def _unknown(what: str, name: str) -> str:
+    return f"{what} {name!r} is not in the configuration"
+
+
+def _list(texts: list[str]) -> str:
+    """The first few of many; the record itself is kept whole."""
+    shown = "; ".join(texts[:DETAILS_SHOWN])
+    return shown if len(texts) <= DETAILS_SHOWN else f"{shown}; and {len(texts) - DETAILS_SHOWN} more"

@@ -1,0 +1,104 @@
+"""All input partitions as one sequence, in the order (event time, topic, partition, offset).
+
+The smallest head goes first, as soon as no partition can still come up with a smaller one: a partition holds the
+others back only while the log is known to hold records of it that have not been read. So a complete log gives one
+order however it is cut into polls, and a live record waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from stream.events.types import Decoded, Quotes, Refused
+from stream.kafka.log import TopicPartition
+
+BYTES_PER_QUOTE = 100
+"""A decoded quote is two floats, a place and their share of the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The events of one record, where it stood, and how many quotes they weigh."""
+
+    partition: TopicPartition
+    offset: int
+    event_time_ns: int
+    events: list[Decoded]
+    weight: int
+
+
+class Merge:
+    """A bounded k-way merge over the partitions of the inputs.
+
+    `full` names the partitions that hold `capacity` quotes or more: the reader must pause them until `drained` does.
+    What is no quote counts by its size, as so many quotes would.
+    """
+
+    def __init__(self, partitions: Iterable[TopicPartition], capacity: int) -> None:
+        self._waiting: dict[TopicPartition, deque[Merged]] = {partition: deque() for partition in partitions}
+        self._heads: list[tuple[int, TopicPartition, int]] = []
+        self._empty = set(self._waiting)
+        self._capacity = capacity
+        self._held = dict.fromkeys(self._waiting, 0)
+        self.depth = 0
+
+    def push(self, partition: TopicPartition, offset: int, events: list[Decoded]) -> None:
+        """Take the events of the next record of `partition`."""
+        waiting = self._waiting[partition]
+        weight = sum(map(_weight, events))
+        waiting.append(Merged(partition, offset, _order_time_ns(events), events, weight))
+        self._held[partition] += weight
+        self.depth += 1
+        if len(waiting) == 1:
+            self._empty.discard(partition)
+            self._offer(partition)
+
+    def ready(self, exhausted: Callable[[TopicPartition], bool]) -> Iterator[Merged]:
+        """Records in order, up to the first place where a partition that is not `exhausted` has none to compare."""
+        if not all(exhausted(partition) for partition in self._empty):
+            return
+        while self._heads:
+            _, partition, _ = heappop(self._heads)
+            waiting = self._waiting[partition]
+            merged = waiting.popleft()
+            self._held[partition] -= merged.weight
+            self.depth -= 1
+            if waiting:
+                self._offer(partition)
+            else:
+                self._empty.add(partition)
+            yield merged
+            if not waiting and not exhausted(partition):
+                return
+
+    def full(self) -> list[TopicPartition]:
+        """Partitions to pause: they hold `capacity` or more."""
+        return [partition for partition, held in self._held.items() if held >= self._capacity]
+
+    def drained(self) -> list[TopicPartition]:
+        """Partitions to resume: they hold less than half of `capacity`."""
+        return [partition for partition, held in self._held.items() if 2 * held < self._capacity]
+
+    def _offer(self, partition: TopicPartition) -> None:
+        head = self._waiting[partition][0]
+        heappush(self._heads, (head.event_time_ns, partition, head.offset))
+
+
+def _order_time_ns(events: list[Decoded]) -> int:
+    """A refused record has no time to be trusted: it goes at once, and holds up nothing behind it."""
+    for event in events:
+        if not isinstance(event, Refused):
+            return event.event_time_ns
+    return 0
+
+
+def _weight(event: Decoded) -> int:
+    """What an event takes up, in quotes. Never zero: a thousand empty records are a thousand records."""
+    if isinstance(event, Quotes):
+        return len(event.instruments) or 1
+    if isinstance(event, Refused):
+        return 1 + len(event.record.value or b"") // BYTES_PER_QUOTE
+    return 1

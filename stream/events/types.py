@@ -1,0 +1,137 @@
+"""What flows between decode and the engine: typed, checked, in the order of the merge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from solver.arrays import FloatArray, IntArray
+from stream.kafka.log import Record
+
+LATEST_NS = 2**63 - 1
+"""In the year 2262. A producer that stamps its records in microseconds would come after it, and overflow our arrays."""
+
+RefusalReason = Literal[
+    "undecodable",
+    "content-type",
+    "event-time",
+    "not-finite",
+    "not-positive",
+    "out-of-range",
+    "crossed",
+    "size",
+    "unknown-instrument",
+    "unknown-universe",
+    "unknown-book",
+    "unknown-asset",
+    "unknown-trade",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteDepth:
+    """How much a quote shows, in lots: at the best prices (None unknown), and at (price, lots) behind them in order."""
+
+    bid_size_lots: float | None = None
+    ask_size_lots: float | None = None
+    bid_levels: tuple[tuple[float, float], ...] = ()
+    ask_levels: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """Checked quotes of one or more instruments at one instant; `instruments` are their places in the configuration.
+
+    `depths` has what is known of each one's size, or nothing at all.
+    """
+
+    event_time_ns: int
+    instruments: tuple[int, ...]
+    bids: tuple[float, ...]
+    asks: tuple[float, ...]
+    depths: tuple[QuoteDepth | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PositionLevel:
+    """The position of `book` in the asset at place `asset` (None: the numeraire, which carries no risk).
+
+    `source` is the record it came from, as ``positions[2]@17``. Not `dated`: the message left its time to the record's
+    timestamp, which orders it but says nothing about the market's time, as in a replay of old prices.
+    """
+
+    event_time_ns: int
+    book: str
+    asset: int | None
+    quantity: float
+    source: str
+    dated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TradeReport:
+    """What the execution system says of one suggested trade, of the instrument at place `instrument`.
+
+    `filled_lots` counts all lots filled so far, >= 0, None where it was not said. `record` is what it came from, and
+    where it is not `dated` its timestamp is the event time, as for a `PositionLevel`.
+    """
+
+    event_time_ns: int
+    book: str
+    suggestion_id: str
+    instrument: int
+    status: Literal["acknowledged", "part-filled", "filled", "rejected"]
+    filled_lots: int | None
+    record: Record
+    content_type: str
+    dated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record, or a part of it, that cannot be used."""
+
+    record: Record
+    reason: RefusalReason
+    detail: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Quotes in the order of their times: (k,) event time, place of the instrument in the configuration, and mid."""
+
+    times_ns: IntArray
+    instruments: IntArray
+    mids: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Timestep:
+    """The close of one step of the event-time grid.
+
+    `bids`, `asks` (m,) in quote units, NaN where the instrument was never quoted; `quoted_at_ns` (m,), 0 there. Step
+    `index` covers the times in ((index - 1) ΔT, index ΔT], and `end_ns` is index ΔT. `ticks` are all quotes of the
+    step, for a covariance that takes each of them; None where none does. `depths` by the place of the instrument, where
+    its latest quote shows any.
+    """
+
+    index: int
+    end_ns: int
+    bids: FloatArray
+    asks: FloatArray
+    quoted_at_ns: IntArray
+    ticks: Ticks | None = None
+    depths: dict[int, QuoteDepth] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSilence:
+    """The wall clock's word that quotes stopped arriving, or came back."""
+
+    silent: bool
+    silent_for_s: float
+
+
+Decoded: TypeAlias = Quotes | PositionLevel | TradeReport | Refused
+EngineEvent: TypeAlias = Timestep | PositionLevel | TradeReport | Refused | FeedSilence

@@ -1,0 +1,1 @@
+"""An Apache Kafka of one node on this machine, from pip alone."""

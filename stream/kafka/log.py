@@ -1,0 +1,184 @@
+"""The log as betapack sees it: where it is, its records, and how they are read and written.
+
+Nothing outside `stream.kafka` knows which client library (or whether a broker at all) is behind these two protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple, Protocol
+
+from msgspec import Struct
+
+from stream.errors import OffsetOutOfRange
+
+Headers = tuple[tuple[str, bytes], ...]
+
+# A universe of 1000 assets has a covariance of 8 MB as float64, and a snapshot or model carries it in one record.
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+
+
+class KafkaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How Kafka is reached. The password is no field: it comes from the environment variable BETAPACK_SASL_PASSWORD.
+
+    `bootstrap` is ``host:port``, several separated by commas. `ssl_cafile` is the PEM file of the authority that signed
+    the brokers' certificates; empty means those the operating system trusts. `group` is where offsets are committed.
+    """
+
+    bootstrap: str = "127.0.0.1:9092"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    ssl_cafile: str = ""
+    client_id: str = "betapack"
+    group: str = "betapack"
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def sasl(self) -> bool:
+        """Whether the client logs in with a user name and a password."""
+        return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic; prints as ``ticks[2]``."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"
+
+
+class Record(NamedTuple):
+    """One record of the log. `timestamp_ms` is the time of the event, in ms since 1970, given by whoever wrote it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+def check_offset(partition: TopicPartition, offset: int, low: int, end: int) -> None:
+    """Raise OffsetOutOfRange unless `offset` lies in ``low..end``, both of which can be sought."""
+    if offset < low:
+        raise OffsetOutOfRange(
+            f"offset {offset} is below the low watermark {low} on {partition}; "
+            "start with --rebuild to go on from what is left"
+        )
+    if offset > end:
+        raise OffsetOutOfRange(
+            f"offset {offset} is beyond the end {end} of {partition}: it belongs to another log, or records got lost; "
+            "check the bootstrap address and the topic prefix, or start with --rebuild"
+        )
+
+
+class Reader(Protocol):
+    """Reads every partition of some topics, from explicit offsets.
+
+    A reader starts without a position: `seek` every partition before the first `poll`. Offsets are always those of the
+    *next* record to read. Not safe for use by several threads.
+    """
+
+    def partitions(self) -> list[TopicPartition]:
+        """All partitions of the topics, sorted. Fixed while the reader lives."""
+        ...
+
+    def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Go on at these offsets; partitions that are not named keep theirs. What was fetched before is dropped.
+
+        Raises
+        ------
+        OffsetOutOfRange : an offset is below the low watermark or beyond the end; then no partition has moved.
+        """
+        ...
+
+    def poll(self, timeout_ms: int) -> list[Record]:
+        """The next records, in offset order within a partition; empty when none came within `timeout_ms`.
+
+        Records of transactions that were aborted, or are still open, are not returned.
+
+        Raises
+        ------
+        OffsetOutOfRange : records that were to be read next have been deleted meanwhile.
+        ReadFailed : a partition has no position (`seek` first), or the broker refuses the fetch.
+        """
+        ...
+
+    def exhausted(self, partition: TopicPartition) -> bool:
+        """Whether `poll` has returned every readable record the log was known to hold at the last look at its end.
+
+        The end is looked up when the position is set and moves with every fetch. False while it is not known, and true
+        for an empty partition once it is. Ask again after every `poll`: new records make it false.
+        """
+        ...
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Offsets between the position and the known end; partitions whose end is not known are left out."""
+        ...
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Return nothing from these partitions until `resume`: how a full buffer downstream stays bounded."""
+        ...
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Undo `pause`; the position is where it was."""
+        ...
+
+    def low_watermarks(self) -> dict[TopicPartition, int]:
+        """The first offset each partition still holds. Asks the broker."""
+        ...
+
+    def end_offsets(self) -> dict[TopicPartition, int]:
+        """The offset after the last readable record of each partition. Asks the broker."""
+        ...
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Store offsets with the reader's group, for operators to see the lag and for `committed`."""
+        ...
+
+    def committed(self) -> dict[TopicPartition, int]:
+        """The offsets last stored with the group; partitions without one are left out."""
+        ...
+
+    def close(self) -> None:
+        """Give up the connection, without a commit. May be called twice."""
+        ...
+
+
+class Writer(Protocol):
+    """Writes records; a record's partition is Kafka's own hash of its key. Not safe for use by several threads."""
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, timestamp_ms: int) -> None:
+        """Queue one record. Returns at once, unless the bounded queue is full: then it waits until the queue is sent.
+
+        What goes wrong with the record is not raised here, but by the next `flush`. After a failure, what is sent until
+        that flush may be dropped.
+
+        Raises
+        ------
+        ValueError : neither a key nor a value. A key without a value deletes the key in a compacted topic.
+        PublishFailed : the writer is closed.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Wait until the broker has acknowledged every record sent since the last flush.
+
+        Raises
+        ------
+        PublishFailed : for at least one of them it did not; names the first one's topic and cause, and how many.
+            The next flush answers for later records only.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up the connection. Records that were not flushed may be lost. May be called twice."""
+        ...

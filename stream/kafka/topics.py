@@ -1,0 +1,165 @@
+"""Creating and checking the service's topics on the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka import errors as kafka_errors
+
+from schemas.topics import Topic
+from stream.errors import AccessDenied, TopicMismatch, TopicMissing
+from stream.kafka.connection import open_client, translate
+from stream.kafka.log import MAX_RECORD_BYTES, KafkaSettings
+
+# A tick from a clock that runs ahead would close every timestep before the other quotes of it came. Its record carries
+# the event's time, so the broker, which has a clock of its own, refuses it at the door.
+_INPUT_AHEAD_MAX_MS = "60000"
+
+# Our outputs carry the event time of their inputs: one that Kafka refused for its date would stop the service.
+_NO_TIMESTAMP_LIMIT = str(2**63 - 1)
+
+# A record that cannot be read goes into a dead letter, where base64 makes four bytes of three: it must fit there.
+_INPUT_BYTES_MAX = str(MAX_RECORD_BYTES // 4)
+
+# The active segment is never compacted, so with Kafka's default of 1 GB a restart would read up to 1 GB of old state.
+_COMPACTED_SEGMENT_BYTES = 4 * MAX_RECORD_BYTES
+
+
+def topic_settings(topic: Topic, replication: int) -> dict[str, str]:
+    """Kafka's settings for `topic`. Without time retention, as a replay writes old timestamps."""
+    settings = {
+        "cleanup.policy": topic.cleanup_policy,
+        "message.timestamp.type": "CreateTime",
+        "message.timestamp.after.max.ms": _INPUT_AHEAD_MAX_MS if topic.direction == "in" else _NO_TIMESTAMP_LIMIT,
+        "max.message.bytes": _INPUT_BYTES_MAX if topic.direction == "in" else str(MAX_RECORD_BYTES),
+        # One of three replicas may be down, and an acknowledged record survives the loss of another.
+        "min.insync.replicas": str(min(2, max(1, replication - 1))),
+    }
+    if topic.cleanup_policy == "delete":
+        settings["retention.ms"] = "-1"
+    else:
+        settings["segment.bytes"] = str(_COMPACTED_SEGMENT_BYTES)
+        settings["min.cleanable.dirty.ratio"] = "0.1"
+    return settings
+
+
+def create_topics(
+    settings: KafkaSettings, topics: Iterable[Topic], prefix: str = "", replication: int = 1
+) -> list[str]:
+    """Create those of `topics` that do not exist, each with a leader when this returns. Repeatable.
+
+    Topics that exist are left as they are: operators may have given them more partitions or a retention.
+
+    Returns
+    -------
+    The names that were created, with `prefix`.
+
+    Raises
+    ------
+    BrokerUnavailable, AccessDenied : as they say.
+    TopicMismatch : the broker cannot keep a topic as asked (such as more replicas than brokers).
+    """
+    wanted = {prefix + topic.name: topic for topic in topics}
+    admin = open_client(KafkaAdminClient, settings)
+    try:
+        missing = sorted(wanted.keys() - _partition_counts(admin, wanted).keys())
+        created = []
+        for name in missing:
+            topic = wanted[name]
+            asked = {
+                "num_partitions": topic.partitions,
+                "replication_factor": replication,
+                "configs": topic_settings(topic, replication),
+            }
+            try:
+                admin.create_topics({name: asked})
+                created.append(name)
+            except kafka_errors.TopicAlreadyExistsError:
+                # Another worker started at the same time.
+                continue
+            except (kafka_errors.InvalidReplicationFactorError, kafka_errors.PolicyViolationError) as exc:
+                raise TopicMismatch(
+                    f"the broker cannot keep {name} with {topic.partitions} partitions and {replication} replicas: "
+                    f"{exc}; set topics.replication to at most the number of brokers"
+                ) from exc
+        admin.wait_for_topics(missing)
+        return created
+    except kafka_errors.KafkaError as exc:
+        raise translate(exc, f"creating topics {', '.join(wanted)}", settings) from exc
+    finally:
+        admin.close()
+
+
+def delete_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
+    """Delete these topics and their records: for those that a demo or benchmark made for itself.
+
+    Raises
+    ------
+    BrokerUnavailable, AccessDenied, TopicMissing : as they say.
+    """
+    admin = open_client(KafkaAdminClient, settings)
+    try:
+        admin.delete_topics(list(names))
+    except kafka_errors.KafkaError as exc:
+        raise translate(exc, "deleting topics", settings) from exc
+    finally:
+        admin.close()
+
+
+def check_topics(
+    settings: KafkaSettings, topics: Iterable[Topic], prefix: str = "", exact: bool = False
+) -> dict[str, int]:
+    """Number of partitions of each of `topics` on the broker, by name with `prefix`.
+
+    Raises
+    ------
+    TopicMissing : some do not exist; names all of them.
+    TopicMismatch : with `exact`, a topic has another number of partitions than `topics` says.
+    BrokerUnavailable, AccessDenied : as they say.
+    """
+    wanted = {prefix + topic.name: topic for topic in topics}
+    counts = partition_counts(settings, wanted)
+    if exact:
+        for name, topic in wanted.items():
+            if counts[name] != topic.partitions:
+                raise TopicMismatch(
+                    f"topic {name} must have {topic.partitions} partitions, got {counts[name]} at "
+                    f"{settings.bootstrap}; delete and create it again with `betapack topics --create`, "
+                    "or use another topics.prefix"
+                )
+    return counts
+
+
+def partition_counts(settings: KafkaSettings, names: Iterable[str]) -> dict[str, int]:
+    """Number of partitions of each named topic. Raises TopicMissing, BrokerUnavailable, AccessDenied."""
+    names = list(names)
+    admin = open_client(KafkaAdminClient, settings)
+    try:
+        counts = _partition_counts(admin, names)
+    except kafka_errors.KafkaError as exc:
+        raise translate(exc, f"looking up topics {', '.join(names)}", settings) from exc
+    finally:
+        admin.close()
+    missing = [name for name in names if name not in counts]
+    if missing:
+        raise TopicMissing(
+            f"no topic {', '.join(missing)} at {settings.bootstrap}; create with `betapack topics --create` "
+            "or check topics.prefix"
+        )
+    return counts
+
+
+def _partition_counts(admin: Any, names: Iterable[str]) -> dict[str, int]:
+    """Those of the topics that exist. Raises AccessDenied: Kafka hides topics that the user may not describe."""
+    counts = {}
+    for described in admin.describe_topics(list(names)):
+        error = kafka_errors.for_code(described["error_code"])
+        if error is kafka_errors.NoError:
+            counts[described["name"]] = len(described["partitions"])
+        elif issubclass(error, kafka_errors.AuthorizationError):
+            raise AccessDenied(f"Kafka refused to describe topic {described['name']}; grant the user DESCRIBE on it")
+        elif error is not kafka_errors.UnknownTopicOrPartitionError:
+            raise error(described["name"])
+    return counts

@@ -1,0 +1,1 @@
+"""What runs over files, without Kafka."""

@@ -1,0 +1,1 @@
+"""One page frame and one plot style for all reports."""

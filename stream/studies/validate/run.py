@@ -1,0 +1,263 @@
+"""One validation: the walk over the file, the same over shuffled prices, and the figures of both."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version as distribution_version
+
+import msgspec
+import numpy as np
+
+from solver.arrays import FloatArray, IntArray
+from solver.covariance import ExponentialCovariance, WindowCovariance
+from solver.reversion.adjustment import horizon_covariance_under
+from solver.scoring.relationships import block_shuffled
+from stream.config import HORIZON_STEPS_MAX, NANOSECONDS
+from stream.engine.market.model import Market
+from stream.errors import ConfigError, DataUnavailable
+from stream.studies.read import Prices
+from stream.studies.validate import summary
+from stream.studies.validate.covariances import FAMILIES, Scorer, Scores
+from stream.studies.validate.result import Bias, Check, Input, Validation, Vectors
+from stream.studies.validate.tables import percent_with_interval, with_interval
+from stream.studies.validate.vectors import Assessor, Outcome
+from stream.studies.validate.walk import Models, walk_forward
+
+#: Within which a bias statistic passes: risk off by a twentieth.
+BIAS_BOUNDS = (0.95, 1.05)
+
+#: Returns that stay together in a shuffle: about a month of days or a day of hours.
+SHUFFLE_BLOCK_STEPS = 20
+
+#: Shuffles on which the same weights are tried, so that what chance gives is known better than what the file gives.
+CHANCE_SHUFFLES = 10
+
+_SAY_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class ValidateSettings:
+    """With what to validate; see the command line's help."""
+
+    models: Models
+    horizon_steps: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The figures, and what the plots are drawn from."""
+
+    validation: Validation
+    times_ns: IntArray
+    scores: Scores
+    reference: Scores
+    outcomes: list[list[Outcome]]
+
+
+def validate(
+    prices: Prices, name: str, settings: ValidateSettings, say: Callable[[str], None], stop: Callable[[], bool]
+) -> Run:
+    """Walk and score. When `stop` says so, what was walked until then is reported as partial.
+
+    Raises
+    ------
+    DataUnavailable : too few prices for a forecast to be held against anything.
+    ConfigError : settings that do not fit the data.
+    """
+    if not 1 <= settings.horizon_steps <= HORIZON_STEPS_MAX:
+        raise ConfigError(f"--horizon must be from 1 to {HORIZON_STEPS_MAX:,}, got {settings.horizon_steps}")
+    if settings.models.covariance.takes_ticks:
+        raise ConfigError(
+            "covariance.kind must be exponential or window, for a price file has no ticks, "
+            f"got {settings.models.covariance.kind!r}"
+        )
+    if settings.seed < 0:
+        raise ConfigError(f"--seed must be >= 0, got {settings.seed}")
+    needed = settings.models.covariance.min_observations + 2 * settings.horizon_steps + 1
+    if len(prices.prices) < needed:
+        raise DataUnavailable(
+            f"{name} must have at least {needed} rows for one forecast and two outcomes "
+            f"(covariance.min_observations {settings.models.covariance.min_observations}, "
+            f"--horizon {settings.horizon_steps}), got {len(prices.prices)}"
+        )
+    say(f"{len(prices.prices):,} rows of {len(prices.names)} assets from {name}")
+    # One generator a purpose: what one of them draws moves nothing in another.
+    portfolios, shuffling, intervals = np.random.SeedSequence(settings.seed).spawn(3)
+    log_prices = np.log(prices.prices)
+    progress = _Progress(say, len(log_prices))
+    scores, reference, assessor, walked = _walk(prices, settings, portfolios, progress, stop)
+    partial = walked < len(log_prices)
+    shuffles = np.random.default_rng(shuffling)
+    shuffled_logs = block_shuffled(log_prices, SHUFFLE_BLOCK_STEPS, shuffles)
+    shuffled = replace(prices, prices=np.exp(shuffled_logs))
+    shuffled_assessor = Assessor(settings.models.reversion)
+    for row, market in walk_forward(shuffled, settings.models):
+        if stop() or row >= walked:
+            break
+        shuffled_assessor.add(row, market)
+        progress.at("shuffled prices", row)
+    partial = partial or stop()
+    chance = np.random.default_rng(intervals)
+    real = assessor.outcomes(log_prices[:walked])
+    by_chance = assessor.outcomes(shuffled_logs[:walked])
+    for _ in range(1, CHANCE_SHUFFLES):
+        by_chance += assessor.outcomes(block_shuffled(log_prices, SHUFFLE_BLOCK_STEPS, shuffles)[:walked])
+    times = shown_times(prices)
+    found_biases = summary.biases(scores, times, chance)
+    found_vectors = summary.vectors(
+        settings.models.reversion, real, by_chance, shuffled_assessor.outcomes(shuffled_logs[:walked]), chance
+    )
+    models = settings.models
+    validation = Validation(
+        version=distribution_version("betapack"),
+        input=Input(
+            name=name,
+            sha256=prices.sha256,
+            assets=prices.names,
+            rows=len(log_prices),
+            first=times[0],
+            last=times[-1],
+            timestep_s=prices.timestep_ns / NANOSECONDS,
+            gaps=prices.gaps,
+            left_out=tuple((entry.what, entry.count) for entry in prices.left_out),
+        ),
+        covariance=models.covariance,
+        reversion=models.reversion,
+        config_hash=hashlib.sha256(msgspec.json.encode((models.covariance, models.reversion))).hexdigest()[:16],
+        horizon_steps=settings.horizon_steps,
+        seed=settings.seed,
+        partial=partial,
+        checks=(*_bias_checks(found_biases), *_vector_checks(found_vectors)),
+        outcomes=len(scores.rows),
+        unforecast=scores.unforecast,
+        singular=scores.singular,
+        biases=found_biases,
+        exceedances=summary.exceedances(scores),
+        losses=summary.losses(scores, reference, _reference_label(models), times, chance),
+        distance=summary.distance(scores, chance),
+        vectors=found_vectors,
+    )
+    return Run(validation, prices.times_ns, scores, reference, real)
+
+
+def shown_times(prices: Prices) -> list[str]:
+    """Every row's time, UTC, as ISO 8601 to the second."""
+    return [str(time) for time in prices.times_ns.astype("datetime64[ns]").astype("datetime64[s]")]
+
+
+def _walk(
+    prices: Prices,
+    settings: ValidateSettings,
+    portfolios: np.random.SeedSequence,
+    progress: _Progress,
+    stop: Callable[[], bool],
+) -> tuple[Scores, Scores, Assessor, int]:
+    """Scores of the service's covariance and of the reference's, the β in use, and how many rows were walked."""
+    log_prices = np.log(prices.prices)
+    models, horizon = settings.models, settings.horizon_steps
+    scorer = Scorer(log_prices, horizon, np.random.default_rng(portfolios))
+    reference_scorer = Scorer(log_prices, horizon, np.random.default_rng(portfolios))
+    reference = _reference(len(prices.names), models)
+    assessor = Assessor(models.reversion)
+    walked = 0
+    market: Market
+    for row, market in walk_forward(prices, models):
+        if stop():
+            break
+        if row:
+            reference.update(log_prices[row] - log_prices[row - 1])
+        if scorer.scores_at(row):
+            # Not of some assets only: every portfolio holds all of them.
+            Sigma = market.Sigma if market.known.all() else None
+            scorer.add(row, None if Sigma is None else _over(market, Sigma, horizon))
+            reference_scorer.add(row, None if Sigma is None else horizon * reference.estimate())
+        assessor.add(row, market)
+        walked = row + 1
+        progress.at("prices", row)
+    return scorer.scores(), reference_scorer.scores(), assessor, walked
+
+
+def _over(market: Market, Sigma: FloatArray, horizon_steps: int) -> FloatArray:
+    """The service's own forecast over a horizon: β that revert hold the change down."""
+    return horizon_covariance_under([beta.vector for beta in market.betas], Sigma, horizon_steps)
+
+
+def _reference(n: int, models: Models) -> ExponentialCovariance | WindowCovariance:
+    """The configuration's other kind of covariance, without shrinkage: something sensible to be better than."""
+    covariance = models.covariance
+    if covariance.kind == "window":
+        return ExponentialCovariance(n, covariance.half_life_steps, "none")
+    return WindowCovariance(n, covariance.window_steps, "none")
+
+
+def _reference_label(models: Models) -> str:
+    covariance = models.covariance
+    if covariance.kind == "window":
+        return f"exponential, half-life {covariance.half_life_steps:g} steps"
+    return f"window of {covariance.window_steps} steps"
+
+
+def _bias_checks(biases: tuple[Bias, ...]) -> list[Check]:
+    checks = []
+    for bias in biases:
+        if bias.family not in FAMILIES[:3]:
+            text = f"{bias.family.capitalize()}, chosen by the forecast itself: bias {with_interval(bias.median)}"
+            checks.append(Check(None, text))
+            continue
+        (lower, upper), median = BIAS_BOUNDS, bias.median
+        passed: bool | None
+        if lower <= median.estimate <= upper:
+            passed, words = True, "was as forecast"
+        elif median.lower > upper or median.upper < lower:
+            passed, words = False, f"was {'more' if median.lower > upper else 'less'} than forecast"
+        else:
+            passed, words = None, "may have been as forecast, too few outcomes to tell"
+        checks.append(
+            Check(passed, f"Risk of {bias.family} {words}: bias {with_interval(median)}, asked {lower:g} to {upper:g}")
+        )
+    return checks
+
+
+def _vector_checks(vectors: Vectors) -> list[Check]:
+    if not vectors.dates:
+        return [Check(None, "β vectors: too few rows for a fit and a stretch after it")]
+    if not vectors.in_use:
+        return [Check(None, f"β vectors: none was reliable at any of {vectors.dates} dates: nothing would be packed")]
+    checks = []
+    passed: bool | None
+    for share in vectors.shares:
+        if not share.vectors or "of those by" not in share.what or share.what.startswith("half-life"):
+            continue
+        if share.share.lower > share.chance.upper:
+            passed, words = True, "β held more often than by chance"
+        elif share.share.estimate <= share.chance.upper:
+            passed, words = False, "β held no more often than by chance"
+        else:
+            passed, words = None, f"{share.vectors} β are too few to tell from chance"
+        checks.append(
+            Check(
+                passed,
+                f"{words}: {share.what}, {percent_with_interval(share.share)}, "
+                f"by chance {percent_with_interval(share.chance)}",
+            )
+        )
+    return checks
+
+
+class _Progress:
+    """A line every few seconds."""
+
+    def __init__(self, say: Callable[[str], None], rows: int) -> None:
+        self._say = say
+        self._rows = rows
+        self._said_at = time.monotonic()
+
+    def at(self, what: str, row: int) -> None:
+        now = time.monotonic()
+        if now - self._said_at >= _SAY_EVERY_S:
+            self._said_at = now
+            self._say(f"{what}: row {row:,} of {self._rows:,}")

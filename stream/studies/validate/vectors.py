@@ -1,0 +1,95 @@
+"""β vectors in use held against what their spreads did afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from solver.arrays import FloatArray
+from solver.reversion.live import LiveBeta
+from solver.scoring.relationships import followed
+from stream.config import ReversionConfig
+from stream.engine.market.model import Market
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One β at one date, and the stretch after it.
+
+    Attributes
+    ----------
+    beta_id, evidence : as published at that date.
+    forecast_ratio, ratio_upper : basis ratio on the stretch held back from the fit, and its upper confidence bound.
+    ratio : of the stretch after the date.
+    half_life_steps : of the stretch after the date; infinite where it does not revert.
+    walk_p_value : that the spread is a walk, on the stretch after the date.
+    retired : by the watch, within that stretch.
+    """
+
+    beta_id: str
+    evidence: tuple[str, ...]
+    forecast_ratio: float
+    ratio_upper: float
+    ratio: float
+    half_life_steps: float
+    walk_p_value: float
+    retired: bool
+
+
+@dataclass
+class Assessor:
+    """Notes the β in use at dates `stretch_steps` rows apart, from the first refit on; `outcomes` says what followed.
+
+    The stretches do not overlap, so that no row counts twice.
+    """
+
+    settings: ReversionConfig
+    dates: list[tuple[int, tuple[LiveBeta, ...]]] = field(default_factory=list)
+    _retired: dict[str, list[int]] = field(default_factory=dict)
+    _fitted: bool = False
+
+    @property
+    def stretch_steps(self) -> int:
+        """As long as the stretch that the forecast was measured on."""
+        return self.settings.holdout_steps
+
+    def add(self, row: int, market: Market) -> None:
+        """What the service knows at the close of `row`."""
+        for retirement in market.retirements:
+            self._retired.setdefault(retirement.beta_id, []).append(row)
+        self._fitted = self._fitted or market.candidates_tried > 0
+        if self._fitted and (not self.dates or row - self.dates[-1][0] >= self.stretch_steps):
+            self.dates.append((row, market.betas))
+
+    def outcomes(self, log_prices: FloatArray) -> list[list[Outcome]]:
+        """What every β did, of each date with a whole stretch after it.
+
+        `log_prices` (T, n) may be others than the β were fitted to: then it is what chance makes of their weights.
+        """
+        stretch, settings = self.stretch_steps, self.settings
+        found: list[list[Outcome]] = []
+        for row, betas in self.dates:
+            if row + stretch >= len(log_prices):
+                continue
+            if not betas:
+                found.append([])
+                continue
+            B = np.array([beta.vector.weights for beta in betas]).T
+            after = followed(log_prices[row : row + stretch + 1], B, settings.basis_horizon_steps, settings.lags)
+            found.append(
+                [
+                    Outcome(
+                        beta_id=beta.beta_id,
+                        evidence=beta.vector.evidence,
+                        forecast_ratio=beta.vector.basis_ratio,
+                        ratio_upper=beta.vector.basis_ratio_upper,
+                        ratio=float(after.basis_ratios[k]),
+                        half_life_steps=float(after.half_lives[k]),
+                        walk_p_value=float(after.p_values[k]),
+                        retired=any(row < at <= row + stretch for at in self._retired.get(beta.beta_id, [])),
+                    )
+                    for k, beta in enumerate(betas)
+                ]
+            )
+        return found

@@ -1,0 +1,1 @@
+"""The running service: loop and commit, snapshot and recovery, the process of the refits."""

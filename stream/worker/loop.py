@@ -1,0 +1,263 @@
+"""The stream loop: read, decode, merge, step, publish, commit.
+
+Nothing here computes a figure. The order within `Worker.commit` is what makes a crash harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from schemas.topics import TOPICS
+from solver.packing.books import Spread
+from stream.clock import Clock
+from stream.config import Config
+from stream.engine.market.refits import Submit
+from stream.engine.step import Engine, EngineState, Output
+from stream.events.decode import Decoder
+from stream.events.encode import Encoder
+from stream.events.merge import Merge, Merged
+from stream.events.timesteps import Timesteps
+from stream.events.types import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused
+from stream.kafka.log import Reader, TopicPartition, Writer
+from stream.telemetry.log_lines import log_event
+from stream.telemetry.metrics import Metrics
+from stream.worker.recover import recover
+from stream.worker.snapshot import SLOTS, parts_of, take_snapshot
+
+POLL_TIMEOUT_MS = 100
+"""How long an idle loop waits, and so how late it notices a stop or a silent feed."""
+
+OFFSETS_EVERY_NS = 1_000_000_000
+"""A commit to the group takes 4 ms on a local broker, in which the next record would wait."""
+
+MERGE_CAPACITY = 20_000
+"""Quotes that one partition may hold in the merge before its reading is paused: some 10 MB as single ticks."""
+
+
+def topic_names(config: Config) -> dict[str, str]:
+    """The topics' names with this configuration's prefix, by their names without it."""
+    return {topic.name: config.topics.prefix + topic.name for topic in TOPICS}
+
+
+def input_topics(config: Config) -> list[str]:
+    """The names of the topics that the service reads."""
+    return [config.topics.prefix + topic.name for topic in TOPICS if topic.direction == "in"]
+
+
+class Views(Protocol):
+    """What is shown of the state to those who answer questions about it. Neither call may wait for them."""
+
+    def note(self, event: EngineEvent) -> None:
+        """`event` went through the engine."""
+
+    def show(self, state: EngineState) -> None:
+        """All events of a turn did. `state` goes on changing afterwards: what is kept of it has to be copied."""
+
+
+class Worker:
+    """One universe and all its books in one process.
+
+    `inputs` reads ticks, positions and what became of trades, `states` the snapshots; without `states` it starts from
+    the log's beginning.
+    `clock` decides when the state is kept and when the feed is silent, and with `deadlines` also when a solve is cut
+    short: a replay goes without, so that every solve runs to the end of its effort. Refits run where `submit` puts
+    them. A close waits for one that is due in a replay, and for as long as records come that were in the log at the
+    start: what a worker that crashed has published of them must come out again. `views` is told of every event, and
+    after each turn shown the state: for those who answer questions about it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        inputs: Reader,
+        writer: Writer,
+        states: Reader | None,
+        clock: Clock,
+        metrics: Metrics,
+        deadlines: bool = True,
+        spread: Spread = map,
+        submit: Submit | None = None,
+        views: Views | None = None,
+    ) -> None:
+        self._config = config
+        self._views = views
+        self._inputs = inputs
+        self._writer = writer
+        self._clock = clock
+        self._metrics = metrics
+        self._decoder = Decoder(config)
+        self._encoder = Encoder(config.topics.prefix, f"/betapack/{config.universe.name}")
+        self._timesteps = Timesteps(config.universe, len(config.instruments), config.covariance.takes_ticks)
+        self._deadlines = deadlines
+        self._engine = Engine(
+            config, clock if deadlines else None, metrics.time_solve, spread, submit, lambda: self._behind
+        )
+        self._merge = Merge(inputs.partitions(), MERGE_CAPACITY)
+        self._paused: set[TopicPartition] = set()
+        self.state, self._slot = recover(config, self._engine, inputs, states)
+        self._recovered_at = inputs.end_offsets()
+        self._behind = True
+        self._snapshot_due_ns = clock.monotonic_ns() + self._snapshot_every_ns
+        self._silent = f"feed-silent:{config.universe.name}" in self.state.engine.alerts
+        # A silence that was said before the restart lasts until a quote comes.
+        silent_for_ns = round(config.universe.feed_silent_after_s * 1e9) if self._silent else 0
+        self._last_quote_ns = clock.monotonic_ns() - silent_for_ns
+        self._unacknowledged: list[Output] = []
+        self._uncommitted = False
+        self._offsets_behind = False
+        self._offsets_due_ns = 0
+        metrics.expose([book.name for book in config.books], self.state.engine.alerts)
+        log_event(
+            "recovered",
+            timestep=self.state.timesteps.last_closed,
+            **{str(partition): offset for partition, offset in self.state.offsets.items()},
+        )
+
+    @property
+    def _snapshot_every_ns(self) -> int:
+        return round(self._config.snapshot.every_s * 1e9)
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Go round until `stop`, then commit and keep the state."""
+        while not stop():
+            self.turn()
+        self.commit(final=True)
+
+    def turn(self, timeout_ms: int = POLL_TIMEOUT_MS) -> int:
+        """Read once, process all that is ready, commit. Returns how many records were processed."""
+        records = self._inputs.poll(timeout_ms)
+        arrived_ns = self._clock.monotonic_ns()
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            self._merge.push(partition, record.offset, self._decoder(record))
+        processed: dict[str, int] = {}
+        for merged in self._merge.ready(self._inputs.exhausted):
+            self._process(merged)
+            topic = merged.partition.topic
+            processed[topic] = processed.get(topic, 0) + 1
+        self._behind = self._behind and self._recovering()
+        self._bound_buffers()
+        self._watch_feed()
+        caused = bool(self._unacknowledged)
+        self.commit()
+        for topic, count in processed.items():
+            self._metrics.observe_read(topic, count)
+        # Also in a turn that processed nothing: a merge that waits must show.
+        self._metrics.observe_progress(
+            self._inputs.lag(),
+            self._merge.depth,
+            len(self._timesteps.idle_partitions(self.state.timesteps)),
+            self._timesteps.watermark_ns(self.state.timesteps),
+        )
+        if caused:
+            self._metrics.observe_turnaround((self._clock.monotonic_ns() - arrived_ns) / 1e9)
+        if self._views is not None:
+            self._views.show(self.state.engine)  # last: no output waits for it
+        return sum(processed.values())
+
+    def finish(self) -> None:
+        """Close the open timesteps: for the end of a log that nothing will be added to."""
+        self._behind = True
+        for timestep in self._timesteps.flush(self.state.timesteps):
+            self._step(timestep)
+        self.commit(final=True)
+
+    def _recovering(self) -> bool:
+        """Whether event time alone decides: in a replay, or until what was in the log at the start is processed."""
+        if not self._deadlines:
+            return True
+        # The offsets alone would not do: the last places before an end may be the marks of transactions.
+        return any(
+            self.state.offsets[partition] < end and not self._inputs.exhausted(partition)
+            for partition, end in self._recovered_at.items()
+        )
+
+    def commit(self, final: bool = False) -> None:
+        """Make what was processed count, in this order.
+
+        1. Every output of the processed records is in the log: flush, and check each acknowledgement.
+        2. When due, the state at exactly these records is in the log.
+        3. Once a second, the offsets are committed to the group. Operators see the lag by them; nothing starts there.
+
+        A crash before 2 processes the records since the last snapshot again: the outputs are the same, with the same
+        ids, and readers drop them by id. A crash between 2 and 3 loses nothing: offsets come from the snapshot.
+        Exactly-once will put the three into one transaction, here and nowhere else.
+        """
+        now_ns = self._clock.monotonic_ns()
+        if self._uncommitted or final:
+            self._commit_outputs(final)
+        if self._offsets_behind and (final or now_ns >= self._offsets_due_ns):
+            # 3. offsets
+            self._inputs.commit(self.state.offsets)
+            self._offsets_behind = False
+            self._offsets_due_ns = now_ns + OFFSETS_EVERY_NS
+
+    def _commit_outputs(self, final: bool) -> None:
+        with self._metrics.time_commit():
+            # 1. outputs
+            self._writer.flush()
+            for message in self._unacknowledged:
+                self._metrics.observe_output(message)
+            self._unacknowledged.clear()
+            # 2. state
+            if final or self._clock.monotonic_ns() >= self._snapshot_due_ns:
+                snapshot = take_snapshot(self.state, self._config)
+                # Never over the last one, which a restart needs as long as not all of this one is in the log.
+                self._slot = (self._slot + 1) % SLOTS
+                for part in parts_of(snapshot, self._slot):
+                    self._encoder.send(self._writer, part)
+                self._writer.flush()
+                self._metrics.observe_snapshot(len(snapshot.state))
+                self._snapshot_due_ns = self._clock.monotonic_ns() + self._snapshot_every_ns
+        self._uncommitted = False
+
+    def _process(self, merged: Merged) -> None:
+        for event in merged.events:
+            if isinstance(event, Quotes):
+                self._last_quote_ns = self._clock.monotonic_ns()
+                late_before = self.state.timesteps.late_quotes
+                for timestep in self._timesteps.add(self.state.timesteps, event, merged.partition):
+                    self._step(timestep)
+                self._metrics.observe_late(self.state.timesteps.late_quotes - late_before)
+            else:
+                if isinstance(event, Refused):
+                    self._metrics.observe_refused(event.record.topic, event.reason)
+                caused = len(self._unacknowledged)
+                self._step(event)
+                priced = self.state.engine.latest is not None
+                if isinstance(event, PositionLevel) and priced and len(self._unacknowledged) == caused:
+                    self._metrics.observe_superseded(event.book)
+        self.state.offsets[merged.partition] = merged.offset + 1
+        self._uncommitted = self._offsets_behind = True
+
+    def _step(self, event: EngineEvent) -> None:
+        with self._metrics.time_step(type(event).__name__):
+            self.state.engine, outputs = self._engine.step(self.state.engine, event)
+        if self._views is not None:
+            self._views.note(event)
+        for message in outputs:
+            # Sent before the commit: a reader sees it at once, and the commit waits for the acknowledgement.
+            self._encoder.send(self._writer, message)
+        self._unacknowledged += outputs
+        self._uncommitted = True
+
+    def _bound_buffers(self) -> None:
+        full = set(self._merge.full()) - self._paused
+        if full:
+            self._inputs.pause(full)
+            self._paused |= full
+        drained = self._paused & set(self._merge.drained())
+        if drained:
+            self._inputs.resume(drained)
+            self._paused -= drained
+
+    def _watch_feed(self) -> None:
+        silent_for_s = (self._clock.monotonic_ns() - self._last_quote_ns) / 1e9
+        silent = silent_for_s >= self._config.universe.feed_silent_after_s
+        if silent != self._silent:
+            self._silent = silent
+            self._step(FeedSilence(silent, silent_for_s))
+            # The one event that is not in the log: after a crash nobody could tell that it was said.
+            self._snapshot_due_ns = self._clock.monotonic_ns()
+            log_event("feed", silent=silent, for_s=silent_for_s)

@@ -1,0 +1,206 @@
+"""The worker's whole state to bytes and back, bit for bit: a restored worker publishes what an unbroken one would."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_origin
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.internal import PartitionOffset, Snapshot
+from solver.reversion.live import LiveBetas
+from stream.config import Config
+from stream.engine.alerts import BOOK_ALERTS, alert_key
+from stream.engine.book.state import BookState
+from stream.engine.market.model import LegPrices, Market
+from stream.engine.market.refits import PendingRefit, RefitState
+from stream.engine.step import Engine, EngineState
+from stream.errors import StateMismatch
+from stream.events.timesteps import TimestepsState
+from stream.kafka.log import MAX_RECORD_BYTES, TopicPartition
+
+PART_BYTES = MAX_RECORD_BYTES // 2
+"""Of the state in one record. A long window of many assets needs several, and so may a thousand books with trades."""
+
+SLOTS = 2
+"""Snapshots take turns in them: while one is being written the last whole one is in the other."""
+
+FORMAT_VERSION = 2
+"""Counts up with every change of `Stored` that an older worker could not read."""
+
+
+@dataclass
+class WorkerState:
+    """What a worker needs to go on: open timesteps, engine, and the next offset to read of every input partition."""
+
+    timesteps: TimestepsState
+    engine: EngineState
+    offsets: dict[TopicPartition, int]
+
+
+@dataclass
+class Stored:
+    """`WorkerState` without its offsets, as it is laid out in a snapshot; the estimators by their arrays."""
+
+    timesteps: TimestepsState
+    covariance: dict[str, NDArray[Any]]
+    longer: tuple[dict[str, NDArray[Any]], ...]
+    reversion: dict[str, NDArray[Any]]
+    version: int
+    log_prices: NDArray[np.float64]
+    priced: NDArray[np.bool_]
+    leg_variances: NDArray[np.float64]
+    closed_at_ns: int
+    interrupted: dict[str, LegPrices]
+    live: LiveBetas
+    pushed_since_refit: int
+    pending_refit: PendingRefit | None
+    refitted_at: int
+    refit_failure: str
+    candidates_tried: int
+    refusals: tuple[str, ...]
+    books: dict[str, BookState]
+    latest: Market | None
+    alerts: tuple[str, ...]
+    silences: int
+
+
+def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
+    """The message that keeps `state`. Its id counts timesteps and input records, so the same state has the same id."""
+    engine, market = state.engine, state.engine.market
+    stored = Stored(
+        timesteps=state.timesteps,
+        covariance=market.covariance.arrays(),
+        longer=tuple(longer.arrays() for longer in market.longer),
+        reversion=market.reversion.arrays(),
+        version=market.version,
+        log_prices=market.log_prices,
+        priced=market.priced,
+        leg_variances=market.leg_variances,
+        closed_at_ns=market.closed_at_ns,
+        interrupted=market.interrupted,
+        live=market.live,
+        pushed_since_refit=market.refits.pushed,
+        pending_refit=market.refits.pending,
+        refitted_at=market.refits.fitted_at,
+        refit_failure=market.refits.failure,
+        candidates_tried=market.refits.candidates_tried,
+        refusals=market.refits.refusals,
+        books=engine.books,
+        latest=engine.latest,
+        # Sorted: a set's order differs from process to process, and equal states must give equal bytes.
+        alerts=tuple(sorted(engine.alerts)),
+        silences=engine.silences,
+    )
+    timestep = state.timesteps.last_closed
+    return Snapshot(
+        id=f"snapshot/{config.universe.name}/{timestep}/{sum(state.offsets.values())}",
+        universe=config.universe.name,
+        format_version=FORMAT_VERSION,
+        config_hash=config.state_hash(),
+        event_time_ns=timestep * config.universe.timestep_ns,
+        timestep=timestep,
+        offsets=tuple(
+            PartitionOffset(topic=partition.topic, partition=partition.partition, offset=offset)
+            for partition, offset in sorted(state.offsets.items())
+        ),
+        state=_encoder.encode(stored),
+    )
+
+
+def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> WorkerState:
+    """The state that `snapshot` keeps, for an engine of `config`.
+
+    Books that are new in the configuration start empty; books that left it are dropped. Raises StateMismatch when the
+    snapshot is of another format, or of a configuration in which the same numbers mean something else.
+    """
+    if snapshot.format_version != FORMAT_VERSION:
+        raise StateMismatch(
+            f"snapshot {snapshot.id} has format {snapshot.format_version}, this version reads {FORMAT_VERSION}"
+        )
+    if snapshot.config_hash != config.state_hash():
+        raise StateMismatch(
+            f"snapshot {snapshot.id} belongs to a configuration with hash {snapshot.config_hash}, "
+            f"this one has {config.state_hash()}: universe, instruments, covariance or reversion were changed; "
+            "start with --rebuild to compute the state again from the beginning of the log"
+        )
+    try:
+        stored = _decoder.decode(snapshot.state)
+    except msgspec.DecodeError as exc:
+        raise StateMismatch(
+            f"the state in snapshot {snapshot.id} cannot be read: {exc}; "
+            "start with --rebuild to compute it again from the beginning of the log"
+        ) from exc
+    state = engine.new_state()
+    market = state.market
+    market.covariance.restore(stored.covariance)
+    for longer, arrays in zip(market.longer, stored.longer, strict=True):
+        longer.restore(arrays)
+    market.reversion.restore(stored.reversion)
+    market.version = stored.version
+    market.log_prices = stored.log_prices
+    market.priced = stored.priced
+    market.leg_variances = stored.leg_variances
+    market.closed_at_ns = stored.closed_at_ns
+    market.interrupted = stored.interrupted
+    market.live = stored.live
+    market.refits = RefitState(
+        pushed=stored.pushed_since_refit,
+        pending=stored.pending_refit,
+        fitted_at=stored.refitted_at,
+        failure=stored.refit_failure,
+        candidates_tried=stored.candidates_tried,
+        refusals=stored.refusals,
+    )
+    state.books.update({name: book for name, book in stored.books.items() if name in state.books})
+    state.latest = stored.latest
+    # Nothing would ever clear what is said of a book that has left.
+    left = set(stored.books) - set(state.books)
+    gone = {alert_key(kind, name) for kind in BOOK_ALERTS for name in left}
+    state.alerts = set(stored.alerts) - gone
+    state.silences = stored.silences
+    offsets = {TopicPartition(place.topic, place.partition): place.offset for place in snapshot.offsets}
+    return WorkerState(stored.timesteps, state, offsets)
+
+
+def parts_of(snapshot: Snapshot, slot: int) -> list[Snapshot]:
+    """The records that keep `snapshot` in `slot`, in the order in which they are written."""
+    state = snapshot.state
+    pieces = [state[start : start + PART_BYTES] for start in range(0, max(len(state), 1), PART_BYTES)]
+    whole = hashlib.blake2b(state, digest_size=16).hexdigest() if len(pieces) > 1 else ""
+    return [
+        msgspec.structs.replace(snapshot, state=piece, slot=slot, part=part, parts=len(pieces), whole=whole)
+        for part, piece in enumerate(pieces)
+    ]
+
+
+def joined(parts: Sequence[Snapshot]) -> Snapshot | None:
+    """The snapshot that `parts` of one slot keep, part 0 first; None where one is missing or left from another."""
+    of = [(each.id, each.whole, each.part) for each in parts[: parts[0].parts]] if parts else []
+    if not of or of != [(parts[0].id, parts[0].whole, part) for part in range(parts[0].parts)]:
+        return None
+    whole = b"".join(each.state for each in parts[: parts[0].parts])
+    return msgspec.structs.replace(parts[0], state=whole)
+
+
+def encode_array(value: object) -> object:
+    """An array to what MessagePack can hold: msgspec's `enc_hook`."""
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    raise NotImplementedError(f"no place in a snapshot for {type(value)}")
+
+
+def decode_array(kind: type, value: Any) -> object:
+    """The array that `encode_array` took apart: msgspec's `dec_hook`."""
+    if (get_origin(kind) or kind) is np.ndarray:
+        dtype, shape, data = value
+        return np.frombuffer(data, dtype=dtype).reshape(shape).copy()
+    raise NotImplementedError(f"no place in a snapshot for {kind}")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=encode_array)
+_decoder = msgspec.msgpack.Decoder(Stored, dec_hook=decode_array)

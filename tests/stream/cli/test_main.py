@@ -1,0 +1,135 @@
+"""The command line: help, exit codes, errors that say what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stream.cli.main import app
+
+README = Path(__file__).parents[3] / "README.md"
+COMMANDS = (
+    "bench",
+    "broker",
+    "check",
+    "demo",
+    "desk",
+    "frontier",
+    "schema",
+    "serve",
+    "topics",
+    "validate",
+    "warm",
+    "what-if",
+)
+
+
+def betapack(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stream.cli", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_commands_are_these() -> None:
+    """No command is missing from the tests below."""
+    assert sorted(name for name in app if not name.startswith("-")) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command: str) -> None:
+    """Every command has a help text with an example, and stands in the README or the operations page."""
+    shown = betapack(command, "--help")
+    assert shown.returncode == 0
+    assert f"betapack {command}" in shown.stdout
+    assert "Example:" in shown.stdout
+    pages = README.read_text() + (README.parent / "docs" / "operations.md").read_text()
+    assert f"betapack {command}" in pages
+
+
+def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
+    """A flag that does not exist, a value that is none, a missing or wrong configuration: exit code 2, on stderr."""
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[universe]\nname = 3\n")
+    for arguments in (
+        ["serve"],
+        ["serve", "--no-such-flag"],
+        ["demo", "--seconds", "-1"],
+        ["demo", "--start", "yesterday"],
+        ["desk", "--seeds", "0"],
+        ["desk", "--days", "0.5"],
+        ["desk", "--data", str(tmp_path)],
+        ["bench", "everything"],
+        ["bench", "packing", "--scip-seconds", "0"],
+        ["check", "--config", str(tmp_path / "none.toml")],
+        ["check", "--config", str(wrong)],
+        ["what-if", "--trade", "EUR=1"],
+        ["what-if", "--book", "spot", "--trade", "EUR"],
+        ["what-if", "--book", "spot", "--lots", "=3"],
+        ["frontier", "--book", "spot", "--url", "127.0.0.1:9464"],
+    ):
+        ended = betapack(*arguments)
+        assert ended.returncode == 2, (arguments, ended.stderr)
+        assert ended.stderr.strip(), arguments
+        assert "Traceback" not in ended.stderr, ended.stderr
+    assert "universe.name: Expected `str`, got `int`" in betapack("check", "--config", str(wrong)).stderr
+
+
+def test_no_broker_exits_with_3(desk_toml: str, tmp_path: Path) -> None:
+    """A Kafka that is not there: exit code 3, and the address and the reason in one line."""
+    path = tmp_path / "desk.toml"
+    path.write_text(f'{desk_toml}\n[metrics]\nport = 0\n[kafka]\nbootstrap = "127.0.0.1:1"\n')
+    ended = betapack("serve", "--config", str(path))
+    assert ended.returncode == 3
+    assert "127.0.0.1:1" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_no_service_exits_with_3() -> None:
+    """Nothing listens at the address: exit code 3, with the address and where it stands in the configuration."""
+    for command in ("what-if", "frontier"):
+        ended = betapack(command, "--book", "spot", "--url", "http://127.0.0.1:1")
+        assert ended.returncode == 3
+        assert "http://127.0.0.1:1" in ended.stderr
+        assert "metrics.port" in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert not ended.stdout
+
+
+def test_nothing_heavy_loads_for_help() -> None:
+    """`betapack --help` loads neither numpy, numba nor Kafka: it answers at once."""
+    code = (
+        "import sys, stream.cli.main\n"
+        "sys.argv = ['betapack', '--help']\n"
+        "try:\n    stream.cli.main.main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'numpy', 'numba', 'scipy', 'kafka', 'statsmodels', 'prometheus_client'} & set(sys.modules)\n"
+        "sys.exit(1 if heavy else 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_flow_that_cannot_be_solved_fails_the_check_as_it_would_fail_the_start(
+    tmp_path: Path, franchise_toml: str
+) -> None:
+    """Each number is within its bounds, but next to the others nobody deals in JPY."""
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(franchise_toml.replace("[8200]", "[1e-8]", 1))
+    ended = betapack("check", "--config", str(wrong))
+    assert ended.returncode == 2
+    assert "flows[0].clients must be such that they deal in every combination of EUR, CHF, JPY, got" in ended.stderr
+
+
+def test_the_example_configurations_are_valid() -> None:
+    """The desk that operators start from and the demo's configuration pass the checks."""
+    root = README.parent
+    for path in (root / "deploy" / "desk.toml", root / "stream" / "demo" / "demo.toml"):
+        ended = betapack("check", "--config", str(path))
+        assert ended.returncode == 0, ended.stderr
+
+
+def test_schema_prints_the_committed_document() -> None:
+    """`betapack schema` and schemas/asyncapi.json are the same text."""
+    assert betapack("schema").stdout == (README.parent / "schemas" / "asyncapi.json").read_text()
