@@ -24,7 +24,7 @@ endef
 help: ## print this
 	@echo "make demo   run the demo (SECONDS=60 ends it after a minute, BOOTSTRAP=host:port uses that Kafka)"
 	@echo "make test   lint, types, and all tests, with a Kafka of their own"
-	@echo "make lint   ruff: rules and formatting"
+	@echo "make lint   ruff: rules and formatting; import-linter: who may import whom"
 	@echo "make types  mypy --strict"
 	@echo "make bench  measure on this machine (SUBJECT=packing, hedging, models, validation, desk or stream alone)"
 	@echo "make clean  remove .venv, build products and caches"
@@ -43,6 +43,7 @@ test: lint types
 lint: .venv/dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 types: .venv/dev-installed
 	$(BIN)/mypy
@@ -51,7 +52,7 @@ bench: .venv/bench-installed
 	@exec $(BIN)/betapack bench $(SUBJECT) $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP)) $(if $(DATA),--data $(DATA))
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find stream solver schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/created:

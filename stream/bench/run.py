@@ -20,8 +20,8 @@ from stream.bench.stream.run import full_path_against_bare_consumer, position_to
 from stream.bench.stream.what_if import what_ifs_beside_the_stream
 from stream.bench.studies.desk import desk_figures
 from stream.bench.studies.validate import validation_figures
+from stream.config.kafka import KafkaSettings
 from stream.kafka.local.broker import KAFKA_VERSION, LocalBroker
-from stream.kafka.log import KafkaSettings
 
 Subject: TypeAlias = Literal["all", "packing", "hedging", "models", "validation", "desk", "stream"]
 

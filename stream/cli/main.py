@@ -117,7 +117,7 @@ def broker(*, port: int = 9092, data: Path | None = None) -> int:
         while not stop():
             ended = running.wait(timeout_s=0.2)
             if ended is not None:
-                raise LocalBrokerFailed(f"Kafka ended by itself with exit code {ended}; see {running.log_file}")
+                raise LocalBrokerFailed(f"Kafka ended by itself with exit code {ended}; see {running.output_file}")
     return EXIT_DONE
 
 

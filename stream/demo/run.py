@@ -24,6 +24,7 @@ from schemas.outbound import Alert, HedgeSuggestion, Model, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
 from schemas.wire import decode
 from stream.config import Config, load_config
+from stream.config.kafka import KafkaSettings
 from stream.demo.flow import ClientFlow
 from stream.demo.rates import Day, read_days, ticks_of
 from stream.demo.screen import Desk, one_line, render
@@ -31,8 +32,7 @@ from stream.errors import ConfigError, DemoFailed
 from stream.events.encode import Encoder
 from stream.kafka.consume import KafkaReader
 from stream.kafka.local.broker import LocalBroker
-from stream.kafka.local.child_process import ChildProcess, log_tail
-from stream.kafka.log import KafkaSettings
+from stream.kafka.local.child_process import ChildProcess, output_tail
 from stream.kafka.publish import KafkaWriter
 from stream.kafka.topics import create_topics, delete_topics
 
@@ -152,7 +152,7 @@ class Demo:
             if self._stop():
                 return
             if time.monotonic() > give_up_s:
-                tail = log_tail(self._service.log_file)
+                tail = output_tail(self._service.output_file)
                 raise DemoFailed(f"the service fitted no model within {START_TIMEOUT_S:.0f} s:\n{tail}")
 
     def replay(self, days: list[Day], show: Callable[[float], None], show_every_s: float) -> None:
@@ -198,7 +198,7 @@ class Demo:
 
     def _read(self, timeout_s: float) -> None:
         if self._service.exit_code is not None:
-            tail = log_tail(self._service.log_file)
+            tail = output_tail(self._service.output_file)
             raise DemoFailed(f"the service ended by itself with exit code {self._service.exit_code}:\n{tail}")
         for record in self._reader.poll(math.ceil(timeout_s * 1000)):
             topic = record.topic.removeprefix(self._config.topics.prefix)

@@ -27,6 +27,7 @@ from solver.arrays import FloatArray
 from solver.packing.books import Spread
 from stream.clock import Clock
 from stream.config import BookConfig, Config
+from stream.config.kafka import MAX_RECORD_BYTES
 from stream.engine.alerts import Condition, Moment, update_alert
 from stream.engine.book.in_flight import take_report
 from stream.engine.book.solve import BookSolver, SolveStage, Trigger, finite_or_none
@@ -35,7 +36,6 @@ from stream.engine.book.suggestion import risk_name
 from stream.engine.market.model import Market, MarketModel, MarketState
 from stream.engine.market.refits import Submit
 from stream.events.types import LATEST_NS, EngineEvent, FeedSilence, PositionLevel, Refused, Timestep, TradeReport
-from stream.kafka.log import MAX_RECORD_BYTES
 
 Output = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 
+from stream.config.kafka import KafkaSettings
 from stream.errors import (
     AccessDenied,
     BetapackError,
@@ -27,7 +28,6 @@ from stream.errors import (
     ReadFailed,
     TopicMissing,
 )
-from stream.kafka.log import KafkaSettings
 
 PASSWORD_VARIABLE = "BETAPACK_SASL_PASSWORD"
 

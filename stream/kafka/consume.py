@@ -11,9 +11,10 @@ from kafka import TopicPartition as KafkaPartition
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
+from stream.config.kafka import KafkaSettings
 from stream.errors import BetapackError, ConfigError, OffsetOutOfRange, ReadFailed
 from stream.kafka.connection import REQUEST_TIMEOUT_MS, open_client, translate
-from stream.kafka.log import KafkaSettings, Record, TopicPartition, check_offset
+from stream.kafka.log import Record, TopicPartition, check_offset
 from stream.kafka.topics import partition_counts
 
 # Measured with 72-byte records on two cores: together a third more than the defaults of 500 and 1 MB.

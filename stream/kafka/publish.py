@@ -9,9 +9,10 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.partitioner import DefaultPartitioner
 
+from stream.config.kafka import MAX_RECORD_BYTES, KafkaSettings
 from stream.errors import BetapackError, PublishFailed
 from stream.kafka.connection import open_client
-from stream.kafka.log import MAX_RECORD_BYTES, Headers, KafkaSettings
+from stream.kafka.log import Headers
 from stream.kafka.topics import partition_counts
 
 # A broker that restarts is back within seconds; after this long the worker is better restarted from its snapshot.

@@ -9,9 +9,9 @@ from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
 from schemas.topics import Topic
+from stream.config.kafka import MAX_RECORD_BYTES, KafkaSettings
 from stream.errors import AccessDenied, TopicMismatch, TopicMissing
 from stream.kafka.connection import open_client, translate
-from stream.kafka.log import MAX_RECORD_BYTES, KafkaSettings
 
 # A tick from a clock that runs ahead would close every timestep before the other quotes of it came. Its record carries
 # the event's time, so the broker, which has a clock of its own, refuses it at the door.

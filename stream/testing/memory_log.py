@@ -21,8 +21,9 @@ from random import Random
 
 from kafka.partitioner.default import murmur2
 
+from stream.config.kafka import MAX_RECORD_BYTES
 from stream.errors import PublishFailed, ReadFailed, TopicMissing
-from stream.kafka.log import MAX_RECORD_BYTES, Headers, Record, TopicPartition, check_offset
+from stream.kafka.log import Headers, Record, TopicPartition, check_offset
 
 
 class MemoryLog:

@@ -31,7 +31,7 @@ from stream.clock import SystemClock
 from stream.config import Config
 from stream.engine.step import EngineState
 from stream.events.types import EngineEvent
-from stream.telemetry.log_lines import log_event
+from stream.telemetry.notices import notice
 from stream.web.access import listener, token
 from stream.web.app import application
 from stream.web.views import View, ViewEncoder, ViewUpdate
@@ -138,7 +138,7 @@ class WebProcess:
             if self._closed.is_set():
                 return
             self._process.join()
-            log_event("web-ended", logging.ERROR, exit_code=self._process.exitcode, restarting_in_s=RESTART_AFTER_S)
+            notice("web-ended", logging.ERROR, exit_code=self._process.exitcode, restarting_in_s=RESTART_AFTER_S)
             self._closed.wait(RESTART_AFTER_S)
             with self._lifecycle:
                 if self._closed.is_set():

@@ -20,8 +20,8 @@ from stream.events.merge import Merge, Merged
 from stream.events.timesteps import Timesteps
 from stream.events.types import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused
 from stream.kafka.log import Reader, TopicPartition, Writer
-from stream.telemetry.log_lines import log_event
 from stream.telemetry.metrics import Metrics
+from stream.telemetry.notices import notice
 from stream.worker.recover import recover
 from stream.worker.snapshot import SLOTS, parts_of, take_snapshot
 
@@ -108,7 +108,7 @@ class Worker:
         self._offsets_behind = False
         self._offsets_due_ns = 0
         metrics.expose([book.name for book in config.books], self.state.engine.alerts)
-        log_event(
+        notice(
             "recovered",
             timestep=self.state.timesteps.last_closed,
             **{str(partition): offset for partition, offset in self.state.offsets.items()},
@@ -260,4 +260,4 @@ class Worker:
             self._step(FeedSilence(silent, silent_for_s))
             # The one event that is not in the log: after a crash nobody could tell that it was said.
             self._snapshot_due_ns = self._clock.monotonic_ns()
-            log_event("feed", silent=silent, for_s=silent_for_s)
+            notice("feed", silent=silent, for_s=silent_for_s)

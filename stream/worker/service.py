@@ -14,8 +14,8 @@ from stream.engine.market.model import reversion_settings
 from stream.kafka.consume import KafkaReader
 from stream.kafka.publish import KafkaWriter
 from stream.kafka.topics import check_topics
-from stream.telemetry.log_lines import log_event, log_to_stderr
 from stream.telemetry.metrics import Metrics
+from stream.telemetry.notices import notice, notices_to_stderr
 from stream.web.process import WebProcess
 from stream.worker.loop import Worker, input_topics, topic_names
 from stream.worker.refit_process import RefitProcess
@@ -23,10 +23,10 @@ from stream.worker.refit_process import RefitProcess
 
 def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> int:
     """Run until `stop`. Raises BetapackError when it cannot start or go on; returns the exit code 0."""
-    log_to_stderr()
+    notices_to_stderr()
     metrics = Metrics()
     with WebProcess(config, metrics.exposition) as web:
-        log_event("starting", universe=config.universe.name, kafka=config.kafka.bootstrap, metrics_port=web.port)
+        notice("starting", universe=config.universe.name, kafka=config.kafka.bootstrap, metrics_port=web.port)
         # Before the first message: a kernel that compiles while messages wait looks like a stall.
         warm_kernels(config.solver.minimised, config.reversion.methods, config.covariance.kind)
         names = topic_names(config)
@@ -50,7 +50,7 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
                 views=web,
             )
             states.close()
-            log_event("running")
+            notice("running")
             worker.run(stop)
-        log_event("stopped", timestep=worker.state.timesteps.last_closed)
+        notice("stopped", timestep=worker.state.timesteps.last_closed)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_origin
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from schemas.internal import PartitionOffset, Snapshot
 from solver.reversion.live import LiveBetas
 from stream.config import Config
+from stream.config.kafka import MAX_RECORD_BYTES
 from stream.engine.alerts import BOOK_ALERTS, alert_key
 from stream.engine.book.state import BookState
 from stream.engine.market.model import LegPrices, Market
 from stream.engine.market.refits import PendingRefit, RefitState
 from stream.engine.step import Engine, EngineState
 from stream.errors import StateMismatch
+from stream.events.arrays import decode_array, encode_array
 from stream.events.timesteps import TimestepsState
-from stream.kafka.log import MAX_RECORD_BYTES, TopicPartition
+from stream.kafka.log import TopicPartition
 
 PART_BYTES = MAX_RECORD_BYTES // 2
 """Of the state in one record. A long window of many assets needs several, and so may a thousand books with trades."""
@@ -185,21 +187,6 @@ def joined(parts: Sequence[Snapshot]) -> Snapshot | None:
         return None
     whole = b"".join(each.state for each in parts[: parts[0].parts])
     return msgspec.structs.replace(parts[0], state=whole)
-
-
-def encode_array(value: object) -> object:
-    """An array to what MessagePack can hold: msgspec's `enc_hook`."""
-    if isinstance(value, np.ndarray):
-        return (value.dtype.str, value.shape, value.tobytes())
-    raise NotImplementedError(f"no place in a snapshot for {type(value)}")
-
-
-def decode_array(kind: type, value: Any) -> object:
-    """The array that `encode_array` took apart: msgspec's `dec_hook`."""
-    if (get_origin(kind) or kind) is np.ndarray:
-        dtype, shape, data = value
-        return np.frombuffer(data, dtype=dtype).reshape(shape).copy()
-    raise NotImplementedError(f"no place in a snapshot for {kind}")
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=encode_array)

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 from kafka import KafkaAdminClient
 
+from stream.config.kafka import KafkaSettings
 from stream.errors import BrokerUnavailable
 from stream.kafka.connection import open_client
 from stream.kafka.local.broker import KAFKA_VERSION, PROPERTIES, LocalBroker
-from stream.kafka.log import KafkaSettings
 
 CreateTopics = Callable[[Mapping[str, int]], str]
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import TOPICS
+from stream.config.kafka import KafkaSettings
 from stream.errors import LocalBrokerFailed, PublishFailed
 from stream.kafka.consume import KafkaReader
 from stream.kafka.local.broker import LocalBroker
-from stream.kafka.log import KafkaSettings, Reader, Record
+from stream.kafka.log import Reader, Record
 from stream.kafka.publish import KafkaWriter
 from stream.kafka.topics import create_topics
 
@@ -138,7 +139,7 @@ def test_a_broker_that_dies_says_why(broker: LocalBroker, tmp_path: Path) -> Non
     with pytest.raises(LocalBrokerFailed, match=r"ended while starting; the end of its log:\n(.|\n)*node.id"):
         dying.start()
     assert dying.pid is None
-    assert dying.log_file.exists()
+    assert dying.output_file.exists()
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -163,13 +164,13 @@ def test_stop_leaves_no_process_and_no_temporary_files() -> None:
     """The lines of `say` tell the progress; stop can be called twice."""
     lines: list[str] = []
     with LocalBroker(say=lines.append) as broker:
-        pid, log_file = broker.pid, broker.log_file
+        pid, output_file = broker.pid, broker.output_file
         assert pid is not None
         assert runs(pid)
-        assert log_file.exists()
+        assert output_file.exists()
     broker.stop()
     assert not runs(pid)
-    assert not log_file.parent.exists()
+    assert not output_file.parent.exists()
     assert broker.wait() is None
     assert lines[-1] == f"Kafka 4.2.1 is ready on {broker.bootstrap}"
     with socket.socket() as probe:

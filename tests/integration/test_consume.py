@@ -11,10 +11,11 @@ import pytest
 from kafka import KafkaProducer
 from kafka.partitioner.default import murmur2
 
+from stream.config.kafka import KafkaSettings
 from stream.errors import BrokerUnavailable, ConfigError
 from stream.kafka.connection import open_client
 from stream.kafka.consume import KafkaReader
-from stream.kafka.log import KafkaSettings, TopicPartition
+from stream.kafka.log import TopicPartition
 from stream.kafka.publish import KafkaWriter
 
 pytestmark = pytest.mark.kafka

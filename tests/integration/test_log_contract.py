@@ -8,9 +8,10 @@ from typing import Protocol
 
 import pytest
 
+from stream.config.kafka import MAX_RECORD_BYTES, KafkaSettings
 from stream.errors import OffsetOutOfRange, PublishFailed, ReadFailed, TopicMissing
 from stream.kafka.consume import KafkaReader
-from stream.kafka.log import MAX_RECORD_BYTES, KafkaSettings, Reader, Record, TopicPartition, Writer
+from stream.kafka.log import Reader, Record, TopicPartition, Writer
 from stream.kafka.publish import KafkaWriter
 from stream.testing.memory_log import MemoryLog
 

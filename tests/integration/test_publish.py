@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
+from stream.config.kafka import KafkaSettings
 from stream.errors import BrokerUnavailable, PublishFailed
 from stream.kafka import publish
 from stream.kafka.consume import KafkaReader
-from stream.kafka.log import KafkaSettings
 from stream.kafka.publish import KafkaWriter
 
 pytestmark = pytest.mark.kafka

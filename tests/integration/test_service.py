@@ -19,12 +19,13 @@ from kafka import KafkaAdminClient
 from schemas.inbound import Tick
 from schemas.topics import TOPICS
 from stream.config import Config, load_config
+from stream.config.kafka import MAX_RECORD_BYTES, KafkaSettings
 from stream.errors import PublishFailed
 from stream.events.encode import Encoder
 from stream.kafka.connection import open_client
 from stream.kafka.consume import KafkaReader
-from stream.kafka.local.child_process import ChildProcess, log_tail
-from stream.kafka.log import MAX_RECORD_BYTES, KafkaSettings, Record
+from stream.kafka.local.child_process import ChildProcess, output_tail
+from stream.kafka.log import Record
 from stream.kafka.publish import KafkaWriter
 from stream.kafka.topics import create_topics, delete_topics
 
@@ -61,9 +62,9 @@ def start(service_config: tuple[Path, Config], tmp_path: Path) -> Iterator[Calla
         child = ChildProcess(command, tmp_path / f"service-{len(running)}.log")
         running.append(child)
         deadline = time.monotonic() + 60
-        while " running" not in log_tail(child.log_file):
-            assert child.exit_code is None, log_tail(child.log_file)
-            assert time.monotonic() < deadline, log_tail(child.log_file)
+        while " running" not in output_tail(child.output_file):
+            assert child.exit_code is None, output_tail(child.output_file)
+            assert time.monotonic() < deadline, output_tail(child.output_file)
             time.sleep(0.05)
         return child
 
@@ -185,7 +186,9 @@ def test_by_hand(
     assert sorted(reasons) == ["undecodable", "unknown-book"]
 
     port = next(
-        word.partition("=")[2] for word in log_tail(child.log_file, 100).split() if word.startswith("metrics_port=")
+        word.partition("=")[2]
+        for word in output_tail(child.output_file, 100).split()
+        if word.startswith("metrics_port=")
     )
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
         metrics = page.read().decode()
@@ -193,7 +196,7 @@ def test_by_hand(
     assert 'betapack_limit_share_ratio{book="spot"}' in metrics
     assert "betapack_packing_solves_proven_total" in metrics
     child.stop(timeout_s=15)
-    assert child.exit_code == 0, log_tail(child.log_file)
+    assert child.exit_code == 0, output_tail(child.output_file)
 
 
 def test_a_what_if(
@@ -228,7 +231,9 @@ def test_a_what_if(
     before = hold(1e5)
     assert before["limit_share"] < 1
     port = next(
-        word.partition("=")[2] for word in log_tail(child.log_file, 100).split() if word.startswith("metrics_port=")
+        word.partition("=")[2]
+        for word in output_tail(child.output_file, 100).split()
+        if word.startswith("metrics_port=")
     )
     command = [sys.executable, "-m", "stream.cli", "what-if", "--url", f"http://127.0.0.1:{port}", "--book", "spot"]
 
@@ -256,7 +261,7 @@ def test_a_what_if(
     for name in ("trades", "risk_after", "expected_cost", "status"):
         assert answer["suggestion"][name] == suggestion[name]
     assert not [record for record in outputs.records if b"what-if" in (record.value or b"")]
-    page = child.log_file.parent / "frontier.html"
+    page = child.output_file.parent / "frontier.html"
     ask = [*command[:3], "frontier", *command[4:], "--points", "5", "--output", str(page)]
     # The service hands its state on after the turn whose outputs were read above.
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
@@ -347,11 +352,11 @@ def test_a_changed_universe_is_refused(
     refused = ChildProcess(command, tmp_path / "refused.log")
     assert refused.wait(timeout_s=60) == 3
     refused.stop(timeout_s=1)
-    assert "--rebuild" in log_tail(refused.log_file)
+    assert "--rebuild" in output_tail(refused.output_file)
     rebuilt = ChildProcess([*command, "--rebuild"], tmp_path / "rebuilt.log")
     deadline = time.monotonic() + 60
-    while " running" not in log_tail(rebuilt.log_file):
-        assert rebuilt.exit_code is None, log_tail(rebuilt.log_file)
+    while " running" not in output_tail(rebuilt.output_file):
+        assert rebuilt.exit_code is None, output_tail(rebuilt.output_file)
         assert time.monotonic() < deadline
         time.sleep(0.05)
     rebuilt.stop(timeout_s=15)
@@ -394,12 +399,12 @@ def test_the_bench(kafka: str, tmp_path: Path) -> None:
     bench = ChildProcess([*command, "--ticks", "5000", "--positions", "20"], tmp_path / "bench.log")
     code = bench.wait(timeout_s=110)
     bench.stop(timeout_s=1)
-    assert code == 0, log_tail(bench.log_file, 40)
+    assert code == 0, output_tail(bench.output_file, 40)
     comparisons = json.loads(output.read_text())["comparisons"]
     assert len(comparisons) == 15
     for comparison in comparisons:
         assert comparison["ratio"] == pytest.approx(comparison["ours"] / comparison["reference"])
-        assert f"| {comparison['what']} |" in log_tail(bench.log_file, 40)
+        assert f"| {comparison['what']} |" in output_tail(bench.output_file, 40)
 
 
 def test_the_demo(kafka: str, tmp_path: Path) -> None:
@@ -420,7 +425,7 @@ def test_the_demo(kafka: str, tmp_path: Path) -> None:
     demo = ChildProcess([*command, "--picture", str(picture)], tmp_path / "demo.log")
     code = demo.wait(timeout_s=100)
     demo.stop(timeout_s=1)
-    text = log_tail(demo.log_file, 100)
+    text = output_tail(demo.output_file, 100)
     assert code == 0, text
     assert "hedge-suggestions" in text
     assert "to be deleted at the end" in text

@@ -10,10 +10,10 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from schemas.topics import TOPICS
+from stream.config.kafka import MAX_RECORD_BYTES, KafkaSettings
 from stream.errors import TopicMismatch, TopicMissing
 from stream.kafka.connection import open_client
 from stream.kafka.consume import KafkaReader
-from stream.kafka.log import MAX_RECORD_BYTES, KafkaSettings
 from stream.kafka.publish import KafkaWriter
 from stream.kafka.topics import check_topics, create_topics, topic_settings
 

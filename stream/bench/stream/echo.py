@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from stream.config.kafka import KafkaSettings
 from stream.kafka.consume import KafkaReader
-from stream.kafka.log import KafkaSettings
 from stream.kafka.publish import KafkaWriter
 
 POLL_TIMEOUT_MS = 100

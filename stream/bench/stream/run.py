@@ -11,21 +11,22 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from kafka import KafkaConsumer, TopicPartition
 
 from schemas.inbound import Position, Tick
 from schemas.topics import TOPICS
 from stream.bench.result import Comparison, compare
 from stream.clock import SystemClock
 from stream.config import Config, load_config
+from stream.config.kafka import KafkaSettings
 from stream.errors import ReadFailed
 from stream.events.encode import Encoder
 from stream.kafka.consume import KafkaReader
-from stream.kafka.local.child_process import ChildProcess, log_tail
-from stream.kafka.log import KafkaSettings, Writer
+from stream.kafka.local.child_process import ChildProcess, output_tail
+from stream.kafka.log import Writer
 from stream.kafka.publish import KafkaWriter
 from stream.kafka.topics import create_topics, delete_topics
 from stream.telemetry.metrics import Metrics
+from stream.testing.bare_consumer import bare_consumer
 from stream.worker.loop import Worker, input_topics, topic_names
 
 SEED = 20_141_001
@@ -200,18 +201,9 @@ def walk_ticks(config: Config, count: int, per_timestep: int = TICKS_PER_TIMESTE
 
 
 def _bare_rate(kafka: KafkaSettings, topic: str, records: int) -> float:
-    consumer = KafkaConsumer(
-        bootstrap_servers=kafka.bootstrap,
-        group_id=None,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-        max_poll_records=5000,
-        max_partition_fetch_bytes=4 * 1024 * 1024,
-    )
-    with closing(consumer):
-        consumer.assign([TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)])
+    with bare_consumer(kafka, topic) as poll:
         begun = time.perf_counter()
-        _until(lambda: sum(len(batch) for batch in consumer.poll(timeout_ms=500).values()), records, "records")
+        _until(poll, records, "records")
         return records / (time.perf_counter() - begun)
 
 
@@ -227,13 +219,13 @@ def _worker_rate(config: Config, records: int) -> float:
 
 
 @contextmanager
-def running(command: list[str], log_file: Path) -> Iterator[ChildProcess]:
+def running(command: list[str], output_file: Path) -> Iterator[ChildProcess]:
     """`command` in a process, which must not end by itself."""
-    child = ChildProcess(command, log_file)
+    child = ChildProcess(command, output_file)
     try:
         yield child
         if child.exit_code is not None:
-            raise ReadFailed(f"{command[2]} ended with exit code {child.exit_code}:\n{log_tail(child.log_file)}")
+            raise ReadFailed(f"{command[2]} ended with exit code {child.exit_code}:\n{output_tail(child.output_file)}")
     finally:
         child.stop(timeout_s=10.0)
 

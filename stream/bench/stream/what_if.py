@@ -18,10 +18,10 @@ import numpy as np
 from stream.bench.result import Comparison, compare
 from stream.bench.stream.asker import Asked
 from stream.bench.stream.run import bench_config, own_topics, round_trips, running, warm_service
+from stream.config.kafka import KafkaSettings
 from stream.errors import ReadFailed
 from stream.events.encode import Encoder
-from stream.kafka.local.child_process import log_tail
-from stream.kafka.log import KafkaSettings
+from stream.kafka.local.child_process import output_tail
 from stream.kafka.publish import KafkaWriter
 from stream.worker.loop import topic_names
 
@@ -46,7 +46,7 @@ def what_ifs_beside_the_stream(kafka: KafkaSettings, folder: Path, positions: in
     with own_topics(kafka, config), closing(KafkaWriter(kafka)) as writer:
         encoder = Encoder(config.topics.prefix, "/betapack/bench")
         with warm_service(kafka, folder, config, writer, encoder) as (service, last_tick_ns):
-            port = re.findall(r"metrics_port=(\d+)", log_tail(service.log_file, 100))[-1]
+            port = re.findall(r"metrics_port=(\d+)", output_tail(service.output_file, 100))[-1]
             after_ns = last_tick_ns
 
             def trips(gap_s: float, begin: Callable[[], None] = lambda: None) -> list[float]:
@@ -59,13 +59,13 @@ def what_ifs_beside_the_stream(kafka: KafkaSettings, folder: Path, positions: in
             for turn, gap_s in product(range(rounds), GAPS_S):  # in turns, so that a slower machine slows all
                 quiet_ms[gap_s] += trips(gap_s)
                 for book in BOOKS:
-                    log_file = folder / f"asker-{book}-{turn}-{gap_s}.log"
+                    output_file = folder / f"asker-{book}-{turn}-{gap_s}.log"
                     command = [sys.executable, "-m", "stream.bench.stream.asker", port, book, str(RATE)]
-                    with running(command, log_file) as asker:
+                    with running(command, output_file) as asker:
                         time.sleep(1.0)  # it connects
                         # Counted while positions are sent, and not while nothing else wants the machine.
                         asked_ms[gap_s, book] += trips(gap_s, partial(asker.process.send_signal, signal.SIGUSR1))
-                    asked[gap_s, book].append(_asked(log_file))
+                    asked[gap_s, book].append(_asked(output_file))
     return [
         row
         for (gap_s, book), answers in asked.items()
@@ -109,8 +109,8 @@ def _answered(label: str, asked: list[Asked]) -> Comparison:
     )
 
 
-def _asked(log_file: Path) -> Asked:
+def _asked(output_file: Path) -> Asked:
     try:
-        return msgspec.json.decode(log_file.read_bytes().splitlines()[-1], type=Asked)
+        return msgspec.json.decode(output_file.read_bytes().splitlines()[-1], type=Asked)
     except (msgspec.DecodeError, IndexError) as exc:
-        raise ReadFailed(f"what-ifs could not be asked:\n{log_tail(log_file)}") from exc
+        raise ReadFailed(f"what-ifs could not be asked:\n{output_tail(output_file)}") from exc

@@ -22,10 +22,10 @@ from typing import Self
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka import errors as kafka_errors
 
+from stream.config.kafka import KafkaSettings
 from stream.errors import BetapackError, LocalBrokerFailed
 from stream.kafka.connection import open_client
-from stream.kafka.local.child_process import ChildProcess, log_tail
-from stream.kafka.log import KafkaSettings
+from stream.kafka.local.child_process import ChildProcess, output_tail
 
 KAFKA_VERSION = "4.2.1"
 # kafka-clients is named because jgo otherwise picks 3.9.1 through another jar's POM, with which the broker dies.
@@ -71,7 +71,7 @@ class LocalBroker:
     """One Apache Kafka node as a child process, for ``with``.
 
     It ends with this process, however that ends; Ctrl-C in the terminal alone does not stop it, so a service can flush
-    first. Its log is `log_file`.
+    first. Its log is `output_file`.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class LocalBroker:
         return f"127.0.0.1:{self._port}"
 
     @property
-    def log_file(self) -> Path:
+    def output_file(self) -> Path:
         """What the broker writes to its standard output and error."""
         return self._data_dir / "kafka.log"
 
@@ -194,7 +194,7 @@ class LocalBroker:
         if not (logs / "meta.properties").exists():
             self._format(command, properties)
         self._say(f"starting Kafka {KAFKA_VERSION} on {self.bootstrap}")
-        self._java = ChildProcess([*command, "kafka.Kafka", str(properties)], self.log_file, self._data_dir)
+        self._java = ChildProcess([*command, "kafka.Kafka", str(properties)], self.output_file, self._data_dir)
 
     def _format(self, command: list[str], properties: Path) -> None:
         self._say(f"formatting {self._data_dir}")
@@ -219,7 +219,7 @@ class LocalBroker:
                 self._produce_once()
                 return
             except (kafka_errors.KafkaError, BetapackError) as exc:
-                tail = log_tail(self.log_file)
+                tail = output_tail(self.output_file)
                 if self.pid is None:
                     raise LocalBrokerFailed(
                         f"Kafka on {self.bootstrap} ended while starting; the end of its log:\n{tail}"

@@ -11,12 +11,12 @@ WATCHDOG = 'trap "" INT TERM HUP; read -r line; kill -KILL 0'
 
 
 class ChildProcess:
-    """A running command, and the watchdog that ends it with this process. Its output goes to `log_file`."""
+    """A running command, and the watchdog that ends it with this process. Its output goes to `output_file`."""
 
-    def __init__(self, command: list[str], log_file: Path, folder: Path | None = None) -> None:
+    def __init__(self, command: list[str], output_file: Path, folder: Path | None = None) -> None:
         self._watchdog = subprocess.Popen(["/bin/sh", "-c", WATCHDOG], stdin=subprocess.PIPE, process_group=0)
-        self.log_file = log_file
-        with log_file.open("wb") as log:
+        self.output_file = output_file
+        with output_file.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -57,8 +57,8 @@ class ChildProcess:
         self._watchdog.wait()
 
 
-def log_tail(log_file: Path, lines: int = 15) -> str:
+def output_tail(output_file: Path, lines: int = 15) -> str:
     """The last lines of a child's output, for the message of an error."""
-    if not log_file.exists():
+    if not output_file.exists():
         return "(no output)"
-    return "\n".join(log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    return "\n".join(output_file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

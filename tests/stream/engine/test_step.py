@@ -33,6 +33,7 @@ from solver.reversion.live import LiveBeta
 from solver.reversion.vector import BetaVector
 from solver.reversion.watch import BASIS, Detector
 from stream.config import BookConfig, Config, HedgingConfig, RiskConfig
+from stream.config.kafka import MAX_RECORD_BYTES
 from stream.engine.book.solve import BookResult, BookSolver, Trigger
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market
@@ -42,7 +43,7 @@ from stream.events.decode import Decoder
 from stream.events.encode import Encoder
 from stream.events.timesteps import new_timesteps_state
 from stream.events.types import EngineEvent, FeedSilence, PositionLevel, QuoteDepth, Quotes, Refused, Ticks, Timestep
-from stream.kafka.log import MAX_RECORD_BYTES, Record
+from stream.kafka.log import Record
 from stream.testing.memory_log import MemoryLog
 from stream.worker.snapshot import WorkerState, restore_snapshot, take_snapshot
 

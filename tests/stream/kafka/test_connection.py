@@ -16,10 +16,10 @@ import pytest
 from kafka import KafkaConsumer
 from kafka import errors as kafka_errors
 
+from stream.config.kafka import KafkaSettings
 from stream.errors import AccessDenied, BetapackError, BrokerUnavailable, ConfigError, ReadFailed, TopicMissing
 from stream.kafka import connection
 from stream.kafka.connection import check_reachable, open_client, translate
-from stream.kafka.log import KafkaSettings
 
 Serve = Callable[[Callable[[socket.socket], None]], str]
 

@@ -1,7 +1,7 @@
 """The configuration: one TOML file into one frozen Struct. The service's defaults stand here and nowhere else.
 
 Unknown keys are refused, so a typo fails at start, and every error names the key, what was expected and what was
-found. Secrets are not in the file: `stream.kafka.log.KafkaSettings` says which environment variables hold them.
+found. Secrets are not in the file: `stream.config.kafka.KafkaSettings` says which environment variables hold them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from schemas.outbound import LimitOn, ReversionMethod
+from stream.config.kafka import MAX_RECORD_BYTES, KafkaSettings
 from stream.errors import ConfigError
-from stream.kafka.log import MAX_RECORD_BYTES, KafkaSettings
 
 #: What a packing makes least.
 PackingObjective: TypeAlias = Literal["volume", "variance", "horizon", "determinant"]

@@ -8,13 +8,13 @@ import sys
 logger = logging.getLogger("betapack")
 
 
-def log_event(event: str, level: int = logging.INFO, **fields: object) -> None:
+def notice(event: str, level: int = logging.INFO, **fields: object) -> None:
     """One line: what happened, and what is worth knowing of it."""
     if logger.isEnabledFor(level):
         logger.log(level, "%s", " ".join([event, *(f"{name}={_quoted(value)}" for name, value in fields.items())]))
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
+def notices_to_stderr(level: int = logging.INFO) -> None:
     """Show betapack's lines on stderr, and of other libraries only warnings."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
