@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cache
 from typing import TypeVar
@@ -57,3 +58,8 @@ def message_name(message: type[Struct]) -> str:
 def event_type(message: type[Struct]) -> str:
     """The value of a message's ``ce_type`` header."""
     return f"betapack.{message_name(message)}"
+
+
+def finite_or_none(value: float) -> float | None:
+    """`value`, and None where it is infinite or NaN: JSON has neither, and a bound that bounds nothing is none."""
+    return value if math.isfinite(value) else None

@@ -221,17 +221,16 @@ class Simulation:
     ) -> Worker:
         """A worker that goes on from what the log holds."""
         from stream.telemetry.metrics import Metrics
-        from stream.worker.loop import Worker, input_topics
+        from stream.worker.loop import Connections, Surroundings, Worker, input_topics
 
         return Worker(
             self.config,
-            self.log.reader(input_topics(self.config), "test", chance, max_poll_records),
-            writer or self.log.writer(chance),
-            self.log.reader([self.names["state"]], "test"),
-            clock or ManualClock(),
-            metrics or Metrics(),
-            deadlines=deadlines,
-            submit=submit,
+            Connections(
+                self.log.reader(input_topics(self.config), "test", chance, max_poll_records),
+                writer or self.log.writer(chance),
+                self.log.reader([self.names["state"]], "test"),
+            ),
+            Surroundings(clock or ManualClock(), metrics or Metrics(), deadlines=deadlines, submit=submit),
         )
 
     def inputs_read(self, worker: Worker) -> bool:

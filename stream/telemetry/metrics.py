@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from schemas.outbound import Alert, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from schemas.topics import TOPIC_OF
-from stream.engine.book.solve import SolveStage
+from stream.engine.runtime import SolveStage
 from stream.engine.step import Output
 from stream.events.types import RefusalReason
 from stream.kafka.log import TopicPartition

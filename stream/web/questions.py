@@ -16,9 +16,11 @@ from solver.arrays import FloatArray
 from solver.errors import SolverError
 from stream.clock import Clock
 from stream.config import Config
-from stream.engine.book.solve import BookResult, BookSolver, Trigger
+from stream.engine.book.solve import BookResult, BookSolver
+from stream.engine.book.solved import SolvedBook, Trigger, UnsolvedBook
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market
+from stream.engine.runtime import Runtime
 from stream.errors import NoAnswer
 from stream.web.views import View
 
@@ -45,7 +47,7 @@ class Questions:
 
     def __init__(self, config: Config, view: View, clock: Clock | None = None) -> None:
         self._view = view
-        self._solver = BookSolver(config, clock)
+        self._solver = BookSolver(config, Runtime(clock))
         self._books = {book.name: book for book in config.books}
         self._assets = {asset: place for place, asset in enumerate(config.universe.assets)}
         self._instruments = {instrument.name: place for place, instrument in enumerate(config.instruments)}
@@ -79,8 +81,9 @@ class Questions:
         """
         market, state = self._now(book)
         result = self._solve(book, state, market, "what-if()")
+        assert isinstance(result.found, SolvedBook)
         try:
-            found = self._solver.frontier(self._books[book], result.residual, market, points)
+            found = self._solver.frontier(result.found, market, points)
         except SolverError as exc:
             raise NoAnswer(f"{book} has no frontier: the solver refused it: {exc}") from exc
         return msgspec.structs.replace(found, suggestion=result.suggestion)
@@ -88,8 +91,8 @@ class Questions:
     def _solve(self, book: str, state: BookState, market: Market, source: str) -> BookResult:
         trigger = Trigger("what-if", market.end_ns, source)
         (result,) = self._solver.solve([(self._books[book], state)], market, trigger)
-        if result.residual.status != "ok":
-            raise NoAnswer(f"{book} has no figures: {result.residual.detail}")
+        if isinstance(result.found, UnsolvedBook):
+            raise NoAnswer(f"{book} has no figures: {result.found.detail}")
         return result
 
     def _now(self, book: str) -> tuple[Market, BookState]:

@@ -6,6 +6,7 @@ Nothing here computes a figure. The order within `Worker.commit` is what makes a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.topics import TOPICS
@@ -13,6 +14,7 @@ from solver.packing.books import Spread
 from stream.clock import Clock
 from stream.config import Config
 from stream.engine.market.refits import Submit
+from stream.engine.runtime import Runtime
 from stream.engine.step import Engine, EngineState, Output
 from stream.events.decode import Decoder
 from stream.events.encode import Encoder
@@ -55,49 +57,76 @@ class Views(Protocol):
         """All events of a turn did. `state` goes on changing afterwards: what is kept of it has to be copied."""
 
 
+@dataclass(frozen=True)
+class Connections:
+    """The log, as a worker reads and writes it.
+
+    `inputs` reads ticks, positions and what became of trades, `states` the snapshots. Without `states` a worker starts
+    from the log's beginning.
+    """
+
+    inputs: Reader
+    writer: Writer
+    states: Reader | None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a worker runs in.
+
+    Parameters
+    ----------
+    clock : decides when the state is kept and when the feed is silent, and with `deadlines` also when a solve is cut
+        short.
+    metrics : measures.
+    deadlines : False for a replay, in which every solve runs to the end of its effort.
+    map_over : runs shares of the books, see `BookPacker.pack`.
+    submit : starts a refit somewhere else; without one it runs in the timestep that asks for it.
+    views : is told of every event and shown the state after each turn, for those who answer questions about it.
+    """
+
+    clock: Clock
+    metrics: Metrics
+    deadlines: bool = True
+    map_over: Spread = map
+    submit: Submit | None = None
+    views: Views | None = None
+
+
 class Worker:
     """One universe and all its books in one process.
 
-    `inputs` reads ticks, positions and what became of trades, `states` the snapshots; without `states` it starts from
-    the log's beginning.
-    `clock` decides when the state is kept and when the feed is silent, and with `deadlines` also when a solve is cut
-    short: a replay goes without, so that every solve runs to the end of its effort. Refits run where `submit` puts
-    them. A close waits for one that is due in a replay, and for as long as records come that were in the log at the
-    start: what a worker that crashed has published of them must come out again. `views` is told of every event, and
-    after each turn shown the state: for those who answer questions about it.
+    A close waits for a refit that is due in a replay, and for as long as records come that were in the log at the
+    start: what a worker that crashed has published of them must come out again.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        inputs: Reader,
-        writer: Writer,
-        states: Reader | None,
-        clock: Clock,
-        metrics: Metrics,
-        deadlines: bool = True,
-        spread: Spread = map,
-        submit: Submit | None = None,
-        views: Views | None = None,
-    ) -> None:
+    def __init__(self, config: Config, log: Connections, around: Surroundings) -> None:
+        inputs, clock, metrics = log.inputs, around.clock, around.metrics
         self._config = config
-        self._views = views
+        self._views = around.views
         self._inputs = inputs
-        self._writer = writer
+        self._writer = log.writer
         self._clock = clock
         self._metrics = metrics
         self._decoder = Decoder(config)
         self._encoder = Encoder(config.topics.prefix, f"/betapack/{config.universe.name}")
         self._timesteps = Timesteps(config.universe, len(config.instruments), config.covariance.takes_ticks)
-        self._deadlines = deadlines
+        self._deadlines = around.deadlines
+        self._behind = True
         self._engine = Engine(
-            config, clock if deadlines else None, metrics.time_solve, spread, submit, lambda: self._behind
+            config,
+            Runtime(
+                clock=clock if around.deadlines else None,
+                timed=metrics.time_solve,
+                map_over=around.map_over,
+                submit=around.submit,
+                patient=lambda: self._behind,
+            ),
         )
         self._merge = Merge(inputs.partitions(), MERGE_CAPACITY)
         self._paused: set[TopicPartition] = set()
-        self.state, self._slot = recover(config, self._engine, inputs, states)
+        self.state, self._slot = recover(config, self._engine, inputs, log.states)
         self._recovered_at = inputs.end_offsets()
-        self._behind = True
         self._snapshot_due_ns = clock.monotonic_ns() + self._snapshot_every_ns
         self._silent = f"feed-silent:{config.universe.name}" in self.state.engine.alerts
         # A silence that was said before the restart lasts until a quote comes.

@@ -17,7 +17,7 @@ from stream.kafka.topics import check_topics
 from stream.telemetry.metrics import Metrics
 from stream.telemetry.notices import notice, notices_to_stderr
 from stream.web.process import WebProcess
-from stream.worker.loop import Worker, input_topics, topic_names
+from stream.worker.loop import Connections, Surroundings, Worker, input_topics, topic_names
 from stream.worker.refit_process import RefitProcess
 
 
@@ -40,14 +40,8 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
         ):
             worker = Worker(
                 config,
-                inputs,
-                writer,
-                None if rebuild else states,
-                SystemClock(),
-                metrics,
-                spread=pool.map,
-                submit=refits.submit,
-                views=web,
+                Connections(inputs, writer, None if rebuild else states),
+                Surroundings(SystemClock(), metrics, map_over=pool.map, submit=refits.submit, views=web),
             )
             states.close()
             notice("running")

@@ -190,7 +190,7 @@ warnings.simplefilter("ignore")
 import msgspec
 from stream.clock import ManualClock
 from stream.config import Config
-from stream.worker.loop import Worker, input_topics
+from stream.worker.loop import Connections, Surroundings, Worker, input_topics
 from stream.telemetry.metrics import Metrics
 from stream.testing.memory_log import MemoryLog
 
@@ -202,7 +202,8 @@ for record in records:
 writer.flush()
 config = msgspec.toml.decode(toml, type=Config)
 inputs = log.reader(input_topics(config), "test")
-worker = Worker(config, inputs, log.writer(), log.reader(["state"], "test"), ManualClock(), Metrics())
+connections = Connections(inputs, log.writer(), log.reader(["state"], "test"))
+worker = Worker(config, connections, Surroundings(ManualClock(), Metrics()))
 while any(offset < log.end(partition) for partition, offset in worker.state.offsets.items()):
     worker.turn(0)
 worker.finish()

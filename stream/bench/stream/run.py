@@ -27,7 +27,7 @@ from stream.kafka.publish import KafkaWriter
 from stream.kafka.topics import create_topics, delete_topics
 from stream.telemetry.metrics import Metrics
 from stream.testing.bare_consumer import bare_consumer
-from stream.worker.loop import Worker, input_topics, topic_names
+from stream.worker.loop import Connections, Surroundings, Worker, input_topics, topic_names
 
 SEED = 20_141_001
 EPOCH_NS = 1_400_000_000 * 1_000_000_000
@@ -212,7 +212,7 @@ def _worker_rate(config: Config, records: int) -> float:
         closing(KafkaReader(config.kafka, input_topics(config))) as inputs,
         closing(KafkaWriter(config.kafka)) as writer,
     ):
-        worker = Worker(config, inputs, writer, None, SystemClock(), Metrics())
+        worker = Worker(config, Connections(inputs, writer, None), Surroundings(SystemClock(), Metrics()))
         begun = time.perf_counter()
         _until(worker.turn, records, "records")
         return records / (time.perf_counter() - begun)

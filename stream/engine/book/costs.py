@@ -21,9 +21,9 @@ class Side:
     ladders: CostLadders
     prices: FloatArray
 
-    def limit_price(self, place: int, lots: int) -> float:
-        """The price of the last level that `lots` of the instrument at `place` need."""
-        return float(self.prices[place, self.ladders.reached[place].searchsorted(lots)])
+    def limit_price(self, instrument: int, lots: int) -> float:
+        """The price of the last level that `lots` of the instrument at this index need."""
+        return float(self.prices[instrument, self.ladders.reached[instrument].searchsorted(lots)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,28 +54,28 @@ class CostBook:
 
     def _side(self, valuation: Valuation, sign: int) -> Side:
         rows: list[list[tuple[int, float, float]]] = []
-        spread, fee = np.zeros(len(self._instruments)), np.zeros(len(self._instruments))
-        for place, instrument in enumerate(self._instruments):
-            if not valuation.tradeable[place]:
+        half_spread, fee = np.zeros(len(self._instruments)), np.zeros(len(self._instruments))
+        for index, instrument in enumerate(self._instruments):
+            if not valuation.tradeable[index]:
                 rows.append([])
                 continue
-            bid, ask = float(valuation.bids[place]), float(valuation.asks[place])
-            mid, point_value = 0.5 * (bid + ask), float(valuation.point_value[place])
-            spread[place] = 0.5 * (ask - bid) * point_value
-            fee[place] = instrument.fee_bps * 1e-4 * mid * point_value
+            bid, ask = float(valuation.bids[index]), float(valuation.asks[index])
+            mid, point_value = 0.5 * (bid + ask), float(valuation.point_value[index])
+            half_spread[index] = 0.5 * (ask - bid) * point_value
+            fee[index] = instrument.fee_bps * 1e-4 * mid * point_value
             rows.append(
                 [
                     # Never below the parts that every lot has: the best price less mid is rounded.
-                    (lots, max(sign * (price - mid) * point_value, spread[place]) + fee[place], price)
-                    for lots, price in _levels(instrument, valuation.depths.get(place), bid, ask, sign, self._most_lots)
+                    (lots, max(sign * (price - mid) * point_value, half_spread[index]) + fee[index], price)
+                    for lots, price in _levels(instrument, valuation.depths.get(index), bid, ask, sign, self._most_lots)
                 ]
             )
         width = max((len(row) for row in rows), default=0)
         lots, cost, price = (np.zeros((len(rows), width)) for _ in range(3))
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             if row:
-                lots[place, : len(row)], cost[place, : len(row)], price[place, : len(row)] = zip(*row, strict=True)
-        return Side(CostLadders(lots.astype(np.int64), cost, spread, fee), price)
+                lots[index, : len(row)], cost[index, : len(row)], price[index, : len(row)] = zip(*row, strict=True)
+        return Side(CostLadders(lots.astype(np.int64), cost, half_spread, fee), price)
 
 
 def _levels(

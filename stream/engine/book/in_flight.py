@@ -150,7 +150,7 @@ def settle(
 
 
 def pausing(trades: Iterable[SuggestedTrade], now_ns: int, pause_ns: int) -> set[int]:
-    """The places of the instruments in which lots were refused less than `pause_ns` ago."""
+    """The indices of the instruments in which lots were refused less than `pause_ns` ago."""
     return {trade.instrument for trade in trades if trade.refused_ns and now_ns - trade.refused_ns < pause_ns}
 
 

@@ -15,7 +15,8 @@ from typing import Literal, TypeAlias
 import msgspec
 import numpy as np
 
-from schemas.outbound import InstrumentSkew, QuoteSkew, ResidualExposure
+from schemas.outbound import InstrumentSkew, QuoteSkew
+from schemas.wire import finite_or_none
 from solver.arrays import BoolArray, FloatArray
 from solver.errors import IllPosed
 from solver.market_making.dealer import ClientStream, Dealer, HedgeMarket
@@ -23,6 +24,7 @@ from solver.market_making.demand import Logistic
 from solver.market_making.internalise import Internalisation, Internaliser, implied_risk_aversion
 from stream.config import BookConfig, Config, FlowsConfig
 from stream.engine.book.prepared import PreparedModel
+from stream.engine.book.solved import SolvedBook, UnsolvedBook
 from stream.engine.market.valuation import Valuation
 from stream.errors import ConfigError
 
@@ -80,8 +82,8 @@ class Quoter:
     """
 
     def __init__(self, config: Config) -> None:
-        self._flows = {flows.name: _Flow(config, flows, f"flows[{place}]") for place, flows in enumerate(config.flows)}
-        self._universe = config.universe.name
+        self._flows = {flows.name: _Flow(config, flows, f"flows[{index}]") for index, flows in enumerate(config.flows)}
+        self._universe = config.universe
         self._latest: tuple[PreparedModel, Valuation] | None = None
         self._solved: dict[tuple[str, float], Waiting] = {}
 
@@ -104,57 +106,53 @@ class Quoter:
         return self._solved[key]
 
     def quote(
-        self,
-        book: BookConfig,
-        last: Quoted | None,
-        residual: ResidualExposure,
-        waiting: Waiting | IllPosed | None,
-        Q: FloatArray,
+        self, found: SolvedBook | UnsolvedBook, last: Quoted | None, waiting: Waiting | IllPosed | None
     ) -> tuple[QuoteSkew, Quoted] | None:
-        """The message for a book of (n,) exposures `Q`, in flight included; None where it tells nothing new.
+        """The message for a book; None where it would differ from `last` by nothing material.
 
         Parameters
         ----------
+        found : the book, what is in flight included.
         last : what was published before.
-        waiting : what the book's flow says, or why it says nothing; None where `residual` has no figures.
+        waiting : what the book's flow says, or why it says nothing; None for a book without figures.
         """
-        if book.flows is None:
+        occasion = found.occasion
+        if occasion.book.flows is None:
             return None
-        flow = self._flows[book.flows]
-        answer = waiting if residual.status == "ok" and isinstance(waiting, Waiting) else None
-        if answer is None:
-            k = len(flow.names)
-            status: QuoteStatus = residual.status if residual.status != "ok" else "unsolved"
-            quoted = Quoted(status, flow.hash, np.zeros(k), np.full(k, np.nan), math.inf)
-        else:
+        flow = self._flows[occasion.book.flows]
+        status, detail = _status(found, waiting)
+        if isinstance(found, SolvedBook) and isinstance(waiting, Waiting):
             # No negative zero: flat is flat.
-            skew = np.where(answer.known, answer.internaliser.skew(Q, flow.directions) + 0.0, np.nan)
-            quoted = Quoted("ok", flow.hash, skew, answer.half_spreads, answer.zone.risk)
+            skew = np.where(waiting.known, waiting.internaliser.skew(found.Q, flow.directions) + 0.0, np.nan)
+            quoted = Quoted(status, flow.hash, skew, waiting.half_spreads, waiting.zone.risk)
+        else:
+            k = len(flow.names)
+            quoted = Quoted(status, flow.hash, np.zeros(k), np.full(k, np.nan), math.inf)
         if last is not None and not _material(quoted, last, flow.settings.material_share):
             return None
         message = QuoteSkew(
-            id=f"quote/{residual.id.removeprefix('residual/')}",
-            book=book.name,
-            universe=self._universe,
-            event_time_ns=residual.event_time_ns,
-            timestep=residual.timestep,
-            model_version=residual.model_version,
-            status=quoted.status,
-            numeraire=residual.numeraire,
-            flows=book.flows,
+            id=occasion.id_of("quote"),
+            book=occasion.book.name,
+            universe=self._universe.name,
+            event_time_ns=occasion.trigger.event_time_ns,
+            timestep=occasion.timestep,
+            model_version=occasion.model_version,
+            status=status,
+            numeraire=self._universe.numeraire,
+            flows=occasion.book.flows,
             flows_hash=flow.hash,
-            residual_exposure_id=residual.id,
-            trigger_source=residual.trigger_source,
-            detail=str(waiting) if residual.status == "ok" and answer is None else residual.detail,
+            residual_exposure_id=occasion.id_of("residual"),
+            trigger_source=occasion.trigger.source,
+            detail=detail,
         )
-        if answer is not None:
+        if isinstance(found, SolvedBook) and isinstance(waiting, Waiting):
             message = msgspec.structs.replace(
                 message,
-                risk_aversion=answer.internaliser.dealer.risk_aversion,
-                risk=residual.netted_risk,
-                urgency=_finite(answer.urgency(Q)),
-                least_risk=_finite(answer.zone.risk),
-                instruments=_instruments(flow, answer, Q, quoted.skew),
+                risk_aversion=waiting.internaliser.dealer.risk_aversion,
+                risk=found.now.netted,
+                urgency=finite_or_none(waiting.urgency(found.Q)),
+                least_risk=finite_or_none(waiting.zone.risk),
+                instruments=_instruments(flow, waiting, found.Q, quoted.skew),
             )
         return message, quoted
 
@@ -171,9 +169,9 @@ class _Flow:
         self.hash = hashlib.sha256(msgspec.json.encode(flows)).hexdigest()[:16]
         used = {clients.instrument for clients in flows.clients} | {market.instrument for market in flows.markets}
         days = config.universe.timestep_s / DAY_S
-        chosen = [(place, instrument) for place, instrument in enumerate(config.instruments) if instrument.name in used]
+        chosen = [(index, instrument) for index, instrument in enumerate(config.instruments) if instrument.name in used]
         self.names = tuple(instrument.name for _, instrument in chosen)
-        self._places = np.array([place for place, _ in chosen], dtype=np.int64)
+        self._indices = np.array([index for index, _ in chosen], dtype=np.int64)
         self._fees = np.array([instrument.fee_bps * BP for _, instrument in chosen])
         self.directions = np.array(
             [
@@ -181,7 +179,7 @@ class _Flow:
                 for _, instrument in chosen
             ]
         )
-        own = {name: place for place, name in enumerate(self.names)}
+        own = {name: index for index, name in enumerate(self.names)}
         self.markets = tuple(own[market.instrument] for market in flows.markets)
         self._configured = np.full(len(chosen), np.nan)
         self._etas = np.full(len(chosen), np.nan)
@@ -227,9 +225,9 @@ class _Flow:
             self._dealer,
             Sigma=model.Sigma,
             markets=tuple(
-                HedgeMarket(self.directions[place], float(half_spreads[place]), float(self._etas[place]))
-                for place in self.markets
-                if not math.isnan(half_spreads[place])
+                HedgeMarket(self.directions[index], float(half_spreads[index]), float(self._etas[index]))
+                for index in self.markets
+                if not math.isnan(half_spreads[index])
             ),
         )
         if self.settings.risk_aversion is None:
@@ -239,12 +237,19 @@ class _Flow:
 
     def _half_spreads(self, valuation: Valuation) -> FloatArray:
         """(k,) what crossing costs; NaN off the markets, without a fresh quote, and where bid and ask are locked."""
-        bids, asks = valuation.bids[self._places], valuation.asks[self._places]
-        live = np.where(valuation.tradeable[self._places] & (asks > bids), (asks - bids) / (asks + bids), np.nan)
+        bids, asks = valuation.bids[self._indices], valuation.asks[self._indices]
+        live = np.where(valuation.tradeable[self._indices] & (asks > bids), (asks - bids) / (asks + bids), np.nan)
         costs = np.where(np.isnan(self._configured), live + self._fees, self._configured)
         # A configured cost is no way to deal where there is no price.
-        costs = np.where(valuation.tradeable[self._places], costs, np.nan)
+        costs = np.where(valuation.tradeable[self._indices], costs, np.nan)
         return np.where(np.isnan(self._etas), np.nan, costs)
+
+
+def _status(found: SolvedBook | UnsolvedBook, waiting: Waiting | IllPosed | None) -> tuple[QuoteStatus, str]:
+    """Whether there is a skew, and why not."""
+    if isinstance(found, UnsolvedBook):
+        return found.status, found.detail
+    return ("ok", "") if isinstance(waiting, Waiting) else ("unsolved", str(waiting))
 
 
 def _material(now: Quoted, last: Quoted, share: float) -> bool:
@@ -268,26 +273,21 @@ def _material(now: Quoted, last: Quoted, share: float) -> bool:
 
 def _instruments(flow: _Flow, waiting: Waiting, Q: FloatArray, skew: FloatArray) -> tuple[InstrumentSkew, ...]:
     advice = waiting.internaliser.advise(Q)
-    crossable = [place for place in flow.markets if not math.isnan(waiting.half_spreads[place])]
-    markets = {place: column for column, place in enumerate(crossable)}
+    crossable = [index for index in flow.markets if not math.isnan(waiting.half_spreads[index])]
+    markets = {index: column for column, index in enumerate(crossable)}
     skews = []
-    for place, name in enumerate(flow.names):
-        if not waiting.known[place]:
+    for index, name in enumerate(flow.names):
+        if not waiting.known[index]:
             continue
-        column = markets.get(place)
-        told = InstrumentSkew(instrument=name, skew_bps=float(skew[place]) / BP)
+        column = markets.get(index)
+        told = InstrumentSkew(instrument=name, skew_bps=float(skew[index]) / BP)
         if column is not None:
             told = msgspec.structs.replace(
                 told,
-                half_spread_bps=float(waiting.half_spreads[place]) / BP,
-                urgency=_finite(float(advice.urgency[column])),
+                half_spread_bps=float(waiting.half_spreads[index]) / BP,
+                urgency=finite_or_none(float(advice.urgency[column])),
                 hedging_rate=float(advice.hedging_rate[column]),
-                threshold=_finite(float(waiting.zone.threshold[column])),
+                threshold=finite_or_none(float(waiting.zone.threshold[column])),
             )
         skews.append(told)
     return tuple(skews)
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no infinity: what nothing reaches is None."""
-    return value if math.isfinite(value) else None

@@ -33,6 +33,14 @@ class BookState:
         """(n,) units of each asset that count as held although no position shows them yet."""
         return units_in_flight(self.trades, self.position_ns, len(self.quantities))
 
+    def open_suggestion(self) -> Standing | None:
+        """The suggestion that stands; None once all its trades were taken up or refused.
+
+        What is left to do then is a new decision.
+        """
+        standing = self.standing
+        return None if standing is not None and standing.had_trades and not self.waiting_trades() else standing
+
     def waiting_trades(self) -> list[SuggestedTrade]:
         """Trades of the standing suggestion that nobody has taken up."""
         if self.standing is None:

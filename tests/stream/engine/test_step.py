@@ -34,7 +34,8 @@ from solver.reversion.vector import BetaVector
 from solver.reversion.watch import BASIS, Detector
 from stream.config import BookConfig, Config, HedgingConfig, RiskConfig
 from stream.config.kafka import MAX_RECORD_BYTES
-from stream.engine.book.solve import BookResult, BookSolver, Trigger
+from stream.engine.book.solve import BookResult, BookSolver
+from stream.engine.book.solved import Trigger
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market
 from stream.engine.market.valuation import Valuer

@@ -11,7 +11,8 @@ import pytest
 from solver.errors import IllPosed
 from stream.config import Config
 from stream.engine.book.prepared import LatestModel
-from stream.engine.book.solve import BookResult, BookSolver, Trigger
+from stream.engine.book.solve import BookResult, BookSolver
+from stream.engine.book.solved import Trigger
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market, MarketModel
 from stream.events.types import Timestep

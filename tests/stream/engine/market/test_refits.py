@@ -18,6 +18,7 @@ from solver.reversion.refit import Refit, Refitter
 from stream.config import Config, ReversionConfig
 from stream.engine.market.model import reversion_settings
 from stream.engine.market.refits import RefitRequest, attempt, run_here
+from stream.engine.runtime import Runtime
 from stream.engine.step import Engine, EngineState, Output
 from stream.events.timesteps import new_timesteps_state
 from stream.events.types import EngineEvent, PositionLevel, Timestep
@@ -115,7 +116,7 @@ def test_a_refit_counts_after_its_lag_and_not_before(desk: Config, closes: list[
     config = with_rhythm(desk, 5, lag)
     at_once = with_rhythm(desk, 5, 0)
     refits = ByHand(config)
-    engine = Engine(config, submit=refits.submit, patient=lambda: False)
+    engine = Engine(config, Runtime(submit=refits.submit, patient=lambda: False))
     state = engine.new_state()
     published: dict[int, Model] = {}
     for close in closes:
@@ -138,7 +139,7 @@ def test_a_refit_counts_after_its_lag_and_not_before(desk: Config, closes: list[
 def test_a_live_close_goes_on_without_a_refit_that_is_not_ready(desk: Config, closes: list[Timestep]) -> None:
     """Until it is there every model says so; nothing but the β and what is said of them differs from a punctual run."""
     refits = ByHand(desk)
-    engine = Engine(desk, submit=refits.submit, patient=lambda: False)
+    engine = Engine(desk, Runtime(submit=refits.submit, patient=lambda: False))
     state = engine.new_state()
     published: list[Model] = []
     for close in closes[:70]:
@@ -166,8 +167,8 @@ def test_a_live_close_goes_on_without_a_refit_that_is_not_ready(desk: Config, cl
 def test_a_close_of_the_past_waits(desk: Config, closes: list[Timestep]) -> None:
     """Refits that are never ready by themselves give the bytes of those that always are."""
     refitter = refitter_of(desk)
-    waits = Engine(desk, submit=lambda request: WhenWaitedFor(refitter, request))
-    never_waits = Engine(desk, submit=lambda request: WhenWaitedFor(refitter, request), patient=lambda: False)
+    waits = Engine(desk, Runtime(submit=lambda request: WhenWaitedFor(refitter, request)))
+    never_waits = Engine(desk, Runtime(submit=lambda request: WhenWaitedFor(refitter, request), patient=lambda: False))
     expected = play(Engine(desk), Engine(desk).new_state(), closes)
     assert play(waits, waits.new_state(), closes) == expected
     assert not any(model.betas for model in models(play(never_waits, never_waits.new_state(), closes)))
@@ -177,7 +178,7 @@ def test_a_thread_gives_the_same_bytes(desk: Config, closes: list[Timestep]) -> 
     """Where a refit runs is in no message."""
     refitter = refitter_of(desk)
     with ThreadPoolExecutor(1) as pool:
-        engine = Engine(desk, submit=lambda request: pool.submit(attempt, refitter, request))
+        engine = Engine(desk, Runtime(submit=lambda request: pool.submit(attempt, refitter, request)))
         assert play(engine, engine.new_state(), closes) == play(Engine(desk), Engine(desk).new_state(), closes)
 
 
@@ -194,7 +195,7 @@ def test_what_breaks_while_a_refit_runs_does_not_come_back_with_it(desk: Config,
     """
     config = with_rhythm(desk, 4, 3)
     refits = ByHand(config)
-    engine = Engine(config, submit=refits.submit, patient=lambda: False)
+    engine = Engine(config, Runtime(submit=refits.submit, patient=lambda: False))
     state = engine.new_state()
     # Asked at 62, in use from 65; asked again at 66, which would count from 69.
     for close in closes[:66]:
@@ -229,7 +230,7 @@ def test_what_broke_is_barred_for_as_many_rows_as_the_stretch_held_back_has(
     before that.
     """
     refits = ByHand(desk)
-    engine = Engine(desk, submit=refits.submit)
+    engine = Engine(desk, Runtime(submit=refits.submit))
     state = engine.new_state()
     barred_at: list[int] = []
     for step, mids in enumerate(mid_prices(120, 5), start=1):
@@ -260,7 +261,7 @@ def test_a_restart_at_any_close_gives_the_same_bytes(
     state = engine.new_state()
     for close, expected in zip(closes, unbroken, strict=True):
         refits = ByHand(config)
-        engine = Engine(config, submit=refits.submit)
+        engine = Engine(config, Runtime(submit=refits.submit))
         state = state_of(config, state)
         assert state.market.refits.running is None
         engine.resume(state)
@@ -272,7 +273,7 @@ def test_a_restart_at_any_close_gives_the_same_bytes(
 
 def test_a_restart_forgets_no_delay(desk: Config, closes: list[Timestep]) -> None:
     """A refit that was late before the restart is late after it, however soon it comes then."""
-    engine = Engine(desk, submit=ByHand(desk).submit, patient=lambda: False)
+    engine = Engine(desk, Runtime(submit=ByHand(desk).submit, patient=lambda: False))
     state = engine.new_state()
     play(engine, state, closes[: FULL + 3])
     (model,) = models(play(Engine(desk), state_of(desk, state), closes[FULL + 3 : FULL + 4]))
@@ -299,7 +300,7 @@ def test_a_refit_that_raises_leaves_the_betas_in_use(
         return whole(self, *arguments)
 
     monkeypatch.setattr(Refitter, "refit", refit)
-    engine = Engine(desk, submit=run_here(refitter))
+    engine = Engine(desk, Runtime(submit=run_here(refitter)))
     state = engine.new_state()
     (before,) = models(play(engine, state, closes[:70]))[-1:]
     fails.append(True)
@@ -325,7 +326,7 @@ def test_a_refit_that_raises_leaves_the_betas_in_use(
 def test_a_failed_refit_is_failed_after_a_restart(desk: Config, closes: list[Timestep]) -> None:
     """The alert that stands is cleared by the worker that comes after, not by the restart."""
     refits = ByHand(desk)
-    engine = Engine(desk, submit=refits.submit, patient=lambda: False)
+    engine = Engine(desk, Runtime(submit=refits.submit, patient=lambda: False))
     state = engine.new_state()
     play(engine, state, closes[:FULL])
     refits.asked[-1][1].cancel()  # as of an executor that was shut down

@@ -1,0 +1,1 @@
+"""Solved books and decisions to the messages that are published of them."""

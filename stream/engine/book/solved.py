@@ -1,0 +1,131 @@
+"""What the solve of one book found. Rules read this; messages are built from it last."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+from solver.arrays import FloatArray
+from solver.packing.problem import Packing
+from stream.config import BookConfig
+from stream.engine.book.prepared import PreparedModel
+
+UnsolvedStatus: TypeAlias = Literal["unpriced", "no-model", "unsolved"]
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Why a book is solved: the close of a timestep, a position, a report of a trade, or a question.
+
+    `source` names the record, or the hypothetical trade.
+    """
+
+    kind: Literal["timestep", "position", "hedge-status", "what-if"]
+    event_time_ns: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """One solve of one book: on which model, and why. The ids of all its messages follow from it."""
+
+    book: BookConfig
+    timestep: int
+    model_version: int
+    trigger: Trigger
+
+    def id_of(self, kind: Literal["residual", "hedge", "quote", "frontier"]) -> str:
+        """The id of the message of this `kind`."""
+        return f"{kind}/{self.book.name}/{self.timestep}/{self.model_version}/{self.trigger.source}"
+
+
+class Risks(NamedTuple):
+    """Standard deviations under one covariance, in the numeraire.
+
+    `netted` of all that a book holds, `basis` of what is packed of it, `unhedged` what counts against the limit.
+    """
+
+    netted: float
+    basis: float
+    unhedged: float
+
+
+@dataclass(frozen=True, eq=False)
+class SolvedBook:
+    """A book with figures.
+
+    `Q` (n,) exposures, what is in flight included, and `in_flight` (n,) that part alone; numeraire. `now` are the risks
+    over one timestep, `ahead` those over `risk.horizon_steps`.
+    """
+
+    occasion: Occasion
+    Q: FloatArray
+    in_flight: FloatArray
+    packing: Packing
+    model: PreparedModel
+    now: Risks
+    ahead: Risks
+
+    @property
+    def limited(self) -> Risks:
+        """The risks of which the unhedged one is held against the limit."""
+        return self.ahead if self.occasion.book.limit_on == "horizon" else self.now
+
+    @property
+    def limit_risk(self) -> float:
+        """The unhedged risk that is held against the limit, numeraire."""
+        return self.limited.unhedged
+
+    @property
+    def limit_share(self) -> float:
+        """`limit_risk` as a share of the limit."""
+        return self.limit_risk / self.occasion.book.limit
+
+
+@dataclass(frozen=True)
+class UnsolvedBook:
+    """A book without figures, and why; `unpriced_assets` are those that it holds without a fresh price."""
+
+    occasion: Occasion
+    status: UnsolvedStatus
+    detail: str
+    unpriced_assets: tuple[str, ...] = ()
+
+
+def solved_book(
+    occasion: Occasion, Q: FloatArray, in_flight: FloatArray, packing: Packing, model: PreparedModel
+) -> SolvedBook:
+    """The book of `packing` with its risks.
+
+    Parameters
+    ----------
+    occasion : the solve.
+    Q : (n,) exposures, what is in flight included; numeraire.
+    in_flight : (n,) that part alone; numeraire.
+    packing : of `Q` under `model`.
+    model : covariances (n, n) over one timestep and over the horizon.
+    """
+    packed = Q - packing.residual
+    return SolvedBook(
+        occasion=occasion,
+        Q=Q,
+        in_flight=in_flight,
+        packing=packing,
+        model=model,
+        now=_risks(Q, packed, packing.residual, model.Sigma),
+        ahead=_risks(Q, packed, packing.residual, model.Sigma_H),
+    )
+
+
+def _risks(Q: FloatArray, packed: FloatArray, residual: FloatArray, Sigma: FloatArray) -> Risks:
+    netted, basis = _variance_of(Q, Sigma), _variance_of(packed, Sigma)
+    # Q'ΣQ = q'Σq + p'Σp + 2 q'Σp. A negative last term is an offset between residual and packed part that no β
+    # justifies: it does not count. A positive one means that both parts lean the same way: it counts.
+    apart = _variance_of(residual, Sigma) + basis
+    return Risks(math.sqrt(netted), math.sqrt(basis), math.sqrt(max(netted, apart)))
+
+
+def _variance_of(q: FloatArray, Sigma: FloatArray) -> float:
+    """q'Σq, and 0 where rounding of a perfectly offset position would make it negative."""
+    return max(float(q @ Sigma @ q), 0.0)

@@ -1,0 +1,145 @@
+"""What alerts are about: each condition as it stands, from plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from stream.config import BookConfig, UniverseConfig
+from stream.engine.alerts import Condition
+from stream.engine.book.messages.suggestion import risk_name
+from stream.engine.book.solved import SolvedBook, UnsolvedBook
+from stream.engine.book.state import BookState
+from stream.engine.market.model import Market
+
+
+def price_condition(
+    asset: str, holders: Collection[str], *, missing: bool, listed: bool, max_price_age_s: float
+) -> Condition:
+    """An asset whose price went stale, or that a book holds although it never had one.
+
+    Parameters
+    ----------
+    asset : by name.
+    holders : names of the books that hold it.
+    missing : whether it has no fresh price.
+    listed : whether it had a price until this timestep. One that was never quoted is not listed yet: without holders
+        nothing is said of it.
+    max_price_age_s : the age in seconds beyond which a price is stale.
+    """
+    message = f"no price of {asset} within {max_price_age_s:g} s"
+    if holders:
+        message += f": not solved while it lasts: {', '.join(holders)}"
+    return Condition(
+        kind="price-stale",
+        subject=asset,
+        severity="critical" if holders else "warning",
+        holds=None if missing and not holders and not listed else missing,
+        message=message if missing else f"{asset} has a price again",
+    )
+
+
+def relationship_conditions(market: Market, packed_in: Mapping[str, Collection[str]]) -> list[Condition]:
+    """Every β that books rely on and that is not in use any more: its lots are in the residual. And every β in use.
+
+    `packed_in` names the books that have packed lots of each β that `market` does not have in use any more.
+    """
+    reasons = {
+        broken.beta_id: f"broke, with a step of {broken.deviations:+.1f} deviations of what its evidence allows"
+        for broken in market.retirements
+    }
+    lost = [
+        Condition(
+            kind="relationship-broken",
+            subject=beta_id,
+            severity="critical",
+            holds=True,
+            message=f"{beta_id} {reasons.get(beta_id, 'is no longer accepted')}; "
+            f"its lots are back in the residual of {', '.join(books)}",
+        )
+        for beta_id, books in packed_in.items()
+        if books
+    ]
+    in_use = [
+        Condition(
+            kind="relationship-broken",
+            subject=beta.beta_id,
+            severity="critical",
+            holds=False,
+            message=f"{beta.beta_id} is accepted again",
+        )
+        for beta in market.betas
+    ]
+    return lost + in_use
+
+
+def refit_condition(market: Market, universe: str) -> Condition:
+    """A refit that ended without a result; the next one that has a result clears it."""
+    failure = market.refit_failure
+    return Condition(
+        kind="refit-failed",
+        subject=universe,
+        severity="warning",
+        holds=bool(failure),
+        message=f"refit failed, the β in use stay and are watched: {failure}" if failure else "refits succeed again",
+    )
+
+
+def feed_condition(universe: UniverseConfig, silent: bool) -> Condition:
+    """A feed that is silent. Its message has nothing that a clock measured: after a crash it must be the same bytes."""
+    limit_s = universe.feed_silent_after_s
+    return Condition(
+        kind="feed-silent",
+        subject=universe.name,
+        severity="critical",
+        holds=silent,
+        message=f"no quote for {limit_s:g} s" if silent else "quotes are back",
+        limit=limit_s,
+    )
+
+
+def limit_condition(found: SolvedBook | UnsolvedBook, numeraire: str, horizon_steps: int) -> Condition:
+    """A risk at its limit. Below `clear_share` of the limit it clears; in between, and while unknown, it stays."""
+    book = found.occasion.book
+    risk, holds, message = None, None, ""
+    if isinstance(found, SolvedBook):
+        risk, share = found.limit_risk, found.limit_share
+        holds = True if share >= 1 else False if share < book.clear_share else None
+        name = risk_name(book.limit_on, horizon_steps)
+        message = f"{book.name}: {name} {risk:,.0f} {numeraire}, {share:.0%} of the limit {book.limit:,.0f}"
+    return Condition(
+        kind="limit-breach",
+        subject=book.name,
+        severity="critical",
+        holds=holds,
+        message=message,
+        value=risk,
+        limit=book.limit,
+    )
+
+
+def unsolved_condition(found: SolvedBook | UnsolvedBook, warming_up: bool) -> Condition:
+    """A book without figures although the models have seen enough: its risk is unknown, whatever it is."""
+    name = found.occasion.book.name
+    unsolved = isinstance(found, UnsolvedBook)
+    return Condition(
+        kind="book-unsolved",
+        subject=name,
+        severity="critical",
+        holds=None if warming_up else unsolved,
+        message=f"{name}: {found.detail}" if isinstance(found, UnsolvedBook) else f"{name} has figures again",
+    )
+
+
+def overdue_condition(book: BookConfig, state: BookState) -> Condition:
+    """A trade that was being worked and that counts no more, because nothing was heard of it."""
+    overdue = [trade for trade in state.trades if trade.overdue]
+    return Condition(
+        kind="hedge-overdue",
+        subject=book.name,
+        severity="critical",
+        holds=bool(overdue),
+        message=f"{book.name}: nothing was heard of {len(overdue)} acknowledged trades of "
+        f"{', '.join(sorted({trade.suggestion_id for trade in overdue}))} for too long; they count as not done"
+        if overdue
+        else f"{book.name}: no acknowledged trade is overdue any more",
+    )
