@@ -196,7 +196,7 @@ class Worker:
         """Whether event time alone decides: in a replay, or until what was in the log at the start is processed."""
         if not self._deadlines:
             return True
-        # The offsets alone would not do: the last places before an end may be the marks of transactions.
+        # The offsets alone would not do: the last offsets before an end may be the marks of transactions.
         return any(
             self.state.offsets[partition] < end and not self._inputs.exhausted(partition)
             for partition, end in self._recovered_at.items()

@@ -165,7 +165,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     gone = {alert_key(kind, name) for kind in BOOK_ALERTS for name in left}
     state.alerts = set(stored.alerts) - gone
     state.silences = stored.silences
-    offsets = {TopicPartition(place.topic, place.partition): place.offset for place in snapshot.offsets}
+    offsets = {TopicPartition(each.topic, each.partition): each.offset for each in snapshot.offsets}
     return WorkerState(stored.timesteps, state, offsets)
 
 

@@ -20,7 +20,7 @@ class Valuation:
     """What one timestep's quotes are worth.
 
     `prices` (n,) numeraire per unit of asset, NaN where no fresh quotes price it; `priced_by` names for each the
-    instruments, by their place, whose quotes do, from the asset on. `exposures` (n, m) numeraire per bought lot.
+    instruments, by their index, whose quotes do, from the asset on. `exposures` (n, m) numeraire per bought lot.
     `cost_per_lot` (m,) numeraire: half the spread plus fees. `point_value` (m,) numeraire: what a lot gains when its
     price rises by one. `bids`, `asks` (m,) in quote units, as of `quoted_at_ns`,
     and `depths` where these quotes show how much can be dealt.
@@ -50,15 +50,15 @@ class Valuer:
 
     def __init__(self, config: Config) -> None:
         universe = config.universe
-        places = {asset: place for place, asset in enumerate((*universe.assets, universe.numeraire))}
+        indices = {asset: index for index, asset in enumerate((*universe.assets, universe.numeraire))}
         m = len(config.instruments)
         self._timestep_ns = universe.timestep_ns
         self._max_age_ns = round(universe.max_price_age_s * NANOSECONDS)
-        self._legs = np.zeros((len(places), m))
+        self._legs = np.zeros((len(indices), m))
         for column, instrument in enumerate(config.instruments):
             for asset, quantity in instrument.legs.items():
-                self._legs[places[asset], column] = quantity
-        self._quote = np.array([places[instrument.quote] for instrument in config.instruments], dtype=np.int64)
+                self._legs[indices[asset], column] = quantity
+        self._quote = np.array([indices[instrument.quote] for instrument in config.instruments], dtype=np.int64)
         self._lots = np.array([instrument.lot for instrument in config.instruments])
         self._fee = np.array([instrument.fee_bps for instrument in config.instruments]) * 1e-4
         self._columns = np.arange(m)
@@ -69,7 +69,7 @@ class Valuer:
         self._twins = [np.array(columns) for columns in alike.values() if len(columns) > 1]
         # What each instrument of a single leg says of two assets: so many units of its quote asset for one of its leg.
         self._pairs = [
-            (column, places[leg], places[instrument.quote], quantity)
+            (column, indices[leg], indices[instrument.quote], quantity)
             for column, instrument in enumerate(config.instruments)
             if len(instrument.legs) == 1
             for leg, quantity in instrument.legs.items()

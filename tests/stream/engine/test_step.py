@@ -37,6 +37,7 @@ from stream.config.kafka import MAX_RECORD_BYTES
 from stream.engine.book.solve import BookResult, BookSolver
 from stream.engine.book.solved import Trigger
 from stream.engine.book.state import BookState
+from stream.engine.market.message import model_message
 from stream.engine.market.model import Market
 from stream.engine.market.valuation import Valuer
 from stream.engine.step import Engine, EngineState, Output
@@ -937,13 +938,12 @@ def test_a_hedge_that_reverts_is_worth_more_over_the_horizon(desk: Config) -> No
 
 def test_a_model_says_how_its_spreads_come_back(desk: Config) -> None:
     """Speeds by asset of those that revert, nothing of those that do not."""
-    engine = Engine(desk)
     market = made_market(
         desk,
         {"sparse:EUR/CHF": (1.0, -1.0, 0.0), "sparse:EUR/JPY": (1.0, 0.0, -1.0)},
         adjustments={"sparse:EUR/CHF": (-0.05, 0.05, 0.0)},
     )
-    message = engine._model_message(market)
+    message = model_message(desk, market)
     assert [beta.adjustment for beta in message.betas] == [{"EUR": -0.05, "CHF": 0.05}, {}]
 
 

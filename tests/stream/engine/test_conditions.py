@@ -1,0 +1,46 @@
+"""Conditions of alerts, on plain values: when each holds, when it does not, and when nothing is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream.config import BookConfig, UniverseConfig
+from stream.engine.book.solved import Occasion, Trigger, UnsolvedBook
+from stream.engine.conditions import feed_condition, limit_condition, price_condition, unsolved_condition
+
+OCCASION = Occasion(BookConfig(name="spot", limit=900.0), 7, 3, Trigger("timestep", 7_000, "7"))
+
+
+@pytest.mark.parametrize(
+    ("holders", "missing", "listed", "holds", "severity"),
+    [
+        ([], False, True, False, "warning"),
+        ([], True, True, True, "warning"),
+        ([], True, False, None, "warning"),
+        (["spot"], True, False, True, "critical"),
+        (["spot"], False, True, False, "critical"),
+    ],
+)
+def test_a_price_is_stale(holders: list[str], missing: bool, listed: bool, holds: bool | None, severity: str) -> None:
+    """Nothing is said of an asset that was never quoted and that nobody holds; a holder makes it critical."""
+    condition = price_condition("EUR", holders, missing=missing, listed=listed, max_price_age_s=5.0)
+    assert (condition.holds, condition.severity, condition.subject) == (holds, severity, "EUR")
+    assert ("spot" in condition.message) == (missing and bool(holders))
+
+
+def test_an_unknown_risk_neither_raises_nor_clears_a_breach() -> None:
+    """A book without figures leaves its breach as it is, and is unsolved unless the models warm up."""
+    unsolved = UnsolvedBook(OCCASION, "unpriced", "no fresh price of EUR", ("EUR",))
+    breach = limit_condition(unsolved, "USD", 10)
+    assert (breach.holds, breach.value, breach.limit) == (None, None, 900.0)
+    assert unsolved_condition(unsolved, warming_up=False).holds is True
+    assert unsolved_condition(unsolved, warming_up=True).holds is None
+
+
+def test_a_silent_feed_says_nothing_that_a_clock_measured() -> None:
+    """Two silences of different lengths give the same words, so that a restart gives the same bytes."""
+    universe = UniverseConfig(
+        name="fx", numeraire="USD", assets=("EUR",), timestep_s=1.0, max_price_age_s=5.0, feed_silent_after_s=4.0
+    )
+    assert feed_condition(universe, True).message == "no quote for 4 s"
+    assert feed_condition(universe, False).holds is False
