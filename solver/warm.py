@@ -13,7 +13,7 @@ from solver.hedging.problem import HedgeProblem
 from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
 from solver.objective import Objective, materiality_floor
-from solver.packing.books import BookPacker
+from solver.packing.methods.many_books import BookPacker
 from solver.packing.problem import Mode
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.settings import ReversionSettings

@@ -15,7 +15,7 @@ from schemas.answers import Frontier
 from schemas.outbound import AssetExposure, HedgeSuggestion, PackedBeta, QuoteSkew, ResidualExposure
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.errors import IllPosed, SolverError
-from solver.packing.books import Spread
+from solver.packing.methods.many_books import Spread
 from solver.packing.problem import Packing
 from stream.book_state import BookState
 from stream.clock import Clock, deadline

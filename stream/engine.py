@@ -24,7 +24,7 @@ from schemas.outbound import (
     ResidualExposure,
 )
 from solver.arrays import FloatArray
-from solver.packing.books import Spread
+from solver.packing.methods.many_books import Spread
 from stream.alerts import Condition, Moment, update_alert
 from stream.book_state import BookState
 from stream.books import BookSolver, SolveStage, Trigger, finite_or_none

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from schemas.topics import TOPICS
-from solver.packing.books import Spread
+from solver.packing.methods.many_books import Spread
 from stream.clock import Clock
 from stream.config import Config
 from stream.decode import Decoder

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.packing.enumerate import pack_by_enumeration
-from solver.packing.exact import DEFAULT_MAX_NODES, QuadraticFactors, pack_exactly
+from solver.packing.methods.enumerate import pack_by_enumeration
+from solver.packing.methods.exact import DEFAULT_MAX_NODES, QuadraticFactors, pack_exactly
 from solver.packing.problem import PROOF_TOLERANCE, Mode, Packing, PackingProblem
 from stream.bench.instances import desk_of_prices, random_desk, small_case
 from stream.bench.result import Comparison, compare, measure

@@ -8,9 +8,9 @@ import numpy as np
 
 from solver.arrays import IntArray
 from solver.compiled import compiled
-from solver.packing.exact import QuadraticFactors
+from solver.packing.methods.exact import QuadraticFactors
 from solver.packing.problem import PackingArrays, PackingProblem, copy_multiples
-from solver.packing.volume import (
+from solver.packing.volume.descent import (
     Search,
     VolumeArrays,
     accept,

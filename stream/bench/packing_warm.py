@@ -10,11 +10,11 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.interrupt import NEVER
-from solver.packing.books import BookPacker
 from solver.packing.elapsed import timed
+from solver.packing.methods.many_books import BookPacker
 from solver.packing.problem import PROOF_TOLERANCE, Packing, PackingProblem, checked_lot_bounds
-from solver.packing.volume import VolumeArrays, volume_arrays
-from solver.packing.volume_search import Books, nothing_found, packing_found, solve
+from solver.packing.volume.descent import VolumeArrays, volume_arrays
+from solver.packing.volume.solve import Books, nothing_found, packing_found, solve
 from stream.bench.instances import LOT, TRADE_LOTS, random_desk
 from stream.bench.packing_live import MAX_NODES
 from stream.bench.result import Comparison, compare

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from solver.packing.enumerate import pack_by_enumeration
+from solver.packing.methods.enumerate import pack_by_enumeration
 from stream.bench import horizon, packing_exact, run, scip
 from stream.bench.hedging import hedging_figures
 from stream.bench.hedging_cases import enumerate_hedge, small_problem

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from solver.errors import ConstraintViolated, IllPosed
 from solver.packing.elapsed import timed
-from solver.packing.enumerate import pack_by_enumeration
+from solver.packing.methods.enumerate import pack_by_enumeration
 from solver.packing.problem import LEG_TOLERANCE, PackingProblem, finish, lot_bounds
 
 LOT = 1e5

@@ -1,0 +1,245 @@
+"""Branch and bound over the relaxation, with a search in a reduced basis in each box.
+
+Each box of packings is tightened by the rows, relaxed, and shortened to what can still beat the incumbent. What is left
+is gone through in a reduced lattice basis (`solver.packing.lattice.sphere_search`), as long as that takes few nodes:
+near the relaxation of a small box hardly anything else is known to matter. A box with more in it is split where both
+halves are expected to lose most; in smaller boxes bounds, costs and rows say more, and the ball shrinks. The search
+plunges into one half after the other, and where a plunge ends goes on with the box of least bound, so that one flat
+valley does not take the whole budget. A bound from the relaxation is valid wherever it stopped
+(`solver.packing.quadratic.active_set.bound_at`).
+
+References
+----------
+Land and Doig (1960), An automatic method of solving discrete programming problems.
+Fletcher and Leyffer (1998), Numerical experience with lower bounds for MIQP branch-and-bound.
+Linderoth and Savelsbergh (1999), A computational study of search strategies for mixed integer programming.
+Achterberg, Koch and Martin (2005), Branching rules revisited (the product of both sides' gains).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from solver.arrays import FloatArray, IntArray
+from solver.compiled import compiled, compiled_borrowing
+from solver.packing.boxes.repair import repair
+from solver.packing.boxes.tighten import TIGHTEN_PASSES, tighten_held, tighten_rows
+from solver.packing.incumbent import Incumbent, judge, to_beat
+from solver.packing.lattice.sphere_search import ball, least_open, walk_lattice
+from solver.packing.problem import PackingArrays, copy_multiples
+from solver.packing.quadratic.active_set import (
+    Active,
+    Frame,
+    Metric,
+    Relaxed,
+    bound_at,
+    no_constraint,
+    nothing_relaxed,
+    relax,
+    shorten_all,
+)
+from solver.packing.quadratic.polish import polish
+from solver.packing.quadratic.principal_pivots import Tableau, empty_tableau, relax_without_rows
+
+# Boxes on the stack. Depth-first search adds one a level, and every level takes a whole number from a range; with less
+# than half of it taken, a plunge that ended is followed by the box of least bound.
+DEPTH = 4_096
+MOST_OPEN = 2_048
+# What a relaxed box counts for.
+RELAXED_NODES = 200
+# A box is relaxed again if its bound and the rows left no more than this share of its lots.
+SHRUNK = 0.7
+# The relaxation is repeated when its ridge costs more than this share of the gap.
+RIDGE_SHARE = 1e-4
+# Relaxed boxes between two roundings that are repaired and polished.
+ROUND_EVERY = 8
+# A relaxed multiple this close to whole is whole.
+WHOLE = 1e-6
+
+
+class Boxes(NamedTuple):
+    """A stack of boxes still to be searched."""
+
+    low: IntArray  # (DEPTH, K)
+    high: IntArray  # (DEPTH, K)
+    point: FloatArray  # (DEPTH, K), the relaxed multiples of the box that this one was cut from
+    bound: FloatArray  # (DEPTH,), no packing in the box has a smaller objective
+
+
+@compiled
+def empty_boxes(items: int, depth: int) -> Boxes:
+    """Room for a search."""
+    return Boxes(
+        low=np.empty((depth, items), dtype=np.int64),
+        high=np.empty((depth, items), dtype=np.int64),
+        point=np.empty((depth, items)),
+        bound=np.empty(depth),
+    )
+
+
+@compiled_borrowing
+def raise_least(boxes: Boxes, depth: int) -> None:
+    """Exchange the highest of the lowest `depth` boxes with the one of least bound."""
+    top = depth - 1
+    least = top
+    for b in range(depth):
+        if boxes.bound[b] < boxes.bound[least]:
+            least = b
+    if least == top:
+        return
+    boxes.bound[least], boxes.bound[top] = boxes.bound[top], boxes.bound[least]
+    for k in range(boxes.low.shape[1]):
+        boxes.low[least, k], boxes.low[top, k] = boxes.low[top, k], boxes.low[least, k]
+        boxes.high[least, k], boxes.high[top, k] = boxes.high[top, k], boxes.high[least, k]
+        boxes.point[least, k], boxes.point[top, k] = boxes.point[top, k], boxes.point[least, k]
+
+
+@compiled_borrowing
+def bound_box(
+    arrays: PackingArrays,
+    metric: Metric,
+    frame: Frame,
+    relaxed: Relaxed,
+    active: Active,
+    tableau: Tableau,
+    again: bool,
+    enough: float,
+) -> float:
+    """Relax the box in `arrays` from `relaxed.point` and return its bound; infinite where the rows leave nothing of it.
+
+    With rows, once more from the start where the ridge costs a share of what is missing to `enough` that counts.
+    """
+    if not arrays.inside:
+        relax_without_rows(arrays, metric, frame, relaxed, tableau)
+        return bound_at(arrays, frame, relaxed)
+    base = -np.inf
+    for attempt in range(2):
+        again = again and attempt == 0
+        reached = frame.unpacked + relax(arrays, metric, frame, relaxed, active, again, enough - frame.unpacked)
+        if reached == np.inf:
+            return np.inf
+        base = bound_at(arrays, frame, relaxed)
+        if reached - base <= RIDGE_SHARE * (enough - base):
+            break
+    return base
+
+
+@compiled
+def branch(
+    arrays: PackingArrays,
+    metric: Metric,
+    frame: Frame,
+    boxes: Boxes,
+    depth: int,
+    incumbent: Incumbent,
+    walk_nodes: int,
+    max_nodes: int,
+) -> tuple[int, int]:
+    """Go on with the lowest `depth` boxes; returns how many are left and the nodes spent.
+
+    The bounds in `arrays` are overwritten: they hold the box at hand. At most `walk_nodes` go into the ball of a box.
+    """
+    items = frame.pull.shape[0]
+    n = arrays.position.shape[0]
+    relaxed = nothing_relaxed(items, n)
+    # One of both is used.
+    active = no_constraint(items if arrays.inside else 0, n)
+    tableau = empty_tableau(0 if arrays.inside else items)
+    trial = np.zeros_like(arrays.lower)
+    nodes = 0
+    count = 0
+    plunging = False
+    while depth > 0 and nodes < max_nodes and depth < boxes.bound.shape[0] - 1:
+        if not plunging and depth < MOST_OPEN:
+            raise_least(boxes, depth)
+        again = plunging
+        plunging = False
+        depth -= 1
+        if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
+            continue
+        low = boxes.low[depth]
+        high = boxes.high[depth]
+        if arrays.inside and not tighten_rows(arrays.items, frame.floor, frame.ceiling, low, high, TIGHTEN_PASSES):
+            continue
+        copy_multiples(low, arrays.lower)
+        copy_multiples(high, arrays.upper)
+        for k in range(items):
+            relaxed.point[k] = boxes.point[depth, k]
+        nodes += RELAXED_NODES
+        count += 1
+        base = bound_box(arrays, metric, frame, relaxed, active, tableau, again, to_beat(incumbent, frame.rounding))
+        boxes.bound[depth] = max(boxes.bound[depth], base)
+        if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
+            continue
+        # Every box is rounded; every few the result is repaired and improved too.
+        for k in range(items):
+            trial[k] = int(min(max(np.rint(relaxed.point[k]), float(low[k])), float(high[k])))
+        judge(arrays, incumbent, trial)
+        # Over its own bound: its parent's may be higher, but says nothing of single multiples.
+        room = to_beat(incumbent, frame.rounding) - base
+        if room <= 0.0 or not shorten_all(arrays, relaxed.point, relaxed.slope, relaxed.least, room, low, high):
+            continue
+        if arrays.inside:
+            if not tighten_held(arrays, frame.floor, frame.ceiling, relaxed.multiplier, room, low, high):
+                continue
+            width = 0
+            left = 0
+            for k in range(items):
+                width += arrays.upper[k] - arrays.lower[k]
+                left += high[k] - low[k]
+            if left < SHRUNK * width:
+                # Worth another relaxation at once.
+                for k in range(items):
+                    boxes.point[depth, k] = relaxed.point[k]
+                depth += 1
+                plunging = True
+                continue
+        copy_multiples(low, arrays.lower)
+        copy_multiples(high, arrays.upper)
+        ok, lattice = ball(arrays, metric.gram, frame, relaxed, room)
+        if ok:
+            nodes += walk_lattice(arrays, metric.gram, frame, relaxed, lattice, incumbent, base, walk_nodes)
+            boxes.bound[depth] = max(boxes.bound[depth], base + least_open(lattice))
+        if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
+            continue
+        if count % ROUND_EVERY == 1:
+            repair(arrays, trial)
+            polish(arrays, metric.gram, frame.pull, trial)
+            judge(arrays, incumbent, trial)
+        split = -1
+        most = -1.0
+        for k in range(items):
+            if low[k] < high[k]:
+                part = min(max(relaxed.point[k], float(low[k])), float(high[k]))
+                below = part - np.floor(part)
+                # Where all are whole, the widest range is halved.
+                score = 1e-30 * (high[k] - low[k])
+                if abs(part - np.rint(part)) > WHOLE:
+                    stiff = 0.5 / max(relaxed.give[k], 1e-12 * metric.inverse[k, k])
+                    score = min(stiff * below**2, room) * min(stiff * (1.0 - below) ** 2, room) / room**2
+                if score > most:
+                    most = score
+                    split = k
+        part = min(max(relaxed.point[split], float(low[split])), float(high[split]))
+        cut = int(np.floor(part))
+        if abs(part - np.rint(part)) <= WHOLE:
+            cut = (low[split] + high[split]) // 2
+        cut = min(max(cut, low[split]), high[split] - 1)
+        copy_multiples(low, boxes.low[depth + 1])
+        copy_multiples(high, boxes.high[depth + 1])
+        for k in range(items):
+            boxes.point[depth, k] = relaxed.point[k]
+            boxes.point[depth + 1, k] = relaxed.point[k]
+        boxes.bound[depth + 1] = boxes.bound[depth]
+        # The half that is nearer to the relaxed multiple goes on top.
+        if part - cut > 0.5:
+            boxes.high[depth, split] = cut
+            boxes.low[depth + 1, split] = cut + 1
+        else:
+            boxes.low[depth, split] = cut + 1
+            boxes.high[depth + 1, split] = cut
+        depth += 2
+        plunging = True
+    return depth, nodes
