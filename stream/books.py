@@ -15,8 +15,8 @@ from schemas.answers import Frontier
 from schemas.outbound import AssetExposure, HedgeSuggestion, PackedBeta, QuoteSkew, ResidualExposure
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.errors import IllPosed, SolverError
-from solver.packing.methods.many_books import Spread
-from solver.packing.problem import Packing
+from solver.packing.methods.many_books import MapOver
+from solver.packing.result import Packing
 from stream.book_state import BookState
 from stream.clock import Clock, deadline
 from stream.config import BookConfig, Config
@@ -53,7 +53,7 @@ class BookSolver:
     """Packs and hedges the books of one configuration. Holds nothing that changes a result.
 
     `clock` stops a solve at the deadline; without one every solve runs to the end of its effort, as a replay must.
-    `timed` brackets each stage of a solve, for metrics. `spread` runs shares of the books, see `BookPacker.pack`.
+    `timed` brackets each stage of a solve, for metrics. `map_over` runs shares of the books, see `BookPacker.pack`.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class BookSolver:
         config: Config,
         clock: Clock | None = None,
         timed: Callable[[SolveStage], AbstractContextManager[object]] = lambda stage: nullcontext(),
-        spread: Spread = map,
+        map_over: MapOver = map,
     ) -> None:
         self._config = config
         self._deadline = deadline(clock, config.solver.deadline_ms)
         self._timed = timed
-        self._spread = spread
+        self._map_over = map_over
         self._latest = LatestModel(config)
         self._quoter = Quoter(config)
         self._suggester = Suggester(config, self._deadline, lambda: timed("hedge"))
@@ -203,7 +203,7 @@ class BookSolver:
                 model = self._latest.of(market)
                 ids = [beta.beta_id for beta in model.betas]
                 start = np.array([[state.multiples.get(each, 0) for each in ids] for state in states], dtype=np.int64)
-                packings = model.packer.pack(Q, start, max_nodes, self._deadline, settings.threads, self._spread)
+                packings = model.packer.pack(Q, start, max_nodes, self._deadline, settings.threads, self._map_over)
             except SolverError as exc:
                 return [exc] * len(states)
         for state, packing in zip(states, packings, strict=True):

@@ -24,7 +24,7 @@ from schemas.outbound import (
     ResidualExposure,
 )
 from solver.arrays import FloatArray
-from solver.packing.methods.many_books import Spread
+from solver.packing.methods.many_books import MapOver
 from stream.alerts import Condition, Moment, update_alert
 from stream.book_state import BookState
 from stream.books import BookSolver, SolveStage, Trigger, finite_or_none
@@ -62,13 +62,13 @@ class Engine:
         config: Config,
         clock: Clock | None = None,
         timed: Callable[[SolveStage], AbstractContextManager[object]] = lambda stage: nullcontext(),
-        spread: Spread = map,
+        map_over: MapOver = map,
         submit: Submit | None = None,
         patient: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
         self._market = MarketModel(config, submit, patient)
-        self._solver = BookSolver(config, clock, timed, spread)
+        self._solver = BookSolver(config, clock, timed, map_over)
         self._books = {book.name: book for book in config.books}
 
     def new_state(self) -> EngineState:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from schemas.topics import TOPICS
-from solver.packing.methods.many_books import Spread
+from solver.packing.methods.many_books import MapOver
 from stream.clock import Clock
 from stream.config import Config
 from stream.decode import Decoder
@@ -76,7 +76,7 @@ class Worker:
         clock: Clock,
         metrics: Metrics,
         deadlines: bool = True,
-        spread: Spread = map,
+        map_over: MapOver = map,
         submit: Submit | None = None,
         views: Views | None = None,
     ) -> None:
@@ -91,7 +91,7 @@ class Worker:
         self._timesteps = Timesteps(config.universe, len(config.instruments), config.covariance.takes_ticks)
         self._deadlines = deadlines
         self._engine = Engine(
-            config, clock if deadlines else None, metrics.time_solve, spread, submit, lambda: self._behind
+            config, clock if deadlines else None, metrics.time_solve, map_over, submit, lambda: self._behind
         )
         self._merge = Merge(inputs.partitions(), MERGE_CAPACITY)
         self._paused: set[TopicPartition] = set()

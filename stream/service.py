@@ -45,7 +45,7 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
                 None if rebuild else states,
                 SystemClock(),
                 metrics,
-                spread=pool.map,
+                map_over=pool.map,
                 submit=refits.submit,
                 views=web,
             )

@@ -8,7 +8,7 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
-from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays, copy_multiples, evaluate, precedes
 
 
 class Incumbent(NamedTuple):
@@ -52,3 +52,10 @@ def judge_valued(incumbent: Incumbent, candidate: IntArray, value: float, tie: f
 def to_beat(incumbent: Incumbent, rounding: float) -> float:
     """Where the bound of a part of the search is no smaller, nothing in it is worth a look."""
     return float(incumbent.key[0] * (1.0 - PROOF_TOLERANCE) + rounding)
+
+
+@compiled_borrowing
+def is_hopeless(bound: float, tie_bound: float, value: float, tie: float) -> bool:
+    """Whether nothing under these bounds precedes the key (value, tie) by more than PROOF_TOLERANCE."""
+    share = 1.0 - PROOF_TOLERANCE
+    return bound > value or (bound >= value * share and tie_bound >= tie * share)

@@ -12,7 +12,7 @@ import numpy as np
 from solver.arrays import FloatArray
 from solver.errors import SolverError
 from solver.packing.methods.many_books import BookPacker
-from solver.packing.problem import Packing
+from solver.packing.result import Packing
 from stream.bench.instances import LOT, live_sequence, random_desk
 from stream.bench.result import Comparison, compare, measure
 from stream.bench.timing import timed

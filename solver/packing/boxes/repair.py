@@ -6,7 +6,7 @@ import numpy as np
 
 from solver.arrays import IntArray
 from solver.compiled import compiled_borrowing
-from solver.packing.problem import PackingArrays, fits
+from solver.packing.evaluation import PackingArrays, fits
 
 
 @compiled_borrowing

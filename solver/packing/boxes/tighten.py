@@ -6,7 +6,8 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
-from solver.packing.problem import PackingArrays, PackingProblem
+from solver.packing.evaluation import PackingArrays
+from solver.packing.problem import PackingProblem
 
 # Passes over the rows when a box is tightened. The first pass does most, and every child is tightened again.
 TIGHTEN_PASSES = 2

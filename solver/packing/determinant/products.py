@@ -24,8 +24,8 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
+from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
 from solver.packing.lattice.cube import Cube, cube_of, enter, log_points, open_coordinate, step_to
-from solver.packing.problem import PackingArrays, copy_multiples, evaluate, precedes
 
 # A box is gone through once the logarithm of the points in it is below this: with one less or two more, 6 assets and 6
 # items take a fifth and twice as long, 8 and 8 a fifth longer.

@@ -22,19 +22,14 @@ from collections.abc import Callable
 import numpy as np
 
 from solver.arrays import IntArray
+from solver.packing.boxes.depth_first import root_box, search
 from solver.packing.boxes.tighten import tighten
 from solver.packing.determinant.products import SUM_ROUNDING, cover_of, least_open_product, search_products
 from solver.packing.determinant.sums import MOST_LISTED, least_open_bound, plant, walk_tree
-from solver.packing.methods.incremental import BATCH_NODES, pack_incrementally, root_box, search
-from solver.packing.problem import (
-    Packing,
-    PackingArrays,
-    PackingProblem,
-    copy_multiples,
-    evaluate,
-    finish,
-    precedes,
-)
+from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.methods.incremental import BATCH_NODES, pack_incrementally
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing, finish
 
 # Nodes that the local search and its branch and bound may take first: the best they find prunes from the start.
 FIRST_NODES = 1_000

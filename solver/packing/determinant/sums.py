@@ -18,8 +18,8 @@ from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.objective import determinant_kernel
 from solver.packing.determinant.products import MOST_SUMS, SUM_ROUNDING
-from solver.packing.methods.incremental import is_hopeless
-from solver.packing.problem import PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.incumbent import is_hopeless
 
 # Multiples of one item that a node lists. Wider ranges are left to the branch and bound that halves them.
 MOST_LISTED = 4_096

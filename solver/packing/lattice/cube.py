@@ -19,7 +19,7 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.compiled import compiled_borrowing
-from solver.packing.lattice.sphere_search import reduce_basis
+from solver.packing.lattice.reduction import reduce_basis
 
 # Widens the cube, for the rounding of its coordinates, some 1e-9 at worst.
 CUBE_SLACK = 1e-7

@@ -20,19 +20,16 @@ import numpy as np
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.objective import DETERMINANT
+from solver.packing.boxes.depth_first import ANY, BoxStack, interval_bound, root_box, search
 from solver.packing.boxes.repair import repair
 from solver.packing.boxes.tighten import movable_items, tighten
 from solver.packing.determinant.solve import OverSizes, OverSums, can_search_legs, flat_arrays, search_legs
+from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate
+from solver.packing.incumbent import is_hopeless
 from solver.packing.methods.chains import DRAWS, Walk, new_walk, offer, propose, stand_at
-from solver.packing.methods.incremental import ANY, Boxes, bound_box, descend, is_hopeless, root_box, search
-from solver.packing.problem import (
-    Packing,
-    PackingArrays,
-    PackingProblem,
-    copy_multiples,
-    evaluate,
-    finish,
-)
+from solver.packing.methods.local_search import descend
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing, finish
 
 # Some 200 ms for a dozen assets and ten items, if it is not proven before.
 DEFAULT_MAX_NODES = 200_000
@@ -331,7 +328,7 @@ def search_products_around(
 
 
 def search_around(
-    arrays: PackingArrays, boxes: Boxes, walk: Walk, multiples: IntArray, free: IntArray, max_nodes: int
+    arrays: PackingArrays, boxes: BoxStack, walk: Walk, multiples: IntArray, free: IntArray, max_nodes: int
 ) -> tuple[bool, int]:
     """Improve feasible multiples by the best lots of the items `free`, all others held, and offer the end.
 
@@ -348,6 +345,6 @@ def search_around(
     if (boxes.low[0] == boxes.high[0]).all():
         # Nothing to halve, and its bound, less its rounding, may be below the value that it bounds.
         return True, 1
-    bound_box(arrays, boxes, 0)
+    interval_bound(arrays, boxes, 0)
     depth, spent = search(arrays, boxes, 1, multiples, max_nodes)
     return depth == 0, spent + 1 + _offer(arrays, walk, multiples)

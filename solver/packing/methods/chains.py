@@ -14,8 +14,8 @@ import numpy as np
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled_borrowing
 from solver.objective import VOLUME
-from solver.packing.methods.greedy import legal_steps
-from solver.packing.problem import PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.methods.local_search import legal_steps
 
 # A chain has at most so many items, and takes so many random numbers for each, one for its length and one that is left
 # for whether it is accepted.

@@ -6,7 +6,9 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.errors import TooLarge
-from solver.packing.problem import Packing, PackingProblem, evaluate, finish, precedes
+from solver.packing.evaluation import evaluate, precedes
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing, finish
 
 # Combinations judged at once: a few megabytes of residuals and Gram matrices for a dozen assets.
 CHUNK = 4_096

@@ -34,25 +34,22 @@ from solver.objective import VARIANCE
 from solver.packing.boxes.repair import repair
 from solver.packing.boxes.tighten import tighten_rows
 from solver.packing.determinant.solve import pack_determinant
-from solver.packing.incumbent import Incumbent, judge, nothing_packed
-from solver.packing.methods.incremental import pack_incrementally
-from solver.packing.problem import (
+from solver.packing.evaluation import (
     PROOF_TOLERANCE,
-    Packing,
     PackingArrays,
-    PackingProblem,
     copy_multiples,
-    finish,
     fits,
-    judged,
-    judged_beside,
     key_with_cost,
     placed,
     without_rounding_noise,
 )
-from solver.packing.quadratic.active_set import Frame, Metric, frame_of, in_one, metric_of, taken_apart
-from solver.packing.quadratic.branch_and_bound import DEPTH, branch, empty_boxes
+from solver.packing.incumbent import Incumbent, judge, nothing_packed
+from solver.packing.methods.incremental import pack_incrementally
+from solver.packing.problem import PackingProblem
+from solver.packing.quadratic.branch_and_bound import DEPTH, branch, no_open_nodes
+from solver.packing.quadratic.metric import Frame, Metric, frame_of, in_one, metric_of, taken_apart
 from solver.packing.quadratic.polish import polish
+from solver.packing.result import Packing, finish, judged, judged_beside
 
 # About a second.
 DEFAULT_MAX_NODES = 5_000_000
@@ -153,7 +150,7 @@ def settle(
     incumbent = Incumbent(multiples=nothing, key=key)
     frame = frame_of(problem)
     arrays = with_own_box(problem, lower, upper)
-    boxes = empty_boxes(items, FIRST_BOXES)
+    boxes = no_open_nodes(items, FIRST_BOXES)
     low = boxes.low[0]
     high = boxes.high[0]
     copy_multiples(lower, low)
@@ -196,7 +193,7 @@ class OverBoxes:
         self.metric, self.frame, self.incumbent = metric, frame, incumbent
         self.work = with_own_box(arrays, arrays.lower, arrays.upper)
         items = len(arrays.lower)
-        self.boxes = empty_boxes(items, DEPTH)
+        self.boxes = no_open_nodes(items, DEPTH)
         self.depth = len(left)
         self.boxes.low[: self.depth], self.boxes.high[: self.depth] = left[:, :items], left[:, items : 2 * items]
         self.boxes.point[: self.depth], self.boxes.bound[: self.depth] = left[:, 2 * items : -1], left[:, -1]

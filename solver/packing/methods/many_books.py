@@ -13,12 +13,14 @@ from solver.arrays import FloatArray, IntArray
 from solver.errors import IllPosed, SolverError
 from solver.interrupt import Deadline, interrupt
 from solver.objective import Objective
+from solver.packing.bounds import Mode, checked_lot_bounds
 from solver.packing.methods.incremental import pack_incrementally
-from solver.packing.problem import Mode, Packing, PackingProblem, checked_lot_bounds
-from solver.packing.volume.descent import VolumeArrays, volume_arrays
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing
+from solver.packing.volume.scaling import VolumeArrays, volume_arrays
 from solver.packing.volume.solve import Books, Found, nothing_found, packing_found, solve
 
-Spread: TypeAlias = Callable[[Callable[[slice], None], list[slice]], Iterable[None]]
+MapOver: TypeAlias = Callable[[Callable[[slice], None], list[slice]], Iterable[None]]
 """Runs a function on every share of the books: `map`, or that of a thread pool."""
 
 
@@ -60,7 +62,7 @@ class BookPacker:
         max_nodes: int,
         deadline: Deadline | None = None,
         threads: int = 1,
-        spread: Spread = map,
+        map_over: MapOver = map,
     ) -> list[Packing | SolverError]:
         """Pack every book within `lot_bounds`; one that cannot be packed has the error in its place.
 
@@ -74,7 +76,7 @@ class BookPacker:
         deadline : called when a book has spent its first tenths of a millisecond; what it returns says when to stop.
             None lets every solve end.
         threads : >= 1, shares that the books are cut into.
-        spread : runs the shares; the `map` of a thread pool does it at the same time, as the kernel releases the
+        map_over : runs the shares; the `map` of a thread pool does it at the same time, as the kernel releases the
             interpreter's lock. The result depends on neither.
 
         Raises
@@ -101,7 +103,7 @@ class BookPacker:
             books = Books(held, lower, upper, start)
             solve_share = partial(self._solve, self._volume, books, max_nodes, deadline, found)
             # Read to the end, so that what a share raises is raised here.
-            list(spread(solve_share, shares(len(Q), threads)))
+            list(map_over(solve_share, shares(len(Q), threads)))
         packings: list[Packing | SolverError] = []
         for book in range(len(Q)):
             problem = partial(self._problem.at_position, Q[book], lower[book], upper[book])

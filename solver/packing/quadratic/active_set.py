@@ -1,13 +1,12 @@
-"""The relaxation of a quadratic packing: multiples need not be whole.
+"""The relaxation of a quadratic packing by a dual active-set method: multiples need not be whole.
 
     minimise  q'Σq + cost @ |x|   with q = Q - B x,   lower <= x <= upper,   floor <= B x <= ceiling (`inside` only).
 
-Solved by a dual active-set method: it starts where nothing but the costs is felt and takes in one violated constraint
-after the other, so every point on the way gives a bound, and a box that cannot beat the incumbent is known early. A
-multiple has a convex piecewise linear price (infinite outside its bounds, bent by the cost at zero), a row of `inside`
-too; each holds a multiplier that is at a corner of the price (the constraint is idle) or between two corners (the
-multiple stands at a bound or at zero, the row at an edge). Where no row is asked for,
-`solver.packing.quadratic.principal_pivots` is there sooner.
+The method starts where nothing but the costs is felt and takes in one violated constraint after the other, so every
+point on the way gives a bound, and a box that cannot beat the incumbent is known early. A multiple has a convex
+piecewise linear price (infinite outside its bounds, bent by the cost at zero), a row of `inside` too; each holds a
+multiplier that is at a corner of the price (the constraint is idle) or between two corners (the multiple stands at a
+bound or at zero, the row at an edge). Where no row is asked for, `solver.packing.quadratic.principal_pivots` is faster.
 
 References
 ----------
@@ -23,72 +22,9 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
-from solver.packing.boxes.tighten import round_edges, row_edges
-from solver.packing.problem import PackingArrays
-
-# What keeps the Hessian regular where items are combinations of each other, as a share of its diagonal. It pulls
-# towards where the relaxation starts, so that it fades when started again from where it ended.
-RIDGE = 1e-9
-# A constraint is violated beyond this share of a lot (or of the largest leg in the row), plus as much of its value.
-FEASIBLE = 1e-9
-# A direction with less than this share of its own length outside the active constraints is a combination of them.
-DEPENDENT = 1e-12
-# Rounding of a bound, as a share of the squared sum of the standalone risks of the positions: some ulp.
-ROUNDING = 1e-15
-# A row's multiplier whose rounding is this many times that of a bound has no digits left: its row cannot be changed by
-# the multiples at hand, or is a combination of others.
-MOST_ROUNDING = 1e5
-# What ranges are shortened by is taken as this much less, in lots: far above rounding, far below a lot.
-SLACK = 1e-6
-
-
-class Metric(NamedTuple):
-    """What the relaxation needs of Sigma and the items."""
-
-    gram: FloatArray  # (K, K), B'ΣB
-    ridge: FloatArray  # (K,), on the diagonal of the Hessian
-    inverse: FloatArray  # (K, K), of the Hessian 2 B'ΣB and its ridge
-    root: FloatArray  # (K, K), root' root = inverse
-    length: FloatArray  # (K + n,), of the multiples and the rows in the norm of the inverse; zero for an empty row
-
-
-class Frame(NamedTuple):
-    """What all boxes of one problem share."""
-
-    pull: FloatArray  # (K,), B'ΣQ
-    floor: FloatArray  # (n,), the least that may be packed of each asset; read for `inside` only
-    ceiling: FloatArray  # (n,), and the most
-    unpacked: float  # the variance of the position
-    rounding: float  # of a bound
-
-
-class Relaxed(NamedTuple):
-    """Where the relaxation of a box ended, and what its bound is made of."""
-
-    point: FloatArray  # (K,)
-    slope: FloatArray  # (K,), gradient at the point of everything but the cost
-    least: FloatArray  # (K,), least of each t_k on the box before it is normalised
-    multiplier: FloatArray  # (n,), of the rows
-    give: FloatArray  # (K,), see `relax`
-    residual: FloatArray  # (n,), at the point
-    force: FloatArray  # (n,), gradient by the residual of everything but the cost
-
-
-@compiled
-def nothing_relaxed(items: int, n: int) -> Relaxed:
-    """Room for a point, which starts at zero, and for what follows from it."""
-    # One array for all of it: each that is made costs some 40 ns.
-    multiples = np.zeros((4, items))
-    assets = np.zeros((3, n))
-    return Relaxed(
-        point=multiples[0],
-        slope=multiples[1],
-        least=multiples[2],
-        give=multiples[3],
-        multiplier=assets[0],
-        residual=assets[1],
-        force=assets[2],
-    )
+from solver.packing.evaluation import PackingArrays
+from solver.packing.quadratic.metric import Frame, Metric
+from solver.packing.quadratic.relaxation import DEPENDENT, FEASIBLE, Relaxed
 
 
 class Active(NamedTuple):
@@ -104,73 +40,6 @@ class Active(NamedTuple):
     is_active: IntArray  # (K + n,)
     number: IntArray  # (1,), how many are active
     value: FloatArray  # (1,), the bound reached
-
-
-def metric_of(B: FloatArray, Sigma: FloatArray) -> Metric:
-    """The metric of items B (n, K) under the covariance Sigma (n, n). O(K³ + n² K)."""
-    gram = B.T @ Sigma @ B
-    gram = np.ascontiguousarray(0.5 * (gram + gram.T))
-    diagonal = 2.0 * np.diag(gram)
-    largest = float(np.max(diagonal, initial=0.0))
-    ridge = RIDGE * np.maximum(diagonal, RIDGE * largest if largest > 0.0 else 1.0)
-    hessian = 2.0 * gram + np.diag(ridge)
-    try:
-        root = np.ascontiguousarray(np.linalg.inv(np.linalg.cholesky(hessian)))
-    except np.linalg.LinAlgError:
-        # Rounding took an eigenvalue of a singular B'ΣB further below zero than the ridge lifts it.
-        values, vectors = np.linalg.eigh(hessian)
-        root = np.ascontiguousarray((vectors / np.sqrt(np.maximum(values, RIDGE * values[-1]))).T)
-    inverse = np.ascontiguousarray(root.T @ root)
-    length = np.concatenate([np.sqrt(np.diag(inverse)), np.sqrt(np.sum((root @ B.T) ** 2, axis=0))])
-    return Metric(gram=gram, ridge=ridge, inverse=inverse, root=root, length=length)
-
-
-def in_one(B: FloatArray, Sigma: FloatArray, metric: Metric) -> FloatArray:
-    """Items, covariance and metric in one array, that `taken_apart` finds them in again.
-
-    Each array that is handed to a kernel from Python costs some 60 ns, and twice that in a tuple.
-    """
-    parts = (B.T, Sigma, metric.gram, metric.ridge, metric.inverse, metric.root, metric.length)
-    return np.concatenate([part.ravel() for part in parts])
-
-
-@compiled
-def taken_apart(prepared: FloatArray, n: int, items: int) -> tuple[FloatArray, FloatArray, Metric]:
-    """(items (K, n), covariance (n, n), metric) as views of what `in_one` made."""
-    square = items * items
-    legs, rest = prepared[: items * n].reshape(items, n), prepared[items * n :]
-    covariance, rest = rest[: n * n].reshape(n, n), rest[n * n :]
-    gram, rest = rest[:square].reshape(items, items), rest[square:]
-    ridge, rest = rest[:items], rest[items:]
-    inverse, rest = rest[:square].reshape(items, items), rest[square:]
-    root, length = rest[:square].reshape(items, items), rest[square:]
-    return legs, covariance, Metric(gram=gram, ridge=ridge, inverse=inverse, root=root, length=length)
-
-
-@compiled
-def frame_of(arrays: PackingArrays) -> Frame:
-    """The frame of a problem. O(n² + n K)."""
-    n = arrays.position.shape[0]
-    pull = np.zeros(arrays.lower.shape[0])
-    floor = np.empty(n)
-    ceiling = np.empty(n)
-    if arrays.inside:
-        row_edges(arrays, floor, ceiling)
-        round_edges(arrays, floor, ceiling)
-    unpacked = 0.0
-    risks = 0.0
-    force = np.empty(n)
-    for i in range(n):
-        total = 0.0
-        for j in range(n):
-            total += arrays.covariance[i, j] * arrays.position[j]
-        force[i] = total
-        unpacked += total * arrays.position[i]
-        risks += abs(arrays.position[i]) * np.sqrt(max(arrays.covariance[i, i], 0.0))
-    for k in range(pull.shape[0]):
-        for i in range(n):
-            pull[k] += arrays.items[k, i] * force[i]
-    return Frame(pull=pull, floor=floor, ceiling=ceiling, unpacked=unpacked, rounding=ROUNDING * risks * risks)
 
 
 @compiled_borrowing
@@ -489,107 +358,3 @@ def relax(
         multiplier[i] = mu[items + i]
     active.number[0], active.value[0] = count, value
     return float(value)
-
-
-@compiled_borrowing
-def bound_at(arrays: PackingArrays, frame: Frame, relaxed: Relaxed) -> float:
-    """A bound on the objective in the box from any point and multipliers; see `solver.packing.methods.exact`.
-
-    Fills in `slope`, `least`, `residual` and `force`. Multipliers that rounding leaves nothing of become zero. What the
-    others' rounding takes beyond that of the frame is taken off.
-    """
-    point, multiplier, slope, least = relaxed.point, relaxed.multiplier, relaxed.slope, relaxed.least
-    q, force = relaxed.residual, relaxed.force
-    items = point.shape[0]
-    n = multiplier.shape[0]
-    for i in range(n):
-        q[i] = arrays.position[i]
-        force[i] = 0.0
-    for k in range(items):
-        legs, at = arrays.items[k], point[k]
-        for i in range(n):
-            q[i] -= legs[i] * at
-    for j in range(n):
-        row, here = arrays.covariance[j], q[j]
-        for i in range(n):
-            force[i] += here * row[i]
-    bound = 0.0
-    for i in range(n):
-        bound += q[i] * force[i]
-        force[i] *= -2.0
-    rounding = 0.0
-    for i in range(n if arrays.inside else 0):
-        if multiplier[i] != 0.0:
-            edge = frame.ceiling[i] if multiplier[i] > 0.0 else frame.floor[i]
-            reach = abs(edge) + abs(arrays.position[i]) + abs(q[i])
-            for k in range(items):
-                reach += abs(arrays.items[k, i] * point[k])
-            unknown = ROUNDING * abs(multiplier[i]) * reach
-            if unknown > MOST_ROUNDING * frame.rounding:
-                multiplier[i] = 0.0
-                continue
-            rounding += unknown
-            bound += multiplier[i] * (arrays.position[i] - q[i] - edge)
-            force[i] += multiplier[i]
-    bound -= max(rounding - frame.rounding, 0.0)
-    for k in range(items):
-        legs = arrays.items[k]
-        total = 0.0
-        for i in range(n):
-            total += legs[i] * force[i]
-        slope[k] = total
-    for k in range(items):
-        low, high, cost = float(arrays.lower[k]), float(arrays.upper[k]), arrays.cost[k]
-        here = cost * abs(point[k])
-        at_low = slope[k] * (low - point[k]) + cost * abs(low) - here
-        at_high = slope[k] * (high - point[k]) + cost * abs(high) - here
-        lowest = at_low if at_low < at_high else at_high
-        # Where the cost bends, if that is in the box.
-        bent = -slope[k] * point[k] - here if low < 0.0 < high else lowest
-        least[k] = bent if bent < lowest else lowest
-    for k in range(items):
-        bound += arrays.cost[k] * abs(point[k]) + least[k]
-    return bound
-
-
-@compiled
-def shorten(
-    low: float, high: float, around: float, slope: float, cost: float, least: float, room: float
-) -> tuple[float, float]:
-    """The whole part of [low, high] where ``slope (x - around) + cost (|x| - |around|) - least <= room``."""
-    at_zero = -slope * around - cost * abs(around) - least - room
-    new_high = high
-    new_low = low
-    if slope * high + cost * abs(high) + at_zero > 0.0:
-        if at_zero <= 0.0:
-            if high > 0.0 and slope + cost > 0.0:
-                new_high = -at_zero / (slope + cost)
-        elif slope - cost > 0.0:
-            new_high = min(high, -at_zero / (slope - cost))
-    if slope * low + cost * abs(low) + at_zero > 0.0:
-        if at_zero <= 0.0:
-            if low < 0.0 and slope - cost < 0.0:
-                new_low = -at_zero / (slope - cost)
-        elif slope + cost < 0.0:
-            new_low = max(low, -at_zero / (slope + cost))
-    return max(low, np.ceil(new_low - SLACK)), min(high, np.floor(new_high + SLACK))
-
-
-@compiled_borrowing
-def shorten_all(
-    arrays: PackingArrays,
-    around: FloatArray,
-    slope: FloatArray,
-    least: FloatArray,
-    room: float,
-    low: IntArray,
-    high: IntArray,
-) -> bool:
-    """Shorten the ranges (K,) to what can beat the incumbent by `room` over the relaxation; False if nothing can."""
-    for k in range(low.shape[0]):
-        new_low, new_high = shorten(float(low[k]), float(high[k]), around[k], slope[k], arrays.cost[k], least[k], room)
-        if new_low > new_high:
-            return False
-        low[k] = int(new_low)
-        high[k] = int(new_high)
-    return True

@@ -26,22 +26,14 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.packing.boxes.repair import repair
 from solver.packing.boxes.tighten import TIGHTEN_PASSES, tighten_held, tighten_rows
+from solver.packing.evaluation import PackingArrays, copy_multiples
 from solver.packing.incumbent import Incumbent, judge, to_beat
-from solver.packing.lattice.sphere_search import ball, least_open, walk_lattice
-from solver.packing.problem import PackingArrays, copy_multiples
-from solver.packing.quadratic.active_set import (
-    Active,
-    Frame,
-    Metric,
-    Relaxed,
-    bound_at,
-    no_constraint,
-    nothing_relaxed,
-    relax,
-    shorten_all,
-)
+from solver.packing.quadratic.active_set import Active, no_constraint, relax
+from solver.packing.quadratic.ball import ball, least_open, walk_lattice
+from solver.packing.quadratic.metric import Frame, Metric
 from solver.packing.quadratic.polish import polish
 from solver.packing.quadratic.principal_pivots import Tableau, empty_tableau, relax_without_rows
+from solver.packing.quadratic.relaxation import Relaxed, bound_at, nothing_relaxed, shorten_all
 
 # Boxes on the stack. Depth-first search adds one a level, and every level takes a whole number from a range; with less
 # than half of it taken, a plunge that ended is followed by the box of least bound.
@@ -59,7 +51,7 @@ ROUND_EVERY = 8
 WHOLE = 1e-6
 
 
-class Boxes(NamedTuple):
+class OpenNodes(NamedTuple):
     """A stack of boxes still to be searched."""
 
     low: IntArray  # (DEPTH, K)
@@ -69,9 +61,9 @@ class Boxes(NamedTuple):
 
 
 @compiled
-def empty_boxes(items: int, depth: int) -> Boxes:
+def no_open_nodes(items: int, depth: int) -> OpenNodes:
     """Room for a search."""
-    return Boxes(
+    return OpenNodes(
         low=np.empty((depth, items), dtype=np.int64),
         high=np.empty((depth, items), dtype=np.int64),
         point=np.empty((depth, items)),
@@ -80,7 +72,7 @@ def empty_boxes(items: int, depth: int) -> Boxes:
 
 
 @compiled_borrowing
-def raise_least(boxes: Boxes, depth: int) -> None:
+def raise_least(boxes: OpenNodes, depth: int) -> None:
     """Exchange the highest of the lowest `depth` boxes with the one of least bound."""
     top = depth - 1
     least = top
@@ -97,7 +89,7 @@ def raise_least(boxes: Boxes, depth: int) -> None:
 
 
 @compiled_borrowing
-def bound_box(
+def relaxation_bound(
     arrays: PackingArrays,
     metric: Metric,
     frame: Frame,
@@ -131,7 +123,7 @@ def branch(
     arrays: PackingArrays,
     metric: Metric,
     frame: Frame,
-    boxes: Boxes,
+    boxes: OpenNodes,
     depth: int,
     incumbent: Incumbent,
     walk_nodes: int,
@@ -169,7 +161,9 @@ def branch(
             relaxed.point[k] = boxes.point[depth, k]
         nodes += RELAXED_NODES
         count += 1
-        base = bound_box(arrays, metric, frame, relaxed, active, tableau, again, to_beat(incumbent, frame.rounding))
+        base = relaxation_bound(
+            arrays, metric, frame, relaxed, active, tableau, again, to_beat(incumbent, frame.rounding)
+        )
         boxes.bound[depth] = max(boxes.bound[depth], base)
         if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
             continue

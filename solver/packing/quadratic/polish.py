@@ -6,7 +6,7 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
-from solver.packing.problem import PackingArrays, fits
+from solver.packing.evaluation import PackingArrays, fits
 
 # A change of less than this share of the largest variance of one lot is rounding.
 NOISE = 1e-12

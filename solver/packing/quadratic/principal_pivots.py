@@ -24,8 +24,9 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.compiled import compiled, compiled_borrowing
-from solver.packing.problem import PackingArrays
-from solver.packing.quadratic.active_set import DEPENDENT, FEASIBLE, Frame, Metric, Relaxed
+from solver.packing.evaluation import PackingArrays
+from solver.packing.quadratic.metric import Frame, Metric
+from solver.packing.quadratic.relaxation import DEPENDENT, FEASIBLE, Relaxed
 
 # Rounds before the first multiple is let go: with two to six, all takes about as long.
 ROUNDS = 4
@@ -81,7 +82,7 @@ def sweep(T: FloatArray, p: int, row: FloatArray) -> None:
 
 
 @compiled_borrowing
-def place(arrays: PackingArrays, gram: FloatArray, pull: FloatArray, point: FloatArray, tableau: Tableau) -> None:
+def start_held(arrays: PackingArrays, gram: FloatArray, pull: FloatArray, point: FloatArray, tableau: Tableau) -> None:
     """Begin at `point` (K,), moved into the box, with all multiples held; `pull` (K,) is that with nothing packed."""
     rows = tableau.rows
     for k in range(point.shape[0]):
@@ -110,7 +111,7 @@ def follow(row: FloatArray, step: float, pull: FloatArray) -> None:
 
 
 @compiled_borrowing
-def descend(gram: FloatArray, point: FloatArray, tableau: Tableau) -> None:
+def coordinate_descent(gram: FloatArray, point: FloatArray, tableau: Tableau) -> None:
     """ROUNDS times over, give each multiple in turn what suits it while the others stay."""
     rows = tableau.rows
     pull, bend, per, bottom, top = rows[PULL], rows[BEND], rows[PER], rows[BOTTOM], rows[TOP]
@@ -229,8 +230,8 @@ def relax_without_rows(arrays: PackingArrays, metric: Metric, frame: Frame, rela
     items = point.shape[0]
     for i in range(relaxed.multiplier.shape[0]):
         relaxed.multiplier[i] = 0.0
-    place(arrays, gram, frame.pull, point, tableau)
-    descend(gram, point, tableau)
+    start_held(arrays, gram, frame.pull, point, tableau)
+    coordinate_descent(gram, point, tableau)
     for k in range(items):
         for j in range(items):
             tableau.T[k, j] = gram[k, j]

@@ -16,21 +16,12 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled_borrowing, compiled_inline
+from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays
 from solver.packing.incumbent import Incumbent, judge
-from solver.packing.lattice.sphere_search import (
-    Lattice,
-    bend,
-    factorise,
-    lay_out,
-    next_leaf,
-    read_point,
-    reduce_basis,
-    solve_factored,
-)
-from solver.packing.problem import PROOF_TOLERANCE, PackingArrays
-from solver.packing.quadratic.active_set import SLACK
-from solver.packing.volume.descent import VolumeArrays
+from solver.packing.lattice.reduction import factorise, reduce_basis, solve_factored
+from solver.packing.lattice.sphere_search import SLACK, Lattice, bend, lay_out, next_leaf, read_point
 from solver.packing.volume.nodes import Nodes
+from solver.packing.volume.scaling import VolumeArrays
 from solver.packing.volume.terms import marginal, stationary
 
 # Shares of the gap that are paid for parabolas from the ranges of items and of residuals: without them nothing bounds a

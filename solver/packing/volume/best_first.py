@@ -9,13 +9,14 @@ import numpy as np
 from solver.arrays import IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.packing.boxes.repair import repair
+from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays, copy_multiples, fits
 from solver.packing.incumbent import Incumbent, judge
-from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiples, fits
 from solver.packing.volume.ball import walk_ball
 from solver.packing.volume.bound import bound_node
-from solver.packing.volume.descent import BOX_NODES, Search, VolumeArrays, descend_volume, stand_at
+from solver.packing.volume.descent import Search, descend_volume, stand_at
 from solver.packing.volume.dual_simplex import AT_LOWER
-from solver.packing.volume.nodes import Nodes
+from solver.packing.volume.nodes import BOX_NODES, Nodes
+from solver.packing.volume.scaling import VolumeArrays
 
 # The lesser part of a residual's range that is cut, at least. Where the programme ended is often at an end, and a
 # sliver cut off there leaves the other child as it was: a tenth takes half as many boxes again, a half a seventh.

@@ -23,10 +23,11 @@ import math
 import numpy as np
 
 from solver.compiled import compiled_inline
-from solver.packing.problem import PROOF_TOLERANCE
-from solver.packing.volume.descent import VolumeArrays, refresh_precision, shift_precision
+from solver.packing.evaluation import PROOF_TOLERANCE
 from solver.packing.volume.dual_simplex import is_infeasible, solve_programme
 from solver.packing.volume.nodes import Nodes
+from solver.packing.volume.precision import refresh_precision, shift_precision
+from solver.packing.volume.scaling import VolumeArrays
 from solver.packing.volume.terms import first_within, least_of_term, marginal, smallest_square, stationary
 
 # Passes over the rows when a node is tightened; its children are tightened again.

@@ -1,24 +1,21 @@
-"""Local search and proof for the objective `volume`, both on the matrix ``P = (R⁻¹ + D²)⁻¹`` kept up to date.
+"""Local search for the objective `volume`: steps of one item and of pairs that share an asset.
 
-Everything is in units of the materiality floor: x_i = q_i σ_i / ε, R the correlation matrix, D = diag(x), so that
-``volume = log det(I + D R D) = log det(I + R diag(d))`` with d = x². As R may be singular, P is built as
-``R - R D (I + D R D)⁻¹ D R``, one asset after the other.
+A candidate is judged by the determinant ratio of the legs it moves (`solver.packing.volume.precision`), O(s³) for s
+legs, and judged again from scratch before it is accepted.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
-from solver.packing.problem import PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.volume.precision import determinant_ratio, ratio_of_two, refresh_precision, shift_precision
+from solver.packing.volume.scaling import VolumeArrays
 
-# Nodes that bounding one box counts as: some 8 µs at a dozen assets and twenty items, where a candidate takes 0.1 µs.
-# Less than that ratio, so that a budget of nodes is about the same time as for the other objectives.
-BOX_NODES = 8
 # Estimated relative error of P at which it is rebuilt; see `shift_precision`. A tenth of what is promised.
 DRIFT_LIMIT = 1e-10
 # A candidate whose determinant ratio is below 1 by less than this is no improvement, only rounding; whether it is a tie
@@ -27,150 +24,6 @@ RATIO_NOISE = 1e-11
 # Room in quotients of limits and legs before they are rounded to whole lots; every accepted step is judged exactly.
 # They are rounded by numpy, which stays in floats: a leg of rounding noise makes quotients that no integer holds.
 STEP_SLACK = 1e-9
-
-
-class VolumeArrays(NamedTuple):
-    """A volume problem in units of the materiality floor, with the structure of its items, for kernels."""
-
-    items: FloatArray  # (K, n) x per lot
-    position: FloatArray  # (n,) x with nothing packed
-    least: FloatArray  # (n,) the smallest residual that the mode allows, -inf if `free`
-    most: FloatArray  # (n,) and the largest
-    tolerance: FloatArray  # (n,) residuals within it count as zero
-    scale: FloatArray  # (n,) x per numeraire
-    correlation: FloatArray  # (n, n)
-    lower: IntArray  # (K,)
-    upper: IntArray  # (K,)
-    leg_start: IntArray  # (K + 1,) where the legs of each item start in `leg`
-    leg: IntArray  # assets of the legs, item by item
-    leg_value: FloatArray  # and their x per lot
-    near: IntArray  # (pairs, 2) ordered pairs of items that share an asset
-
-
-def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
-    """Scale a problem's arrays and list who shares what with whom; O(K² n) in numpy."""
-    volatility = np.sqrt(np.maximum(np.diag(arrays.covariance), 0.0))
-    # An asset without risk counts nothing in the objective, but its limits hold: any scale will do.
-    scale = np.where(volatility > 0.0, volatility, 1.0) / arrays.epsilon
-    inverse = np.divide(1.0, volatility, out=np.zeros_like(volatility), where=volatility > 0.0)
-    touched = arrays.items != 0.0
-    shared = touched.astype(np.float64) @ touched.T.astype(np.float64) > 0.0
-    np.fill_diagonal(shared, False)
-    held = arrays.position
-    slack = arrays.leg_tolerance
-    unlimited = np.full_like(held, np.inf)
-    return VolumeArrays(
-        items=np.ascontiguousarray(arrays.items * scale),
-        position=held * scale,
-        least=(np.minimum(held, 0.0) - slack) * scale if arrays.inside else -unlimited,
-        most=(np.maximum(held, 0.0) + slack) * scale if arrays.inside else unlimited,
-        tolerance=slack * scale,
-        scale=scale,
-        correlation=np.ascontiguousarray(arrays.covariance * inverse[:, None] * inverse),
-        lower=arrays.lower,
-        upper=arrays.upper,
-        leg_start=np.concatenate([[0], np.cumsum(touched.sum(axis=1))]).astype(np.int64),
-        leg=np.nonzero(touched)[1].astype(np.int64),
-        leg_value=(arrays.items * scale)[touched],
-        # argwhere gives columns, but rows where there are few: another layout is another kernel to compile.
-        near=np.ascontiguousarray(np.argwhere(shared), dtype=np.int64),
-    )
-
-
-@compiled_borrowing
-def shift_precision(P: FloatArray, i: int, change: float, row: FloatArray) -> float:
-    """Update P for ``d_i += change`` and return the pivot ``1 + P_ii change``, > 0 in exact arithmetic.
-
-    Sherman-Morrison: ``P -= change / pivot · P_i P_i'``. The logarithms of the pivots add up to the change of the
-    volume (matrix determinant lemma). A pivot near zero magnifies earlier rounding by its inverse. O(n²); `row` (n,) is
-    overwritten.
-    """
-    n = P.shape[0]
-    pivot = 1.0 + P[i, i] * change
-    if pivot <= 0.0:
-        # Only rounding gets here; the smallest number that keeps what follows finite.
-        pivot = 1e-300
-    share = change / pivot
-    for m in range(n):
-        row[m] = P[i, m]
-    # The full square, though half would do: this form is vectorised, and four times as fast.
-    for j in range(n):
-        weight = share * row[j]
-        for m in range(n):
-            P[j, m] -= weight * row[m]
-    # 1 - share P_ii = 1 / pivot, without the cancellation.
-    for m in range(n):
-        P[i, m] = row[m] / pivot
-        P[m, i] = P[i, m]
-    return float(pivot)
-
-
-@compiled_borrowing
-def refresh_precision(correlation: FloatArray, x: FloatArray, P: FloatArray, row: FloatArray) -> float:
-    """P from scratch for the residual x; returns the volume. O(n² · legs that are not flat); `row` is overwritten."""
-    n = x.shape[0]
-    for i in range(n):
-        for j in range(n):
-            P[i, j] = correlation[i, j]
-    total = 0.0
-    for i in range(n):
-        if x[i] != 0.0:
-            # For singular R rounding can take a variance below zero.
-            P[i, i] = max(P[i, i], 0.0)
-            # Not the logarithm of the pivot: 1 + t has lost the digits of positions far below the floor.
-            total += math.log1p(P[i, i] * x[i] * x[i])
-            shift_precision(P, i, x[i] * x[i], row)
-    return total
-
-
-@compiled_borrowing
-def ratio_of_two(p_ii: float, p_jj: float, p_ij: float, change_i: float, change_j: float) -> float:
-    """``det(I + P_ss diag(change))`` for two legs."""
-    return (1.0 + p_ii * change_i) * (1.0 + p_jj * change_j) - p_ij * p_ij * change_i * change_j
-
-
-@compiled_borrowing
-def determinant_ratio(P: FloatArray, legs: IntArray, change: FloatArray, count: int, work: FloatArray) -> float:
-    """``det(I_s + P_ss diag(change))`` for the first `count` = s legs: the factor of exp(volume). O(s³).
-
-    No pivoting: every leading minor is the ratio for some of the changes alone, so it is positive.
-    """
-    if count == 0:
-        return 1.0
-    i = legs[0]
-    if count == 1:
-        return float(1.0 + P[i, i] * change[0])
-    j = legs[1]
-    pair = ratio_of_two(P[i, i], P[j, j], P[i, j], change[0], change[1])
-    if count == 2:
-        return pair
-    if count == 3:
-        m = legs[2]
-        p_im = P[i, m] * P[i, m] * change[0] * change[2]
-        p_jm = P[j, m] * P[j, m] * change[1] * change[2]
-        cross = P[i, j] * P[j, m] * P[i, m] * change[0] * change[1] * change[2]
-        return float(
-            pair * (1.0 + P[m, m] * change[2])
-            + 2.0 * cross
-            - (1.0 + P[i, i] * change[0]) * p_jm
-            - (1.0 + P[j, j] * change[1]) * p_im
-        )
-    ratio = 1.0
-    for a in range(count):
-        for b in range(count):
-            work[a, b] = P[legs[a], legs[b]] * change[b]
-        work[a, a] += 1.0
-    for a in range(count):
-        pivot = work[a, a]
-        ratio *= pivot
-        if pivot <= 0.0:
-            return float(ratio)
-        for b in range(a + 1, count):
-            factor = work[b, a] / pivot
-            if factor != 0.0:
-                for c in range(a + 1, count):
-                    work[b, c] -= factor * work[a, c]
-    return float(ratio)
 
 
 class Search(NamedTuple):

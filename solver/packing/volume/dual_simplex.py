@@ -10,8 +10,8 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.compiled import compiled_borrowing, compiled_inline
-from solver.packing.volume.descent import VolumeArrays
 from solver.packing.volume.nodes import Nodes
+from solver.packing.volume.scaling import VolumeArrays
 
 # Pivots of one linear programme. A node differs from the last by a few bounds; more than this is cycling.
 MAX_PIVOTS = 60

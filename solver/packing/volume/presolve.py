@@ -9,8 +9,9 @@ import numpy as np
 from solver.arrays import IntArray
 from solver.compiled import compiled
 from solver.packing.boxes.tighten import tighten
-from solver.packing.problem import PackingArrays
-from solver.packing.volume.descent import VolumeArrays, refresh_precision
+from solver.packing.evaluation import PackingArrays
+from solver.packing.volume.precision import refresh_precision
+from solver.packing.volume.scaling import VolumeArrays
 
 
 class Movable(NamedTuple):

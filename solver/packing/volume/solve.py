@@ -14,17 +14,10 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.interrupt import NEVER, interrupt, is_struck
 from solver.packing.boxes.repair import repair
+from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays, placed
 from solver.packing.incumbent import Incumbent, judge_valued, nothing_packed
-from solver.packing.problem import (
-    PROOF_TOLERANCE,
-    Packing,
-    PackingArrays,
-    PackingProblem,
-    finish,
-    judged_beside,
-    packing_within,
-    placed,
-)
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing, finish, judged_beside, packing_within
 from solver.packing.volume.best_first import (
     ROUNDED_NODES,
     improve_from,
@@ -33,17 +26,10 @@ from solver.packing.volume.best_first import (
     round_point,
     search_nodes,
 )
-from solver.packing.volume.descent import (
-    BOX_NODES,
-    Search,
-    VolumeArrays,
-    descend_volume,
-    is_local_optimum,
-    new_search,
-    stand_at,
-)
-from solver.packing.volume.nodes import Nodes, new_nodes
+from solver.packing.volume.descent import Search, descend_volume, is_local_optimum, new_search, stand_at
+from solver.packing.volume.nodes import BOX_NODES, Nodes, new_nodes
 from solver.packing.volume.presolve import Movable, movable_part
+from solver.packing.volume.scaling import VolumeArrays
 
 # Nodes before the first look at the clock, and between two: a few tenths of a millisecond. The same batches without a
 # clock, so that one which never strikes changes nothing.

@@ -13,13 +13,15 @@ import solver.packing.determinant.products as products
 import solver.packing.determinant.solve as determinant
 import solver.packing.determinant.sums as sums
 from solver.arrays import FloatArray, IntArray
+from solver.packing.bounds import Mode, lot_bounds
 from solver.packing.determinant.solve import flat_arrays
 from solver.packing.determinant.sums import NONE, plant
+from solver.packing.evaluation import evaluate
 from solver.packing.methods.anneal import pack_by_annealing
 from solver.packing.methods.enumerate import pack_by_enumeration
 from solver.packing.methods.exact import pack_exactly
 from solver.packing.methods.incremental import pack_incrementally
-from solver.packing.problem import Mode, PackingProblem, evaluate, lot_bounds
+from solver.packing.problem import PackingProblem
 
 LOT = 1e5
 MODES: tuple[Mode, ...] = get_args(Mode)

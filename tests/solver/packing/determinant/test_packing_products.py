@@ -11,9 +11,11 @@ import pytest
 
 import solver.packing.determinant.products as products
 from solver.arrays import FloatArray, IntArray
+from solver.packing.bounds import Mode
 from solver.packing.determinant.products import BOXES, cover_of, least_open_product, leg_sizes, search_products
+from solver.packing.evaluation import evaluate
 from solver.packing.methods.exact import pack_exactly
-from solver.packing.problem import Mode, PackingProblem, evaluate
+from solver.packing.problem import PackingProblem
 
 LOT = 1e5
 MODES: tuple[Mode, ...] = get_args(Mode)

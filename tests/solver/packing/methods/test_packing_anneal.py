@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from solver.arrays import IntArray
 from solver.errors import IllPosed
 from solver.objective import Objective, materiality_floor
+from solver.packing.bounds import Mode, lot_bounds
+from solver.packing.boxes.depth_first import ANY, root_box
+from solver.packing.evaluation import evaluate
 from solver.packing.methods.anneal import (
     DEFAULT_MAX_NODES,
     anneal,
@@ -25,8 +28,7 @@ from solver.packing.methods.anneal import (
 from solver.packing.methods.chains import DRAWS, new_walk, propose, stand_at
 from solver.packing.methods.enumerate import pack_by_enumeration
 from solver.packing.methods.exact import pack_exactly
-from solver.packing.methods.incremental import ANY, root_box
-from solver.packing.problem import Mode, PackingProblem, evaluate, lot_bounds
+from solver.packing.problem import PackingProblem
 
 LOT = 1e5
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)

@@ -10,12 +10,15 @@ import pytest
 
 from solver.arrays import FloatArray
 from solver.objective import Objective, materiality_floor
+from solver.packing.bounds import Mode, lot_bounds
+from solver.packing.evaluation import PROOF_TOLERANCE, evaluate
 from solver.packing.methods.anneal import pack_by_annealing
 from solver.packing.methods.enumerate import pack_by_enumeration
 from solver.packing.methods.exact import pack_exactly
 from solver.packing.methods.incremental import pack_incrementally
 from solver.packing.methods.many_books import BookPacker
-from solver.packing.problem import PROOF_TOLERANCE, Mode, Packing, PackingProblem, evaluate, lot_bounds
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing
 
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 MODES: tuple[Mode, ...] = get_args(Mode)

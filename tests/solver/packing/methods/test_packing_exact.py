@@ -15,15 +15,18 @@ from hypothesis import strategies as st
 from solver.arrays import FloatArray
 from solver.errors import ConstraintViolated, IllPosed
 from solver.objective import Objective
+from solver.packing.bounds import Mode, lot_bounds
+from solver.packing.evaluation import evaluate
 from solver.packing.incumbent import nothing_packed
 from solver.packing.methods.anneal import pack_by_annealing
 from solver.packing.methods.enumerate import pack_by_enumeration
 from solver.packing.methods.exact import QuadraticFactors, pack_exactly, with_own_box
 from solver.packing.methods.greedy import pack_greedily
 from solver.packing.methods.incremental import pack_incrementally
-from solver.packing.problem import Mode, Packing, PackingProblem, evaluate, finish, lot_bounds
-from solver.packing.quadratic.active_set import frame_of
-from solver.packing.quadratic.branch_and_bound import branch, empty_boxes
+from solver.packing.problem import PackingProblem
+from solver.packing.quadratic.branch_and_bound import branch, no_open_nodes
+from solver.packing.quadratic.metric import frame_of
+from solver.packing.result import Packing, finish
 
 LOT = 1e5
 
@@ -245,7 +248,7 @@ def test_either_search_alone_proves_the_same(mode: Mode) -> None:
         metric = QuadraticFactors(problem.B, problem.Sigma).metric
         values = []
         for walk_nodes, max_nodes in ((0, 300_000), (1_000_000, 1)):
-            incumbent, boxes = nothing_packed(arrays), empty_boxes(9, 1_000)
+            incumbent, boxes = nothing_packed(arrays), no_open_nodes(9, 1_000)
             boxes.low[0], boxes.high[0], boxes.point[0], boxes.bound[0] = arrays.lower, arrays.upper, 0.0, -np.inf
             depth = 1
             # A box that bound and rows shrink is relaxed again before anything else.

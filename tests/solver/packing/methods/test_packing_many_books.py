@@ -12,9 +12,11 @@ import pytest
 from solver.arrays import FloatArray, IntArray
 from solver.errors import ConstraintViolated, IllPosed, SolverError
 from solver.objective import Objective, materiality_floor
+from solver.packing.bounds import Mode, lot_bounds
 from solver.packing.methods.incremental import pack_incrementally
 from solver.packing.methods.many_books import BookPacker
-from solver.packing.problem import Mode, Packing, PackingProblem, lot_bounds
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing
 from solver.packing.volume.solve import BATCH_NODES
 
 LOT = 1e5

@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 from solver.arrays import IntArray
 from solver.errors import IllPosed, TooLarge
 from solver.objective import Objective, materiality_floor, objective_key
+from solver.packing.bounds import Mode, lot_bounds
+from solver.packing.evaluation import evaluate
 from solver.packing.methods.anneal import pack_by_annealing
 from solver.packing.methods.enumerate import pack_by_enumeration
 from solver.packing.methods.greedy import pack_greedily
-from solver.packing.methods.incremental import descend, pack_incrementally
-from solver.packing.problem import Mode, Packing, PackingProblem, evaluate, lot_bounds
+from solver.packing.methods.incremental import pack_incrementally
+from solver.packing.methods.local_search import descend
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing
 
 LOT = 1e5
 

@@ -10,23 +10,14 @@ import pytest
 
 from solver.arrays import FloatArray, IntArray
 from solver.packing.boxes.tighten import round_edges, row_edges, tighten_held
+from solver.packing.evaluation import evaluate, precedes
 from solver.packing.incumbent import judge, nothing_packed
-from solver.packing.problem import PackingProblem, evaluate, precedes
-from solver.packing.quadratic.active_set import (
-    Relaxed,
-    bound_at,
-    frame_of,
-    in_one,
-    metric_of,
-    no_constraint,
-    nothing_relaxed,
-    relax,
-    shorten_all,
-    still_holds,
-    taken_apart,
-)
-from solver.packing.quadratic.branch_and_bound import RELAXED_NODES, branch, empty_boxes
+from solver.packing.problem import PackingProblem
+from solver.packing.quadratic.active_set import no_constraint, relax, still_holds
+from solver.packing.quadratic.branch_and_bound import RELAXED_NODES, branch, no_open_nodes
+from solver.packing.quadratic.metric import frame_of, in_one, metric_of, taken_apart
 from solver.packing.quadratic.principal_pivots import empty_tableau, relax_without_rows
+from solver.packing.quadratic.relaxation import Relaxed, bound_at, nothing_relaxed, shorten_all
 
 LOT = 1e5
 SEEDS = range(150)
@@ -188,7 +179,7 @@ def test_going_on_in_a_part_of_the_box_ends_where_a_new_start_does() -> None:
 def test_pivots_end_where_the_dual_method_does() -> None:
     """Without rows, multiples let go one by one end at the same objective, which is its own bound.
 
-    Boxes with and without zero, covariances and items that depend on each other, up to 30 items; what each multiple
+    OpenNodes with and without zero, covariances and items that depend on each other, up to 30 items; what each multiple
     gives way by is the diagonal of the inverse Hessian of those between their edges.
     """
     free = 0
@@ -360,7 +351,7 @@ def test_branch_and_bound_finds_the_best(walk_nodes: int) -> None:
         metric, frame, arrays = metric_of(problem.B, problem.Sigma), frame_of(problem.arrays), problem.arrays
         best = min(value for value, _ in packings(problem))
         incumbent = nothing_packed(arrays)
-        boxes = empty_boxes(len(problem.lower), 1_000)
+        boxes = no_open_nodes(len(problem.lower), 1_000)
         boxes.low[0], boxes.high[0], boxes.point[0], boxes.bound[0] = problem.lower, problem.upper, 0.0, -np.inf
         work = arrays._replace(lower=problem.lower.copy(), upper=problem.upper.copy())
         depth, calls = 1, 0

@@ -15,29 +15,23 @@ from numba import typeof
 from solver.compiled import compiled
 from solver.errors import IllPosed
 from solver.objective import materiality_floor, volume_kernel
+from solver.packing.bounds import Mode, lot_bounds
 from solver.packing.boxes.repair import repair
+from solver.packing.evaluation import evaluate
 from solver.packing.incumbent import nothing_packed
 from solver.packing.methods.enumerate import pack_by_enumeration
 from solver.packing.methods.exact import pack_exactly
 from solver.packing.methods.incremental import pack_incrementally
 from solver.packing.methods.many_books import BookPacker
-from solver.packing.problem import Mode, Packing, PackingProblem, evaluate, lot_bounds
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing
 from solver.packing.volume.ball import parabola, walk_ball
 from solver.packing.volume.best_first import open_root
 from solver.packing.volume.bound import bound_node, shrink
-from solver.packing.volume.descent import (
-    DRIFT_LIMIT,
-    accept,
-    descend_volume,
-    determinant_ratio,
-    is_local_optimum,
-    new_search,
-    refresh_precision,
-    shift_precision,
-    stand_at,
-    volume_arrays,
-)
+from solver.packing.volume.descent import DRIFT_LIMIT, accept, descend_volume, is_local_optimum, new_search, stand_at
 from solver.packing.volume.nodes import new_nodes
+from solver.packing.volume.precision import determinant_ratio, refresh_precision, shift_precision
+from solver.packing.volume.scaling import volume_arrays
 from solver.packing.volume.terms import first_within, least_of_term, marginal, smallest_square
 
 LOT = 1e5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from solver.packing.lattice.sphere_search import factorise_least_first
+from solver.packing.lattice.reduction import factorise_least_first
 
 
 def test_the_factor_is_that_of_the_matrix_in_the_order_it_says() -> None:
