@@ -106,7 +106,7 @@ def evaluate(arrays: PackingArrays, multiples: IntArray) -> tuple[bool, float, f
 
 
 @compiled
-def placed(
+def repositioned(
     arrays: PackingArrays,
     position: FloatArray,
     lower: IntArray,

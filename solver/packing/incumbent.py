@@ -8,7 +8,16 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
-from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.evaluation import (
+    PROOF_TOLERANCE,
+    PackingArrays,
+    copy_multiples,
+    evaluate,
+    fits,
+    key_with_cost,
+    precedes,
+    without_rounding_noise,
+)
 
 
 class Incumbent(NamedTuple):
@@ -21,9 +30,19 @@ class Incumbent(NamedTuple):
 @compiled
 def nothing_packed(arrays: PackingArrays) -> Incumbent:
     """The incumbent that is always feasible."""
+    incumbent, _ = nothing_packed_with_value(arrays)
+    return incumbent
+
+
+@compiled
+def nothing_packed_with_value(arrays: PackingArrays) -> tuple[Incumbent, float]:
+    """`nothing_packed`, and its value before that is rounded to KEY_BITS."""
     multiples = np.zeros_like(arrays.lower)
-    _, value, tie = evaluate(arrays, multiples)
-    return Incumbent(multiples=multiples, key=np.array([value, tie, np.inf]))
+    fits(arrays, multiples)
+    value, tie = key_with_cost(arrays, multiples)
+    key = np.empty(3)
+    key[0], key[1], key[2] = without_rounding_noise(value), without_rounding_noise(tie), np.inf
+    return Incumbent(multiples=multiples, key=key), value
 
 
 @compiled_borrowing

@@ -17,12 +17,7 @@ from solver.objective import (
 )
 from solver.packing.bounds import LARGEST_MULTIPLE, Mode, first_without_zero
 from solver.packing.evaluation import LEG_TOLERANCE, PackingArrays, fits, key_with_cost
-
-# Asymmetry allowed in Sigma, as a share of its largest entry: what a few floating-point operations leave.
-SYMMETRY_TOLERANCE = 1e-12
-# Negative eigenvalue allowed in the correlations, as a share of their trace: rounding in an estimate that is PSD by
-# construction.
-PSD_TOLERANCE = 1e-10
+from solver.psd import check_covariance
 
 
 def _finite(name: str, values: FloatArray) -> FloatArray:
@@ -54,8 +49,7 @@ class PackingProblem:
     B : (n, K) exposure per lot of each item, numeraire; K may be 0.
     Q : (n,) held exposure, numeraire; n >= 1.
     lower, upper : (K,) bounds of the multiples, lower <= 0 <= upper; see `lot_bounds`.
-    Sigma : (n, n) covariance of log returns; symmetric up to SYMMETRY_TOLERANCE of its largest entry, the eigenvalues
-        of its correlations not below -PSD_TOLERANCE of their trace.
+    Sigma : (n, n) covariance of log returns; symmetric PSD as `solver.psd.check_covariance` asks for proofs.
     objective : "variance", "volume" or "determinant", see `solver.objective`.
     mode : "inside" or "free".
     epsilon : > 0, numeraire; the materiality floor, see `solver.objective.materiality_floor`.
@@ -87,7 +81,7 @@ class PackingProblem:
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
         self._check_shapes()
         self._check_bounds()
-        self._check_covariance()
+        check_covariance(self.Sigma, for_proofs=True)
         if self.objective not in OBJECTIVE_CODES:
             raise IllPosed(f"objective must be one of {sorted(OBJECTIVE_CODES)}, got {self.objective!r}")
         if self.mode not in get_args(Mode):
@@ -127,24 +121,6 @@ class PackingProblem:
                 f"lower <= 0 <= upper must hold within ±{LARGEST_MULTIPLE}, "
                 f"got lower {self.lower[k]} and upper {self.upper[k]} for item {k}"
             )
-
-    def _check_covariance(self) -> None:
-        asymmetry = float(np.max(np.abs(self.Sigma - self.Sigma.T)))
-        if asymmetry > SYMMETRY_TOLERANCE * float(np.max(np.abs(self.Sigma))):
-            raise IllPosed(f"Sigma must be symmetric, got entries that differ by {asymmetry} from their mirror image")
-        # Asset by asset in its own volatility: next to a volatile one, a quiet one's correlation could be anything.
-        variances = np.diag(self.Sigma)
-        volatility = np.sqrt(np.maximum(variances, 0.0))
-        still = volatility == 0.0
-        rounding = PSD_TOLERANCE * float(np.max(np.abs(self.Sigma)))
-        if (variances < -rounding).any() or (np.abs(self.Sigma[still]) > rounding).any():
-            raise IllPosed(
-                "Sigma must be positive semi-definite, got a negative variance, or covariances with an asset of none"
-            )
-        scale = np.where(still, 1.0, volatility)
-        smallest = float(np.linalg.eigvalsh(self.Sigma / scale[:, None] / scale)[0])
-        if smallest < -PSD_TOLERANCE * len(scale):
-            raise IllPosed(f"Sigma must be positive semi-definite, got the eigenvalue {smallest} of its correlations")
 
     def at_position(self, Q: FloatArray, lower: IntArray, upper: IntArray) -> PackingProblem:
         """The same problem for another position and other bounds; items and covariance are not checked again.

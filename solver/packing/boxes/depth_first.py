@@ -33,7 +33,7 @@ RELAXATION_SHORTFALL = 0.01
 # Rounding of the variance where positions cancel, as a share of the squared sum of their standalone risks: some ulp.
 VARIANCE_ROUNDING = 1e-15
 
-# In place of an asset: no leg has to be flat.
+# Stands for an asset where no leg has to be flat.
 ANY = -1
 
 # Variance put on a leg that must be flat, in variances of its asset: any amount gives a bound, as it counts for nothing
@@ -181,7 +181,7 @@ def search(arrays: PackingArrays, boxes: BoxStack, depth: int, best: IntArray, m
                 k = j
                 widest = width
         middle = (boxes.low[depth, k] + boxes.high[depth, k]) // 2
-        # The upper half goes one above its parent, whose place the lower half takes.
+        # The lower half overwrites its parent, the upper half goes on top.
         copy_box(boxes, depth, depth + 1)
         boxes.low[depth + 1, k] = middle + 1
         boxes.high[depth, k] = middle

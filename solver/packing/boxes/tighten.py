@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.packing.evaluation import PackingArrays
 from solver.packing.problem import PackingProblem
 
@@ -14,7 +14,7 @@ TIGHTEN_PASSES = 2
 
 
 def movable_items(problem: PackingProblem) -> tuple[IntArray, PackingArrays]:
-    """The items that the bounds and the mode leave a choice for, as places (K',) and as arrays of those alone."""
+    """The items that the bounds and the mode leave a choice for, as indices (K',) and as arrays of those alone."""
     arrays = problem.arrays
     low, high = arrays.lower.copy(), arrays.upper.copy()
     if arrays.inside:
@@ -110,9 +110,29 @@ def tighten_row(
     ceiling += slack
     if least > ceiling or most < floor:
         return False, False
-    changed = False
     if least >= floor and most <= ceiling:
-        return True, changed
+        return True, False
+    return tighten_items(items, i, floor, ceiling, least, most, low, high)
+
+
+@compiled_inline
+def tighten_items(
+    items: FloatArray, i: int, floor: float, ceiling: float, least: float, most: float, low: IntArray, high: IntArray
+) -> tuple[bool, bool]:
+    """Shrink the range of each item to what the other items leave it of asset `i`.
+
+    Parameters
+    ----------
+    items : (K, n) exposure per lot.
+    floor, ceiling : the least and the most that may be packed of the asset.
+    least, most : the least and the most that the box packs of it.
+    low, high : (K,) the box, shrunk in place.
+
+    Returns
+    -------
+    Whether anything is left, and whether the box changed.
+    """
+    changed = False
     for k in range(low.shape[0]):
         leg = items[k, i]
         if leg == 0.0 or low[k] == high[k]:
@@ -121,7 +141,7 @@ def tighten_row(
         own_most = max(leg * low[k], leg * high[k])
         down = (floor - (most - own_most)) / leg
         up = (ceiling - (least - own_least)) / leg
-        # Clamped before the conversion: a tiny leg makes quotients that no integer holds.
+        # Clamped on both sides before the conversion: a tiny leg makes quotients that no integer holds.
         new_low = int(min(max(np.ceil(min(down, up)), low[k]), high[k] + 1))
         new_high = int(max(min(np.floor(max(down, up)), high[k]), low[k] - 1))
         if new_low > new_high:

@@ -1,4 +1,4 @@
-"""The least product of legs: boxes of leg sizes, each gone through in a lattice basis that is reduced for it.
+"""The least product of legs: boxes of leg sizes, each enumerated in a lattice basis that is reduced for it.
 
 ``det Σ · Π q_i²`` is least where several legs are close to zero at once: a few multiples out of a huge box, at no
 distance from each other that a step of some lots would see. But all packings whose legs are at most ``(h_1, ..., h_m)``
@@ -27,7 +27,7 @@ from solver.compiled import compiled, compiled_borrowing
 from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
 from solver.packing.lattice.cube import Cube, cube_of, enter, log_points, open_coordinate, step_to
 
-# A box is gone through once the logarithm of the points in it is below this: with one less or two more, 6 assets and 6
+# A box is enumerated once the logarithm of the points in it is below this: with one less or two more, 6 assets and 6
 # items take a fifth and twice as long, 8 and 8 a fifth longer.
 FEW_POINTS = 7.0
 # And halved by these factors of a leg (logarithms): by the first, or in the middle where it is narrower than twice
@@ -76,10 +76,11 @@ class Cover(NamedTuple):
     cube: Cube  # the packings in the box on top of the stack, with m + K coordinates: the legs, and the multiples
 
 
-# Of `state`, all logarithms of products: up to where this round goes, up to where the rounds before have been through,
-# and how far the first round goes. Of `cursor`: boxes on the stack, and the place in the top one (K outside of it).
-ROUND, THROUGH, FIRST = 0, 1, 2
-BOXES, PLACE = 0, 1
+# Of `state`, all logarithms of products: up to where this round goes, up to where the rounds before have searched,
+# and how far the first round goes. Of `cursor`: boxes on the stack, and the level of the enumeration in the top one, K
+# outside of it.
+ROUND, SEARCHED, FIRST = 0, 1, 2
+BOXES, LEVEL = 0, 1
 
 
 @compiled_borrowing
@@ -119,7 +120,7 @@ def log_product(cover: Cover, value: float) -> float:
 
 
 @compiled
-def go_through(arrays: PackingArrays, cover: Cover, best: IntArray, limit: float, max_steps: int) -> int:
+def enumerate_points(arrays: PackingArrays, cover: Cover, best: IntArray, limit: float, max_steps: int) -> int:
     """Go on with the points in the cube whose product of legs is below `limit` (logarithm); returns the steps taken.
 
     `best` (all items,) is replaced by what precedes it.
@@ -128,7 +129,7 @@ def go_through(arrays: PackingArrays, cover: Cover, best: IntArray, limit: float
     trial = cover.fixed.copy()
     _, value, tie = evaluate(arrays, best)
     wanted = np.exp(limit)
-    k = cover.cursor[PLACE]
+    k = cover.cursor[LEVEL]
     steps = 0
     while k < items and steps < max_steps:
         cover.cube.z[k] += 1.0
@@ -165,7 +166,7 @@ def go_through(arrays: PackingArrays, cover: Cover, best: IntArray, limit: float
             if value == 0.0:
                 break
             wanted = min(wanted, np.exp(log_product(cover, value)))
-    cover.cursor[PLACE] = k
+    cover.cursor[LEVEL] = k
     return steps
 
 
@@ -185,8 +186,8 @@ def search_products(arrays: PackingArrays, cover: Cover, best: IntArray, max_ste
     while steps < max_steps and value > 0.0:
         to_beat = log_product(cover, value)
         if cursor[BOXES] == 0:
-            state[THROUGH] = state[ROUND]
-            if state[THROUGH] >= to_beat:
+            state[SEARCHED] = state[ROUND]
+            if state[SEARCHED] >= to_beat:
                 break
             state[ROUND] = max(state[ROUND] + ROUND_STEP, state[FIRST])
             for i in range(m):
@@ -195,7 +196,7 @@ def search_products(arrays: PackingArrays, cover: Cover, best: IntArray, max_ste
             cursor[BOXES] = 1
         limit = min(to_beat, state[ROUND])
         box = cursor[BOXES] - 1
-        if cursor[PLACE] == items:
+        if cursor[LEVEL] == items:
             steps += work // 2
             room = limit
             for i in range(m):
@@ -226,9 +227,9 @@ def search_products(arrays: PackingArrays, cover: Cover, best: IntArray, max_ste
                 cursor[BOXES] = smaller + 1
                 continue
             steps += work
-            cursor[PLACE] = enter(cover.cube)
-        steps += go_through(arrays, cover, best, limit, max_steps - steps)
-        if cursor[PLACE] == items:
+            cursor[LEVEL] = enter(cover.cube)
+        steps += enumerate_points(arrays, cover, best, limit, max_steps - steps)
+        if cursor[LEVEL] == items:
             cursor[BOXES] = box
         _, value, _ = evaluate(arrays, best)
     return steps
@@ -237,10 +238,10 @@ def search_products(arrays: PackingArrays, cover: Cover, best: IntArray, max_ste
 def least_open_product(cover: Cover, value: float) -> float:
     """The least determinant of what the search has still to look at, infinite once none is below `value` > 0."""
     boxes = int(cover.cursor[BOXES])
-    if not boxes and cover.state[THROUGH] >= log_product(cover, value):
+    if not boxes and cover.state[SEARCHED] >= log_product(cover, value):
         return math.inf
     least = float(np.min(cover.least[:boxes].sum(axis=1), initial=cover.state[ROUND]))
-    return math.exp(2.0 * max(least, float(cover.state[THROUGH])) + cover.log_unit)
+    return math.exp(2.0 * max(least, float(cover.state[SEARCHED])) + cover.log_unit)
 
 
 def cover_of(arrays: PackingArrays, low: IntArray, high: IntArray) -> Cover:

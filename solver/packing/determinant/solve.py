@@ -25,7 +25,7 @@ from solver.arrays import IntArray
 from solver.packing.boxes.depth_first import root_box, search
 from solver.packing.boxes.tighten import tighten
 from solver.packing.determinant.products import SUM_ROUNDING, cover_of, least_open_product, search_products
-from solver.packing.determinant.sums import MOST_LISTED, least_open_bound, plant, walk_tree
+from solver.packing.determinant.sums import MOST_LISTED, least_open_bound, search_sums, tree_of
 from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
 from solver.packing.methods.incremental import BATCH_NODES, pack_incrementally
 from solver.packing.problem import PackingProblem
@@ -44,11 +44,11 @@ class OverSums:
 
     def __init__(self, arrays: PackingArrays, low: IntArray, high: IntArray) -> None:
         self.arrays = arrays
-        self.tree = plant(arrays, low, high)
+        self.tree = tree_of(arrays, low, high)
 
     def advance(self, best: IntArray, nodes: int) -> int:
         """Go on for so many nodes, replace `best` by what precedes it; returns how many it took."""
-        return int(walk_tree(self.arrays, self.tree, best, nodes))
+        return int(search_sums(self.arrays, self.tree, best, nodes))
 
     def least_open(self, value: float) -> float:
         """No packing without a flat leg still to be looked at is below this; infinite where none is left."""

@@ -25,23 +25,23 @@ from solver.packing.incumbent import is_hopeless
 MOST_LISTED = 4_096
 # Taken off every bound: keys are rounded to KEY_BITS, which is 2^-40 of them at most.
 KEY_ROUNDING = 2.0**-39
-# In place of the smallest |q_i|: there is none.
+# Stands for the smallest |q_i| where there is none.
 NONE = -1.0
 
 
 class Tree(NamedTuple):
     """A depth-first search that can be interrupted. Items are in search order: the last one is fixed first.
 
-    Place k of K + 1 is the node that has fixed the items from k on.
+    Level k of K + 1 is the node that has fixed the items from k on.
     """
 
-    order: IntArray  # (K,), which item stands at each place
+    order: IntArray  # (K,), the item of each level
     legs: FloatArray  # (K, n), exposure per lot
     cost: FloatArray  # (K,)
     low: IntArray  # (K,), the box
     high: IntArray  # (K,)
     sums: FloatArray  # (any,), every table, each ascending
-    first: IntArray  # (K + 1, n), where the table of an asset and the items below the place starts
+    first: IntArray  # (K + 1, n), where the table of an asset and the items below the level starts
     last: IntArray  # (K + 1, n), and where it ends
     whole: BoolArray  # (K + 1, n), whether it holds all sums, or only the least and the largest
     rounding: FloatArray  # (n,), of a residual
@@ -50,16 +50,16 @@ class Tree(NamedTuple):
     spent: FloatArray  # (K + 1,), cost
     bound: FloatArray  # (K + 1,), no packing below the node has a smaller objective
     x: IntArray  # (K,), the current multiples
-    listed: IntArray  # (K, widest range), multiples to be tried at each place, by their bounds
+    listed: IntArray  # (K, widest range), multiples to be tried at each level, by their bounds
     listed_bound: FloatArray  # (K, widest range)
     listed_count: IntArray  # (K,)
     next_listed: IntArray  # (K,), which of them comes next
-    cursor: IntArray  # (2,), the current place (K when done), and whether it is yet to be listed
+    cursor: IntArray  # (2,), the current level (K when done), and whether it is yet to be listed
 
 
 @compiled_borrowing
 def first_above(sums: FloatArray, first: int, last: int, limit: float) -> int:
-    """The place of the first of ``sums[first:last]``, ascending, that is above `limit`; `last` without one."""
+    """The index of the first of ``sums[first:last]``, ascending, that is above `limit`; `last` without one."""
     while first < last:
         middle = (first + last) // 2
         if sums[middle] > limit:
@@ -71,7 +71,7 @@ def first_above(sums: FloatArray, first: int, last: int, limit: float) -> int:
 
 @compiled_borrowing
 def nearest(arrays: PackingArrays, tree: Tree, k: int, i: int) -> float:
-    """The smallest |q_i| but zero that the items below place `k` can leave and the mode allows, or NONE."""
+    """The smallest |q_i| but zero that the items below level `k` can leave and the mode allows, or NONE."""
     left = tree.residual[k, i]
     first = tree.first[k, i]
     last = tree.last[k, i]
@@ -101,7 +101,7 @@ def nearest(arrays: PackingArrays, tree: Tree, k: int, i: int) -> float:
 
 @compiled_borrowing
 def fix(arrays: PackingArrays, tree: Tree, k: int, x: int) -> bool:
-    """Make the node at place `k` from the one above it by the multiple `x`; False if it holds no packing."""
+    """Make the node at level `k` from the one above it by the multiple `x`; False if it holds no packing."""
     tree.x[k] = x
     tree.spent[k] = tree.spent[k + 1] + tree.cost[k] * abs(x)
     for i in range(arrays.position.shape[0]):
@@ -141,7 +141,7 @@ def lies_between(arrays: PackingArrays, tree: Tree, x: int) -> bool:
 
 @compiled_borrowing
 def open_node(arrays: PackingArrays, tree: Tree, k: int, value: float, tie: float) -> int:
-    """List the multiples of the item at place `k` that may precede the key (value, tie), the best bounds first.
+    """List the multiples of the item at level `k` that may precede the key (value, tie), the best bounds first.
 
     Returns how many were tried.
     """
@@ -169,8 +169,8 @@ def open_node(arrays: PackingArrays, tree: Tree, k: int, value: float, tie: floa
 
 
 @compiled
-def walk_tree(arrays: PackingArrays, tree: Tree, best: IntArray, max_nodes: int) -> int:
-    """Go on with the search; returns the nodes spent, a node being one multiple tried at one place.
+def search_sums(arrays: PackingArrays, tree: Tree, best: IntArray, max_nodes: int) -> int:
+    """Go on with the search; returns the nodes spent, a node being one multiple tried at one level.
 
     `best` (K,), in the order of the problem, is replaced by any packing found that precedes it.
     """
@@ -211,19 +211,19 @@ def walk_tree(arrays: PackingArrays, tree: Tree, best: IntArray, max_nodes: int)
 
 
 def least_open_bound(tree: Tree) -> float:
-    """The least bound of what the search has still to look at, infinite once it is through."""
-    place, opening = tree.cursor.tolist()
+    """The least bound of what the search has still to look at, infinite once nothing is left."""
+    level, opening = tree.cursor.tolist()
     least = np.inf
-    if place < len(tree.x) and opening:
-        least = float(tree.bound[place + 1])
-        place += 1
-    for k in range(place, len(tree.x)):
+    if level < len(tree.x) and opening:
+        least = float(tree.bound[level + 1])
+        level += 1
+    for k in range(level, len(tree.x)):
         if tree.next_listed[k] < tree.listed_count[k]:
             least = min(least, float(tree.listed_bound[k, tree.next_listed[k]]))
     return least
 
 
-def plant(arrays: PackingArrays, low: IntArray, high: IntArray) -> Tree:
+def tree_of(arrays: PackingArrays, low: IntArray, high: IntArray) -> Tree:
     """A search that has not begun, for packings without a flat leg. O(n K MOST_SUMS) at most for its tables."""
     items, n = arrays.items.shape
     # Fixed first, and so at the end: what leaves least to choose from in all assets together.

@@ -34,11 +34,11 @@ class Cube(NamedTuple):
     frame: FloatArray  # (K, F), orthonormal, from the basis
     R: FloatArray  # (K, K), upper triangular, the basis in the frame
     shift: FloatArray  # (K,), the centre in the frame
-    point: FloatArray  # (K + 1, F), where the places from this one on lead, as far as they decide
+    point: FloatArray  # (K + 1, F), the centre with the levels from this one on fixed, as far as they decide
     length: FloatArray  # (K + 1,), squared
-    extent: FloatArray  # (K, F), squared, of the coordinates over a unit ball of the places below
+    extent: FloatArray  # (K, F), squared, of the coordinates over a unit ball of the levels below
     z: FloatArray  # (K,), current coordinates
-    last: FloatArray  # (K,), the last to be tried at each place
+    last: FloatArray  # (K,), the last to be tried at each level
 
 
 @compiled_borrowing
@@ -116,7 +116,7 @@ def log_points(cube: Cube) -> float:
 
 @compiled_borrowing
 def open_coordinate(cube: Cube, k: int) -> None:
-    """The range of the coordinate at place `k`, given those above it."""
+    """The range of the coordinate at level `k`, given those above it."""
     items, F = cube.image.shape
     middle = cube.shift[k]
     for j in range(k + 1, items):
@@ -148,7 +148,7 @@ def open_coordinate(cube: Cube, k: int) -> None:
 
 @compiled_borrowing
 def step_to(cube: Cube, k: int) -> bool:
-    """Fix the coordinate at place `k` > 0; False if no point of the cube is there."""
+    """Fix the coordinate at level `k` > 0; False if no point of the cube has it."""
     items, F = cube.image.shape
     along = cube.shift[k]
     for j in range(k, items):
@@ -162,7 +162,7 @@ def step_to(cube: Cube, k: int) -> bool:
         here[f] = above[f] + along * row[f]
         size = abs(here[f])
         most += size
-        # What the places below can add to a coordinate within the ball that is left.
+        # What the levels below can add to a coordinate within the ball that is left.
         beyond = size - (1.0 + CUBE_SLACK)
         outside += 1 if (beyond if beyond > 0.0 else 0.0) * beyond > room * extent[f] else 0
     cube.length[k] = length
@@ -172,7 +172,7 @@ def step_to(cube: Cube, k: int) -> bool:
 
 @compiled_borrowing
 def enter(cube: Cube) -> int:
-    """Reduce the basis for the cube and open the highest place; returns that, or K where the cube is out of reach."""
+    """Reduce the basis for the cube and open the highest level; returns that, or K where the cube is out of reach."""
     items: int = cube.image.shape[0]
     orthogonalise(cube)
     # Nobody reads what becomes of the coordinates.

@@ -35,21 +35,21 @@ class Lattice(NamedTuple):
     basis: FloatArray  # (K, K), rows are the basis in multiples, whole numbers
     R: FloatArray  # (K, K), upper triangular factor of the ball in that basis
     centre: FloatArray  # (K,), centre of the ball in that basis
-    direction: FloatArray  # (K, F), change of the forms with the coordinate of a place, those below following
-    extent: FloatArray  # (K + 1, F), squared extent of the forms over a unit ball of the places below
+    direction: FloatArray  # (K, F), change of the forms with the coordinate of a level, those below following
+    extent: FloatArray  # (K + 1, F), squared extent of the forms over a unit ball of the levels below
     floor: FloatArray  # (F,)
     ceiling: FloatArray  # (F,)
-    form: FloatArray  # (K + 1, F), forms at the centre of what is left with the places from this one on fixed
-    bound: FloatArray  # (K + 1,), squared distance of the places from this one on, over the bound of the box
+    form: FloatArray  # (K + 1, F), forms at the centre of what is left with the levels from this one on fixed
+    bound: FloatArray  # (K + 1,), squared distance of the levels from this one on, over the bound of the box
     z: FloatArray  # (K,), current coordinates
-    middle: FloatArray  # (K,), centre at each place, given those above
+    middle: FloatArray  # (K,), centre at each level, given those above
     next_z: FloatArray  # (2, K)
     next_bound: FloatArray  # (2, K)
     lots: FloatArray  # (K,), overwritten
     off: FloatArray  # (all items,), overwritten
     pull: FloatArray  # (all items,), of the parabolas
     trial: IntArray  # (all items,), overwritten
-    cursor: IntArray  # (2,), current place (K when done), and whether it is yet to be opened
+    cursor: IntArray  # (2,), current level (K when done), and whether it is yet to be opened
 
 
 @compiled
@@ -57,7 +57,7 @@ def lay_out(lattice: Lattice, legs: FloatArray) -> None:
     """Fill in directions and extents of the forms; the first K forms are the multiples, the rest rows of `legs`."""
     items = lattice.z.shape[0]
     forms = lattice.floor.shape[0]
-    # Column k of the inverse of R, times R[k, k]: how the places below follow when place k moves by one.
+    # Column k of the inverse of R, times R[k, k]: how the levels below follow when level k moves by one.
     follow = np.zeros(items)
     for f in range(forms):
         lattice.extent[0, f] = 0.0
@@ -93,8 +93,8 @@ def lay_out(lattice: Lattice, legs: FloatArray) -> None:
 def next_leaf(lattice: Lattice, limit: float, max_nodes: int) -> tuple[bool, int]:
     """Go on to the next point of the ball: whether there is one, and the nodes spent.
 
-    A node is one coordinate tried at one place. `limit` is the squared radius; it may shrink from call to call. Without
-    a point the search is through, or `max_nodes` are spent.
+    A node is one value tried at one level. `limit` is the squared radius; it may shrink from call to call. Without
+    a point nothing is left, or `max_nodes` are spent.
     """
     items = lattice.z.shape[0]
     forms = lattice.floor.shape[0]

@@ -218,9 +218,9 @@ def pack_by_annealing(
         if above_zero is not None and not (proven or stopped) and nodes < max_nodes:
             spent, stopped = _advance(arrays, walk, above_zero, min(TURN_NODES, max_nodes - nodes), stop)
             nodes += spent
-            through = above_zero.least_open(walk.best_state[0]) == np.inf
-            proven = through and _is_above_zero(arrays, walk) and not any_flat(arrays)
-            if through or not _is_above_zero(arrays, walk):
+            searched = above_zero.least_open(walk.best_state[0]) == np.inf
+            proven = searched and _is_above_zero(arrays, walk) and not any_flat(arrays)
+            if searched or not _is_above_zero(arrays, walk):
                 above_zero = None
 
     full = np.zeros_like(problem.lower)

@@ -140,8 +140,8 @@ def propose(arrays: PackingArrays, walk: Walk, draws: FloatArray) -> bool:
                 begin, end = walk.holder_start[i], walk.holder_start[i + 1]
                 if end - begin < 2:
                     break
-                place = begin + int((end - begin - 1) * which)
-                k = walk.holder[place] if walk.holder[place] < k else walk.holder[place + 1]
+                index = begin + int((end - begin - 1) * which)
+                k = walk.holder[index] if walk.holder[index] < k else walk.holder[index + 1]
             target = walk.residual[i]
             if level < FLAT_SHARE:
                 target = 0.0

@@ -38,12 +38,9 @@ from solver.packing.evaluation import (
     PROOF_TOLERANCE,
     PackingArrays,
     copy_multiples,
-    fits,
-    key_with_cost,
-    placed,
-    without_rounding_noise,
+    repositioned,
 )
-from solver.packing.incumbent import Incumbent, judge, nothing_packed
+from solver.packing.incumbent import Incumbent, judge, nothing_packed, nothing_packed_with_value
 from solver.packing.methods.incremental import pack_incrementally
 from solver.packing.problem import PackingProblem
 from solver.packing.quadratic.branch_and_bound import DEPTH, branch, no_open_nodes
@@ -60,7 +57,7 @@ FIRST_BOXES = 64
 BRANCH_NODES = 16_000
 NEAR_NODES = 16_000
 # Nodes in the ball of a box: half or twice as many take as long.
-WALK_NODES = 150
+BALL_NODES = 150
 # Widest neighbourhood of the incumbent that is searched, in lots to either side.
 WIDEST = 4
 
@@ -90,7 +87,7 @@ class QuadraticFactors:
 @compiled
 def with_own_box(arrays: PackingArrays, low: IntArray, high: IntArray) -> PackingArrays:
     """The same problem with the bounds ``low`` and ``high`` (K,), copied."""
-    return placed(arrays, arrays.position, low.copy(), high.copy(), arrays.residual, arrays.factor)
+    return repositioned(arrays, arrays.position, low.copy(), high.copy(), arrays.residual, arrays.factor)
 
 
 @compiled
@@ -106,7 +103,7 @@ def settle(
     multiples: IntArray,
     residual: FloatArray,
 ) -> tuple[float, float, int, int, int, float, float, int, FloatArray | None]:
-    """The first boxes, in one kernel: most `free` problems are through then.
+    """The first boxes, in one kernel: that solves most `free` problems.
 
     What it needs and makes comes in few arrays: one that Python hands over or gets costs some 60 and 200 ns.
 
@@ -141,13 +138,7 @@ def settle(
         residual=residual,
         factor=np.empty((0, 0)),
     )
-    # As `nothing_packed`, and its value not rounded.
-    nothing = np.zeros_like(multiples)
-    fits(problem, nothing)
-    before, _ = key_with_cost(problem, nothing)
-    key = np.empty(3)
-    key[0], key[1], key[2] = without_rounding_noise(before), 0.0, np.inf
-    incumbent = Incumbent(multiples=nothing, key=key)
+    incumbent, before = nothing_packed_with_value(problem)
     frame = frame_of(problem)
     arrays = with_own_box(problem, lower, upper)
     boxes = no_open_nodes(items, FIRST_BOXES)
@@ -169,7 +160,7 @@ def settle(
         judge(problem, incumbent, multiples)
         polish(problem, metric.gram, frame.pull, multiples)
         judge(problem, incumbent, multiples)
-    depth, nodes = branch(arrays, metric, frame, boxes, 1, incumbent, WALK_NODES, min(max_nodes, BATCH_NODES))
+    depth, nodes = branch(arrays, metric, frame, boxes, 1, incumbent, BALL_NODES, min(max_nodes, BATCH_NODES))
     left = None
     if depth > 0:
         left = np.empty((depth, 3 * items + 1))
@@ -204,7 +195,7 @@ class OverBoxes:
     def advance(self, nodes: int) -> int:
         """Go on for so many nodes; returns how many it took."""
         self.depth, spent = branch(
-            self.work, self.metric, self.frame, self.boxes, self.depth, self.incumbent, WALK_NODES, nodes
+            self.work, self.metric, self.frame, self.boxes, self.depth, self.incumbent, BALL_NODES, nodes
         )
         self.bound = float(np.min(self.boxes.bound[: self.depth], initial=np.inf)) - self.frame.rounding
         return max(spent, 1)

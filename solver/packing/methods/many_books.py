@@ -64,9 +64,9 @@ class BookPacker:
         threads: int = 1,
         map_over: MapOver = map,
     ) -> list[Packing | SolverError]:
-        """Pack every book within `lot_bounds`; one that cannot be packed has the error in its place.
+        """Pack every book within `lot_bounds`; one that cannot be packed has the error instead.
 
-        `volume` goes through all books in compiled code, every other objective one book after another.
+        `volume` solves all books in compiled code, every other objective one book after another in Python.
 
         Parameters
         ----------

@@ -31,7 +31,7 @@ ROW_SHARE = 0.1
 
 
 @compiled_borrowing
-def walk_lattice(
+def search_ball(
     arrays: PackingArrays,
     gram: FloatArray,
     frame: Frame,
@@ -101,7 +101,7 @@ def above_base(
 
 @compiled_borrowing
 def least_open(lattice: Lattice) -> float:
-    """How far what the search has still to look at is above the bound of the box; infinite once it is through."""
+    """How far the nodes still to be searched are above the bound of the box, at least; infinite without one."""
     k = lattice.cursor[0]
     least = np.inf
     if k < lattice.z.shape[0] and lattice.cursor[1] == 1:

@@ -1,7 +1,7 @@
 """Branch and bound over the relaxation, with a search in a reduced basis in each box.
 
 Each box of packings is tightened by the rows, relaxed, and shortened to what can still beat the incumbent. What is left
-is gone through in a reduced lattice basis (`solver.packing.lattice.sphere_search`), as long as that takes few nodes:
+is enumerated in a reduced lattice basis (`solver.packing.lattice.sphere_search`), as long as that takes few nodes:
 near the relaxation of a small box hardly anything else is known to matter. A box with more in it is split where both
 halves are expected to lose most; in smaller boxes bounds, costs and rows say more, and the ball shrinks. The search
 plunges into one half after the other, and where a plunge ends goes on with the box of least bound, so that one flat
@@ -29,7 +29,7 @@ from solver.packing.boxes.tighten import TIGHTEN_PASSES, tighten_held, tighten_r
 from solver.packing.evaluation import PackingArrays, copy_multiples
 from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.quadratic.active_set import Active, no_constraint, relax
-from solver.packing.quadratic.ball import ball, least_open, walk_lattice
+from solver.packing.quadratic.ball import ball, least_open, search_ball
 from solver.packing.quadratic.metric import Frame, Metric
 from solver.packing.quadratic.polish import polish
 from solver.packing.quadratic.principal_pivots import Tableau, empty_tableau, relax_without_rows
@@ -126,12 +126,12 @@ def branch(
     boxes: OpenNodes,
     depth: int,
     incumbent: Incumbent,
-    walk_nodes: int,
+    ball_nodes: int,
     max_nodes: int,
 ) -> tuple[int, int]:
     """Go on with the lowest `depth` boxes; returns how many are left and the nodes spent.
 
-    The bounds in `arrays` are overwritten: they hold the box at hand. At most `walk_nodes` go into the ball of a box.
+    The bounds in `arrays` are overwritten: they hold the box at hand. At most `ball_nodes` go into the ball of a box.
     """
     items = frame.pull.shape[0]
     n = arrays.position.shape[0]
@@ -194,7 +194,7 @@ def branch(
         copy_multiples(high, arrays.upper)
         ok, lattice = ball(arrays, metric.gram, frame, relaxed, room)
         if ok:
-            nodes += walk_lattice(arrays, metric.gram, frame, relaxed, lattice, incumbent, base, walk_nodes)
+            nodes += search_ball(arrays, metric.gram, frame, relaxed, lattice, incumbent, base, ball_nodes)
             boxes.bound[depth] = max(boxes.bound[depth], base + least_open(lattice))
         if boxes.bound[depth] >= to_beat(incumbent, frame.rounding):
             continue

@@ -1,4 +1,4 @@
-"""Going through what of a box of the volume's search can beat the incumbent, in a reduced lattice basis.
+"""Enumerates every packing in a search node that could beat the incumbent, in a reduced lattice basis.
 
 With more items than assets, many combinations of lots hardly change the residual, and item by item that shows only at
 the last one. The Lagrangian of `solver.packing.volume.bound` is a sum of a term for each asset and each item. What a
@@ -271,7 +271,7 @@ def lattice_in(volume: VolumeArrays, nodes: Nodes, b: int, ball: Ball, taken: in
 
 
 @compiled_inline
-def walk_points(
+def judge_points(
     volume: VolumeArrays,
     arrays: PackingArrays,
     nodes: Nodes,
@@ -313,7 +313,7 @@ def walk_points(
 
 
 @compiled_inline
-def walk_ball(
+def search_ball(
     volume: VolumeArrays, arrays: PackingArrays, nodes: Nodes, b: int, base: float, best: Incumbent, max_nodes: int
 ) -> int:
     """Search node `b`, which was just bounded with volume(a) = `base`, unless its ball is too large.
@@ -347,7 +347,7 @@ def walk_ball(
     most = (max_nodes - BALL_NODES - REDUCED_NODES) * STEPS_PER_NODE
     # What a squared distance in the ball is above the gap to the incumbent.
     above = room - best.key[0]
-    steps = walk_points(volume, arrays, nodes, b, lattice, ball.left, ball.legs, base, above, best, most)
+    steps = judge_points(volume, arrays, nodes, b, lattice, ball.left, ball.legs, base, above, best, most)
     if lattice.cursor[0] == count:
         nodes.bound[b] = np.inf
     return BALL_NODES + REDUCED_NODES + steps // STEPS_PER_NODE

@@ -11,7 +11,7 @@ from solver.compiled import compiled, compiled_borrowing
 from solver.packing.boxes.repair import repair
 from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays, copy_multiples, fits
 from solver.packing.incumbent import Incumbent, judge
-from solver.packing.volume.ball import walk_ball
+from solver.packing.volume.ball import search_ball
 from solver.packing.volume.bound import bound_node
 from solver.packing.volume.descent import Search, descend_volume, stand_at
 from solver.packing.volume.dual_simplex import AT_LOWER
@@ -196,7 +196,7 @@ def search_nodes(
             nodes.tally[2] += 1
             base = bound_node(volume, nodes, child, best.key[0])
             if nodes.bound[child] < best.key[0] * (1.0 - PROOF_TOLERANCE) - enough:
-                spent += walk_ball(volume, arrays, nodes, child, base, best, max_nodes - spent)
+                spent += search_ball(volume, arrays, nodes, child, base, best, max_nodes - spent)
             # A box that is only good enough stays open: `least_open_bound` counts it, or the result would look proven.
             if nodes.bound[child] >= best.key[0] * (1.0 - PROOF_TOLERANCE):
                 nodes.free[nodes.tally[1]] = child

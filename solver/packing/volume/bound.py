@@ -23,6 +23,7 @@ import math
 import numpy as np
 
 from solver.compiled import compiled_inline
+from solver.packing.boxes.tighten import tighten_items
 from solver.packing.evaluation import PROOF_TOLERANCE
 from solver.packing.volume.dual_simplex import is_infeasible, solve_programme
 from solver.packing.volume.nodes import Nodes
@@ -84,25 +85,10 @@ def propagate(volume: VolumeArrays, nodes: Nodes, b: int, passes: int) -> bool:
             ceiling = position[i] - x_low[i] + slack
             if floor <= least and ceiling >= most:
                 continue
-            for k in range(low.shape[0]):
-                leg = items[k, i]
-                if leg == 0.0 or low[k] == high[k]:
-                    continue
-                own_least = min(leg * low[k], leg * high[k])
-                own_most = max(leg * low[k], leg * high[k])
-                down = (floor - (most - own_most)) / leg
-                up = (ceiling - (least - own_least)) / leg
-                # Clamped before the conversion: a tiny leg makes quotients that no integer holds.
-                new_low = int(min(max(math.ceil(max(min(down, up), -2e9)), low[k]), high[k] + 1))
-                new_high = int(max(min(math.floor(min(max(down, up), 2e9)), high[k]), low[k] - 1))
-                if new_low > new_high:
-                    return False
-                if new_low != low[k] or new_high != high[k]:
-                    changed = True
-                    low[k] = new_low
-                    high[k] = new_high
-                    least += min(leg * new_low, leg * new_high) - own_least
-                    most += max(leg * new_low, leg * new_high) - own_most
+            some, moved = tighten_items(items, i, floor, ceiling, least, most, low, high)
+            if not some:
+                return False
+            changed = changed or moved
         if not changed:
             break
     return True
@@ -248,7 +234,7 @@ def bound_node(volume: VolumeArrays, nodes: Nodes, b: int, best: float) -> float
         if shrink(volume, nodes, b, bound, limit) < SHRUNK:
             break
 
-    # Of what is left, for `walk_ball`: with the same multipliers and the same h.
+    # Of what is left, for `search_ball`: with the same multipliers and the same h.
     weigh_ends(nodes, b)
     nodes.relaxed[0] = lagrangian(volume, nodes, b, base)
     if nodes.relaxed[0] > nodes.bound[b]:

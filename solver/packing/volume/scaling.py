@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
+from solver.compiled import compiled
 from solver.packing.evaluation import PackingArrays
 
 
@@ -32,30 +33,64 @@ class VolumeArrays(NamedTuple):
 
 
 def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
-    """Scale a problem's arrays and list who shares what with whom; O(K² n) in numpy."""
+    """Scale a problem's arrays and list which items share an asset; O(K² n) in numpy."""
     volatility = np.sqrt(np.maximum(np.diag(arrays.covariance), 0.0))
     # An asset without risk counts nothing in the objective, but its limits hold: any scale will do.
     scale = np.where(volatility > 0.0, volatility, 1.0) / arrays.epsilon
     inverse = np.divide(1.0, volatility, out=np.zeros_like(volatility), where=volatility > 0.0)
-    touched = arrays.items != 0.0
-    shared = touched.astype(np.float64) @ touched.T.astype(np.float64) > 0.0
+    correlation = np.ascontiguousarray(arrays.covariance * inverse[:, None] * inverse)
+    touched = (arrays.items != 0.0).astype(np.float64)
+    shared = touched @ touched.T > 0.0
     np.fill_diagonal(shared, False)
-    held = arrays.position
-    slack = arrays.leg_tolerance
-    unlimited = np.full_like(held, np.inf)
-    return VolumeArrays(
-        items=np.ascontiguousarray(arrays.items * scale),
-        position=held * scale,
-        least=(np.minimum(held, 0.0) - slack) * scale if arrays.inside else -unlimited,
-        most=(np.maximum(held, 0.0) + slack) * scale if arrays.inside else unlimited,
-        tolerance=slack * scale,
+    # argwhere gives columns, but rows where there are few: another layout is another kernel to compile.
+    return scaled(arrays, scale, correlation, np.ascontiguousarray(np.argwhere(shared), dtype=np.int64))
+
+
+@compiled
+def scaled(arrays: PackingArrays, scale: FloatArray, correlation: FloatArray, near: IntArray) -> VolumeArrays:
+    """The volume problem of `arrays`. O(n K).
+
+    Parameters
+    ----------
+    scale : (n,) x per numeraire.
+    correlation : (n, n).
+    near : (pairs, 2) ordered pairs of items that share an asset.
+    """
+    items, n = arrays.items.shape
+    legs = 0
+    for k in range(items):
+        for i in range(n):
+            legs += 1 if arrays.items[k, i] != 0.0 else 0
+    volume = VolumeArrays(
+        items=np.zeros((items, n)),
+        position=np.empty(n),
+        least=np.empty(n),
+        most=np.empty(n),
+        tolerance=np.empty(n),
         scale=scale,
-        correlation=np.ascontiguousarray(arrays.covariance * inverse[:, None] * inverse),
+        correlation=correlation,
         lower=arrays.lower,
         upper=arrays.upper,
-        leg_start=np.concatenate([[0], np.cumsum(touched.sum(axis=1))]).astype(np.int64),
-        leg=np.nonzero(touched)[1].astype(np.int64),
-        leg_value=(arrays.items * scale)[touched],
-        # argwhere gives columns, but rows where there are few: another layout is another kernel to compile.
-        near=np.ascontiguousarray(np.argwhere(shared), dtype=np.int64),
+        leg_start=np.empty(items + 1, dtype=np.int64),
+        leg=np.empty(legs, dtype=np.int64),
+        leg_value=np.empty(legs),
+        near=near,
     )
+    for i in range(n):
+        held, slack = arrays.position[i], arrays.leg_tolerance[i]
+        volume.position[i] = held * scale[i]
+        volume.least[i] = (min(held, 0.0) - slack) * scale[i] if arrays.inside else -np.inf
+        volume.most[i] = (max(held, 0.0) + slack) * scale[i] if arrays.inside else np.inf
+        volume.tolerance[i] = slack * scale[i]
+    filled = 0
+    for k in range(items):
+        volume.leg_start[k] = filled
+        for i in range(n):
+            leg = arrays.items[k, i]
+            if leg != 0.0:
+                volume.leg[filled] = i
+                volume.leg_value[filled] = leg * scale[i]
+                volume.items[k, i] = leg * scale[i]
+                filled += 1
+    volume.leg_start[items] = filled
+    return volume

@@ -14,7 +14,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.interrupt import NEVER, interrupt, is_struck
 from solver.packing.boxes.repair import repair
-from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays, placed
+from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays, repositioned
 from solver.packing.incumbent import Incumbent, judge_valued, nothing_packed
 from solver.packing.problem import PackingProblem
 from solver.packing.result import Packing, finish, judged_beside, packing_within
@@ -196,7 +196,7 @@ def solve(
     """
     residual, factor = np.empty_like(arrays.residual), np.empty_like(arrays.factor)
     for book in range(first, last):
-        at_book = placed(arrays, books.Q[book], books.lower[book], books.upper[book], residual, factor)
+        at_book = repositioned(arrays, books.Q[book], books.lower[book], books.upper[book], residual, factor)
         state = begin(volume, at_book, books.start[book], max_nodes if prove else 0)
         nodes = 0
         stopped = False

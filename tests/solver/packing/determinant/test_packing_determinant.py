@@ -15,7 +15,7 @@ import solver.packing.determinant.sums as sums
 from solver.arrays import FloatArray, IntArray
 from solver.packing.bounds import Mode, lot_bounds
 from solver.packing.determinant.solve import flat_arrays
-from solver.packing.determinant.sums import NONE, plant
+from solver.packing.determinant.sums import NONE, tree_of
 from solver.packing.evaluation import evaluate
 from solver.packing.methods.anneal import pack_by_annealing
 from solver.packing.methods.enumerate import pack_by_enumeration
@@ -133,7 +133,7 @@ def test_the_root_knows_how_near_zero_each_leg_comes(mode: Mode, tabled: int, mo
     for seed in range(30):
         problem = random_problem(seed, mode, 2)
         _, residuals = feasible_residuals(replace(problem, mode="free"))
-        tree = plant(problem.arrays, problem.lower, problem.upper)
+        tree = tree_of(problem.arrays, problem.lower, problem.upper)
         for i, held in enumerate(problem.Q):
             legs = residuals[:, i]
             if mode == "inside":

@@ -1,4 +1,4 @@
-"""The reduced basis of a ball: what it is made of, and that going through it misses nothing."""
+"""The triangular factor that a basis is reduced from: of which matrix it is, and when there is none."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def test_the_factor_is_that_of_the_matrix_in_the_order_it_says() -> None:
 
 
 def test_a_matrix_with_a_flat_direction_has_no_factor() -> None:
-    """A pivot of zero, at the first place or later, is refused."""
+    """A pivot of zero, the first or a later one, is refused."""
     for H in (np.zeros((1, 1)), np.diag([1.0, 0.0, 2.0]), np.ones((2, 2))):
         assert not factorise_least_first(H.copy(), np.arange(len(H)))

@@ -362,8 +362,8 @@ def test_an_exchange_keeps_what_its_items_share() -> None:
 def test_related_items_hang_together(seed: int, items: int, data: st.DataObject) -> None:
     """So many distinct items; on a ring, where each shares an asset with the next, they are neighbours in a row."""
     count = data.draw(st.integers(1, items))
-    places = np.arange(items)
-    distance = np.abs(places[:, None] - places)
+    indices = np.arange(items)
+    distance = np.abs(indices[:, None] - indices)
     ring = (distance <= 1) | (distance == items - 1)
     chosen = related_items(ring, count, np.random.default_rng(seed))
     assert len(np.unique(chosen)) == count

@@ -247,14 +247,14 @@ def test_either_search_alone_proves_the_same(mode: Mode) -> None:
         arrays = problem.arrays
         metric = QuadraticFactors(problem.B, problem.Sigma).metric
         values = []
-        for walk_nodes, max_nodes in ((0, 300_000), (1_000_000, 1)):
+        for ball_nodes, max_nodes in ((0, 300_000), (1_000_000, 1)):
             incumbent, boxes = nothing_packed(arrays), no_open_nodes(9, 1_000)
             boxes.low[0], boxes.high[0], boxes.point[0], boxes.bound[0] = arrays.lower, arrays.upper, 0.0, -np.inf
             depth = 1
             # A box that bound and rows shrink is relaxed again before anything else.
             for _ in range(4):
                 work = with_own_box(arrays, arrays.lower, arrays.upper)
-                depth, _ = branch(work, metric, frame_of(arrays), boxes, depth, incumbent, walk_nodes, max_nodes)
+                depth, _ = branch(work, metric, frame_of(arrays), boxes, depth, incumbent, ball_nodes, max_nodes)
             if depth == 0:
                 values.append(incumbent.key[0])
         if len(values) == 2:

@@ -127,7 +127,7 @@ def test_a_clock_stops_what_takes_long_and_nothing_else() -> None:
 
 
 def test_one_book_that_is_refused_leaves_the_others_whole() -> None:
-    """A position that is no number, and one whose volume is none, have their error in their place."""
+    """A position that is no number, and one whose volume is none, have an error instead."""
     B, Sigma, Q, start = market(4, 6, 5)
     Q[1, 0] = np.nan
     Q[3, 2] = 1e200

@@ -340,8 +340,8 @@ def test_shortened_ranges_keep_what_is_better() -> None:
     assert cut > 100
 
 
-@pytest.mark.parametrize("walk_nodes", [0, 3, 1_000])
-def test_branch_and_bound_finds_the_best(walk_nodes: int) -> None:
+@pytest.mark.parametrize("ball_nodes", [0, 3, 1_000])
+def test_branch_and_bound_finds_the_best(ball_nodes: int) -> None:
     """From packing nothing it ends with the least of all packings, and on the way no bound is above it.
 
     However long the search in the ball of a box may take, and stopped after every few boxes.
@@ -356,7 +356,7 @@ def test_branch_and_bound_finds_the_best(walk_nodes: int) -> None:
         work = arrays._replace(lower=problem.lower.copy(), upper=problem.upper.copy())
         depth, calls = 1, 0
         while depth:
-            depth, _ = branch(work, metric, frame, boxes, depth, incumbent, walk_nodes, 3 * RELAXED_NODES)
+            depth, _ = branch(work, metric, frame, boxes, depth, incumbent, ball_nodes, 3 * RELAXED_NODES)
             bound = min(float(incumbent.key[0]), float(np.min(boxes.bound[:depth], initial=np.inf)) - frame.rounding)
             assert bound <= best * (1 + 1e-9), f"seed {seed}"
             calls += 1
@@ -371,8 +371,8 @@ def test_the_incumbent_is_the_best_judged_and_knows_the_second() -> None:
         chance = np.random.default_rng(seed)
         found = packings(problem)
         incumbent = nothing_packed(problem.arrays)
-        for place in chance.permutation(len(found)):
-            value, packing = found[place]
+        for index in chance.permutation(len(found)):
+            value, packing = found[index]
             before = incumbent.multiples.copy(), incumbent.key[0]
             taken = judge(problem.arrays, incumbent, packing)
             assert taken == precedes(value, 0.0, packing, before[1], 0.0, before[0])

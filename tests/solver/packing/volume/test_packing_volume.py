@@ -25,7 +25,7 @@ from solver.packing.methods.incremental import pack_incrementally
 from solver.packing.methods.many_books import BookPacker
 from solver.packing.problem import PackingProblem
 from solver.packing.result import Packing
-from solver.packing.volume.ball import parabola, walk_ball
+from solver.packing.volume.ball import parabola, search_ball
 from solver.packing.volume.best_first import open_root
 from solver.packing.volume.bound import bound_node, shrink
 from solver.packing.volume.descent import DRIFT_LIMIT, accept, descend_volume, is_local_optimum, new_search, stand_at
@@ -378,7 +378,7 @@ def test_a_walked_box_holds_nothing_better(mode: Mode) -> None:
         base = bound_node(volume, nodes, 0, best.key[0])
         if nodes.bound[0] >= best.key[0]:
             continue
-        walk_ball(volume, problem.arrays, nodes, 0, base, best, 100_000)
+        search_ball(volume, problem.arrays, nodes, 0, base, best, 100_000)
         if nodes.bound[0] == np.inf:
             walked += 1
             for multiples in product(*(range(a, b + 1) for a, b in zip(low, high, strict=True))):
