@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.packing.evaluation import PackingArrays
 from solver.packing.incumbent import Incumbent, judge, to_beat
 from solver.packing.lattice.reduction import factorise_least_first, reduce_basis, solve_factored
@@ -26,7 +26,6 @@ from solver.packing.quadratic.relaxation import Relaxed
 
 # Share of the gap that is paid for parabolas from the box, and from the rows.
 BOX_SHARE = 0.01
-
 ROW_SHARE = 0.1
 
 
@@ -41,9 +40,19 @@ def search_ball(
     base: float,
     max_nodes: int,
 ) -> int:
-    """Go on with the search, and judge what is found; returns the nodes spent.
+    """Search the ball further and judge what is found; returns the nodes spent.
 
     `base` is the bound of the box, without what the ball adds to it.
+
+    Parameters
+    ----------
+    arrays : the problem, its bounds the box at hand.
+    gram : (K, K), B'ΣB.
+    frame, relaxed : of the problem, and where the relaxation of the box ended.
+    lattice : the search, advanced.
+    incumbent : replaced by what precedes it.
+    base : the bound of the box, without what the ball adds to it.
+    max_nodes : that may be spent.
     """
     items = lattice.z.shape[0]
     limit = to_beat(incumbent, frame.rounding) - base
@@ -84,6 +93,14 @@ def above_base(
     """How far the objective of `multiples` (K,), in the box, is above its bound, at least; for `free` exactly.
 
     `off` (K,) is overwritten.
+
+    Parameters
+    ----------
+    arrays : the problem; only its costs are read.
+    gram : (K, K), B'ΣB.
+    relaxed : where the relaxation of the box ended.
+    multiples : (K,) in the box.
+    off : (K,) overwritten.
     """
     items = multiples.shape[0]
     for k in range(items):
@@ -117,10 +134,13 @@ def least_open(lattice: Lattice) -> float:
 def ball(arrays: PackingArrays, gram: FloatArray, frame: Frame, relaxed: Relaxed, room: float) -> tuple[bool, Lattice]:
     """Make the ball of all that is better than the incumbent, in a reduced basis, ready to be searched.
 
+    The parabolas' sum is ``x'Hx - 2 pull'x + constant``, with x measured from the relaxed point.
+
     Parameters
     ----------
     arrays : with the box of the relaxed, cut to what `room` leaves of it (`shorten_all`).
     gram : (K, K), B'ΣB.
+    frame, relaxed : the problem's, and where the relaxation of the box ended.
     room : the gap between incumbent and relaxation.
 
     Returns
@@ -129,33 +149,58 @@ def ball(arrays: PackingArrays, gram: FloatArray, frame: Frame, relaxed: Relaxed
     """
     items = relaxed.point.shape[0]
     n = arrays.position.shape[0]
-    around, slope = relaxed.point, relaxed.slope
     count = 0
     for k in range(items):
         count += 1 if arrays.lower[k] < arrays.upper[k] else 0
     free = np.empty(count, dtype=np.int64)
     lattice = empty_lattice(free, items, count + (n if arrays.inside else 0))
-    R, centre, fixed, off, pull = lattice.R, lattice.centre, lattice.fixed, lattice.off, lattice.pull
-    constant = 0.0
-    a = 0
-    for k in range(items):
-        # What is fixed moves the centre of the rest.
-        if arrays.lower[k] < arrays.upper[k]:
-            free[a] = k
-            a += 1
-        else:
-            fixed[k] = float(arrays.lower[k])
-            off[k] = fixed[k] - around[k]
-            here = arrays.cost[k] * abs(around[k])
-            constant += max(slope[k] * off[k] + arrays.cost[k] * abs(fixed[k]) - here - relaxed.least[k], 0.0)
-    # The parabolas' sum is x'Hx - 2 pull'x + constant, with x measured from `around`.
+    constant = hold_fixed(arrays, relaxed, lattice)
     H = gram
     if arrays.inside:
         H = gram.copy()
         for i in range(n):
             constant += bend_by_row(
-                arrays, frame, relaxed, room, i, H, pull, lattice.floor[count:], lattice.ceiling[count:]
+                arrays, frame, relaxed, room, i, H, lattice.pull, lattice.floor[count:], lattice.ceiling[count:]
             )
+    constant = take_out_fixed(H, lattice, constant)
+    constant = bend_items(arrays, gram, relaxed, room, lattice, constant)
+    if not factorise_least_first(lattice.R, free):
+        return False, lattice
+    constant = centre_ball(arrays, relaxed, lattice, constant)
+    reduce_basis(lattice.R, lattice.basis, lattice.centre)
+    lay_out(lattice, arrays.items)
+    # What the bound of the box gains by the parabolas and by the multiples that are fixed.
+    lattice.bound[count] = constant
+    return True, lattice
+
+
+@compiled_inline
+def hold_fixed(arrays: PackingArrays, relaxed: Relaxed, lattice: Lattice) -> float:
+    """List the free items, hold the others at their one multiple; returns what their terms are worth above the bound.
+
+    `lattice.off` becomes how far the fixed ones are from the relaxed point.
+    """
+    constant = 0.0
+    a = 0
+    for k in range(relaxed.point.shape[0]):
+        if arrays.lower[k] < arrays.upper[k]:
+            lattice.free[a] = k
+            a += 1
+        else:
+            fixed = float(arrays.lower[k])
+            off = fixed - relaxed.point[k]
+            lattice.fixed[k] = fixed
+            lattice.off[k] = off
+            here = arrays.cost[k] * abs(relaxed.point[k])
+            constant += max(relaxed.slope[k] * off + arrays.cost[k] * abs(fixed) - here - relaxed.least[k], 0.0)
+    return constant
+
+
+@compiled_inline
+def take_out_fixed(H: FloatArray, lattice: Lattice, constant: float) -> float:
+    """Put H of the free items into `lattice.R`: what is fixed moves the centre of the rest. Returns the constant."""
+    free, off, pull = lattice.free, lattice.off, lattice.pull
+    items = pull.shape[0]
     for k in range(items):
         constant -= 2.0 * off[k] * pull[k]
     for k in range(items):
@@ -166,62 +211,103 @@ def ball(arrays: PackingArrays, gram: FloatArray, frame: Frame, relaxed: Relaxed
                 constant += off[k] * row[j] * off[j]
             for j in range(items):
                 pull[j] -= off[k] * row[j]
-    for a in range(count):
-        row, line = H[free[a]], R[a]
-        for b in range(count):
+    for a in range(free.shape[0]):
+        row, line = H[free[a]], lattice.R[a]
+        for b in range(free.shape[0]):
             line[b] = row[free[b]]
+    return constant
+
+
+@compiled_inline
+def bend_items(
+    arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, room: float, lattice: Lattice, constant: float
+) -> float:
+    """Add the parabolas of the free items, of their terms and of the box; returns the constant.
+
+    Parameters
+    ----------
+    arrays : the problem, its bounds the box at hand.
+    gram : (K, K), B'ΣB.
+    relaxed : where the relaxation of the box ended.
+    room : the gap between incumbent and relaxation.
+    lattice : its R and `pull` are added to.
+    constant : of the parabolas' sum so far.
+    """
+    count = lattice.free.shape[0]
     for a in range(count):
-        k = free[a]
-        low, high, cost = float(arrays.lower[k]), float(arrays.upper[k]), arrays.cost[k]
-        at_zero = -slope[k] * around[k] - cost * abs(around[k]) - relaxed.least[k]
-        # Where t_k is least: an end of the range, zero, or (flat) the relaxed multiple.
-        kink = around[k]
-        if slope[k] - cost >= 0.0:
-            kink = low
-        if slope[k] + cost <= 0.0:
-            kink = high
-        if abs(slope[k]) < cost:
-            kink = 0.0
-        kink = min(max(kink, low), high)
-        # A parabola that is below a convex piecewise linear function at its corners is below it everywhere.
-        steepest = 1e3 * max(gram[k, k], room)
-        for end in (low, high, min(max(0.0, low), high)):
-            if abs(end - kink) > 1e-9:
-                t = at_zero + slope[k] * end + cost * abs(end)
-                steepest = min(steepest, max(t, 0.0) / (end - kink) ** 2)
+        k = lattice.free[a]
+        low, high = float(arrays.lower[k]), float(arrays.upper[k])
+        steepest, kink = parabola_of_item(arrays, gram, relaxed, room, k)
         # The box itself, so that no direction stays without curvature.
         half = 0.5 * (high - low)
         bent = BOX_SHARE * room / (count * half * half)
-        kink -= around[k]
-        middle = 0.5 * (high + low) - around[k]
-        R[a, a] += steepest + bent
-        pull[k] += steepest * kink + bent * middle
+        kink -= relaxed.point[k]
+        middle = 0.5 * (high + low) - relaxed.point[k]
+        lattice.R[a, a] += steepest + bent
+        lattice.pull[k] += steepest * kink + bent * middle
         constant += steepest * kink**2 + bent * middle**2 - BOX_SHARE * room / count
-    if not factorise_least_first(R, free):
-        return False, lattice
+    return constant
+
+
+@compiled_inline
+def parabola_of_item(
+    arrays: PackingArrays, gram: FloatArray, relaxed: Relaxed, room: float, k: int
+) -> tuple[float, float]:
+    """Curvature and centre of a parabola below the term t_k of an item on its range.
+
+    Parameters
+    ----------
+    arrays : the problem, its bounds the box at hand.
+    gram : (K, K), B'ΣB.
+    relaxed : where the relaxation of the box ended.
+    room : the gap between incumbent and relaxation.
+    k : the item.
+    """
+    low, high, cost = float(arrays.lower[k]), float(arrays.upper[k]), arrays.cost[k]
+    around, slope = relaxed.point[k], relaxed.slope[k]
+    at_zero = -slope * around - cost * abs(around) - relaxed.least[k]
+    # Where t_k is least: an end of the range, zero, or (flat) the relaxed multiple.
+    kink = around
+    if slope - cost >= 0.0:
+        kink = low
+    if slope + cost <= 0.0:
+        kink = high
+    if abs(slope) < cost:
+        kink = 0.0
+    kink = min(max(kink, low), high)
+    # A parabola that is below a convex piecewise linear function at its corners is below it everywhere.
+    steepest = 1e3 * max(gram[k, k], room)
+    for end in (low, high, min(max(0.0, low), high)):
+        if abs(end - kink) > 1e-9:
+            t = at_zero + slope * end + cost * abs(end)
+            steepest = min(steepest, max(t, 0.0) / (end - kink) ** 2)
+    return steepest, kink
+
+
+@compiled_inline
+def centre_ball(arrays: PackingArrays, relaxed: Relaxed, lattice: Lattice, constant: float) -> float:
+    """Fill in the centre, and the forms there with their limits, in the basis of the items; returns the constant."""
+    free, centre = lattice.free, lattice.centre
+    count = free.shape[0]
     for a in range(count):
-        centre[a] = pull[free[a]]
-    solve_factored(R, centre)
+        centre[a] = lattice.pull[free[a]]
+    solve_factored(lattice.R, centre)
     for a in range(count):
         k = free[a]
-        constant -= centre[a] * pull[k]
-        centre[a] += around[k]
+        constant -= centre[a] * lattice.pull[k]
+        centre[a] += relaxed.point[k]
         lattice.basis[a, a] = 1.0
         lattice.floor[a] = float(arrays.lower[k]) - SLACK
         lattice.ceiling[a] = float(arrays.upper[k]) + SLACK
         lattice.form[count, a] = centre[a]
     for f in range(count, lattice.floor.shape[0]):
         total = 0.0
-        for k in range(items):
-            total += arrays.items[k, f - count] * fixed[k]
+        for k in range(lattice.fixed.shape[0]):
+            total += arrays.items[k, f - count] * lattice.fixed[k]
         for a in range(count):
             total += arrays.items[free[a], f - count] * centre[a]
         lattice.form[count, f] = total
-    reduce_basis(R, lattice.basis, centre)
-    lay_out(lattice, arrays.items)
-    # What the bound of the box gains by the parabolas and by the multiples that are fixed.
-    lattice.bound[count] = constant
-    return True, lattice
+    return constant
 
 
 @compiled
@@ -236,7 +322,18 @@ def bend_by_row(
     floor: FloatArray,
     ceiling: FloatArray,
 ) -> float:
-    """Add the parabolas of the row of asset `i` to H and `pull`, set its edges; returns what the constant gains."""
+    """Add the parabolas of the row of asset `i` to H and `pull`, set its edges; returns what the constant gains.
+
+    Parameters
+    ----------
+    arrays : the problem, its bounds the box at hand.
+    frame, relaxed : of the problem, and where the relaxation of the box ended.
+    room : the gap between incumbent and relaxation.
+    i : the asset.
+    H : (K, K) added to.
+    pull : (K,) added to.
+    floor, ceiling : (n,) numeraire, of the row; set.
+    """
     items = pull.shape[0]
     n = arrays.position.shape[0]
     floor[i] = frame.floor[i]

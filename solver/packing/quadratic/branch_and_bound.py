@@ -1,12 +1,11 @@
 """Branch and bound over the relaxation, with a search in a reduced basis in each box.
 
-Each box of packings is tightened by the rows, relaxed, and shortened to what can still beat the incumbent. What is left
-is enumerated in a reduced lattice basis (`solver.packing.lattice.sphere_search`), as long as that takes few nodes:
-near the relaxation of a small box hardly anything else is known to matter. A box with more in it is split where both
-halves are expected to lose most; in smaller boxes bounds, costs and rows say more, and the ball shrinks. The search
-plunges into one half after the other, and where a plunge ends goes on with the box of least bound, so that one flat
-valley does not take the whole budget. A bound from the relaxation is valid wherever it stopped
-(`solver.packing.quadratic.active_set.bound_at`).
+A box of packings is tightened by the rows, relaxed, and cut to what can still beat the incumbent. A ball around the
+relaxed point then holds every packing of the box that is better (`solver.packing.quadratic.ball`); it is enumerated in
+a reduced lattice basis as long as that takes few nodes. A box that holds more is split across the item whose two halves
+are expected to gain most: in smaller boxes bounds, costs and rows say more, and the ball shrinks. The search plunges
+into one half after the other. Where a plunge ends, the box of least bound comes next, so that one flat valley does not
+take the whole budget. A bound from the relaxation is valid wherever that stopped (`bound_at`).
 
 References
 ----------
@@ -23,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.packing.boxes.repair import repair
 from solver.packing.boxes.tighten import TIGHTEN_PASSES, tighten_held, tighten_rows
 from solver.packing.evaluation import PackingArrays, copy_multiples
@@ -102,6 +101,15 @@ def relaxation_bound(
     """Relax the box in `arrays` from `relaxed.point` and return its bound; infinite where the rows leave nothing of it.
 
     With rows, once more from the start where the ridge costs a share of what is missing to `enough` that counts.
+
+    Parameters
+    ----------
+    arrays : the problem, its bounds the box at hand.
+    metric, frame : of the items and the covariance, and of the position.
+    relaxed : its point (K,) is where to begin; filled in.
+    active, tableau : room for the method with rows and for the one without.
+    again : whether the box is a part of the one before, so that the active set may be kept.
+    enough : an objective at which a bound is high enough.
     """
     if not arrays.inside:
         relax_without_rows(arrays, metric, frame, relaxed, tableau)
@@ -118,6 +126,95 @@ def relaxation_bound(
     return base
 
 
+@compiled_inline
+def load_box(boxes: OpenNodes, b: int, arrays: PackingArrays, relaxed: Relaxed) -> None:
+    """Make box `b` the bounds of `arrays`, and start its relaxation where that of its parent ended."""
+    copy_multiples(boxes.low[b], arrays.lower)
+    copy_multiples(boxes.high[b], arrays.upper)
+    for k in range(relaxed.point.shape[0]):
+        relaxed.point[k] = boxes.point[b, k]
+
+
+@compiled_inline
+def cut_box(arrays: PackingArrays, frame: Frame, relaxed: Relaxed, room: float, low: IntArray, high: IntArray) -> bool:
+    """Shrink the box (K,) to what can beat the incumbent by `room` over its relaxation; False if nothing can.
+
+    Parameters
+    ----------
+    arrays : the problem, its bounds the box at hand.
+    frame : of the problem.
+    relaxed : where the relaxation of the box ended.
+    room : the gap between incumbent and relaxation.
+    low, high : (K,) the box, shrunk in place.
+    """
+    if room <= 0.0 or not shorten_all(arrays, relaxed.point, relaxed.slope, relaxed.least, room, low, high):
+        return False
+    return not arrays.inside or tighten_held(arrays, frame.floor, frame.ceiling, relaxed.multiplier, room, low, high)
+
+
+@compiled_inline
+def is_much_smaller(arrays: PackingArrays, low: IntArray, high: IntArray) -> bool:
+    """Whether the box (K,) has less than SHRUNK of the lots of the one in `arrays`."""
+    width = 0
+    left = 0
+    for k in range(low.shape[0]):
+        width += arrays.upper[k] - arrays.lower[k]
+        left += high[k] - low[k]
+    return left < SHRUNK * width
+
+
+@compiled_inline
+def branching_item(metric: Metric, relaxed: Relaxed, room: float, low: IntArray, high: IntArray) -> int:
+    """The item whose two halves are expected to gain most, by the product rule; where all are whole, the widest.
+
+    Parameters
+    ----------
+    metric : of the items and the covariance.
+    relaxed : where the relaxation of the box ended.
+    room : > 0, the gap between incumbent and relaxation.
+    low, high : (K,) the box; some item has a choice.
+    """
+    split = -1
+    most = -1.0
+    for k in range(low.shape[0]):
+        if low[k] < high[k]:
+            part = min(max(relaxed.point[k], float(low[k])), float(high[k]))
+            below = part - np.floor(part)
+            # Where all are whole, the widest range is halved.
+            score = 1e-30 * (high[k] - low[k])
+            if abs(part - np.rint(part)) > WHOLE:
+                stiff = 0.5 / max(relaxed.give[k], 1e-12 * metric.inverse[k, k])
+                score = min(stiff * below**2, room) * min(stiff * (1.0 - below) ** 2, room) / room**2
+            if score > most:
+                most = score
+                split = k
+    return split
+
+
+@compiled_inline
+def split_box(boxes: OpenNodes, b: int, k: int, relaxed: Relaxed) -> None:
+    """Cut box `b` in two across item `k`, below and above its relaxed multiple; the second half is put on top."""
+    low, high = boxes.low[b], boxes.high[b]
+    part = min(max(relaxed.point[k], float(low[k])), float(high[k]))
+    cut = int(np.floor(part))
+    if abs(part - np.rint(part)) <= WHOLE:
+        cut = (low[k] + high[k]) // 2
+    cut = min(max(cut, low[k]), high[k] - 1)
+    copy_multiples(low, boxes.low[b + 1])
+    copy_multiples(high, boxes.high[b + 1])
+    for j in range(low.shape[0]):
+        boxes.point[b, j] = relaxed.point[j]
+        boxes.point[b + 1, j] = relaxed.point[j]
+    boxes.bound[b + 1] = boxes.bound[b]
+    # The half that is nearer to the relaxed multiple goes on top.
+    if part - cut > 0.5:
+        boxes.high[b, k] = cut
+        boxes.low[b + 1, k] = cut + 1
+    else:
+        boxes.low[b, k] = cut + 1
+        boxes.high[b + 1, k] = cut
+
+
 @compiled
 def branch(
     arrays: PackingArrays,
@@ -129,14 +226,21 @@ def branch(
     ball_nodes: int,
     max_nodes: int,
 ) -> tuple[int, int]:
-    """Go on with the lowest `depth` boxes; returns how many are left and the nodes spent.
+    """Search the lowest `depth` boxes further; returns how many are left and the nodes spent.
 
-    The bounds in `arrays` are overwritten: they hold the box at hand. At most `ball_nodes` go into the ball of a box.
+    Parameters
+    ----------
+    arrays : its bounds are overwritten: they hold the box at hand.
+    metric, frame : of the items and the covariance, and of the position.
+    boxes, depth : the stack of boxes, and how many it holds.
+    incumbent : replaced by what precedes it.
+    ball_nodes : that go into the ball of one box, at most.
+    max_nodes : checked between boxes.
     """
     items = frame.pull.shape[0]
     n = arrays.position.shape[0]
     relaxed = nothing_relaxed(items, n)
-    # One of both is used.
+    # Only one of the two is used.
     active = no_constraint(items if arrays.inside else 0, n)
     tableau = empty_tableau(0 if arrays.inside else items)
     trial = np.zeros_like(arrays.lower)
@@ -155,10 +259,7 @@ def branch(
         high = boxes.high[depth]
         if arrays.inside and not tighten_rows(arrays.items, frame.floor, frame.ceiling, low, high, TIGHTEN_PASSES):
             continue
-        copy_multiples(low, arrays.lower)
-        copy_multiples(high, arrays.upper)
-        for k in range(items):
-            relaxed.point[k] = boxes.point[depth, k]
+        load_box(boxes, depth, arrays, relaxed)
         nodes += RELAXED_NODES
         count += 1
         base = relaxation_bound(
@@ -173,23 +274,15 @@ def branch(
         judge(arrays, incumbent, trial)
         # Over its own bound: its parent's may be higher, but says nothing of single multiples.
         room = to_beat(incumbent, frame.rounding) - base
-        if room <= 0.0 or not shorten_all(arrays, relaxed.point, relaxed.slope, relaxed.least, room, low, high):
+        if not cut_box(arrays, frame, relaxed, room, low, high):
             continue
-        if arrays.inside:
-            if not tighten_held(arrays, frame.floor, frame.ceiling, relaxed.multiplier, room, low, high):
-                continue
-            width = 0
-            left = 0
+        if arrays.inside and is_much_smaller(arrays, low, high):
+            # Worth another relaxation at once.
             for k in range(items):
-                width += arrays.upper[k] - arrays.lower[k]
-                left += high[k] - low[k]
-            if left < SHRUNK * width:
-                # Worth another relaxation at once.
-                for k in range(items):
-                    boxes.point[depth, k] = relaxed.point[k]
-                depth += 1
-                plunging = True
-                continue
+                boxes.point[depth, k] = relaxed.point[k]
+            depth += 1
+            plunging = True
+            continue
         copy_multiples(low, arrays.lower)
         copy_multiples(high, arrays.upper)
         ok, lattice = ball(arrays, metric.gram, frame, relaxed, room)
@@ -202,38 +295,7 @@ def branch(
             repair(arrays, trial)
             polish(arrays, metric.gram, frame.pull, trial)
             judge(arrays, incumbent, trial)
-        split = -1
-        most = -1.0
-        for k in range(items):
-            if low[k] < high[k]:
-                part = min(max(relaxed.point[k], float(low[k])), float(high[k]))
-                below = part - np.floor(part)
-                # Where all are whole, the widest range is halved.
-                score = 1e-30 * (high[k] - low[k])
-                if abs(part - np.rint(part)) > WHOLE:
-                    stiff = 0.5 / max(relaxed.give[k], 1e-12 * metric.inverse[k, k])
-                    score = min(stiff * below**2, room) * min(stiff * (1.0 - below) ** 2, room) / room**2
-                if score > most:
-                    most = score
-                    split = k
-        part = min(max(relaxed.point[split], float(low[split])), float(high[split]))
-        cut = int(np.floor(part))
-        if abs(part - np.rint(part)) <= WHOLE:
-            cut = (low[split] + high[split]) // 2
-        cut = min(max(cut, low[split]), high[split] - 1)
-        copy_multiples(low, boxes.low[depth + 1])
-        copy_multiples(high, boxes.high[depth + 1])
-        for k in range(items):
-            boxes.point[depth, k] = relaxed.point[k]
-            boxes.point[depth + 1, k] = relaxed.point[k]
-        boxes.bound[depth + 1] = boxes.bound[depth]
-        # The half that is nearer to the relaxed multiple goes on top.
-        if part - cut > 0.5:
-            boxes.high[depth, split] = cut
-            boxes.low[depth + 1, split] = cut + 1
-        else:
-            boxes.low[depth, split] = cut + 1
-            boxes.high[depth + 1, split] = cut
+        split_box(boxes, depth, branching_item(metric, relaxed, room, low, high), relaxed)
         depth += 2
         plunging = True
     return depth, nodes

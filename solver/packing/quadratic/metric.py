@@ -17,7 +17,6 @@ from solver.packing.evaluation import PackingArrays
 # What keeps the Hessian regular where items are combinations of each other, as a share of its diagonal. It pulls
 # towards where the relaxation starts, so that it fades when started again from where it ended.
 RIDGE = 1e-9
-
 # Rounding of a bound, as a share of the squared sum of the standalone risks of the positions: some ulp.
 ROUNDING = 1e-15
 

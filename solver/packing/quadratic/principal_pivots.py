@@ -1,10 +1,10 @@
-"""The relaxation of a box without rows: multiples are let go one by one from where the cost or a bound holds them.
+"""The relaxation of a box without rows, by principal pivots on one symmetric tableau.
 
 Where nothing couples the multiples but the variance, few of them end between their edges (a bound, or zero where the
-cost bends). Some rounds in which each multiple in turn takes what suits it tell most of those few. They are let go one
-after the other: each takes along those that are free already, until it rests or one of them meets an edge. Then any
-held one that is still pulled follows, hardest pulled first, until none is. `solver.packing.quadratic.active_set` comes
-from the other side, and takes in one constraint after the other.
+cost bends). A few rounds of coordinate descent tell most of those few. They become free one after the other: a multiple
+that becomes free moves, and takes those along that are free already, until it rests or one of them meets an edge. Then
+any held multiple that still wants to move follows, the one with most to gain first, until none does.
+`solver.packing.quadratic.active_set` does the opposite: it takes in one constraint after the other.
 
 What ends where is different in each box, so that a processor guesses every second branch on it wrong, and each of those
 costs as much as a vector of arithmetic. So nothing in the loops over the items branches.
@@ -28,14 +28,14 @@ from solver.packing.evaluation import PackingArrays
 from solver.packing.quadratic.metric import Frame, Metric
 from solver.packing.quadratic.relaxation import DEPENDENT, FEASIBLE, Relaxed
 
-# Rounds before the first multiple is let go: with two to six, all takes about as long.
+# Rounds before the first multiple becomes free: with two to six, all takes about as long.
 ROUNDS = 4
 # One over less than that is infinite.
 LEAST_RISK = float(np.finfo(np.float64).tiny)
 
 
 class Tableau(NamedTuple):
-    """Room for the pivots: what follows what, and where each multiple stands."""
+    """Room for the pivots: how the multiples follow each other, and where each stands."""
 
     T: FloatArray  # (K, K), see `sweep`
     rows: FloatArray  # (ROWS, K), the following
@@ -46,8 +46,8 @@ PULL = 0  # half of the slope of the variance, downwards
 BEND = 1  # half of the cost
 PER = 2  # 1 / B'ΣB of the multiple alone, zero for a riskless one
 BOTTOM, TOP = 3, 4  # the box
-LOW, HIGH = 5, 6  # the edges between which it was let go
-FREE, HELD = 7, 8  # 1.0 and 0.0 if it is let go, 0.0 and 1.0 if not
+LOW, HIGH = 5, 6  # the edges between which it became free
+FREE, HELD = 7, 8  # 1.0 and 0.0 if it is free, 0.0 and 1.0 if it is held
 SCORE, LINE = 9, 10  # overwritten
 ROWS = 11
 
@@ -62,7 +62,7 @@ def empty_tableau(items: int) -> Tableau:
 def sweep(T: FloatArray, p: int, row: FloatArray) -> None:
     """Exchange pull and multiple of item `p` in the symmetric tableau (K, K), or back; `row` (K,) is overwritten.
 
-    With some items let go and the others held, it holds minus the inverse of their B'ΣB, the Schur complement of
+    With some items free and the others held, it holds minus the inverse of their B'ΣB, the Schur complement of
     those held, and between both how the first follow the second.
     """
     items = T.shape[0]
@@ -83,7 +83,16 @@ def sweep(T: FloatArray, p: int, row: FloatArray) -> None:
 
 @compiled_borrowing
 def start_held(arrays: PackingArrays, gram: FloatArray, pull: FloatArray, point: FloatArray, tableau: Tableau) -> None:
-    """Begin at `point` (K,), moved into the box, with all multiples held; `pull` (K,) is that with nothing packed."""
+    """Begin at `point` (K,), moved into the box, with all multiples held; `pull` (K,) is that with nothing packed.
+
+    Parameters
+    ----------
+    arrays : the problem, its bounds the box at hand.
+    gram : (K, K), B'ΣB.
+    pull : (K,), B'ΣQ.
+    point : (K,) moved into the box.
+    tableau : its rows are filled in.
+    """
     rows = tableau.rows
     for k in range(point.shape[0]):
         rows[BOTTOM][k] = float(arrays.lower[k])
@@ -112,7 +121,7 @@ def follow(row: FloatArray, step: float, pull: FloatArray) -> None:
 
 @compiled_borrowing
 def coordinate_descent(gram: FloatArray, point: FloatArray, tableau: Tableau) -> None:
-    """ROUNDS times over, give each multiple in turn what suits it while the others stay."""
+    """ROUNDS times over, move each multiple in turn to its optimum while the others stay."""
     rows = tableau.rows
     pull, bend, per, bottom, top = rows[PULL], rows[BEND], rows[PER], rows[BOTTOM], rows[TOP]
     for _ in range(ROUNDS):
@@ -128,8 +137,8 @@ def coordinate_descent(gram: FloatArray, point: FloatArray, tableau: Tableau) ->
 
 
 @compiled_borrowing
-def hardest_pulled(point: FloatArray, tableau: Tableau) -> int:
-    """The held multiple whose way would bring most, as far as it would go alone; -1 if none wants to move."""
+def entering_item(point: FloatArray, tableau: Tableau) -> int:
+    """The held multiple that would gain most by moving alone; -1 if none wants to move."""
     score = tableau.rows[SCORE]
     some = 0
     for k in range(point.shape[0]):
@@ -155,10 +164,18 @@ def hardest_pulled(point: FloatArray, tableau: Tableau) -> int:
 
 
 @compiled_borrowing
-def first_met(row: FloatArray, sign: float, step: float, point: FloatArray, tableau: Tableau) -> tuple[int, float]:
-    """Which free multiple meets an edge first when the held one of this `row` goes by ``sign step``, and after how far.
+def ratio_test(row: FloatArray, sign: float, step: float, point: FloatArray, tableau: Tableau) -> tuple[int, float]:
+    """Which free multiple meets an edge first when the held one of this `row` moves by ``sign step``, and how far then.
 
     (-1, step) if none does.
+
+    Parameters
+    ----------
+    row : (K,) of the tableau.
+    sign : 1.0 or -1.0, the direction of the held multiple.
+    step : >= 0, how far it would move.
+    point : (K,) where the multiples stand.
+    tableau : its SCORE is overwritten.
     """
     score = tableau.rows[SCORE]
     some = 0
@@ -181,8 +198,8 @@ def first_met(row: FloatArray, sign: float, step: float, point: FloatArray, tabl
 
 
 @compiled_borrowing
-def let_go(e: int, gram: FloatArray, point: FloatArray, tableau: Tableau) -> None:
-    """Move the held multiple `e`, and with it the free ones, to where it rests, and free it; or to its next edge."""
+def free_item(e: int, gram: FloatArray, point: FloatArray, tableau: Tableau) -> None:
+    """Move the held multiple `e`, and the free ones with it, to where it rests and is free, or to its next edge."""
     T, pull, low, high = tableau.T, tableau.rows[PULL], tableau.rows[LOW], tableau.rows[HIGH]
     bend = tableau.rows[BEND][e]
     sign = 1.0 if pull[e] > (bend if point[e] >= 0.0 else -bend) and point[e] < tableau.rows[TOP][e] else -1.0
@@ -200,7 +217,7 @@ def let_go(e: int, gram: FloatArray, point: FloatArray, tableau: Tableau) -> Non
         rests = row[e] > DEPENDENT * gram[e, e] and force <= step * row[e]
         if rests:
             step = max(force, 0.0) / row[e]
-        met, step = first_met(row, sign, step, point, tableau)
+        met, step = ratio_test(row, sign, step, point, tableau)
         for k in range(point.shape[0]):
             move = sign * step * row[k]
             point[k] -= move * tableau.rows[FREE][k]
@@ -224,7 +241,14 @@ def relax_without_rows(arrays: PackingArrays, metric: Metric, frame: Frame, rela
     """Move `relaxed.point` to the least relaxed objective in the box of `arrays`, and fill in `give`.
 
     As `solver.packing.quadratic.active_set.relax`, which takes rows in; their multipliers become zero. O(K²) for every
-    item let go or held again. `tableau` is overwritten.
+    item that becomes free or held. `tableau` is overwritten.
+
+    Parameters
+    ----------
+    arrays : the problem, its bounds the box at hand.
+    metric, frame : of the items and the covariance, and of the position.
+    relaxed : its point (K,) is where to begin.
+    tableau : overwritten.
     """
     gram, point = metric.gram, relaxed.point
     items = point.shape[0]
@@ -239,11 +263,11 @@ def relax_without_rows(arrays: PackingArrays, metric: Metric, frame: Frame, rela
         at = point[k]
         between = tableau.rows[BOTTOM][k] < at < tableau.rows[TOP][k] and (at != 0.0 or tableau.rows[BEND][k] == 0.0)
         if between and tableau.rows[PER][k] > 0.0:
-            let_go(k, gram, point, tableau)
+            free_item(k, gram, point, tableau)
     for _ in range(20 * (items + 1)):
-        k = hardest_pulled(point, tableau)
+        k = entering_item(point, tableau)
         if k < 0:
             break
-        let_go(k, gram, point, tableau)
+        free_item(k, gram, point, tableau)
     for k in range(items):
         relaxed.give[k] = -0.5 * tableau.T[k, k] * tableau.rows[FREE][k]

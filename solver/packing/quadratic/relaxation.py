@@ -18,10 +18,8 @@ from solver.packing.quadratic.metric import ROUNDING, Frame
 
 # A constraint is violated beyond this share of a lot (or of the largest leg in the row), plus as much of its value.
 FEASIBLE = 1e-9
-
 # A direction with less than this share of its own length outside the active constraints is a combination of them.
 DEPENDENT = 1e-12
-
 # A row's multiplier whose rounding is this many times that of a bound has no digits left: its row cannot be changed by
 # the multiples at hand, or is a combination of others.
 MOST_ROUNDING = 1e5
@@ -121,7 +119,17 @@ def bound_at(arrays: PackingArrays, frame: Frame, relaxed: Relaxed) -> float:
 def shorten(
     low: float, high: float, around: float, slope: float, cost: float, least: float, room: float
 ) -> tuple[float, float]:
-    """The whole part of [low, high] where ``slope (x - around) + cost (|x| - |around|) - least <= room``."""
+    """The whole part of [low, high] where ``slope (x - around) + cost (|x| - |around|) - least <= room``.
+
+    Parameters
+    ----------
+    low, high : the range, whole.
+    around : the relaxed multiple.
+    slope : of the variance there, objective per lot.
+    cost : >= 0, objective per lot.
+    least : of ``slope (x - around) + cost (|x| - |around|)`` on the range.
+    room : the gap between incumbent and relaxation.
+    """
     at_zero = -slope * around - cost * abs(around) - least - room
     new_high = high
     new_low = low
@@ -150,7 +158,17 @@ def shorten_all(
     low: IntArray,
     high: IntArray,
 ) -> bool:
-    """Shorten the ranges (K,) to what can beat the incumbent by `room` over the relaxation; False if nothing can."""
+    """Shorten the ranges (K,) to what can beat the incumbent by `room` over the relaxation; False if nothing can.
+
+    Parameters
+    ----------
+    arrays : the problem; only its costs are read.
+    around : (K,) the relaxed multiples.
+    slope : (K,) gradient there without the cost.
+    least : (K,) least of each term on the box.
+    room : the gap between incumbent and relaxation.
+    low, high : (K,) the box, shrunk in place.
+    """
     for k in range(low.shape[0]):
         new_low, new_high = shorten(float(low[k]), float(high[k]), around[k], slope[k], arrays.cost[k], least[k], room)
         if new_low > new_high:
