@@ -1,10 +1,10 @@
 """Enumerates every packing in a search node that could beat the incumbent, in a reduced lattice basis.
 
-With more items than assets, many combinations of lots hardly change the residual, and item by item that shows only at
-the last one. The Lagrangian of `solver.packing.volume.bound` is a sum of a term for each asset and each item. What a
-packing has above their minima, t_j >= 0, adds up to less than the gap between the incumbent and the bound. On the range
-of its asset or item a parabola lies below each t_j, so the sum of the parabolas holds all that is better in a ball,
-which is searched as in `solver.packing.lattice.sphere_search`.
+With more items than assets, many combinations of lots hardly change the residual, and a search item by item sees that
+only at the last one. The Lagrangian of `solver.packing.volume.bound` is a sum of a term for each asset and each item.
+What a packing has above their minima, t_j >= 0, adds up to less than the gap between the incumbent and the bound. On
+the range of its asset or item a parabola lies below each t_j, so the sum of the parabolas holds all that is better in a
+ball, which is searched as in `solver.packing.lattice.sphere_search`.
 """
 
 from __future__ import annotations
@@ -59,6 +59,13 @@ def parabola(weight: float, least: float, slope: float, low: float, high: float,
     h is convex near zero and concave beyond (see `shrink` in `solver.packing.volume.bound`), and bends less and less
     up to there. So on the way out from its minimum m, t less the parabola is convex, then concave, and not negative
     where it is not at the end.
+
+    Parameters
+    ----------
+    weight, least : of h, see `solver.packing.volume.terms.marginal`.
+    slope : the multiplier of the asset's row.
+    low, high : the range of the residual, lots' risk.
+    lowest : the minimum of ``h(x) - slope · x`` on it.
     """
     at_low = marginal(weight, least, low) - slope * low - lowest
     at_high = marginal(weight, least, high) - slope * high - lowest
@@ -120,7 +127,14 @@ def ball_in(nodes: Nodes, count: int) -> tuple[Ball, int]:
 
 @compiled_inline
 def bend_assets(volume: VolumeArrays, nodes: Nodes, b: int, gap: float, ball: Ball) -> float:
-    """Add the parabolas of the assets of node `b` to the ball; returns what the constant gains."""
+    """Add the parabolas of the assets of node `b` to the ball; returns what the constant gains.
+
+    Parameters
+    ----------
+    volume, nodes, b : the problem, the search's arrays and the node in them.
+    gap : between the incumbent and the node's Lagrangian.
+    ball : its H and `pull` are added to.
+    """
     x_low, x_high = nodes.x_low[b], nodes.x_high[b]
     legs, left, free = ball.legs, ball.left, ball.free
     n, count = left.shape[0], legs.shape[0]
@@ -184,7 +198,14 @@ def bend_items(nodes: Nodes, b: int, gap: float, ball: Ball) -> tuple[float, flo
 
 @compiled_inline
 def fill_ball(volume: VolumeArrays, nodes: Nodes, b: int, gap: float, ball: Ball) -> float:
-    """Make the ball of node `b`, and return its squared radius; infinite if it is too flat for the arithmetic."""
+    """Make the ball of node `b`, and return its squared radius; infinite if it is too flat for the arithmetic.
+
+    Parameters
+    ----------
+    volume, nodes, b : the problem, the search's arrays and the node in them.
+    gap : between the incumbent and the node's Lagrangian.
+    ball : its free items are listed, the rest is filled in.
+    """
     left, count = ball.left, ball.free.shape[0]
     for i in range(left.shape[0]):
         left[i] = volume.position[i]
@@ -218,7 +239,14 @@ def log_points(ball: Ball, room: float) -> float:
 
 @compiled_inline
 def lattice_in(volume: VolumeArrays, nodes: Nodes, b: int, ball: Ball, taken: int) -> Lattice:
-    """A search of the ball, its basis reduced, in what is left of the scratch room of `nodes`."""
+    """A search of the ball, its basis reduced, in what is left of the scratch room of `nodes`.
+
+    Parameters
+    ----------
+    volume, nodes, b : the problem, the search's arrays and the node in them.
+    ball : filled.
+    taken : how much of the scratch room it takes.
+    """
     low, high, free, left = nodes.low[b], nodes.high[b], ball.free, ball.left
     count, n = free.shape[0], left.shape[0]
     forms = count + n
@@ -288,6 +316,18 @@ def judge_points(
 
     The ball is `best`'s objective plus `above` wide, squared, and shrinks with every better packing. `left` (n,) is the
     residual with every item at its low end, `lots` (count,) is room for those above it.
+
+    Parameters
+    ----------
+    volume, arrays : the problem, scaled and as it is.
+    nodes, b : the search's arrays and the node in them.
+    lattice : the search, advanced.
+    left : (n,) residual with every item at its low end, lots' risk.
+    lots : (count,) overwritten.
+    base : volume(a) of the node's bound.
+    above : what is added to the incumbent's value for the squared radius.
+    best : replaced by what precedes it.
+    most : steps at most.
     """
     low, high, trial, free = nodes.low[b], nodes.high[b], nodes.trial, lattice.free
     limit = beyond(best.key[0] * (1.0 - PROOF_TOLERANCE) - base)
@@ -319,6 +359,14 @@ def search_ball(
     """Search node `b`, which was just bounded with volume(a) = `base`, unless its ball is too large.
 
     That closes the node, or leaves it open where `max_nodes` end the search. Returns the nodes spent.
+
+    Parameters
+    ----------
+    volume, arrays : the problem, scaled and as it is.
+    nodes, b : the search's arrays and the node in them.
+    base : volume(a) of the node's bound.
+    best : replaced by what precedes it.
+    max_nodes : that may be spent.
     """
     low, high, trial = nodes.low[b], nodes.high[b], nodes.trial
     count = 0

@@ -72,7 +72,15 @@ def round_point(volume: VolumeArrays, nodes: Nodes, b: int, multiples: IntArray)
 
 @compiled
 def improve_from(volume: VolumeArrays, arrays: PackingArrays, search: Search, best: Incumbent, max_nodes: int) -> int:
-    """Repair and improve the multiples of `search`, and judge them; returns the candidates tried."""
+    """Repair and improve the multiples of `search`, and judge them; returns the candidates tried.
+
+    Parameters
+    ----------
+    volume, arrays : the problem, scaled and as it is.
+    search : its multiples (K,) are where to begin.
+    best : replaced by what precedes it.
+    max_nodes : candidates that may be tried.
+    """
     spent = repair(arrays, search.multiples)
     stand_at(volume, arrays, search)
     progress = np.zeros(4, dtype=np.int64)
@@ -157,6 +165,16 @@ def search_nodes(
     Every bounded box costs BOX_NODES. The first boxes' points are rounded and improved, later ones' now and then.
     Returns the nodes spent: it stops at `until` to be called again, and what it does in between depends on what is left
     of `max_nodes` alone. Stops early when there is no room for another node.
+
+    Parameters
+    ----------
+    volume, arrays : the problem, scaled and as it is.
+    nodes : the open nodes.
+    search : room for the local search.
+    best : replaced by what precedes it.
+    enough : >= 0, a gap that is good enough, volume.
+    until : nodes after which to stop and be called again.
+    max_nodes : that may be spent in all.
     """
     n = volume.position.shape[0]
     items = best.multiples.shape[0]

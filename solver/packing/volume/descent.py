@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
 from solver.packing.volume.precision import determinant_ratio, ratio_of_two, refresh_precision, shift_precision
 from solver.packing.volume.scaling import VolumeArrays
@@ -96,75 +96,104 @@ def accept(volume: VolumeArrays, arrays: PackingArrays, search: Search) -> bool:
     return True
 
 
+@compiled_inline
+def move_leg(volume: VolumeArrays, search: Search, index: int, i: int, moved: float) -> bool:
+    """Note as leg `index` of a candidate that asset `i` moves to residual `moved`; False if the mode forbids it.
+
+    Parameters
+    ----------
+    volume, search : the problem and where the search stands.
+    index : of the leg in `search.legs` and `search.change`.
+    i : the asset.
+    moved : its residual after the step, lots' risk.
+    """
+    if moved < volume.least[i] or moved > volume.most[i]:
+        return False
+    if abs(moved) <= volume.tolerance[i]:
+        moved = 0.0
+    search.legs[index] = i
+    search.change[index] = moved * moved - search.x[i] * search.x[i]
+    return True
+
+
+@compiled_inline
+def improves(ratio: float, best: float, lots_saved: float) -> bool:
+    """Whether a candidate is better than one whose determinant ratio is `best`; at a tie only if it saves lots."""
+    return ratio < best and (ratio < 1.0 - RATIO_NOISE or lots_saved > 0.0)
+
+
+@compiled_inline
+def own_steps(volume: VolumeArrays, search: Search, k: int) -> tuple[float, float, int]:
+    """The range of the steps of item `k`, and the steps worth a try in `search.steps`, not clipped; and how many.
+
+    One lot either way, the ends of its range, and the whole lots on both sides of where a residual leg reaches zero:
+    between those points the volume is concave along the line, up to what happens within a lot. An empty range has no
+    steps.
+    """
+    x, steps, least, most = search.x, search.steps, volume.least, volume.most
+    held = float(search.multiples[k])
+    low = volume.lower[k] - held
+    high = volume.upper[k] - held
+    count = 0
+    for a in range(volume.leg_start[k], volume.leg_start[k + 1]):
+        i = volume.leg[a]
+        inverse = 1.0 / volume.leg_value[a]
+        flat = x[i] * inverse
+        if most[i] < np.inf:
+            one = (x[i] - least[i]) * inverse
+            two = (x[i] - most[i]) * inverse
+            low = max(low, np.ceil(min(one, two) - STEP_SLACK))
+            high = min(high, np.floor(max(one, two) + STEP_SLACK))
+        steps[count] = np.floor(flat)
+        steps[count + 1] = np.ceil(flat)
+        count += 2
+    if low >= high:
+        return low, high, 0
+    steps[count] = 1.0
+    steps[count + 1] = -1.0
+    steps[count + 2] = low
+    steps[count + 3] = high
+    return low, high, count + 4
+
+
+@compiled_inline
+def is_new_step(steps: FloatArray, c: int, step: float) -> bool:
+    """Put `step` at index `c` of the steps, and say whether it is not zero and not among those before."""
+    if step == 0.0:
+        return False
+    new = True
+    for b in range(c):
+        new = new and steps[b] != step
+    steps[c] = step
+    return new
+
+
 @compiled_borrowing
 def scan_items(volume: VolumeArrays, search: Search, first: int, count: int) -> tuple[int, int]:
-    """The first of `count` items from `first` on (cyclically) that a step of its own improves.
+    """The first of `count` items from `first` on (cyclically) that one of its `own_steps` improves.
 
-    Its best step is left in ``search.found[0]``. Steps tried: one lot either way, the ends of its range, and the whole
-    lots on both sides of where a residual leg reaches zero: between those points the volume is concave along the line,
-    up to what happens within a lot. Returns how many items were passed over before it (`count` if none improves), and
-    the candidates judged.
+    Its best step is left in ``search.found[0]``. Returns how many items were passed over before it (`count` if none
+    improves), and the candidates judged.
     """
-    # Every name bound once: attribute access in the loop would cost more than the arithmetic.
-    x, P, legs, change, steps, multiples = (
-        search.x,
-        search.P,
-        search.legs,
-        search.change,
-        search.steps,
-        search.multiples,
-    )
-    leg_start, leg, leg_value = volume.leg_start, volume.leg, volume.leg_value
-    least, most, tolerance = volume.least, volume.most, volume.tolerance
+    P, legs, change, multiples = search.P, search.legs, search.change, search.multiples
     nodes = 0
     for passed in range(count):
         k = (first + passed) % multiples.shape[0]
         held = float(multiples[k])
-        low = volume.lower[k] - held
-        high = volume.upper[k] - held
-        begin, end = leg_start[k], leg_start[k + 1]
-        wanted = 0
-        for a in range(begin, end):
-            i = leg[a]
-            inverse = 1.0 / leg_value[a]
-            flat = x[i] * inverse
-            if most[i] < np.inf:
-                one = (x[i] - least[i]) * inverse
-                two = (x[i] - most[i]) * inverse
-                low = max(low, np.ceil(min(one, two) - STEP_SLACK))
-                high = min(high, np.floor(max(one, two) + STEP_SLACK))
-            steps[wanted] = np.floor(flat)
-            steps[wanted + 1] = np.ceil(flat)
-            wanted += 2
-        if low >= high:
-            continue
-        steps[wanted] = 1.0
-        steps[wanted + 1] = -1.0
-        steps[wanted + 2] = low
-        steps[wanted + 3] = high
+        begin, end = volume.leg_start[k], volume.leg_start[k + 1]
+        low, high, wanted = own_steps(volume, search, k)
         best = 1.0 + RATIO_NOISE
         best_step = 0.0
-        for c in range(wanted + 4):
-            step = min(max(steps[c], low), high)
-            if step == 0.0:
-                continue
-            new = True
-            for b in range(c):
-                new = new and steps[b] != step
-            steps[c] = step
-            if not new:
+        for c in range(wanted):
+            step = min(max(search.steps[c], low), high)
+            if not is_new_step(search.steps, c, step):
                 continue
             legal = True
             for a in range(begin, end):
-                i = leg[a]
-                moved = x[i] - step * leg_value[a]
-                if moved < least[i] or moved > most[i]:
-                    legal = False
+                i = volume.leg[a]
+                legal = move_leg(volume, search, a - begin, i, search.x[i] - step * volume.leg_value[a])
+                if not legal:
                     break
-                if abs(moved) <= tolerance[i]:
-                    moved = 0.0
-                legs[a - begin] = i
-                change[a - begin] = moved * moved - x[i] * x[i]
             if not legal:
                 continue
             nodes += 1
@@ -173,8 +202,7 @@ def scan_items(volume: VolumeArrays, search: Search, first: int, count: int) -> 
                 ratio = ratio_of_two(P[i, i], P[j, j], P[i, j], change[0], change[1])
             else:
                 ratio = determinant_ratio(P, legs, change, end - begin, search.work)
-            # At a tie only fewer lots are worth a closer look.
-            if ratio < best and (ratio < 1.0 - RATIO_NOISE or abs(held + step) < abs(held)):
+            if improves(ratio, best, abs(held) - abs(held + step)):
                 best = ratio
                 best_step = step
         if best_step != 0.0:
@@ -212,6 +240,104 @@ def first_steps(volume: VolumeArrays, search: Search, k: int) -> int:
     return count
 
 
+@compiled_inline
+def move_first(volume: VolumeArrays, search: Search, k: int, other: int, step: float) -> bool:
+    """Put the legs of item `k` after `step` lots into `search.moved`; False if one beyond `other` breaks the mode.
+
+    Parameters
+    ----------
+    volume, search : the problem and where the search stands.
+    k, other : the two items.
+    step : lots of the first.
+    """
+    begin = volume.leg_start[k]
+    for a in range(begin, volume.leg_start[k + 1]):
+        i = volume.leg[a]
+        moved = search.x[i] - step * volume.leg_value[a]
+        search.moved[a - begin] = moved
+        if volume.items[other, i] == 0.0 and (moved < volume.least[i] or moved > volume.most[i]):
+            return False
+    return True
+
+
+@compiled_inline
+def move_both(volume: VolumeArrays, search: Search, k: int, other: int, other_step: float) -> int:
+    """Note the legs of a candidate: those of `k` from `search.moved`, and those of `other` after `other_step` lots.
+
+    Returns how many legs move, -1 if the mode forbids one.
+
+    Parameters
+    ----------
+    volume, search : the problem and where the search stands.
+    k, other : the two items.
+    other_step : lots of the second.
+    """
+    begin, end = volume.leg_start[k], volume.leg_start[k + 1]
+    for a in range(begin, end):
+        j = volume.leg[a]
+        moved = search.moved[a - begin] - other_step * volume.items[other, j]
+        if not move_leg(volume, search, a - begin, j, moved):
+            return -1
+    # Not counted up from 0: numba would compile `determinant_ratio` once more for the literal.
+    count: int = end - begin
+    for a in range(volume.leg_start[other], volume.leg_start[other + 1]):
+        j = volume.leg[a]
+        if volume.items[k, j] != 0.0:
+            continue
+        if not move_leg(volume, search, count, j, search.x[j] - other_step * volume.leg_value[a]):
+            return -1
+        count += 1
+    return count
+
+
+@compiled_inline
+def scan_pair(volume: VolumeArrays, search: Search, k: int, other: int, count: int) -> tuple[float, int]:
+    """The best joint step of a pair, its first item by one of the `count` steps in `search.steps`.
+
+    Returns the step of the first, zero if none improves, and the candidates judged; that of the other is left in
+    ``search.found[1]``.
+
+    Parameters
+    ----------
+    volume, search : the problem and where the search stands.
+    k, other : the two items.
+    count : how many steps of the first are in `search.steps`.
+    """
+    held, other_held = float(search.multiples[k]), float(search.multiples[other])
+    begin, end = volume.leg_start[k], volume.leg_start[k + 1]
+    best = 1.0 + RATIO_NOISE
+    best_step = 0.0
+    nodes = 0
+    for c in range(count):
+        step = search.steps[c]
+        if not move_first(volume, search, k, other, step):
+            continue
+        for shared in range(begin, end):
+            i = volume.leg[shared]
+            other_leg = volume.items[other, i]
+            if other_leg == 0.0:
+                continue
+            to_zero = np.floor(search.moved[shared - begin] / other_leg)
+            back = np.floor((search.moved[shared - begin] - search.x[i]) / other_leg)
+            for choice in range(4):
+                other_step = to_zero + choice if choice < 2 else back + (choice - 2)
+                if other_step == 0.0 or (choice >= 2 and (other_step == to_zero or other_step == to_zero + 1.0)):
+                    continue
+                if other_held + other_step < volume.lower[other] or other_held + other_step > volume.upper[other]:
+                    continue
+                legs = move_both(volume, search, k, other, other_step)
+                if legs < 0:
+                    continue
+                nodes += 1
+                ratio = determinant_ratio(search.P, search.legs, search.change, legs, search.work)
+                lots = abs(held + step) + abs(other_held + other_step)
+                if improves(ratio, best, abs(held) + abs(other_held) - lots):
+                    best = ratio
+                    best_step = step
+                    search.found[1] = other_step
+    return best_step, nodes
+
+
 @compiled_borrowing
 def scan_pairs(volume: VolumeArrays, search: Search, first: int, count: int) -> tuple[int, int]:
     """The first of `count` pairs from `first` on (cyclically) that a joint step of its two items improves.
@@ -220,100 +346,23 @@ def scan_pairs(volume: VolumeArrays, search: Search, first: int, count: int) -> 
     back to where it was or takes it to zero, to the whole lot on either side. Returns how many pairs were passed over,
     and the candidates judged.
     """
-    x, P, legs, change, multiples, moved_x, steps = (
-        search.x,
-        search.P,
-        search.legs,
-        search.change,
-        search.multiples,
-        search.moved,
-        search.steps,
-    )
-    leg_start, leg, leg_value, items = volume.leg_start, volume.leg, volume.leg_value, volume.items
-    least, most, tolerance = volume.least, volume.most, volume.tolerance
     pairs = volume.near.shape[0]
     nodes = 0
     # Pairs of one first item stand together.
     stepping = -1
-    count_steps = 0
+    steps = 0
     for passed in range(count):
-        at = (first + passed) % pairs
-        k, other = volume.near[at, 0], volume.near[at, 1]
+        pair = (first + passed) % pairs
+        k, other = volume.near[pair, 0], volume.near[pair, 1]
         if volume.lower[k] == volume.upper[k] or volume.lower[other] == volume.upper[other]:
             continue
-        held, other_held = float(multiples[k]), float(multiples[other])
-        begin, end = leg_start[k], leg_start[k + 1]
-        other_begin, other_end = leg_start[other], leg_start[other + 1]
         if k != stepping:
             stepping = k
-            count_steps = first_steps(volume, search, k)
-        best = 1.0 + RATIO_NOISE
-        best_step = 0.0
-        for choice_of_first in range(count_steps):
-            step = steps[choice_of_first]
-            legal = True
-            for a in range(begin, end):
-                i = leg[a]
-                moved_x[a - begin] = x[i] - step * leg_value[a]
-                if items[other, i] == 0.0 and (moved_x[a - begin] < least[i] or moved_x[a - begin] > most[i]):
-                    legal = False
-                    break
-            if not legal:
-                continue
-            for shared in range(begin, end):
-                i = leg[shared]
-                other_leg = items[other, i]
-                if other_leg == 0.0:
-                    continue
-                to_zero = np.floor(moved_x[shared - begin] / other_leg)
-                back = np.floor((moved_x[shared - begin] - x[i]) / other_leg)
-                for choice in range(4):
-                    other_step = to_zero + choice if choice < 2 else back + (choice - 2)
-                    if other_step == 0.0 or (choice >= 2 and (other_step == to_zero or other_step == to_zero + 1.0)):
-                        continue
-                    if other_held + other_step < volume.lower[other] or other_held + other_step > volume.upper[other]:
-                        continue
-                    legal = True
-                    for a in range(begin, end):
-                        j = leg[a]
-                        moved = moved_x[a - begin] - other_step * items[other, j]
-                        if moved < least[j] or moved > most[j]:
-                            legal = False
-                            break
-                        if abs(moved) <= tolerance[j]:
-                            moved = 0.0
-                        legs[a - begin] = j
-                        change[a - begin] = moved * moved - x[j] * x[j]
-                    if not legal:
-                        continue
-                    # Not counted up from 0: numba would compile `determinant_ratio` once more for the literal.
-                    legs_count = end - begin
-                    for a in range(other_begin, other_end):
-                        j = leg[a]
-                        if items[k, j] != 0.0:
-                            continue
-                        moved = x[j] - other_step * leg_value[a]
-                        if moved < least[j] or moved > most[j]:
-                            legal = False
-                            break
-                        if abs(moved) <= tolerance[j]:
-                            moved = 0.0
-                        legs[legs_count] = j
-                        change[legs_count] = moved * moved - x[j] * x[j]
-                        legs_count += 1
-                    if not legal:
-                        continue
-                    nodes += 1
-                    ratio = determinant_ratio(P, legs, change, legs_count, search.work)
-                    if ratio < best and (
-                        ratio < 1.0 - RATIO_NOISE
-                        or abs(held + step) + abs(other_held + other_step) < abs(held) + abs(other_held)
-                    ):
-                        best = ratio
-                        best_step = step
-                        search.found[1] = other_step
-        if best_step != 0.0:
-            search.found[0] = best_step
+            steps = first_steps(volume, search, k)
+        step, judged = scan_pair(volume, search, k, other, steps)
+        nodes += judged
+        if step != 0.0:
+            search.found[0] = step
             return passed, nodes
     return count, nodes
 
@@ -331,8 +380,12 @@ def descend_volume(
     """Improve where `search` stands towards a local optimum; returns the candidates judged.
 
     Items one at a time until none helps, then pairs that share an asset, and items again after a pair helped.
-    `progress` (4,) carries from call to call: the next item, how many items in a row did not help, the next pair, how
-    many pairs in a row did not help. The budget is looked at between improvements.
+
+    Parameters ---------- volume, arrays : the problem, scaled and as it is. search : where the search stands, moved.
+    progress : (4,), carried from call to call: the next item, how many items in a row did not help, the next pair, how
+    many pairs in a row did not
+        help; zeros at first.
+    max_nodes : looked at between improvements.
     """
     items = volume.items.shape[0]
     pairs = volume.near.shape[0]

@@ -59,14 +59,34 @@ def solve_programme(volume: VolumeArrays, nodes: Nodes, b: int) -> int:
 
     Leaves the multipliers and the point. Stops after MAX_PIVOTS, when both are what they are.
     """
+    start_from_basis(volume, nodes, b)
+    infeasible = -1
+    for _ in range(MAX_PIVOTS):
+        leaving, worst, rising = leaving_row(nodes, b)
+        if leaving < 0:
+            break
+        entering = entering_column(nodes, b, leaving, rising)
+        if entering < 0:
+            infeasible = leaving
+            break
+        pivot(nodes, b, leaving, entering, worst if not rising else -worst, rising)
+    for i in range(nodes.basis.shape[0]):
+        # The columns of the identity hold the inverse basis: cost - multiplier is what is left of them.
+        nodes.multiplier[i] = nodes.cost[i] - nodes.reduced[i]
+    return infeasible
+
+
+@compiled_inline
+def start_from_basis(volume: VolumeArrays, nodes: Nodes, b: int) -> None:
+    """The reduced costs of the last basis, each nonbasic variable at the bound that asks for, and the basic ones."""
     tableau, basis, row_of = nodes.tableau, nodes.basis, nodes.row_of
-    reduced, point, cost, weighed = nodes.reduced, nodes.point, nodes.cost, nodes.weighed
+    reduced, point, weighed = nodes.reduced, nodes.point, nodes.weighed
     n = basis.shape[0]
     columns = tableau.shape[1]
     for j in range(columns):
-        reduced[j] = cost[j]
+        reduced[j] = nodes.cost[j]
     for r in range(n):
-        price = cost[basis[r]]
+        price = nodes.cost[basis[r]]
         if price != 0.0:
             for j in range(columns):
                 reduced[j] -= price * tableau[r, j]
@@ -84,65 +104,88 @@ def solve_programme(volume: VolumeArrays, nodes: Nodes, b: int) -> int:
         weighed[j] -= point[j]
     for r in range(n):
         point[basis[r]] = weighed_sum(tableau[r], weighed)
-    infeasible = -1
-    for _ in range(MAX_PIVOTS):
-        leaving = -1
-        worst = FEASIBILITY
-        rising = True
-        for r in range(n):
-            j = basis[r]
+
+
+@compiled_inline
+def leaving_row(nodes: Nodes, b: int) -> tuple[int, float, bool]:
+    """The row whose basic variable is furthest out of its range, by how much, and whether it has to rise; or -1."""
+    leaving = -1
+    worst = FEASIBILITY
+    rising = True
+    for r in range(nodes.basis.shape[0]):
+        j = nodes.basis[r]
+        lower, upper = ends(nodes, b, j)
+        beyond = max(lower - nodes.point[j], nodes.point[j] - upper)
+        if beyond > worst:
+            worst = beyond
+            leaving = r
+            rising = nodes.point[j] < lower
+    return leaving, worst, rising
+
+
+@compiled_inline
+def entering_column(nodes: Nodes, b: int, leaving: int, rising: bool) -> int:
+    """The ratio test of the dual simplex: the nonbasic variable whose reduced cost reaches zero first, or -1.
+
+    Of equal ratios, the one of largest entry.
+    """
+    tableau, row_of = nodes.tableau, nodes.row_of
+    entering = -1
+    best = np.inf
+    size = 0.0
+    for j in range(tableau.shape[1]):
+        entry = tableau[leaving, j]
+        if row_of[j] >= 0 or abs(entry) < PIVOT_FLOOR:
+            continue
+        # The basic variable moves by -entry for each unit of j, which can only leave the bound it stands at.
+        if (entry < 0.0) == ((row_of[j] == AT_LOWER) == rising):
             lower, upper = ends(nodes, b, j)
-            beyond = max(lower - point[j], point[j] - upper)
-            if beyond > worst:
-                worst = beyond
-                leaving = r
-                rising = point[j] < lower
-        if leaving < 0:
-            break
-        entering = -1
-        best = np.inf
-        size = 0.0
-        for j in range(columns):
-            entry = tableau[leaving, j]
-            if row_of[j] >= 0 or abs(entry) < PIVOT_FLOOR:
-                continue
-            # The basic variable moves by -entry for each unit of j, which can only leave the bound it stands at.
-            if (entry < 0.0) == ((row_of[j] == AT_LOWER) == rising):
-                lower, upper = ends(nodes, b, j)
-                quotient = abs(reduced[j] / entry)
-                if lower < upper and (quotient < best - 1e-12 or (quotient <= best + 1e-12 and abs(entry) > size)):
-                    best = quotient
-                    entering = j
-                    size = abs(entry)
-        if entering < 0:
-            infeasible = leaving
-            break
-        old = basis[leaving]
-        inverse = 1.0 / tableau[leaving, entering]
-        moved = inverse * (worst if not rising else -worst)
-        for j in range(columns):
-            tableau[leaving, j] *= inverse
-        for r in range(n):
-            if r != leaving:
-                factor = tableau[r, entering]
-                if factor != 0.0:
-                    for j in range(columns):
-                        tableau[r, j] -= factor * tableau[leaving, j]
-                    point[basis[r]] -= factor * moved
-        factor = reduced[entering]
-        for j in range(columns):
-            reduced[j] -= factor * tableau[leaving, j]
-        reduced[entering] = 0.0
-        lower, upper = ends(nodes, b, old)
-        point[old] = lower if rising else upper
-        point[entering] += moved
-        basis[leaving] = entering
-        row_of[entering] = leaving
-        row_of[old] = AT_LOWER if rising else AT_UPPER
-    for i in range(n):
-        # The columns of the identity hold the inverse basis: cost - multiplier is what is left of them.
-        nodes.multiplier[i] = cost[i] - reduced[i]
-    return infeasible
+            quotient = abs(nodes.reduced[j] / entry)
+            if lower < upper and (quotient < best - 1e-12 or (quotient <= best + 1e-12 and abs(entry) > size)):
+                best = quotient
+                entering = j
+                size = abs(entry)
+    return entering
+
+
+@compiled_inline
+def pivot(nodes: Nodes, b: int, leaving: int, entering: int, beyond: float, rising: bool) -> None:
+    """Exchange the basic variable of row `leaving`, which moves to the bound it missed by `beyond`, for `entering`.
+
+    Parameters
+    ----------
+    nodes, b : the search's arrays and the node in them.
+    leaving : the row of the basic variable that leaves.
+    entering : the variable that enters.
+    beyond : by how much the leaving one misses its bound, > 0 above it.
+    rising : whether it moves up to its lower bound.
+    """
+    tableau, basis, row_of = nodes.tableau, nodes.basis, nodes.row_of
+    reduced, point = nodes.reduced, nodes.point
+    n = basis.shape[0]
+    columns = tableau.shape[1]
+    old = basis[leaving]
+    inverse = 1.0 / tableau[leaving, entering]
+    moved = inverse * beyond
+    for j in range(columns):
+        tableau[leaving, j] *= inverse
+    for r in range(n):
+        if r != leaving:
+            factor = tableau[r, entering]
+            if factor != 0.0:
+                for j in range(columns):
+                    tableau[r, j] -= factor * tableau[leaving, j]
+                point[basis[r]] -= factor * moved
+    factor = reduced[entering]
+    for j in range(columns):
+        reduced[j] -= factor * tableau[leaving, j]
+    reduced[entering] = 0.0
+    lower, upper = ends(nodes, b, old)
+    point[old] = lower if rising else upper
+    point[entering] += moved
+    basis[leaving] = entering
+    row_of[entering] = leaving
+    row_of[old] = AT_LOWER if rising else AT_UPPER
 
 
 @compiled_borrowing

@@ -1,4 +1,4 @@
-"""Open boxes of the volume's search, and what bounding one needs: all in arrays that are made once."""
+"""Open nodes of the volume's search, and the room to bound one: all in arrays that are made once."""
 
 from __future__ import annotations
 

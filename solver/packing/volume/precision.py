@@ -60,7 +60,13 @@ def refresh_precision(correlation: FloatArray, x: FloatArray, P: FloatArray, row
 
 @compiled_borrowing
 def ratio_of_two(p_ii: float, p_jj: float, p_ij: float, change_i: float, change_j: float) -> float:
-    """``det(I + P_ss diag(change))`` for two legs."""
+    """``det(I + P_ss diag(change))`` for two legs.
+
+    Parameters
+    ----------
+    p_ii, p_jj, p_ij : entries of P.
+    change_i, change_j : of the two d.
+    """
     return (1.0 + p_ii * change_i) * (1.0 + p_jj * change_j) - p_ij * p_ij * change_i * change_j
 
 
@@ -69,6 +75,14 @@ def determinant_ratio(P: FloatArray, legs: IntArray, change: FloatArray, count: 
     """``det(I_s + P_ss diag(change))`` for the first `count` = s legs: the factor of exp(volume). O(s³).
 
     No pivoting: every leading minor is the ratio for some of the changes alone, so it is positive.
+
+    Parameters
+    ----------
+    P : (n, n).
+    legs : (n,) assets, the first `count` of them are read.
+    change : (n,) of their d.
+    count : s.
+    work : (n, n) overwritten where s > 3.
     """
     if count == 0:
         return 1.0

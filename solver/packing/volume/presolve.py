@@ -1,4 +1,4 @@
-"""What of a volume problem can move: the smaller problem that is left once the rest is conditioned on."""
+"""Presolve of a volume problem: the smaller problem of the items that can move, conditioned on the other assets."""
 
 from __future__ import annotations
 
@@ -92,7 +92,14 @@ def conditioned(volume: VolumeArrays, arrays: PackingArrays, assets: IntArray) -
 def part_of(
     volume: VolumeArrays, arrays: PackingArrays, items: IntArray, assets: IntArray, P: FloatArray
 ) -> PackingArrays:
-    """The problem of these items and assets, with P for the correlations; its bounds are left to be filled in."""
+    """The problem of these items and assets, with P for the correlations; its bounds are left to be filled in.
+
+    Parameters
+    ----------
+    volume, arrays : the whole problem, scaled and as it is.
+    items, assets : indices of what is left, ascending.
+    P : (n, n) with these assets flat.
+    """
     K, m = items.shape[0], assets.shape[0]
     part = PackingArrays(
         items=np.empty((K, m)),

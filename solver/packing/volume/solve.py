@@ -36,7 +36,6 @@ from solver.packing.volume.scaling import VolumeArrays
 BATCH_NODES = 512
 # A tree holds no more open boxes than this; the search ends with a gap when it is full. 100 MB at 30 assets, 60 items.
 MOST_OPEN = 65_536
-
 # What a search does next.
 DESCEND, OPEN, BRANCH, DONE = 0, 1, 2, 3
 
@@ -120,6 +119,14 @@ def advance(state: State, enough: float, prove: bool, until: int, max_nodes: int
     """Local optimum, root bound, then branch and bound, each as far as `until` nodes allow, to be called again.
 
     What it does depends on `max_nodes` and not on where `until` interrupts it.
+
+    Parameters
+    ----------
+    state : where the solve stands, advanced.
+    enough : >= 0, a gap that is good enough, volume.
+    prove : whether to bound and branch after the local optimum.
+    until : nodes after which to stop and be called again.
+    max_nodes : that may be spent in all.
     """
     volume, arrays = state.part.volume, state.part.arrays
     best, search, nodes, tally = state.best, state.search, state.nodes, state.tally
@@ -144,7 +151,16 @@ def advance(state: State, enough: float, prove: bool, until: int, max_nodes: int
 
 @compiled
 def conclude(state: State, arrays: PackingArrays, prove: bool, found: Found, book: int) -> None:
-    """Fill in row `book` of what is found, but whether a clock stopped it; `arrays` are of the whole problem."""
+    """Fill in row `book` of what is found, but whether a clock stopped it; `arrays` are of the whole problem.
+
+    Parameters
+    ----------
+    state : where the solve ended.
+    arrays : the book's problem.
+    prove : whether bounds were asked for.
+    found : its row `book` is filled in.
+    book : the index of the book.
+    """
     best = state.best
     if state.tally[1] == DESCEND:
         judge_valued(best, state.search.multiples, state.search.state[0], state.search.state[1])
@@ -193,6 +209,18 @@ def solve(
     Position and bounds of `arrays` are not read. `clock` is an address of `solver.interrupt`, asked with the book's
     number before all batches of nodes but the first: up to there the book was in time. Threads may share all arguments
     where their books differ.
+
+    Parameters
+    ----------
+    volume : the items and the covariance, scaled.
+    arrays : the same as they are; position and bounds are not read.
+    books : positions, bounds and starts.
+    first, last : the books to solve, the last one excluded.
+    enough : >= 0, a gap that is good enough, volume.
+    prove : whether to bound and branch after the local optimum.
+    max_nodes : >= 1, for each book.
+    clock : an address of `solver.interrupt`, or NEVER.
+    found : rows to fill in.
     """
     residual, factor = np.empty_like(arrays.residual), np.empty_like(arrays.factor)
     for book in range(first, last):
@@ -249,6 +277,15 @@ def pack_volume(
     the result is a function of the arguments alone: the same bytes after a restart, whatever was solved before.
 
     The arguments are checked there. With costs a result would still be feasible and its bound hold, but be poor.
+
+    Parameters
+    ----------
+    problem : checked, of the objective `volume` without costs.
+    volume : its items and covariance, scaled.
+    start : (K,) where to begin.
+    max_nodes : >= 1.
+    should_stop : asked between batches of nodes; True ends the search.
+    enough : >= 0, a gap that is good enough, volume.
     """
     found = nothing_found(1, len(start), len(problem.Q))
     books = Books(problem.Q[None, :], problem.lower[None, :], problem.upper[None, :], start[None, :])

@@ -47,6 +47,13 @@ def least_of_term(
     """The minimum of ``h(x) - slope · x`` over [low, high]: at an end, where h is given, or at a flat point.
 
     `least` is that of the box for which h was taken, which holds the range.
+
+    Parameters
+    ----------
+    weight, least : of h.
+    low, high : the range, lots' risk.
+    slope : of the line.
+    at_low, at_high : h at its ends.
     """
     best = min(at_low - slope * low, at_high - slope * high)
     if low < 0.0 < high:
@@ -65,6 +72,14 @@ def first_within(
 
     There is one crossing between the two (see `shrink`), looked for by false position; `above` and `below` are by how
     much the function exceeds the limit at the two.
+
+    Parameters
+    ----------
+    weight, least : of h.
+    slope : of the line.
+    limit : volume.
+    outside, above : a point, and by how much the function exceeds the limit there.
+    inside, below : the same of a point where it does not, <= 0.
     """
     for _ in range(SHRINK_STEPS):
         x = inside + (outside - inside) * (-below / (above - below))
