@@ -12,10 +12,8 @@ from solver.objective import key_kernel
 # A leg may miss its limit by this share of the asset's largest leg in one lot: sums of products of β weights and lots
 # are exact to some 1e-16 of the position, so positions of up to a million lots stay clear of it.
 LEG_TOLERANCE = 1e-9
-
 # A proven packing is optimal up to this share of its objective: bounds and values round differently.
 PROOF_TOLERANCE = 1e-9
-
 # Keys are compared at this many bits, 1e-12 of the value. Below that is rounding, and packings that tie in exact
 # arithmetic (β vectors that add up to zero) would be told apart by it instead of by the number of lots.
 KEY_BITS = 40
@@ -115,6 +113,14 @@ def repositioned(
     factor: FloatArray,
 ) -> PackingArrays:
     """The same items and covariance for another position (n,) and other bounds (K,), with `residual` and `factor` as
+
+    Parameters
+    ----------
+    arrays : the problem.
+    position : (n,) numeraire.
+    lower, upper : (K,) bounds of the multiples.
+    residual : (n,) room to work in.
+    factor : (n, n) room to work in.
     the room to work in."""
     return PackingArrays(
         items=arrays.items,
@@ -144,7 +150,14 @@ def copy_multiples(source: IntArray, target: IntArray) -> None:
 def precedes(
     value: float, tie: float, multiples: IntArray, other_value: float, other_tie: float, other: IntArray
 ) -> bool:
-    """The order every method prefers packings by: objective key, then fewest lots, then lexicographic multiples."""
+    """The order every method prefers packings by: objective key, then fewest lots, then lexicographic multiples.
+
+    Parameters
+    ----------
+    value, tie : the key of the first packing, as `evaluate` gives it.
+    multiples : (K,) its multiples.
+    other_value, other_tie, other : the same of the second one.
+    """
     if value != other_value:
         return value < other_value
     if tie != other_tie:

@@ -69,7 +69,7 @@ def judge_valued(incumbent: Incumbent, candidate: IntArray, value: float, tie: f
 
 @compiled_borrowing
 def to_beat(incumbent: Incumbent, rounding: float) -> float:
-    """Where the bound of a part of the search is no smaller, nothing in it is worth a look."""
+    """A part of the search whose bound is not below this cannot hold anything better."""
     return float(incumbent.key[0] * (1.0 - PROOF_TOLERANCE) + rounding)
 
 

@@ -119,7 +119,14 @@ def packing_within(
     stopped_by_clock: bool,
     second_best: float | None,
 ) -> Packing:
-    """The second half of `finish`, for multiples that are judged to be within their bounds and the position."""
+    """The second half of `finish`, for multiples that are judged to be within their bounds and the position.
+
+    Parameters
+    ----------
+    multiples : (K,) whole lots.
+    judgement : what `judged` says of them.
+    lower_bound, proven, effort_nodes, stopped_by_clock, second_best : see `finish`.
+    """
     objective, before, lots, _, _, rounding, residual = judgement
     if not (math.isfinite(objective) and math.isfinite(before)):
         raise ConstraintViolated(f"objective must be finite, got {objective} ({before} with nothing packed)")

@@ -25,17 +25,12 @@ from solver.packing.incumbent import is_hopeless
 # in a child, which starts where its parent stopped. The bound is valid after any number, and good enough to stop once
 # its shortfall is a small share of the variance.
 ROOT_SWEEPS = 200
-
 CHILD_SWEEPS = 3
-
 RELAXATION_SHORTFALL = 0.01
-
 # Rounding of the variance where positions cancel, as a share of the squared sum of their standalone risks: some ulp.
 VARIANCE_ROUNDING = 1e-15
-
 # Stands for an asset where no leg has to be flat.
 ANY = -1
-
 # Variance put on a leg that must be flat, in variances of its asset: any amount gives a bound, as it counts for nothing
 # where the leg is flat. More pulls the relaxation closer to that and slows its sweeps down.
 STIFFNESS = 10.0
@@ -165,6 +160,14 @@ def search(arrays: PackingArrays, boxes: BoxStack, depth: int, best: IntArray, m
     `best` (K,) is replaced by any packing found that precedes it. The box on top is halved across the item whose range
     carries most risk, and the half with the smaller bound comes next. No box on the stack may be a single packing:
     there is nothing to halve, and the stack would grow beyond its end.
+
+    Parameters
+    ----------
+    arrays : the problem; its `residual` and `factor` are overwritten.
+    boxes : the stack, with room for the children of its top box.
+    depth : how many boxes it holds.
+    best : (K,) multiples, feasible.
+    max_nodes : checked between boxes, so one more may be spent.
     """
     _, value, tie = evaluate(arrays, best)
     items = best.shape[0]

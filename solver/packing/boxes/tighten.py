@@ -76,6 +76,13 @@ def tighten_rows(
     """Shrink the box in place to what ``floor <= items.T @ omega <= ceiling`` (n,) leaves; False if nothing is left.
 
     So an asset that is not held and that only one item touches forces the item to zero.
+
+    Parameters
+    ----------
+    items : (K, n) exposure per lot, numeraire.
+    floor, ceiling : (n,) numeraire, the least and the most that may be packed of each asset.
+    low, high : (K,) the box.
+    passes : >= 1, over all assets at most.
     """
     for _ in range(passes):
         changed = False
@@ -97,6 +104,13 @@ def tighten_row(
 
     What one item may pack is the room in the asset less what the other items must pack, and plus what they can take
     back. Returns whether anything is left, and whether the box changed.
+
+    Parameters
+    ----------
+    items : (K, n) exposure per lot, numeraire.
+    i : the asset.
+    floor, ceiling : numeraire, the least and the most that may be packed of it.
+    low, high : (K,) the box.
     """
     least = 0.0
     most = 0.0
@@ -168,6 +182,14 @@ def tighten_held(
     """Tighten the box by the rows, where a row that holds the relaxation back must stay near its edge.
 
     To leave the edge by d costs ``|multiplier| d``, and whatever beats the incumbent may cost no more than `room`.
+
+    Parameters
+    ----------
+    arrays : the problem; only its items are read.
+    floor, ceiling : (n,) numeraire, the least and the most that may be packed of each asset.
+    multiplier : (n,) of the rows, objective per numeraire.
+    room : > 0, the gap between incumbent and relaxation.
+    low, high : (K,) the box, shrunk in place.
     """
     near_floor = floor.copy()
     near_ceiling = ceiling.copy()

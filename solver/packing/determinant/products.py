@@ -121,9 +121,17 @@ def log_product(cover: Cover, value: float) -> float:
 
 @compiled
 def enumerate_points(arrays: PackingArrays, cover: Cover, best: IntArray, limit: float, max_steps: int) -> int:
-    """Go on with the points in the cube whose product of legs is below `limit` (logarithm); returns the steps taken.
+    """Enumerate further points in the cube whose product of legs is below `limit` (logarithm); returns the steps taken.
 
     `best` (all items,) is replaced by what precedes it.
+
+    Parameters
+    ----------
+    arrays : the problem; its `residual` and `factor` are overwritten.
+    cover : its cube holds the points.
+    best : (all items,) multiples, feasible.
+    limit : logarithm of a product of legs, in the cover's unit.
+    max_steps : coordinates tried at most.
     """
     items, m = cover.legs.shape
     trial = cover.fixed.copy()
@@ -172,7 +180,7 @@ def enumerate_points(arrays: PackingArrays, cover: Cover, best: IntArray, limit:
 
 @compiled
 def search_products(arrays: PackingArrays, cover: Cover, best: IntArray, max_steps: int) -> int:
-    """Go on with the search; returns the steps taken: each coordinate tried, and for boxes as many as take as long.
+    """Search further; returns the steps taken: each coordinate tried, and for boxes as many as take as long.
 
     `best` (all items,), of a determinant above zero, is replaced by any packing found that precedes it. A flat leg,
     which is not looked for, ends the search.
@@ -309,6 +317,14 @@ def leg_sizes(
 
     All of them and True, or where they are more than MOST_SUMS the least one, or none, and False. Less what rounding
     can add.
+
+    Parameters
+    ----------
+    legs : (K,) exposure per lot in the asset, numeraire.
+    low, high : (K,) the box of multiples.
+    held : numeraire, the leg with all multiples at zero.
+    tolerance : numeraire, what is smaller is flat.
+    lightest, heaviest : numeraire, the least and the largest leg that the mode and the box allow.
     """
     parts = [np.zeros(1), np.zeros(1)]
     # The widest first, always to the part with fewer sums: they come out about even.

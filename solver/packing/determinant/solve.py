@@ -1,7 +1,7 @@
 """Exact search for `determinant`: first for a flat leg, then for the least product of legs.
 
 A determinant is zero as soon as one leg is flat, and then the least variance is wanted. So there is one branch and
-bound over boxes (`solver.packing.methods.incremental.search`) for each asset that some packing can leave flat. Where
+bound over boxes (`solver.packing.boxes.depth_first.search`) for each asset that some packing can leave flat. Where
 none can, what is left is ``det Σ · Π q_i²``, which grows with every |q_i|, and has its minima where legs are close to
 zero. Intervals of multiples say nothing there, so the second search is over the sizes of legs
 (`solver.packing.determinant.products`).
@@ -47,11 +47,11 @@ class OverSums:
         self.tree = tree_of(arrays, low, high)
 
     def advance(self, best: IntArray, nodes: int) -> int:
-        """Go on for so many nodes, replace `best` by what precedes it; returns how many it took."""
+        """Search for so many nodes more, replace `best` by what precedes it; returns how many it took."""
         return int(search_sums(self.arrays, self.tree, best, nodes))
 
     def least_open(self, value: float) -> float:
-        """No packing without a flat leg still to be looked at is below this; infinite where none is left."""
+        """No packing without a flat leg still to be searched is below this; infinite where none is left."""
         return least_open_bound(self.tree)
 
 
@@ -63,11 +63,11 @@ class OverSizes:
         self.cover = cover_of(arrays, low, high)
 
     def advance(self, best: IntArray, nodes: int) -> int:
-        """Go on for so many nodes, replace `best` by what precedes it; returns how many it took."""
+        """Search for so many nodes more, replace `best` by what precedes it; returns how many it took."""
         return -(-int(search_products(self.arrays, self.cover, best, STEPS * nodes)) // STEPS)
 
     def least_open(self, value: float) -> float:
-        """No packing without a flat leg still to be looked at is below this; infinite where none is below `value`."""
+        """No packing without a flat leg still to be searched is below this; infinite where none is below `value`."""
         return least_open_product(self.cover, value) if value > 0.0 else np.inf
 
 

@@ -144,6 +144,13 @@ def open_node(arrays: PackingArrays, tree: Tree, k: int, value: float, tie: floa
     """List the multiples of the item at level `k` that may precede the key (value, tie), the best bounds first.
 
     Returns how many were tried.
+
+    Parameters
+    ----------
+    arrays : the problem.
+    tree : the search.
+    k : the level, the one above it fixed.
+    value, tie : the key of the best packing so far.
     """
     listed = tree.listed[k]
     bounds = tree.listed_bound[k]
@@ -170,7 +177,7 @@ def open_node(arrays: PackingArrays, tree: Tree, k: int, value: float, tie: floa
 
 @compiled
 def search_sums(arrays: PackingArrays, tree: Tree, best: IntArray, max_nodes: int) -> int:
-    """Go on with the search; returns the nodes spent, a node being one multiple tried at one level.
+    """Search further; returns the nodes spent, a node being one multiple tried at one level.
 
     `best` (K,), in the order of the problem, is replaced by any packing found that precedes it.
     """

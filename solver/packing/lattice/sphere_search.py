@@ -91,7 +91,7 @@ def lay_out(lattice: Lattice, legs: FloatArray) -> None:
 
 @compiled_borrowing
 def next_leaf(lattice: Lattice, limit: float, max_nodes: int) -> tuple[bool, int]:
-    """Go on to the next point of the ball: whether there is one, and the nodes spent.
+    """Advance to the next point of the ball: whether there is one, and the nodes spent (Schnorr and Euchner's order).
 
     A node is one value tried at one level. `limit` is the squared radius; it may shrink from call to call. Without
     a point nothing is left, or `max_nodes` are spent.
@@ -168,7 +168,16 @@ def read_point(lattice: Lattice, lots: FloatArray) -> None:
 
 @compiled_borrowing
 def bend(legs: FloatArray, curvature: float, target: float, H: FloatArray, pull: FloatArray) -> float:
-    """Add ``curvature (legs @ x - target)²`` to ``x'Hx - 2 pull'x``; returns what the constant gains."""
+    """Add ``curvature (legs @ x - target)²`` to ``x'Hx - 2 pull'x``; returns what the constant gains.
+
+    Parameters
+    ----------
+    legs : (K,) coefficients of the form.
+    curvature : >= 0.
+    target : the value of the form at which the parabola is zero.
+    H : (K, K) symmetric, added to.
+    pull : (K,) added to.
+    """
     for k in range(pull.shape[0]):
         leg = curvature * legs[k]
         if leg != 0.0:

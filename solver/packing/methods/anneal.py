@@ -91,6 +91,14 @@ def anneal(arrays: PackingArrays, walk: Walk, draws: FloatArray, coldness: Float
     A setback by a factor f is accepted with probability ``f ** -coldness``: the energy is the logarithm of the
     objective, `coldness` (2,) the inverse temperature, for the value and for its tie-break. It is multiplied by
     `cooling` at every step.
+
+    Parameters
+    ----------
+    arrays : the problem; its `residual` and `factor` are overwritten.
+    walk : where it stands; moved.
+    draws : (N, DRAWS) uniform in [0, 1).
+    coldness : (2,) inverse temperatures, advanced.
+    cooling : >= 1, the factor of both at each step.
     """
     for d in range(draws.shape[0]):
         coldness[0] *= cooling
@@ -120,7 +128,7 @@ def pack_by_annealing(
     """A good packing within a budget, whatever the objective.
 
     From the best of nothing packed, `start` and the rounded packing of least variance, the latter two improved by
-    `solver.packing.methods.incremental.descend`, in turns until `max_nodes` are spent:
+    `solver.packing.methods.local_search.descend`, in turns until `max_nodes` are spent:
 
     1. An annealing run of RUN_NODES from the best packing so far, reheated. Its first temperature is set by the
        setbacks that moves from there would bring.
@@ -151,89 +159,142 @@ def pack_by_annealing(
     IllPosed : `start` of another shape or not of integers, max_nodes < 1.
     """
     start = problem.checked_start(start, max_nodes)
-
     movable, arrays = movable_items(problem)
     if not movable.size:
         return finish(problem, np.zeros_like(problem.lower), lower_bound=0.0, proven=True, effort_nodes=1)
 
-    stop = should_stop or (lambda: False)
-    boxes = root_box(arrays, ANY)
-    # Its bound is kept, the stack is used again for every exact search.
-    root = boxes._replace(value=boxes.value[:1].copy(), tie=boxes.tie[:1].copy())
-    walk = new_walk(arrays, boxes.item_risk)
-    nodes = 1
-    stopped = False
-    for multiples in (
-        np.clip(start[movable], arrays.lower, arrays.upper).astype(np.int64),
-        np.rint(boxes.relaxed[0]).astype(np.int64),
-    ):
-        nodes += repair(arrays, multiples)
-        # As it is too: the budget or the clock may not leave it a descent.
-        nodes += _offer(arrays, walk, multiples)
-        if not stopped:
-            spent, stopped = _descend(arrays, walk, multiples, max_nodes - nodes, stop)
-            nodes += spent
-
-    shared = (arrays.items != 0.0).astype(np.int64) @ (arrays.items.T != 0.0) > 0
-    free = free_legs = min(FIRST_FREE_ITEMS, len(movable))
-    above_zero = None
-    if _is_above_zero(arrays, walk) and can_search_legs(arrays, arrays.lower, arrays.upper):
-        above_zero = search_legs(arrays, arrays.lower, arrays.upper)
-    proven = bool(is_hopeless(root.value[0], root.tie[0], walk.best_state[0], walk.best_state[1]))
-    while not (proven or stopped) and nodes < max_nodes:
-        stand_at(arrays, walk, walk.best)
-        samples = chance.random((min(SAMPLES, max_nodes - nodes), DRAWS))
-        coldness = _first_coldness(arrays, walk, samples)
-        nodes += len(samples)
-        until = min(nodes + RUN_NODES, max_nodes)
-        while not stopped and nodes < until:
-            stopped = stop()
-            if not stopped:
-                draws = chance.random((min(BATCH_NODES, until - nodes), DRAWS))
-                anneal(arrays, walk, draws, coldness, LAST_TEMPERATURE ** (-1.0 / RUN_NODES))
-                nodes += len(draws)
-        here = walk.multiples.copy()
-        if not stopped:
-            spent, stopped = _descend(arrays, walk, here, max_nodes - nodes, stop)
-            nodes += spent
-        idle = 0
-        proven = bool(is_hopeless(root.value[0], root.tie[0], walk.best_state[0], walk.best_state[1]))
-        while not (proven or stopped) and nodes < max_nodes and idle < PATIENCE:
-            stopped = stop()
-            if not stopped:
-                before = here.copy()
-                if above_zero is not None and walk.best_state[0] > 0.0 and idle % BOXES_EVERY:
-                    around = related_items(shared, free_legs, chance)
-                    count = min(LEG_NODES, max_nodes - nodes)
-                    ended, spent = search_products_around(arrays, walk, here, around, count)
-                    free_legs = min(free_legs + 1, len(movable)) if ended else max(free_legs - 1, 1)
-                else:
-                    around = related_items(shared, free, chance)
-                    count = min(SEARCH_NODES, max_nodes - nodes)
-                    ended, spent = search_around(arrays, boxes, walk, here, around, count)
-                    proven = ended and free == len(movable)
-                    free = min(free + 1, len(movable)) if ended else max(free - 1, 1)
-                nodes += spent
-                idle = idle + 1 if np.array_equal(here, before) else 0
-        if above_zero is not None and not (proven or stopped) and nodes < max_nodes:
-            spent, stopped = _advance(arrays, walk, above_zero, min(TURN_NODES, max_nodes - nodes), stop)
-            nodes += spent
-            searched = above_zero.least_open(walk.best_state[0]) == np.inf
-            proven = searched and _is_above_zero(arrays, walk) and not any_flat(arrays)
-            if searched or not _is_above_zero(arrays, walk):
-                above_zero = None
-
+    method = _Annealing(arrays, chance, max_nodes, should_stop or (lambda: False))
+    method.begin(start[movable])
+    while not method.is_over():
+        here = method.run()
+        method.search_around(here)
+        method.search_least_product()
     full = np.zeros_like(problem.lower)
-    full[movable] = walk.best
+    full[movable] = method.walk.best
+    second = float(method.walk.second[0])
     return finish(
         problem,
         full,
-        lower_bound=float(root.value[0]),
-        proven=proven,
-        effort_nodes=int(nodes),
-        stopped_by_clock=stopped,
-        second_best=float(walk.second[0]) if np.isfinite(walk.second[0]) else None,
+        lower_bound=float(method.root_value),
+        proven=method.proven,
+        effort_nodes=int(method.nodes),
+        stopped_by_clock=method.stopped,
+        second_best=second if np.isfinite(second) else None,
     )
+
+
+class _Annealing:
+    """What one call of `pack_by_annealing` has found and spent, and the three parts of its turns."""
+
+    def __init__(
+        self, arrays: PackingArrays, chance: np.random.Generator, max_nodes: int, stop: Callable[[], bool]
+    ) -> None:
+        self.arrays, self.chance, self.max_nodes, self.stop = arrays, chance, max_nodes, stop
+        self.boxes = root_box(arrays, ANY)
+        # The root's bound is kept, the stack is used again for every exact search.
+        self.root_value, self.root_tie = self.boxes.value[0], self.boxes.tie[0]
+        self.walk = new_walk(arrays, self.boxes.item_risk)
+        self.nodes = 1
+        self.stopped = self.proven = False
+        self.shared = (arrays.items != 0.0).astype(np.int64) @ (arrays.items.T != 0.0) > 0
+        # How many items the next exact search frees, and the next search for the least product of legs.
+        self.free = self.free_legs = min(FIRST_FREE_ITEMS, len(arrays.lower))
+        self.above_zero: OverSums | OverSizes | None = None
+
+    def is_over(self) -> bool:
+        """Whether nothing is left to do, or to do it with."""
+        return self.proven or self.stopped or self.nodes >= self.max_nodes
+
+    def begin(self, start: IntArray) -> None:
+        """Offer `start` (K,) and the rounded packing of least variance, both repaired and improved."""
+        for multiples in (
+            np.clip(start, self.arrays.lower, self.arrays.upper).astype(np.int64),
+            np.rint(self.boxes.relaxed[0]).astype(np.int64),
+        ):
+            self.nodes += repair(self.arrays, multiples)
+            # As it is too: the budget or the clock may not leave it a descent.
+            self.nodes += _offer(self.arrays, self.walk, multiples)
+            self._descend(multiples)
+        if self._is_above_zero() and can_search_legs(self.arrays, self.arrays.lower, self.arrays.upper):
+            self.above_zero = search_legs(self.arrays, self.arrays.lower, self.arrays.upper)
+        self.proven = self._meets_root_bound()
+
+    def run(self) -> IntArray:
+        """Anneal from the best packing so far, reheated, and improve the end; returns that."""
+        stand_at(self.arrays, self.walk, self.walk.best)
+        samples = self.chance.random((min(SAMPLES, self.max_nodes - self.nodes), DRAWS))
+        coldness = _first_coldness(self.arrays, self.walk, samples)
+        self.nodes += len(samples)
+        until = min(self.nodes + RUN_NODES, self.max_nodes)
+        while not self.stopped and self.nodes < until:
+            self.stopped = self.stop()
+            if not self.stopped:
+                draws = self.chance.random((min(BATCH_NODES, until - self.nodes), DRAWS))
+                anneal(self.arrays, self.walk, draws, coldness, LAST_TEMPERATURE ** (-1.0 / RUN_NODES))
+                self.nodes += len(draws)
+        here = self.walk.multiples.copy()
+        self._descend(here)
+        self.proven = self._meets_root_bound()
+        return here
+
+    def search_around(self, here: IntArray) -> None:
+        """Improve `here` (K,) by exact searches over a few items, until PATIENCE in a row find nothing."""
+        items = len(here)
+        idle = 0
+        while not self.is_over() and idle < PATIENCE:
+            self.stopped = self.stop()
+            if self.stopped:
+                return
+            before = here.copy()
+            if self.above_zero is not None and self.walk.best_state[0] > 0.0 and idle % BOXES_EVERY:
+                around = related_items(self.shared, self.free_legs, self.chance)
+                count = min(LEG_NODES, self.max_nodes - self.nodes)
+                ended, spent = search_products_around(self.arrays, self.walk, here, around, count)
+                self.free_legs = min(self.free_legs + 1, items) if ended else max(self.free_legs - 1, 1)
+            else:
+                around = related_items(self.shared, self.free, self.chance)
+                count = min(SEARCH_NODES, self.max_nodes - self.nodes)
+                ended, spent = search_around(self.arrays, self.boxes, self.walk, here, around, count)
+                self.proven = ended and self.free == items
+                self.free = min(self.free + 1, items) if ended else max(self.free - 1, 1)
+            self.nodes += spent
+            idle = idle + 1 if np.array_equal(here, before) else 0
+
+    def search_least_product(self) -> None:
+        """For a determinant above zero, continue the search for the least product of legs over all items."""
+        if self.above_zero is None or self.is_over():
+            return
+        legs, best = self.above_zero, self.walk.best.copy()
+        until = self.nodes + min(TURN_NODES, self.max_nodes - self.nodes)
+        while not self.stopped and self.nodes < until and legs.least_open(self.walk.best_state[0]) < np.inf:
+            self.stopped = self.stop()
+            if not self.stopped:
+                self.nodes += legs.advance(best, min(BATCH_NODES, until - self.nodes))
+                self.nodes += _offer(self.arrays, self.walk, best)
+        ended = legs.least_open(self.walk.best_state[0]) == np.inf
+        self.proven = ended and self._is_above_zero() and not any_flat(self.arrays)
+        if ended or not self._is_above_zero():
+            self.above_zero = None
+
+    def _descend(self, multiples: IntArray) -> None:
+        """Improve feasible multiples until no item alone helps, and offer the end, unless the clock has struck."""
+        if self.stopped:
+            return
+        progress = np.zeros(2, dtype=np.int64)
+        while not self.stopped and self.nodes < self.max_nodes and progress[1] < len(multiples):
+            self.stopped = self.stop()
+            if not self.stopped:
+                left = self.max_nodes - self.nodes
+                self.nodes += descend(self.arrays, multiples, progress, min(BATCH_NODES, left))
+        self.nodes += _offer(self.arrays, self.walk, multiples)
+
+    def _is_above_zero(self) -> bool:
+        """Whether the best packing so far has a determinant, and above zero."""
+        return self.arrays.objective_code == DETERMINANT and bool(self.walk.best_state[0] > 0.0)
+
+    def _meets_root_bound(self) -> bool:
+        """Whether no packing at all can be better than the best so far."""
+        return bool(is_hopeless(self.root_value, self.root_tie, self.walk.best_state[0], self.walk.best_state[1]))
 
 
 def _offer(arrays: PackingArrays, walk: Walk, multiples: IntArray) -> int:
@@ -241,20 +302,6 @@ def _offer(arrays: PackingArrays, walk: Walk, multiples: IntArray) -> int:
     _, value, tie = evaluate(arrays, multiples)
     offer(walk, multiples, value, tie)
     return 1
-
-
-def _descend(
-    arrays: PackingArrays, walk: Walk, multiples: IntArray, max_nodes: int, stop: Callable[[], bool]
-) -> tuple[int, bool]:
-    """Improve feasible multiples until no item alone helps, offer the end; the nodes spent and if the clock struck."""
-    progress = np.zeros(2, dtype=np.int64)
-    nodes = 0
-    stopped = False
-    while not stopped and nodes < max_nodes and progress[1] < len(multiples):
-        stopped = stop()
-        if not stopped:
-            nodes += descend(arrays, multiples, progress, min(BATCH_NODES, max_nodes - nodes))
-    return nodes + _offer(arrays, walk, multiples), stopped
 
 
 def _first_coldness(arrays: PackingArrays, walk: Walk, draws: FloatArray) -> FloatArray:
@@ -282,25 +329,6 @@ def related_items(shared: BoolArray, count: int, chance: np.random.Generator) ->
     return np.flatnonzero(chosen)
 
 
-def _is_above_zero(arrays: PackingArrays, walk: Walk) -> bool:
-    """Whether the best packing so far has a determinant, and above zero."""
-    return arrays.objective_code == DETERMINANT and bool(walk.best_state[0] > 0.0)
-
-
-def _advance(
-    arrays: PackingArrays, walk: Walk, legs: OverSums | OverSizes, max_nodes: int, stop: Callable[[], bool]
-) -> tuple[int, bool]:
-    """Go on with the search for the least product from the best packing so far; nodes spent and if the clock struck."""
-    best = walk.best.copy()
-    nodes = 0
-    stopped = False
-    while not stopped and nodes < max_nodes and legs.least_open(walk.best_state[0]) < np.inf:
-        stopped = stop()
-        if not stopped:
-            nodes += legs.advance(best, min(BATCH_NODES, max_nodes - nodes)) + _offer(arrays, walk, best)
-    return nodes, stopped
-
-
 def any_flat(arrays: PackingArrays) -> bool:
     """Whether some packing may leave an asset flat."""
     low, high = arrays.lower, arrays.upper
@@ -314,6 +342,14 @@ def search_products_around(
 
     The end is offered. Returns whether the search came to its end, so that these items make no smaller product above
     zero, and the nodes spent.
+
+    Parameters
+    ----------
+    arrays : the problem; its `residual` and `factor` are overwritten.
+    walk : what is found is offered to it.
+    multiples : (K,) improved in place.
+    free : indices of the items that may change, ascending.
+    max_nodes : that the search may take.
     """
     low, high = multiples.copy(), multiples.copy()
     low[free], high[free] = arrays.lower[free], arrays.upper[free]
@@ -333,6 +369,15 @@ def search_around(
     """Improve feasible multiples by the best lots of the items `free`, all others held, and offer the end.
 
     Returns whether the search came to its end, so that these items can do no better, and the nodes spent.
+
+    Parameters
+    ----------
+    arrays : the problem; its `residual` and `factor` are overwritten.
+    boxes : the stack, overwritten.
+    walk : what is found is offered to it.
+    multiples : (K,) improved in place.
+    free : indices of the items that may change, ascending.
+    max_nodes : that the search may take.
     """
     boxes.low[0] = multiples
     boxes.high[0] = multiples

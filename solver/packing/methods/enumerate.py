@@ -1,4 +1,4 @@
-"""All combinations: the oracle for small cases."""
+"""Enumerates all combinations: the reference for small cases."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def pack_by_enumeration(problem: PackingProblem, max_combinations: int = 2_000_0
                 best, best_value, best_tie = candidate.copy(), value, tie
             elif fits and value < second and not np.array_equal(candidate, best):
                 second = value
-        # The best of the others may be the runner-up. The loop goes on only past what the kernel refuses at an edge.
+        # The best of the others may be the runner-up. A second one is tried only where the kernel refuses the first.
         others = np.where(near, np.inf, values)
         while others.min() < second:
             other = int(others.argmin())

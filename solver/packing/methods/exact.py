@@ -9,8 +9,8 @@ around any point w with any multipliers nu of the rows of the mode `inside`,
 where t_k is convex and piecewise linear: it holds the gradient at w, the cost and the multipliers. At the relaxed
 optimum base is the relaxed objective; elsewhere it is lower but still a bound.
 
-Read on in `relaxation` (the bound; `pivoting` where no rows are asked for), `relaxed` (branch and bound over it),
-`lattice` (the search that ends most of its boxes) and `incumbent` (how both judge what they find).
+The parts are in `solver.packing.quadratic`: `relaxation` (the bound), `active_set` and `principal_pivots` (two ways to
+the relaxed optimum, with and without rows), `branch_and_bound` over it, and `ball` (the search that ends most boxes).
 
 References
 ----------
@@ -63,7 +63,7 @@ WIDEST = 4
 
 
 class QuadraticFactors:
-    """What stays while Sigma and the items stay: B'ΣB and its factors. O(K³ + n² K) to make.
+    """B'ΣB and its factors: what can be kept as long as Sigma and the items stay. O(K³ + n² K) to make.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class QuadraticFactors:
         self.prepared = in_one(B, Sigma, self.metric)
 
     def suit(self, problem: PackingProblem) -> bool:
-        """Whether they were made for the items and the covariance of this problem."""
+        """Whether the factors are those of this problem's items and covariance."""
         return (self.B is problem.B or np.array_equal(self.B, problem.B)) and (
             self.Sigma is problem.Sigma or np.array_equal(self.Sigma, problem.Sigma)
         )
@@ -105,11 +105,13 @@ def settle(
 ) -> tuple[float, float, int, int, int, float, float, int, FloatArray | None]:
     """The first boxes, in one kernel: that solves most `free` problems.
 
-    What it needs and makes comes in few arrays: one that Python hands over or gets costs some 60 and 200 ns.
+    Few arrays go in and out: each costs some 60 ns to hand over, and 200 ns to get.
 
     Parameters
     ----------
-    prepared : of `QuadraticFactors`; the other arrays are those of `PackingArrays`.
+    prepared : of `QuadraticFactors`.
+    position, lower, upper, cost, leg_tolerance, inside : as in `PackingArrays`.
+    max_nodes : >= 1; at most BATCH_NODES are spent here.
     multiples : (K,), where to begin; becomes the best.
     residual : (n,), becomes that of the best.
 
@@ -176,7 +178,7 @@ def settle(
 
 
 class OverBoxes:
-    """Branch and bound over the relaxation (`solver.packing.quadratic.branch_and_bound`)."""
+    """Branch and bound over all of what is left (`solver.packing.quadratic.branch_and_bound`)."""
 
     def __init__(
         self, arrays: PackingArrays, metric: Metric, frame: Frame, incumbent: Incumbent, left: FloatArray
@@ -193,7 +195,7 @@ class OverBoxes:
         self.turn = BRANCH_NODES
 
     def advance(self, nodes: int) -> int:
-        """Go on for so many nodes; returns how many it took."""
+        """Search for so many nodes more; returns how many it took."""
         self.depth, spent = branch(
             self.work, self.metric, self.frame, self.boxes, self.depth, self.incumbent, BALL_NODES, nodes
         )
@@ -202,7 +204,7 @@ class OverBoxes:
 
 
 class NearIncumbent(OverBoxes):
-    """Branch and bound a few lots around the incumbent: it finds better ones, and proves nothing."""
+    """Branch and bound over a few lots around the incumbent: it finds better packings sooner, and proves nothing."""
 
     def __init__(
         self, arrays: PackingArrays, metric: Metric, frame: Frame, incumbent: Incumbent, left: FloatArray
@@ -215,7 +217,7 @@ class NearIncumbent(OverBoxes):
         self.turn = NEAR_NODES
 
     def advance(self, nodes: int) -> int:
-        """Go on for so many nodes; returns how many it took."""
+        """Search for so many nodes more; returns how many it took."""
         if self.depth == 0:
             if (self.around != self.incumbent.multiples).any():
                 self.around, self.radius = self.incumbent.multiples.copy(), 0
@@ -271,24 +273,7 @@ def pack_exactly(
     if problem.objective == "determinant" and not _is_always_zero(problem):
         return pack_determinant(problem, start, max_nodes, should_stop)
     if problem.objective == "determinant":
-        # Zero costs nothing with nothing packed, so the variance of what costs nothing to pack decides.
-        free = problem.arrays.cost == 0.0
-        decides = replace(
-            problem,
-            objective="variance",
-            lower=np.where(free, problem.lower, 0),
-            upper=np.where(free, problem.upper, 0),
-            cost_per_lot=None,
-        )
-        packing = pack_exactly(decides, start, max_nodes, should_stop, factors)
-        return finish(
-            problem,
-            packing.multiples,
-            lower_bound=0.0,
-            proven=packing.proven,
-            effort_nodes=packing.effort_nodes,
-            stopped_by_clock=packing.stopped_by_clock,
-        )
+        return _pack_by_tie_break(problem, start, max_nodes, should_stop, factors)
     multiples = problem.checked_start(start, max_nodes)
     if multiples is start:
         multiples = start.copy()
@@ -334,6 +319,36 @@ def pack_exactly(
     )
 
 
+def _pack_by_tie_break(
+    problem: PackingProblem,
+    start: IntArray | None,
+    max_nodes: int,
+    should_stop: Callable[[], bool] | None,
+    factors: QuadraticFactors | None,
+) -> Packing:
+    """`pack_exactly` where the determinant is zero whatever is packed.
+
+    Zero costs nothing with nothing packed, so the variance of what costs nothing to pack decides.
+    """
+    free = problem.arrays.cost == 0.0
+    decides = replace(
+        problem,
+        objective="variance",
+        lower=np.where(free, problem.lower, 0),
+        upper=np.where(free, problem.upper, 0),
+        cost_per_lot=None,
+    )
+    packing = pack_exactly(decides, start, max_nodes, should_stop, factors)
+    return finish(
+        problem,
+        packing.multiples,
+        lower_bound=0.0,
+        proven=packing.proven,
+        effort_nodes=packing.effort_nodes,
+        stopped_by_clock=packing.stopped_by_clock,
+    )
+
+
 def _search(
     problem: PackingProblem,
     metric: Metric,
@@ -343,7 +358,7 @@ def _search(
     max_nodes: int,
     should_stop: Callable[[], bool] | None,
 ) -> tuple[float, int, bool]:
-    """Go on where `settle` ended; returns the bound, the nodes spent in all, and whether the clock ended it."""
+    """Continue where `settle` ended; returns the bound, the nodes spent in all, and whether the clock ended it."""
     frame = frame_of(problem.arrays)
     bound = float(np.min(left[:, -1])) - frame.rounding
     searches = [kind(problem.arrays, metric, frame, incumbent, left) for kind in (OverBoxes, NearIncumbent)]

@@ -1,4 +1,4 @@
-"""Best single step until none helps."""
+"""Greedy search: takes the best step of one item until none improves the packing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def climb_down(arrays: PackingArrays, multiples: IntArray) -> tuple[int, float]:
 
 
 def pack_greedily(problem: PackingProblem) -> Packing:
-    """From nothing packed, the best step of one item at a time until none helps.
+    """From nothing packed, take the best step of one item at a time until none helps.
 
     A step changes one multiple by any number of lots (see `line_steps`). No bound comes with it: `lower_bound` is 0,
     below which no objective goes, and only an empty set of items or a value of 0 is proven. `effort_nodes` counts the

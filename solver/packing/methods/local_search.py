@@ -16,7 +16,15 @@ STEP_SLACK = 1e-9
 
 @compiled_borrowing
 def legal_steps(arrays: PackingArrays, q: FloatArray, k: int, low: float, high: float) -> tuple[float, float]:
-    """The part of the steps ``low..high`` of item `k` that keep the residual `q` (n,) within the mode; may be empty."""
+    """The part of the steps ``low..high`` of item `k` that keep the residual `q` (n,) within the mode; may be empty.
+
+    Parameters
+    ----------
+    arrays : the problem.
+    q : (n,) residual, numeraire.
+    k : the item.
+    low, high : lots, the steps that its bounds allow.
+    """
     if arrays.inside:
         for i in range(q.shape[0]):
             leg = arrays.items[k, i]
