@@ -13,8 +13,8 @@ from solver.hedging.problem import HedgeProblem
 from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
 from solver.objective import Objective, materiality_floor
-from solver.packing.books import BookPacker
-from solver.packing.problem import Mode
+from solver.packing.bounds import Mode
+from solver.packing.methods.many_books import BookPacker
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.settings import ReversionSettings
 from solver.reversion.vector import Method

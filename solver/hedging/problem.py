@@ -13,6 +13,7 @@ from solver.arrays import FloatArray, IntArray
 from solver.errors import IllPosed
 from solver.hedging.cost import MOST_LOTS, CostLadders, CostParts
 from solver.hedging.merged import Merged, merged
+from solver.psd import check_covariance
 
 #: Two risks, or two costs, that differ by less than this share count as equal: far above the rounding of the kernels
 #: (1e-12 with a position of ten thousand times the target), far below anything a price is known to.
@@ -89,13 +90,7 @@ class HedgeProblem:
         if not self.A.any(axis=0).all():
             idle = np.flatnonzero(~self.A.any(axis=0)).tolist()
             raise IllPosed(f"A must give every instrument an exposure, got only zeros for the instruments {idle}")
-        scale = float(np.abs(self.Sigma).max())
-        asymmetry = float(np.abs(self.Sigma - self.Sigma.T).max())
-        if asymmetry > 1e-10 * scale:
-            raise IllPosed(f"Sigma must be symmetric, got mirrored entries that differ by {asymmetry:.3g}")
-        least = float(np.linalg.eigvalsh(self.Sigma)[0])
-        if least < -1e-10 * scale:
-            raise IllPosed(f"Sigma must be positive semidefinite, got the eigenvalue {least:.3g}")
+        check_covariance(self.Sigma)
 
     def _check_position(self, n: int) -> None:
         _check_array("q", self.q, (n,), np.float64)

@@ -11,6 +11,7 @@ import numpy as np
 from solver.arrays import FloatArray
 from solver.errors import IllPosed
 from solver.market_making.demand import Demand
+from solver.psd import check_covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +137,7 @@ class Dealer:
             raise IllPosed(f"impact must be >= 0, got {self.impact.min()}")
         if not 0 < self.risk_aversion < math.inf:
             raise IllPosed(f"risk_aversion must be finite and > 0, got {self.risk_aversion}")
-        scale = float(np.abs(self.Sigma).max())
-        asymmetry = float(np.abs(self.Sigma - self.Sigma.T).max())
-        if asymmetry > 1e-10 * scale:
-            raise IllPosed(f"Sigma must be symmetric, got mirrored entries that differ by {asymmetry:.3g}")
-        least = float(np.linalg.eigvalsh(self.Sigma)[0])
-        if least < -1e-10 * scale:
-            raise IllPosed(f"Sigma must be positive semidefinite, got the eigenvalue {least:.3g}")
+        check_covariance(self.Sigma)
         for name, directions in (
             ("streams", [stream.direction for stream in self.streams]),
             ("markets", [market.direction for market in self.markets]),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import ParamSpec
 
-from solver.packing.problem import Packing
+from solver.packing.result import Packing
 
 Arguments = ParamSpec("Arguments")
 

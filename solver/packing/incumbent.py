@@ -8,7 +8,16 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
-from solver.packing.problem import PROOF_TOLERANCE, PackingArrays, copy_multiples, evaluate, precedes
+from solver.packing.evaluation import (
+    PROOF_TOLERANCE,
+    PackingArrays,
+    copy_multiples,
+    evaluate,
+    fits,
+    key_with_cost,
+    precedes,
+    without_rounding_noise,
+)
 
 
 class Incumbent(NamedTuple):
@@ -21,9 +30,19 @@ class Incumbent(NamedTuple):
 @compiled
 def nothing_packed(arrays: PackingArrays) -> Incumbent:
     """The incumbent that is always feasible."""
+    incumbent, _ = nothing_packed_with_value(arrays)
+    return incumbent
+
+
+@compiled
+def nothing_packed_with_value(arrays: PackingArrays) -> tuple[Incumbent, float]:
+    """`nothing_packed`, and its value before that is rounded to KEY_BITS."""
     multiples = np.zeros_like(arrays.lower)
-    _, value, tie = evaluate(arrays, multiples)
-    return Incumbent(multiples=multiples, key=np.array([value, tie, np.inf]))
+    fits(arrays, multiples)
+    value, tie = key_with_cost(arrays, multiples)
+    key = np.empty(3)
+    key[0], key[1], key[2] = without_rounding_noise(value), without_rounding_noise(tie), np.inf
+    return Incumbent(multiples=multiples, key=key), value
 
 
 @compiled_borrowing
@@ -50,5 +69,12 @@ def judge_valued(incumbent: Incumbent, candidate: IntArray, value: float, tie: f
 
 @compiled_borrowing
 def to_beat(incumbent: Incumbent, rounding: float) -> float:
-    """Where the bound of a part of the search is no smaller, nothing in it is worth a look."""
+    """A part of the search whose bound is not below this cannot hold anything better."""
     return float(incumbent.key[0] * (1.0 - PROOF_TOLERANCE) + rounding)
+
+
+@compiled_borrowing
+def is_hopeless(bound: float, tie_bound: float, value: float, tie: float) -> bool:
+    """Whether nothing under these bounds precedes the key (value, tie) by more than PROOF_TOLERANCE."""
+    share = 1.0 - PROOF_TOLERANCE
+    return bound > value or (bound >= value * share and tie_bound >= tie * share)

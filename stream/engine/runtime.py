@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from solver.packing.books import Spread
+from solver.packing.methods.many_books import MapOver
 from stream.clock import Clock
 from stream.engine.market.refits import Submit
 
@@ -34,6 +34,6 @@ class Runtime:
 
     clock: Clock | None = None
     timed: Callable[[SolveStage], AbstractContextManager[object]] = untimed
-    map_over: Spread = map
+    map_over: MapOver = map
     submit: Submit | None = None
     patient: Callable[[], bool] = lambda: True

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.topics import TOPICS
-from solver.packing.books import Spread
+from solver.packing.methods.many_books import MapOver
 from stream.clock import Clock
 from stream.config import Config
 from stream.engine.market.refits import Submit
@@ -88,7 +88,7 @@ class Surroundings:
     clock: Clock
     metrics: Metrics
     deadlines: bool = True
-    map_over: Spread = map
+    map_over: MapOver = map
     submit: Submit | None = None
     views: Views | None = None
 

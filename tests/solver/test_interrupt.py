@@ -11,7 +11,7 @@ import pytest
 from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled
 from solver.interrupt import NEVER, interrupt, is_struck
-from solver.packing.books import BookPacker
+from solver.packing.methods.many_books import BookPacker
 
 LOT = 1e5
 

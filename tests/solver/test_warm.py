@@ -27,7 +27,7 @@ from solver.hedging.problem import HedgeProblem
 from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
 from solver.objective import materiality_floor
-from solver.packing.books import BookPacker
+from solver.packing.methods.many_books import BookPacker
 from solver.warm import warm_kernels
 
 def specialisations():

@@ -10,10 +10,12 @@ from typing import get_args
 
 import numpy as np
 
-from solver.packing.anneal import pack_by_annealing
+from solver.packing.bounds import Mode
 from solver.packing.elapsed import timed
-from solver.packing.exact import pack_exactly
-from solver.packing.problem import PROOF_TOLERANCE, Mode, PackingProblem
+from solver.packing.evaluation import PROOF_TOLERANCE
+from solver.packing.methods.anneal import pack_by_annealing
+from solver.packing.methods.exact import pack_exactly
+from solver.packing.problem import PackingProblem
 from stream.bench.packing.instances import random_desk
 from stream.bench.result import Comparison, measure
 

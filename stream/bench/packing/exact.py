@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.packing.enumerate import pack_by_enumeration
-from solver.packing.exact import DEFAULT_MAX_NODES, QuadraticFactors, pack_exactly
-from solver.packing.problem import PROOF_TOLERANCE, Mode, Packing, PackingProblem
+from solver.packing.bounds import Mode
+from solver.packing.evaluation import PROOF_TOLERANCE
+from solver.packing.methods.enumerate import pack_by_enumeration
+from solver.packing.methods.exact import DEFAULT_MAX_NODES, QuadraticFactors, pack_exactly
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing
 from stream.bench.packing.instances import desk_of_prices, random_desk, small_case
 from stream.bench.packing.scip import INSTALL_SCIP, ScipAnswer, pack_by_scip, scip_is_installed
 from stream.bench.result import Comparison, compare, measure

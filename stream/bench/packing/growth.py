@@ -8,18 +8,12 @@ import numpy as np
 
 from solver.arrays import IntArray
 from solver.compiled import compiled
-from solver.packing.exact import QuadraticFactors
-from solver.packing.problem import PackingArrays, PackingProblem, copy_multiples
-from solver.packing.volume import (
-    Search,
-    VolumeArrays,
-    accept,
-    new_search,
-    refresh_precision,
-    scan_pairs,
-    stand_at,
-    volume_arrays,
-)
+from solver.packing.evaluation import PackingArrays, copy_multiples
+from solver.packing.methods.exact import QuadraticFactors
+from solver.packing.problem import PackingProblem
+from solver.packing.volume.descent import Search, accept, new_search, scan_pairs, stand_at
+from solver.packing.volume.precision import refresh_precision
+from solver.packing.volume.scaling import VolumeArrays, volume_arrays
 from stream.bench.packing.instances import LOT, Desk, random_desk
 from stream.bench.packing.warm import repack
 from stream.bench.result import Comparison, measure

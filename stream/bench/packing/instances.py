@@ -11,7 +11,8 @@ import numpy as np
 from solver.arrays import FloatArray
 from solver.covariance import ExponentialCovariance
 from solver.objective import Objective, materiality_floor
-from solver.packing.problem import Mode, PackingProblem, lot_bounds
+from solver.packing.bounds import Mode, lot_bounds
+from solver.packing.problem import PackingProblem
 from solver.reversion.sparse import sparse_vectors
 
 LOT = 100_000.0

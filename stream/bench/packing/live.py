@@ -11,8 +11,8 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.errors import SolverError
-from solver.packing.books import BookPacker
-from solver.packing.problem import Packing
+from solver.packing.methods.many_books import BookPacker
+from solver.packing.result import Packing
 from stream.bench.packing.instances import LOT, live_sequence, random_desk
 from stream.bench.result import Comparison, compare, measure
 from stream.bench.timing import timed

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from solver.arrays import FloatArray
-from solver.packing.problem import Mode
+from solver.packing.bounds import Mode
 from stream.bench.packing.anneal import anneal_against_exact
 from stream.bench.packing.exact import boxed_variance, exact_against_enumeration
 from stream.bench.packing.growth import growth_with_assets, growth_with_items

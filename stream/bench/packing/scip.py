@@ -7,7 +7,8 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from solver.packing.problem import PackingProblem, fits
+from solver.packing.evaluation import fits
+from solver.packing.problem import PackingProblem
 from stream.bench.timing import timed_alone
 
 INSTALL_SCIP = "SCIP not installed: pip install 'betapack[bench]'"

@@ -10,11 +10,14 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.interrupt import NEVER
-from solver.packing.books import BookPacker
+from solver.packing.bounds import checked_lot_bounds
 from solver.packing.elapsed import timed
-from solver.packing.problem import PROOF_TOLERANCE, Packing, PackingProblem, checked_lot_bounds
-from solver.packing.volume import VolumeArrays, volume_arrays
-from solver.packing.volume_search import Books, nothing_found, packing_found, solve
+from solver.packing.evaluation import PROOF_TOLERANCE
+from solver.packing.methods.many_books import BookPacker
+from solver.packing.problem import PackingProblem
+from solver.packing.result import Packing
+from solver.packing.volume.scaling import VolumeArrays, volume_arrays
+from solver.packing.volume.solve import Books, nothing_found, packing_found, solve
 from stream.bench.packing.instances import LOT, TRADE_LOTS, random_desk
 from stream.bench.packing.live import MAX_NODES
 from stream.bench.result import Comparison, compare

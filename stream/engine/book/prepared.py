@@ -8,7 +8,7 @@ import numpy as np
 
 from solver.arrays import BoolArray, FloatArray
 from solver.objective import materiality_floor
-from solver.packing.books import BookPacker
+from solver.packing.methods.many_books import BookPacker
 from solver.reversion.adjustment import horizon_covariance_under
 from solver.reversion.live import LiveBeta
 from stream.config import Config

@@ -11,7 +11,7 @@ from schemas.answers import Frontier
 from schemas.outbound import HedgeSuggestion, QuoteSkew, ResidualExposure
 from solver.arrays import BoolArray, FloatArray
 from solver.errors import IllPosed, SolverError
-from solver.packing.problem import Packing
+from solver.packing.result import Packing
 from stream.clock import deadline
 from stream.config import BookConfig, Config
 from stream.engine.book.messages.residual_exposure import residual_exposure

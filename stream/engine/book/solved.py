@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from solver.arrays import FloatArray
-from solver.packing.problem import Packing
+from solver.packing.result import Packing
 from stream.config import BookConfig
 from stream.engine.book.prepared import PreparedModel
 

@@ -435,7 +435,7 @@ def test_what_has_no_answer_is_refused() -> None:
         (lambda: replace(dealer.markets[0], psi=-0.1), "psi must be finite and >= 0, got -0.1"),
         (lambda: replace(dealer.markets[0], eta=0.0), "eta must be finite and > 0, got 0"),
         (lambda: replace(dealer, risk_aversion=0.0), "risk_aversion must be finite and > 0, got 0"),
-        (lambda: replace(dealer, Sigma=-dealer.Sigma), "Sigma must be positive semidefinite"),
+        (lambda: replace(dealer, Sigma=-dealer.Sigma), "Sigma must be positive semi-definite"),
         (lambda: replace(dealer, Sigma=np.triu(dealer.Sigma)), "Sigma must be symmetric"),
         (lambda: replace(dealer, impact=np.zeros(3)), r"Sigma must be \(d, d\) and impact \(d,\)"),
         (lambda: replace(dealer, impact=-dealer.impact), "impact must be >= 0"),

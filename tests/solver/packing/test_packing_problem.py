@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from solver.errors import ConstraintViolated, IllPosed
+from solver.packing.bounds import lot_bounds
 from solver.packing.elapsed import timed
-from solver.packing.enumerate import pack_by_enumeration
-from solver.packing.problem import LEG_TOLERANCE, PackingProblem, finish, lot_bounds
+from solver.packing.evaluation import LEG_TOLERANCE
+from solver.packing.methods.enumerate import pack_by_enumeration
+from solver.packing.problem import PackingProblem
+from solver.packing.result import finish
 
 LOT = 1e5
 

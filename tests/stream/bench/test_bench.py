@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from solver.packing.enumerate import pack_by_enumeration
+from solver.packing.methods.enumerate import pack_by_enumeration
 from stream.bench import run
 from stream.bench.hedging.cases import enumerate_hedge, small_problem
 from stream.bench.hedging.run import hedging_figures

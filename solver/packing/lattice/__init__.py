@@ -1,0 +1,1 @@
+"""Points of a lattice in a ball or in a cube, enumerated in a reduced basis."""

@@ -1,0 +1,1 @@
+"""The variance with bounds and costs: its relaxation, and the branch and bound over it."""

@@ -1,0 +1,1 @@
+"""The objective `volume` without costs: its local search, its bounds, and the best-first search over boxes."""
