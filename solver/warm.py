@@ -15,8 +15,8 @@ from solver.hedging.solve import hedge
 from solver.objective import Objective, materiality_floor
 from solver.packing.books import BookPacker
 from solver.packing.problem import Mode
-from solver.reversion.rolling import RollingReversion
-from solver.reversion.settings import ReversionSettings
+from solver.reversion.refits.rolling import RollingReversion
+from solver.reversion.refits.settings import ReversionSettings
 from solver.reversion.vector import Method
 
 SEED = 1

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.internal import PartitionOffset, Snapshot
-from solver.reversion.live import LiveBetas
+from solver.reversion.live.betas import LiveBetas
 from stream.alerts import BOOK_ALERTS, alert_key
 from stream.book_state import BookState
 from stream.config import Config

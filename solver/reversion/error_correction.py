@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,7 +19,10 @@ from scipy.linalg import lapack, solve_triangular
 
 from solver.arrays import FloatArray, IntArray
 from solver.errors import ExactlyDependent, IllPosed, NotEnoughData
-from solver.reversion.critical_values import Constant
+
+#: Where the constant of an error-correction model may act. "unrestricted" lets the series drift; "restricted" keeps it
+#: inside the relations, so that the series have a level but no drift.
+Constant: TypeAlias = Literal["unrestricted", "restricted"]
 
 #: A series counts as an exact combination of others when they leave less than this share of its variance. The closest
 #: relation among market prices (EUR and DKK, daily) leaves 1e-6; rounding of moments leaves about 1e-14.

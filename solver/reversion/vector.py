@@ -38,8 +38,8 @@ class Candidate:
     ----------
     weights : (n,) notional weights, read-only; the leading leg is +1 (see `canonical_weights`), unused assets are 0.
     method : what proposed it.
-    statistic, p_value : of the test that suits the method (see `models`). `p_value` is the chance of such a statistic
-        where nothing reverts; it allows for how the method chose the vector, not for how many were tried.
+    statistic, p_value : of the test that suits the method (see `methods.proposals`). `p_value` is the chance of such a
+        statistic where nothing reverts; it allows for how the method chose the vector, not for how many were tried.
     """
 
     weights: FloatArray

@@ -8,9 +8,9 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.errors import IllPosed, NotEnoughData
-from solver.reversion.basis import basis_ratios, change_covariance
 from solver.reversion.error_correction import half_life_of, johansen_moments
-from solver.reversion.unit_root import dickey_fuller_p_values, dickey_fuller_statistics
+from solver.reversion.evidence.basis import basis_ratios, change_covariance
+from solver.reversion.evidence.unit_root import dickey_fuller_p_values, dickey_fuller_statistics
 
 # A spread did not move when its variance is below this share of its legs': rounding leaves about 1e-16.
 _STILL = 1e-14

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from solver.reversion.rolling import RollingReversion
-from solver.reversion.watch import Detector, reverting_alternatives
+from solver.reversion.live.watch import Detector, reverting_alternatives
+from solver.reversion.refits.rolling import RollingReversion
 from stream.bench import models_covariance, models_rates, models_venues
 from stream.bench.models import QUICK_MODELS, models_figures
 from stream.bench.models_breaks import FALSE_ALARM_STEPS, _Watch, breaks_found

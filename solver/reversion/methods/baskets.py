@@ -1,0 +1,151 @@
+"""Baskets: combinations of a few legs whose level wanders least."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from solver.arrays import FloatArray, IntArray
+from solver.errors import IllPosed
+from solver.reversion.error_correction import ErrorCorrection
+from solver.reversion.evidence.measure import likelihood_ratios, measured
+from solver.reversion.methods.johansen import reduced_rank
+from solver.reversion.methods.sparse import least_ratios, leg_sets
+from solver.reversion.vector import ReversionVector
+
+#: A leg stays only if it takes at least this share off the level ratio. The levels of random walks fit each other by
+#: chance: of 500 steps and a half-life of 25, the best of five idle legs took 16 % off the ratio of a planted basket of
+#: three (in one of twenty cases 40 %), a leg that belonged 97 % (90 %). Spreads as wide as their legs leave less
+#: between the two; anything from .35 to .65 then finds about as many.
+LEG_GAIN = 0.5
+
+#: All sets of legs are tried while there are at most this many (n = 16 with four legs has 2,500); beyond, each asset's
+#: own greedy basket is.
+MOST_LEG_SETS = 5_000
+
+
+@dataclass(frozen=True, eq=False)
+class Basket:
+    """A sparse vector, and what being sparse costs it.
+
+    Attributes
+    ----------
+    vector : with its evidence.
+    level_ratio : β'Cov(x)β / Σ βᵢ² Var(Δxᵢ), in timesteps: in how many steps its legs, were they independent, would
+        gather the variance that its level has.
+    dense_level_ratio : the least of any vector of all legs, <= `level_ratio`.
+    statistic_loss : what Johansen's first vector has more, among all n series, of the likelihood ratio against no
+        reversion (`measure.likelihood_ratios`), >= 0. For the one vector of a single relation, and the weights that are
+        likeliest on its legs, it is χ² with as many degrees of freedom as legs are left out.
+    """
+
+    vector: ReversionVector
+    level_ratio: float
+    dense_level_ratio: float
+    statistic_loss: float
+
+
+def baskets(regression: ErrorCorrection, max_legs: int) -> tuple[tuple[Basket, ...], int]:
+    """For each asset the basket of least level ratio that holds it, each leg of it worth having.
+
+    Of the weights on a given set of legs, the level ratio is least for the minor eigenvector of the levels' covariance
+    in units of each leg's one-step risk. That is the principal-components estimator of a cointegrating vector.
+    Johansen's would weigh only how fast a combination reverts, and in a window of 20 half-lives the best of random
+    walks reverts as fast as a planted basket does. The ratio sees also that it stays small.
+
+    Up to `MOST_LEG_SETS` sets of legs all are tried; beyond, sets are grown from each asset by the leg that lowers the
+    ratio most, and all their subsets are tried. A set is kept when every set within it has a ratio higher by
+    1 / (1 - LEG_GAIN) for each leg less.
+
+    Measured on n = 8 walks with correlation .3, 500 steps, 200 baskets of 2 to 4 legs with half-lives of a hundredth to
+    a twentieth of that: the first basket is within 5° of the planted one in 99 % when the spread's innovations have .3
+    of a leg's standard deviation, in 97 % with .5, in 74 % with all of it. Among n = 24, where the search is greedy, in
+    80 % with .3 (trying all 12,926 sets: in all). Half-lives of a twentieth of the window are too slow for any test of
+    reversion: `vector.p_value` falls below 5 % in a tenth of these baskets, and a hedge that is accepted among them
+    lives by its basis ratio. The level ratio depends on the numeraire, as the basis ratio does.
+
+    Parameters
+    ----------
+    regression : of the rows.
+    max_legs : 2 to n.
+
+    Returns
+    -------
+    At most n baskets, least level ratio first, and the number of leg sets that were tried.
+
+    Raises
+    ------
+    IllPosed : `max_legs` out of range.
+
+    References
+    ----------
+    d'Aspremont (2011), Identifying small mean-reverting portfolios, Quantitative Finance 11(3): greedy search. Cuturi
+    and d'Aspremont (2013), Mean reversion with a variance threshold, ICML. Harris (1997), Principal components analysis
+    of cointegrated time series, Econometric Theory 13(4).
+    """
+    n = regression.n
+    if not 2 <= max_legs <= n:
+        raise IllPosed(f"max_legs must be in 2..{n}, got {max_legs}")
+    levels, scale = regression.levels, np.sqrt(regression.changes.diagonal())
+    if sum(comb(n, legs) for legs in range(2, max_legs + 1)) <= MOST_LEG_SETS:
+        pools = [np.arange(n)]
+    else:
+        pools = [_grown(levels, scale, start, max_legs) for start in range(n)]
+    found: dict[tuple[int, ...], tuple[float, FloatArray]] = {}
+    tried: set[tuple[int, ...]] = set()
+    for pool in pools:
+        tried |= _search(levels, scale, pool, max_legs, found)
+
+    ranked = sorted(found, key=lambda legs: found[legs][0])
+    best = {next(legs for legs in ranked if asset in legs) for asset in range(n)}
+    chosen = [legs for legs in ranked if legs in best]
+    B = np.zeros((n, len(chosen)))
+    for k, legs in enumerate(chosen):
+        B[list(legs), k] = found[legs][1]
+    dense_ratio = float(least_ratios(levels, scale, np.arange(n)[None])[0][0])
+    loss = reduced_rank(regression).max_eigenvalue[0] - likelihood_ratios(regression, B)
+    return tuple(
+        Basket(
+            vector=vector,
+            level_ratio=found[legs][0],
+            dense_level_ratio=dense_ratio,
+            statistic_loss=max(float(lost), 0.0),
+        )
+        for legs, vector, lost in zip(chosen, measured(regression, B, "baskets"), loss, strict=True)
+    ), len(tried)
+
+
+def _search(
+    levels: FloatArray,
+    scale: FloatArray,
+    pool: IntArray,
+    max_legs: int,
+    found: dict[tuple[int, ...], tuple[float, FloatArray]],
+) -> set[tuple[int, ...]]:
+    """Try every set of legs from `pool`, and put those that earn their legs into `found`, with ratio and weights."""
+    tried: set[tuple[int, ...]] = set()
+    # The ratio that one more leg has to bring down: the least of each set and all within it, discounted for its legs.
+    bar: dict[tuple[int, ...], float] = {}
+    for size in range(2, min(max_legs, len(pool)) + 1):
+        sets = leg_sets(pool, size)
+        ratios, weights = least_ratios(levels, scale, sets)
+        for legs, ratio, own in zip(map(tuple, sets.tolist()), ratios.tolist(), weights, strict=True):
+            within = (bar[legs[:j] + legs[j + 1 :]] for j in range(size)) if size > 2 else ()
+            asked = (1.0 - LEG_GAIN) * min(within, default=np.inf)
+            if ratio < asked:
+                found[legs] = (ratio, own)
+            bar[legs] = min(ratio, asked)
+            tried.add(legs)
+    return tried
+
+
+def _grown(levels: FloatArray, scale: FloatArray, start: int, max_legs: int) -> IntArray:
+    """Legs, ascending, grown from `start` by the one that lowers the level ratio most."""
+    legs = [start]
+    while len(legs) < max_legs:
+        others = [j for j in range(len(scale)) if j not in legs]
+        ratios, _ = least_ratios(levels, scale, np.array([[*legs, j] for j in others]))
+        legs.append(others[int(np.argmin(ratios))])
+    return np.array(sorted(legs))

@@ -1,0 +1,174 @@
+"""Johansen's cointegration analysis from second moments alone: the error-correction model of reduced rank.
+
+    Δx_t = α (β' x_{t-1} + κ) + Γ_1 Δx_{t-1} + ... + Γ_lags Δx_{t-lags} + Φ s_t + c + ε_t,
+
+with c = 0 when the constant is restricted to the relations, and κ = 0 when it is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from scipy.linalg import lapack
+
+from solver.arrays import FloatArray
+from solver.errors import IllPosed
+from solver.reversion.error_correction import Constant, ErrorCorrection, regress
+from solver.reversion.evidence.critical_values import (
+    max_eigenvalue_critical_values,
+    max_eigenvalue_p_values,
+    trace_critical_values,
+    trace_p_values,
+)
+
+Criterion: TypeAlias = Literal["aic", "hqic", "bic"]
+
+
+@dataclass(frozen=True, eq=False)
+class Johansen:
+    """The fitted model; vectors are columns, the one that reverts most first.
+
+    Attributes
+    ----------
+    eigenvalues : (n,) squared canonical correlations, falling, in [0, 1).
+    beta : (n, n) cointegrating vectors, scaled so that the spread that is left of lagged differences and constant has
+        variance 1, the largest weight positive.
+    constant : (n,) κ of each relation, for levels as they stand in the rows (less their anchor); zeros when the
+        constant is unrestricted.
+    alpha : (n, n) adjustment speeds per timestep that belong to `beta`; `alpha[:, :r] @ beta[:, :r].T` is the
+        error-correction matrix of rank r.
+    trace, max_eigenvalue : (n,) statistics of the hypotheses "at most r relations", r = 0..n-1.
+    trace_critical, max_eigenvalue_critical : (n, 3) asymptotic, at `critical_values.SIGNIFICANCE_LEVELS`.
+    trace_p, max_eigenvalue_p : (n,) p-values of the statistics, corrected for the sample's size
+        (`ErrorCorrection.small_sample_factor`), as the statistics themselves and their critical values are not.
+    observations : rows that the moments hold.
+    """
+
+    eigenvalues: FloatArray
+    beta: FloatArray
+    constant: FloatArray
+    alpha: FloatArray
+    trace: FloatArray
+    max_eigenvalue: FloatArray
+    trace_critical: FloatArray
+    max_eigenvalue_critical: FloatArray
+    trace_p: FloatArray
+    max_eigenvalue_p: FloatArray
+    observations: int
+
+
+def johansen(
+    moments: FloatArray,
+    n: int,
+    lags: int,
+    names: tuple[str, ...] | None = None,
+    *,
+    constant: Constant = "unrestricted",
+    seasons: int = 1,
+) -> Johansen:
+    """`reduced_rank` of `regress`, for whoever fits this model alone; see both."""
+    return reduced_rank(regress(moments, n, lags, names, constant=constant, seasons=seasons))
+
+
+def reduced_rank(regression: ErrorCorrection) -> Johansen:
+    """Fit every rank of the error-correction model by maximum likelihood; O(n³).
+
+    With an unrestricted constant equal to `statsmodels.tsa.vector_ar.vecm.coint_johansen(x, det_order=0,
+    k_ar_diff=lags)` for lags >= 1, which takes x_{t-lags} where this takes x_{t-1}: the same space once the lagged
+    differences are partialled out. With lags = 0 that function takes x_t itself, which is not an error-correction
+    model; this one still takes x_{t-1}.
+
+    References
+    ----------
+    Johansen (1991), Estimation and hypothesis testing of cointegration vectors in Gaussian vector autoregressive
+    models, Econometrica 59(6). Lütkepohl (2005), New Introduction to Multiple Time Series Analysis, section 7.2.3.
+    """
+    n, observations = regression.n, regression.observations
+    # λ / (1 - λ) are the squared singular values of L00⁻¹ L01. No product is formed, whose condition would be the
+    # square of the data's.
+    signal = lapack.dtrtrs(regression.noise_factor, regression.response, lower=1)[0]
+    _, ratios, right, _ = lapack.dgesdd(signal, full_matrices=0)
+    odds = ratios**2
+    vectors = lapack.dtrtrs(regression.level_factor, right.T, lower=1, trans=1)[0] * np.sqrt(observations)
+    beta = vectors[-n:]
+    sign = np.sign(beta[np.abs(beta).argmax(axis=0), np.arange(n)])
+    beta = beta * sign
+
+    max_eigenvalue = observations * np.log1p(odds)
+    trace = max_eigenvalue[::-1].cumsum()[::-1]
+    model = regression.constant
+    return Johansen(
+        eigenvalues=odds / (1.0 + odds),
+        beta=beta,
+        constant=vectors[0] * sign - regression.centre @ beta if model == "restricted" else np.zeros(n),
+        alpha=regression.response @ right.T * (sign / np.sqrt(observations)),
+        trace=trace,
+        max_eigenvalue=max_eigenvalue,
+        trace_critical=trace_critical_values(n, model),
+        max_eigenvalue_critical=max_eigenvalue_critical_values(n, model),
+        trace_p=trace_p_values(trace * regression.small_sample_factor, model),
+        max_eigenvalue_p=max_eigenvalue_p_values(max_eigenvalue * regression.small_sample_factor, model),
+        observations=observations,
+    )
+
+
+def choose_lags(
+    moments: FloatArray,
+    n: int,
+    most_lags: int,
+    criterion: Criterion,
+    names: tuple[str, ...] | None = None,
+    *,
+    seasons: int = 1,
+) -> int:
+    """Lagged differences, 0 to `most_lags`, by an information criterion on one and the same sample.
+
+    ln det Σ_p + penalty * k_p / T, with k_p coefficients in the regression of full rank with p lagged differences, and
+    a penalty of 2 (Akaike), 2 ln ln T (Hannan and Quinn) or ln T (Schwarz). One factorisation holds the residuals of
+    every p: those of fewer lags are the sums over the columns of more. O((n * most_lags)³).
+
+    Parameters
+    ----------
+    moments : of `johansen_row` with `most_lags` lags.
+
+    Raises
+    ------
+    As `regress`.
+
+    References
+    ----------
+    Lütkepohl (2005), New Introduction to Multiple Time Series Analysis, sections 4.3 and 8.1.
+    """
+    regression = regress(moments, n, most_lags, names, seasons=seasons)
+    observations = regression.observations
+    one = n * (most_lags + 1) + seasons - 1
+    dummies = range(n * (most_lags + 1), one)
+    order = [*range(n), *dummies, *range(n, n * (most_lags + 1)), *range(one + 1, one + 1 + n)]
+    factor = np.linalg.cholesky(regression.centred[np.ix_(order, order)])[-n:]
+    penalty = {
+        "aic": 2.0,
+        "hqic": 2.0 * np.log(np.log(observations)),
+        "bic": np.log(observations),
+    }[criterion]
+    criteria = []
+    for lags in range(most_lags + 1):
+        left = factor[:, n * (lags + 1) + seasons - 1 :]
+        log_determinant = np.linalg.slogdet(left @ left.T / observations)[1]
+        criteria.append(log_determinant + penalty * n * (n * (lags + 1) + seasons) / observations)
+    return int(np.argmin(criteria))
+
+
+def drop_lags(moments: FloatArray, n: int, lags: int, kept: int) -> FloatArray:
+    """The moments of `johansen_row` with `kept` <= `lags` lagged differences, over the same rows.
+
+    Raises
+    ------
+    IllPosed : `kept` is not in 0..lags.
+    """
+    if not 0 <= kept <= lags:
+        raise IllPosed(f"kept must be in 0..{lags}, got {kept}")
+    places = np.r_[0 : n * (kept + 1), n * (lags + 1) : moments.shape[0]]
+    remaining: FloatArray = moments[np.ix_(places, places)]
+    return remaining
