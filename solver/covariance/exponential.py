@@ -11,16 +11,8 @@ from numpy.typing import NDArray
 
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled
-from solver.covariance.pairs import (
-    PRESENT,
-    UNLISTED,
-    PairEstimate,
-    account,
-    by_pair,
-    covariance_of,
-    divided,
-    note,
-)
+from solver.covariance.gaps import PRESENT, begin, common_returns, is_usable, is_whole, note
+from solver.covariance.pairs import PairEstimate, by_pair, covariance_of, divided
 from solver.covariance.shrinkage import Shrinkage, checked_shrinkage
 from solver.errors import IllPosed
 from solver.moments import LARGEST_ENTRY, restored_arrays
@@ -28,73 +20,76 @@ from solver.moments import LARGEST_ENTRY, restored_arrays
 # Planes of the sums.
 _PRODUCTS, _SQUARES, _PENDING, _SPANS, _FOURTH = range(5)
 
-# Places of the counters: rows taken, whether an asset is missing from the latest one, whether one ever was; then what
+# Indices of the counters: rows taken, whether an asset is missing from the latest one, whether one ever was; then what
 # is known of each asset.
 _ROWS, _WAITING, _TORN, _KNOWN = range(4)
 
 
 @compiled
-def _decay_and_add(sums: FloatArray, missed: IntArray, counters: IntArray, row: FloatArray, decay: float) -> int:
-    """Take `row`; -1 when an entry is infinite or too large, and nothing was changed."""
+def _add_whole(sums: FloatArray, row: FloatArray, decay: float) -> None:
+    """Decay all sums and add a `row` in which every asset has a return over one timestep."""
     n = row.size
-    whole = counters[_WAITING] == 0
-    for value in row:
-        if value != value:
-            whole = False
-        elif not abs(value) <= LARGEST_ENTRY:
-            return -1
-    products, squares, pending = sums[_PRODUCTS], sums[_SQUARES], sums[_PENDING]
-    with_fourth = sums.shape[0] > _FOURTH
-    known = counters[_KNOWN:]
-    counters[_ROWS] += 1
-    if whole:
+    products, squares = sums[_PRODUCTS], sums[_SQUARES]
+    for i in range(n):
+        own = row[i]
+        square = own * own
+        for j in range(n):
+            products[i, j] = decay * products[i, j] + own * row[j]
+            squares[i, j] = decay * squares[i, j] + square
+    if sums.shape[0] > _FOURTH:
+        fourth = sums[_FOURTH]
         for i in range(n):
-            own = row[i]
-            square = own * own
+            square = row[i] * row[i]
             for j in range(n):
-                products[i, j] = decay * products[i, j] + own * row[j]
-                squares[i, j] = decay * squares[i, j] + square
-        if with_fourth:
-            fourth = sums[_FOURTH]
-            for i in range(n):
-                square = row[i] * row[i]
-                for j in range(n):
-                    fourth[i, j] = decay * fourth[i, j] + square * (row[j] * row[j])
-        if known[0] == UNLISTED:
-            pending[:] = 0.0
-            known[:] = PRESENT
-        return 0
-    counters[_TORN] = 1
-    spans = sums[_SPANS]
-    # Of two assets that were there in the row before, nothing waits: the account would say the same of them, at twenty
-    # times the cost. The others' returns count as nothing here, and their sums do not decay.
-    regular = np.empty(n)
+                fourth[i, j] = decay * fourth[i, j] + square * (row[j] * row[j])
+
+
+@compiled
+def _is_steady(known: IntArray, row: FloatArray, i: int) -> bool:
+    """Whether asset i has a return in `row` and had one in the row before, so that nothing of it waits."""
+    return bool(row[i] == row[i] and known[i] == PRESENT)
+
+
+@compiled
+def _add_steady(sums: FloatArray, known: IntArray, row: FloatArray, decay: float) -> None:
+    """Decay and add the pairs of two steady assets: `common_returns` would say the same, at twenty times the cost."""
+    n = row.size
+    products, squares = sums[_PRODUCTS], sums[_SQUARES]
+    # Vectorised over all j: the returns of assets that are not steady count as nothing, and their sums do not decay.
+    steady = np.empty(n)
     taken = np.empty(n)
     decays = np.empty(n)
     for i in range(n):
-        steady = row[i] == row[i] and known[i] == PRESENT
-        regular[i] = 1.0 if steady else 0.0
-        taken[i] = row[i] if steady else 0.0
-        decays[i] = decay if steady else 1.0
+        is_steady = _is_steady(known, row, i)
+        steady[i] = 1.0 if is_steady else 0.0
+        taken[i] = row[i] if is_steady else 0.0
+        decays[i] = decay if is_steady else 1.0
     for i in range(n):
-        if regular[i] == 0.0:
+        if steady[i] == 0.0:
             continue
         own = taken[i]
         square = own * own
         for j in range(n):
             products[i, j] = decays[j] * products[i, j] + own * taken[j]
-            squares[i, j] = decays[j] * squares[i, j] + square * regular[j]
-        if with_fourth:
+            squares[i, j] = decays[j] * squares[i, j] + square * steady[j]
+        if sums.shape[0] > _FOURTH:
             fourth = sums[_FOURTH, i]
             for j in range(n):
                 fourth[j] = decays[j] * fourth[j] + square * (taken[j] * taken[j])
+
+
+@compiled
+def _add_unsteady(sums: FloatArray, missed: IntArray, known: IntArray, row: FloatArray, decay: float) -> None:
+    """Decay and add the pairs with an asset that is not steady, where they have a common return; else count a miss."""
+    n = row.size
+    products, squares, pending, spans = sums[_PRODUCTS], sums[_SQUARES], sums[_PENDING], sums[_SPANS]
     for i in range(n):
-        if regular[i] == 1.0:
+        if _is_steady(known, row, i):
             continue
         for j in range(n):
-            if regular[j] == 0.0 and j < i:
+            if j < i and not _is_steady(known, row, j):
                 continue
-            both, a, b = account(pending, spans, i, j, known, row)
+            both, a, b = common_returns(pending, spans, i, j, known, row)
             if not both:
                 missed[i, j] += 1
                 missed[j, i] = missed[i, j]
@@ -103,8 +98,24 @@ def _decay_and_add(sums: FloatArray, missed: IntArray, counters: IntArray, row: 
             squares[i, j] = decay * squares[i, j] + a * a
             if i != j:
                 squares[j, i] = decay * squares[j, i] + b * b
-            if with_fourth:
+            if sums.shape[0] > _FOURTH:
                 sums[_FOURTH, i, j] = sums[_FOURTH, j, i] = decay * sums[_FOURTH, i, j] + (a * a) * (b * b)
+
+
+@compiled
+def _decay_and_add(sums: FloatArray, missed: IntArray, counters: IntArray, row: FloatArray, decay: float) -> int:
+    """Take `row`; -1 when an entry is infinite or too large, and nothing was changed."""
+    if not is_usable(row):
+        return -1
+    known = counters[_KNOWN:]
+    counters[_ROWS] += 1
+    if is_whole(counters[_WAITING], row):
+        _add_whole(sums, row, decay)
+        begin(known, sums[_PENDING])
+        return 0
+    counters[_TORN] = 1
+    _add_steady(sums, known, row, decay)
+    _add_unsteady(sums, missed, known, row, decay)
     counters[_WAITING] = 1 if note(known, row) else 0
     return 0
 

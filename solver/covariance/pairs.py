@@ -1,13 +1,10 @@
 """From what was seen of each pair of assets to one covariance matrix.
 
-Assets come and go, so each pair is estimated on what was seen of both: its correlation on its common returns, and the
-variance of an asset on all of its own. A common return of a pair runs between two rows in which both had a price, so
-the first one after a gap spans the gap for both, and what an asset did while the other one was silent is set against
-all that the other one did. A return over k rows is one observation, of 1/√k of it: so much a random walk moves in one.
-(Rows in which nothing has a price do not exist; a weekend is one step.) Where nothing was ever missing, this is the
-plain matrix of second moments.
+Assets come and go, so each pair is estimated on what was seen of both: its correlation on its common returns (see
+`solver.covariance.gaps`), and the variance of an asset on all of its own returns. Where nothing was ever missing, this
+is the plain matrix of second moments.
 
-Such a matrix need not be positive semi-definite; `nearest_covariance` repairs that with the variances kept.
+Such a matrix need not be positive semi-definite. `nearest_covariance` repairs that and keeps the variances.
 """
 
 from __future__ import annotations
@@ -17,12 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray, IntArray
-from solver.compiled import compiled
 from solver.covariance.shrinkage import Shrinkage, shrunk
 from solver.errors import NotEnoughData
-
-# What is known of an asset at a row of returns: none yet, one in the row before, none in the row before.
-UNLISTED, PRESENT, ABSENT = range(3)
 
 # Least eigenvalue of a repaired correlation matrix: no combination may look riskless to the last digit when the
 # estimate said less than nothing of it. A volatility of 1e-5 of the legs' is far below what any hedge keeps.
@@ -107,53 +100,6 @@ def by_pair(products: FloatArray, squares: FloatArray, variances: FloatArray) ->
     Sigma: FloatArray = np.where(scale > 0.0, divided(products, scale), 0.0) * np.outer(volatility, volatility)
     np.fill_diagonal(Sigma, variances)
     return Sigma
-
-
-@compiled
-def account(
-    pending: FloatArray, spans: FloatArray, i: int, j: int, known: IntArray, row: FloatArray
-) -> tuple[bool, float, float]:
-    """Whether assets i and j have a common return at `row`, and what it is of each, scaled to one timestep.
-
-    `pending` (n, n) holds the return of the first since both had a price last, NaN while they never had, and `spans`
-    (n, n) over how many rows; `known` (n,) is as of the row before. An asset's first return says that it had a price in
-    the row before.
-    """
-    here, there = row[i] == row[i], row[j] == row[j]
-    both = here and there
-    if pending[i, j] != pending[i, j]:
-        began_i = known[i] == PRESENT or (known[i] == UNLISTED and here)
-        began_j = known[j] == PRESENT or (known[j] == UNLISTED and there)
-        if both or (began_i and began_j):
-            # From the row before on, or from this one.
-            pending[i, j] = pending[j, i] = 0.0
-        if not (began_i and began_j):
-            return False, 0.0, 0.0
-    if not both:
-        spans[i, j] += 1.0
-        if i != j:
-            spans[j, i] = spans[i, j]
-            pending[i, j] += row[i] if here else 0.0
-            pending[j, i] += row[j] if there else 0.0
-        return False, 0.0, 0.0
-    scale = np.sqrt(spans[i, j] + 1.0)
-    a, b = (pending[i, j] + row[i]) / scale, (pending[j, i] + row[j]) / scale
-    pending[i, j] = pending[j, i] = spans[i, j] = spans[j, i] = 0.0
-    return True, a, b
-
-
-@compiled
-def note(known: IntArray, row: FloatArray) -> bool:
-    """What is known of each asset after `row`; whether one is missing."""
-    missing = False
-    for i in range(row.size):
-        if row[i] == row[i]:
-            known[i] = PRESENT
-        else:
-            missing = True
-            if known[i] == PRESENT:
-                known[i] = ABSENT
-    return missing
 
 
 def divided(sums: FloatArray, weights: FloatArray | IntArray) -> FloatArray:

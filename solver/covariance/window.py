@@ -10,16 +10,8 @@ from numpy.typing import NDArray
 
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled
-from solver.covariance.pairs import (
-    PRESENT,
-    UNLISTED,
-    PairEstimate,
-    account,
-    by_pair,
-    covariance_of,
-    divided,
-    note,
-)
+from solver.covariance.gaps import begin, common_returns, is_usable, is_whole, note
+from solver.covariance.pairs import PairEstimate, by_pair, covariance_of, divided
 from solver.covariance.shrinkage import Shrinkage, checked_shrinkage
 from solver.errors import IllPosed
 from solver.moments import LARGEST_ENTRY, add_outer, exchange_outer, plus, restored_arrays
@@ -27,35 +19,16 @@ from solver.moments import LARGEST_ENTRY, add_outer, exchange_outer, plus, resto
 # Planes of the sums.
 _PRODUCTS, _EXCESS, _FOURTH = range(3)
 
-# Places of the counters: rows held, position that the next one takes, rows held that tear pairs apart.
+# Indices of the counters: rows held, position that the next one takes, rows held that tear pairs apart.
 _ROWS, _POSITION, _TORN = range(3)
 
-# Places at each end: whether an asset is missing from the latest row, then what is known of each asset.
+# Indices at each end: whether an asset is missing from the latest row, then what is known of each asset.
 _WAITING, _KNOWN = range(2)
-
-
-@compiled
-def _is_whole(ends: IntArray, end: int, row: FloatArray) -> bool:
-    """Whether `row` has a return of every asset since the row before it at this end."""
-    if ends[end, _WAITING] != 0:
-        return False
-    for value in row:  # noqa: SIM110, numba knows no generators
-        if value != value:
-            return False
-    return True
 
 
 @compiled
 def _add(high: FloatArray, low: FloatArray, i: int, j: int, term: float) -> None:
     high[i, j], low[i, j] = plus(high[i, j], low[i, j], term)
-
-
-@compiled
-def _begin(ends: IntArray, pending: FloatArray, end: int) -> None:
-    """Note the first row at this end, of a return of every asset."""
-    if ends[end, _KNOWN] == UNLISTED:
-        pending[end] = 0.0
-        ends[end, _KNOWN:] = PRESENT
 
 
 @compiled
@@ -86,11 +59,11 @@ def _apply(
     n = row.size
     with_fourth = high.shape[0] > _FOURTH
     known = ends[end, _KNOWN:]
-    if _is_whole(ends, end, row):
+    if is_whole(ends[end, _WAITING], row):
         add_outer(high[_PRODUCTS], low[_PRODUCTS], row, sign)
         if with_fourth:
             add_outer(high[_FOURTH], low[_FOURTH], row * row, sign)
-        _begin(ends, pending, end)
+        begin(known, pending[end, 0])
         return 0
     returns, spans = pending[end, 0], pending[end, 1]
     for i in range(n):
@@ -99,12 +72,12 @@ def _apply(
         here = row[i] == row[i]
         for j in range(i, n):
             if here and row[j] == row[j] and returns[i, j] == 0.0 and spans[i, j] == 0.0:
-                # Nothing waits: the account would say the same, at many times the cost.
+                # Nothing waits: `common_returns` would say the same, at many times the cost.
                 _add(high[_PRODUCTS], low[_PRODUCTS], i, j, sign * (row[i] * row[j]))
                 if with_fourth:
                     _add(high[_FOURTH], low[_FOURTH], i, j, sign * ((row[i] * row[i]) * (row[j] * row[j])))
                 continue
-            both, a, b = account(returns, spans, i, j, known, row)
+            both, a, b = common_returns(returns, spans, i, j, known, row)
             if both:
                 _add(high[_PRODUCTS], low[_PRODUCTS], i, j, sign * (a * b))
                 if with_fourth:
@@ -131,13 +104,12 @@ def slide_pairs(
     row: FloatArray,
 ) -> int:
     """Take `row` into the window and the oldest one out of a full one; -1 when `row` was refused."""
-    for value in row:
-        if value == value and not abs(value) <= LARGEST_ENTRY:
-            return -1
+    if not is_usable(row):
+        return -1
     position = counters[_POSITION]
     full = counters[_ROWS] == ring.shape[0]
-    if full and _is_whole(ends, 1, ring[position]) and _is_whole(ends, 0, row):
-        _begin(ends, pending, 1)
+    if full and is_whole(ends[1, _WAITING], ring[position]) and is_whole(ends[0, _WAITING], row):
+        begin(ends[1, _KNOWN:], pending[1, 0])
         exchange_outer(high[_PRODUCTS], low[_PRODUCTS], ring[position], row)
         if high.shape[0] > _FOURTH:
             exchange_outer(high[_FOURTH], low[_FOURTH], ring[position] * ring[position], row * row)
