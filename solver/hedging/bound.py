@@ -32,12 +32,14 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.hedging.terms import Terms, cost_at
 
 # Looks at F in the last round: the first at the multiplier that the coordinate descent used, the others where its
 # tangents meet.
 _LOOKS = 3
+# Sweeps of coordinate descent in a round, at one multiplier.
+_SWEEPS = 2
 
 
 @compiled_borrowing
@@ -142,42 +144,30 @@ def dual_bound(
     gradient: FloatArray,
     room: Room,
 ) -> tuple[float, float, float, float]:
-    """The best F(t) in some looks for the r of lots x, that t, ``|r|``, and the charge; ``G r`` goes to `gradient`.
+    """The largest F(t) met in a few looks, for the r of continuous lots x: a bound of the cost in the box.
 
-    Infinite where F has no bound: then no lots in the box reach the target.
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the box of lots.
+    free : groups that may be 0 and can still be traded, see `free_trades`.
+    radius : root of the limit of ``|y + h G|²``.
+    x : (g,) continuous lots.
+    weight : > 0, the first multiplier t to look at.
+    looks : >= 1, how many multipliers to look at.
+    gradient : (g,) gets ``G r``.
+    room : scratch.
+
+    Returns
+    -------
+    (bound, t, norm, charge) : the bound, its multiplier, ``|r|``, and what the last trade gains. The bound is infinite
+    where F has none: then no lots in the box reach the target.
     """
-    groups, n = terms.G.shape
-    r, gain, at, taken = room.r, room.gain, room.at, room.taken
-    for k in range(n):
-        r[k] = terms.y[k]
-    for j in range(groups):
-        if x[j] != 0.0:
-            for k in range(n):
-                r[k] += x[j] * terms.G[j, k]
-    square = 0.0
-    for k in range(n):
-        square += r[k] * r[k]
+    square = _continuous_residual(terms, x, room.r)
     norm = math.sqrt(square)
-    limited = terms.max_trades < groups
-    # The slope of F as t goes to infinity, where costs no longer count.
-    rising = square - radius * norm
-    size = square
-    for j in range(groups):
-        g = 0.0
-        for k in range(n):
-            g += terms.G[j, k] * r[k]
-        gradient[j] = g
-        far = float(hi[j] if g < 0.0 else lo[j])
-        gain[j] = g * far
-        if not limited:
-            rising += g * (far - x[j])
-        size += abs(g) * (abs(x[j]) + abs(far))
-    if limited:
-        _pick(lo, hi, gain, free, taken)
-        for j in range(groups):
-            rising += (gain[j] if taken[j] else 0.0) - gradient[j] * x[j]
-    # A slope that is only what cancellation left over is no evidence of an empty set.
-    if rising > 1e-13 * size:
+    # Slope of -t radius |r| + t r'r.
+    excess = square - radius * norm
+    if _rises_for_ever(terms, lo, hi, free, excess, square, x, gradient, room):
         return np.inf, 0.0, norm, 0.0
     best = -np.inf
     charge = 0.0
@@ -186,18 +176,7 @@ def dual_bound(
     left_t, left_value, left_slope = 0.0, 0.0, 0.0
     right_t, right_value, right_slope = -1.0, 0.0, 0.0
     for look in range(looks):
-        value = t * (square - radius * norm)
-        slope = square - radius * norm
-        for j in range(groups):
-            at[j], gain[j] = cheapest(terms, j, lo[j], hi[j], t * gradient[j])
-        if limited:
-            charge = -_pick(lo, hi, gain, free, taken)
-        for j in range(groups):
-            if limited and taken[j] == 0:
-                at[j] = 0.0
-                gain[j] = 0.0
-            value += gain[j] - t * gradient[j] * x[j]
-            slope += gradient[j] * (at[j] - x[j])
+        value, slope, charge = _dual_at(terms, lo, hi, free, excess, t, x, gradient, room)
         if value > best:
             best, best_t = value, t
         if look == looks - 1 or slope == 0.0:
@@ -216,6 +195,90 @@ def dual_bound(
             if not left_t < t < right_t:
                 break
     return best, best_t, norm, charge
+
+
+@compiled_inline
+def _continuous_residual(terms: Terms, x: FloatArray, r: FloatArray) -> float:
+    """Write ``y + x G`` of continuous lots to `r` (n,); its square."""
+    groups, n = terms.G.shape
+    for k in range(n):
+        r[k] = terms.y[k]
+    for j in range(groups):
+        if x[j] != 0.0:
+            for k in range(n):
+                r[k] += x[j] * terms.G[j, k]
+    square = 0.0
+    for k in range(n):
+        square += r[k] * r[k]
+    return square
+
+
+@compiled_inline
+def _rises_for_ever(
+    terms: Terms,
+    lo: IntArray,
+    hi: IntArray,
+    free: int,
+    excess: float,
+    square: float,
+    x: FloatArray,
+    gradient: FloatArray,
+    room: Room,
+) -> bool:
+    """Whether F rises without end, as t goes to infinity and costs no longer count; writes ``G r`` to `gradient`."""
+    groups, n = terms.G.shape
+    r, gain, taken = room.r, room.gain, room.taken
+    limited = terms.max_trades < groups
+    rising = excess
+    size = square
+    for j in range(groups):
+        g = 0.0
+        for k in range(n):
+            g += terms.G[j, k] * r[k]
+        gradient[j] = g
+        far = float(hi[j] if g < 0.0 else lo[j])
+        gain[j] = g * far
+        if not limited:
+            rising += g * (far - x[j])
+        size += abs(g) * (abs(x[j]) + abs(far))
+    if limited:
+        _pick(lo, hi, gain, free, taken)
+        for j in range(groups):
+            rising += (gain[j] if taken[j] else 0.0) - gradient[j] * x[j]
+    # A slope that is only what cancellation left over is no evidence of an empty set.
+    return bool(rising > 1e-13 * size)
+
+
+@compiled_inline
+def _dual_at(
+    terms: Terms,
+    lo: IntArray,
+    hi: IntArray,
+    free: int,
+    excess: float,
+    t: float,
+    x: FloatArray,
+    gradient: FloatArray,
+    room: Room,
+) -> tuple[float, float, float]:
+    """F(t), its slope there, and what the last of the trades that are allowed gains."""
+    groups = x.shape[0]
+    gain, at, taken = room.gain, room.at, room.taken
+    limited = terms.max_trades < groups
+    value = t * excess
+    slope = excess
+    charge = 0.0
+    for j in range(groups):
+        at[j], gain[j] = cheapest(terms, j, lo[j], hi[j], t * gradient[j])
+    if limited:
+        charge = -_pick(lo, hi, gain, free, taken)
+    for j in range(groups):
+        if limited and taken[j] == 0:
+            at[j] = 0.0
+            gain[j] = 0.0
+        value += gain[j] - t * gradient[j] * x[j]
+        slope += gradient[j] * (at[j] - x[j])
+    return value, slope, charge
 
 
 @compiled_borrowing
@@ -256,6 +319,42 @@ def _charge(terms: Terms, lo: IntArray, hi: IntArray, charge: float, envelope: _
                 end, slope = upto, cost / upto
                 k += 1
             envelope.end[side, j], envelope.slope[side, j], envelope.level[side, j] = end, slope, k
+
+
+@compiled_inline
+def _sweep(
+    terms: Terms,
+    lo: IntArray,
+    hi: IntArray,
+    weight: float,
+    envelope: _Envelope,
+    x: FloatArray,
+    gradient: FloatArray,
+) -> None:
+    """Move each of the continuous lots x, in place, to where it is best while the others stay; `gradient` follows."""
+    groups = x.shape[0]
+    for j in range(groups):
+        if lo[j] == hi[j]:
+            continue
+        pull = weight * terms.gram[j, j]
+        wanted = x[j] - gradient[j] / terms.gram[j, j]
+        side = 0 if wanted > 0.0 else 1
+        wanted = abs(wanted)
+        # Lots go on being taken while a level costs less than the risk that its lots remove.
+        to = min(max(wanted - envelope.slope[side, j] / pull, 0.0), envelope.end[side, j])
+        if to == envelope.end[side, j]:
+            for k in range(envelope.level[side, j], terms.levels[side, j]):
+                level = wanted - terms.slope[side, j, k] / pull
+                if level <= to:
+                    break
+                to = min(level, terms.ends[side, j, k])
+                if level <= terms.ends[side, j, k]:
+                    break
+        step = min(max(to if side == 0 else -to, float(lo[j])), float(hi[j])) - x[j]
+        if step != 0.0:
+            x[j] += step
+            for i in range(groups):
+                gradient[i] += step * terms.gram[j, i]
 
 
 @compiled
@@ -302,29 +401,8 @@ def relax(
         weight *= min(max(norm / max(radius, 1e-9), 0.5), 2.0)
         # Without a limit it would overflow where no weight is right: a radius of zero, or one that holds every x.
         weight = min(max(weight, 1e-12), 1e12)
-        for _ in range(2):
-            for j in range(groups):
-                if lo[j] == hi[j]:
-                    continue
-                pull = weight * terms.gram[j, j]
-                wanted = x[j] - gradient[j] / terms.gram[j, j]
-                side = 0 if wanted > 0.0 else 1
-                wanted = abs(wanted)
-                # Lots go on being taken while a level costs less than the risk that its lots remove.
-                to = min(max(wanted - envelope.slope[side, j] / pull, 0.0), envelope.end[side, j])
-                if to == envelope.end[side, j]:
-                    for k in range(envelope.level[side, j], terms.levels[side, j]):
-                        level = wanted - terms.slope[side, j, k] / pull
-                        if level <= to:
-                            break
-                        to = min(level, terms.ends[side, j, k])
-                        if level <= terms.ends[side, j, k]:
-                            break
-                step = min(max(to if side == 0 else -to, float(lo[j])), float(hi[j])) - x[j]
-                if step != 0.0:
-                    x[j] += step
-                    for i in range(groups):
-                        gradient[i] += step * terms.gram[j, i]
+        for _ in range(_SWEEPS):
+            _sweep(terms, lo, hi, weight, envelope, x, gradient)
     return best, weight
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.hedging.bound import free_trades, keep_to_trades, relax, shorten
 from solver.hedging.descent import is_better, residual
 from solver.hedging.lines import lines_of, search_lines
@@ -123,6 +123,34 @@ def _branch(terms: Terms, lo: IntArray, hi: IntArray, x: FloatArray, free: int) 
     return branch, min(math.floor(x[branch]), hi[branch] - 1)
 
 
+@compiled_borrowing
+def _move_into(lo: IntArray, hi: IntArray, x: FloatArray) -> bool:
+    """Move lots x to the nearest ones in the box, in place; False where the box is empty."""
+    empty = False
+    for j in range(x.shape[0]):
+        empty |= lo[j] > hi[j]
+        x[j] = min(max(x[j], float(lo[j])), float(hi[j]))
+    return not empty
+
+
+@compiled_inline
+def _split(
+    lo: IntArray, hi: IntArray, x: FloatArray, weight: FloatArray, bounds: FloatArray, k: int, branch: int, split: int
+) -> None:
+    """Split box k, in place, into boxes k and k + 1: lots of group `branch` up to `split`, and beyond."""
+    # The half nearer to the relaxed value goes last, so that it is next.
+    up, down = (k + 1, k) if x[k, branch] > split + 0.5 else (k, k + 1)
+    # Entry by entry: numba would compile the error messages of a slice assignment for two seconds.
+    for j in range(lo.shape[1]):
+        lo[k + 1, j] = lo[k, j]
+        hi[k + 1, j] = hi[k, j]
+        x[k + 1, j] = x[k, j]
+    weight[k + 1] = weight[k]
+    bounds[k + 1] = bounds[k]
+    lo[up, branch] = split + 1
+    hi[down, branch] = split
+
+
 @compiled
 def _search(
     terms: Terms,
@@ -139,12 +167,30 @@ def _search(
     known: FloatArray,
     rounds: int,
 ) -> tuple[int, int]:
-    """Look at up to `nodes` boxes, depth first, improving `best` in place: the boxes left open, and those looked at.
+    """Look at up to `nodes` boxes, depth first, and improve `best` in place.
 
-    Box k is ``lo[k] <= h <= hi[k]``, with relaxed lots ``x[k]``, a weight to start from and the bound of its parent;
-    the last one is next. Each is relaxed in some `rounds`. The question is the least cost with
-    ``|y + h G|² <= limit``; ``known[0]`` is that of `best`. With `lower_risk` it is the least risk, down to `limit`:
-    cost is then all zeros, so the bound of a box is infinite where no lots beat the best, else 0.
+    Box k is ``lo[k] <= h <= hi[k]``; the last open one is next. Each is bounded, shortened, and then searched line by
+    line, or split. The question is the least cost with ``|y + h G|² <= limit``. With `lower_risk` it is the least risk,
+    down to `limit`; costs are then all zeros, so the bound of a box is infinite where no lots beat the best, else 0.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (rows, g) the open boxes, with room for those to come.
+    x : (rows, g) relaxed lots to start from in each.
+    weight : (rows,) the weight to start from.
+    bounds : (rows,) the bound of its parent.
+    open_nodes : boxes that are open.
+    nodes : boxes that may be looked at.
+    limit : of ``|y + h G|²``, in squared targets.
+    lower_risk : whether the least risk is wanted, and not the least cost.
+    best : (g,) the best lots so far.
+    known : (1,) their cost.
+    rounds : of relaxation in each box.
+
+    Returns
+    -------
+    How many boxes are open, and how many were looked at.
     """
     m = len(best)
     h = np.empty(m, np.int64)
@@ -160,25 +206,19 @@ def _search(
         looked += 1
         open_nodes -= 1
         k = open_nodes
-        empty = not keep_to_trades(terms, lo[k], hi[k])
-        for j in range(m):
-            empty |= lo[k, j] > hi[k, j]
-            x[k, j] = min(max(x[k, j], float(lo[k, j])), float(hi[k, j]))
+        feasible = keep_to_trades(terms, lo[k], hi[k])
+        feasible &= _move_into(lo[k], hi[k], x[k])
         # Boxes that can only equal the best stay where ties are ordered too.
         enough = known[0] - terms.tolerance if terms.tolerance > 0.0 else known[0] * (1.0 + 1e-12)
-        if empty or bounds[k] > enough:
+        if not feasible or bounds[k] > enough:
             continue
-        radius = math.sqrt(within)
-        bound, weight[k] = relax(terms, lo[k], hi[k], radius, x[k], weight[k], rounds, enough, price)
+        bound, weight[k] = relax(terms, lo[k], hi[k], math.sqrt(within), x[k], weight[k], rounds, enough, price)
         if bound > enough:
             continue
         bounds[k] = max(bounds[k], bound)
         if not lower_risk and enough < np.inf:
             shorten(terms, lo[k], hi[k], price, enough - bound + 1e-9 * enough)
-            for j in range(m):
-                empty |= lo[k, j] > hi[k, j]
-                x[k, j] = min(max(x[k, j], float(lo[k, j])), float(hi[k, j]))
-            if empty:
+            if not _move_into(lo[k], hi[k], x[k]):
                 continue
         along, lines = lines_of(lo[k], hi[k], _MOST_LINES)
         if lines <= _MOST_LINES:
@@ -197,16 +237,6 @@ def _search(
                 for j in range(m):
                     best[j] = h[j]
         branch, split = _branch(terms, lo[k], hi[k], x[k], free_trades(terms, lo[k], hi[k]))
-        # The half nearer to the relaxed value goes last, so that it is next.
-        up, down = (k + 1, k) if x[k, branch] > split + 0.5 else (k, k + 1)
-        # Entry by entry: numba would compile the error messages of a slice assignment for two seconds.
-        for j in range(m):
-            lo[k + 1, j] = lo[k, j]
-            hi[k + 1, j] = hi[k, j]
-            x[k + 1, j] = x[k, j]
-        weight[k + 1] = weight[k]
-        bounds[k + 1] = bounds[k]
-        lo[up, branch] = split + 1
-        hi[down, branch] = split
+        _split(lo, hi, x, weight, bounds, k, branch, split)
         open_nodes = k + 2
     return open_nodes, looked
