@@ -148,11 +148,11 @@ class Hedge:
     ----------
     lots : (m,) int64, bought lots of each instrument; negative is sold.
     cost : numeraire, by component.
-    risk_before, risk_after : numeraire, one standard deviation, basis variance included.
-    status : `none-needed` when `risk_before` is within the target and nothing is traded; `reached` when `risk_after`
-        is; `unreachable` when no lots within their bounds get there (with `proven` False: none were found): `lots` then
-        lower the risk as far as they can, at the least cost at which it gets that low (see `risk_resolution`). Within:
-        up to a relative 1e-9.
+    risk_after : numeraire, one standard deviation, basis variance included.
+    status : `none-needed` when the risk is within the target without a trade, and nothing is traded; `reached` when
+        `risk_after` is within the target; `unreachable` when no lots within their bounds get there (with `proven`
+        False: none were found). `lots` then lower the risk as far as they can, at the least cost at which it gets that
+        low (see `risk_resolution`). Within means up to a relative 1e-9.
     cost_lower_bound : numeraire; no trade down to the target (`unreachable`: down to `risk_after`) costs less.
     proven : `lots` are the optimum, to a relative 1e-9 in risk and cost, and to the problem's resolutions;
         `cost_lower_bound` is then `cost` less the cost resolution.
@@ -164,7 +164,6 @@ class Hedge:
 
     lots: IntArray
     cost: CostParts
-    risk_before: float
     risk_after: float
     status: Literal["none-needed", "reached", "unreachable"]
     cost_lower_bound: float
@@ -203,30 +202,6 @@ def shares_removed(problem: HedgeProblem, lots: IntArray) -> FloatArray:
     if abs(removed) <= 1e-12 * float(np.abs(terms).sum()):
         return np.zeros(len(lots))
     return np.asarray(terms / removed, dtype=np.float64)
-
-
-def minimum_variance_hedge(q: FloatArray, A: FloatArray, Sigma: FloatArray) -> FloatArray:
-    """Continuous lots that minimise the variance of ``q + A h``: ``-(A' Sigma A)^+ A' Sigma q``.
-
-    Solved as least squares in a root of Sigma, so neither Sigma nor ``A' Sigma A`` need be invertible; of several
-    answers it is the shortest.
-
-    Parameters
-    ----------
-    q : (n,) position, numeraire.
-    A : (n, m) exposure per lot, numeraire.
-    Sigma : (n, n) covariance of log returns, symmetric PSD.
-
-    Returns
-    -------
-    (m,) lots.
-
-    References
-    ----------
-    Ederington (1979), The Hedging Performance of the New Futures Markets, Journal of Finance 34(1).
-    """
-    root = covariance_root(Sigma)
-    return np.asarray(np.linalg.lstsq(root @ A, -(root @ q), rcond=None)[0], dtype=np.float64)
 
 
 def covariance_root(Sigma: FloatArray) -> FloatArray:

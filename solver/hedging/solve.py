@@ -56,7 +56,7 @@ def hedge(
     before = risk_of(problem, nothing)
     if before <= problem.target * (1.0 + TIE):
         free = CostParts(0.0, 0.0, 0.0)
-        return Hedge(nothing, free, before, before, "none-needed", 0.0, True, np.zeros(len(nothing)), 0, False)
+        return Hedge(nothing, free, before, "none-needed", 0.0, True, np.zeros(len(nothing)), 0, False)
 
     terms, merged = scaled(problem), problem.merged
     effort = Effort(max_nodes, should_stop)
@@ -91,7 +91,6 @@ def hedge(
     return Hedge(
         lots=lots,
         cost=cost,
-        risk_before=before,
         risk_after=risk_of(problem, lots),
         status="reached" if reached else "unreachable",
         cost_lower_bound=_without_surcharge(terms, bound, cost.total, cheapest_known),

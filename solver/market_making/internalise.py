@@ -22,15 +22,11 @@ class Internalisation:
     ----------
     threshold : (m,) numeraire, the inventory along each market's own direction, and nothing else, from which on that
         market is worth crossing; infinite where impact makes it never so.
-    asset_threshold : (d,) numeraire, the same for each asset held alone: the least over all markets.
-    market_risk : (m,) numeraire per root of the unit of time, the least risk at which that market can be worth
-        crossing, whatever the position.
-    risk : the least of these: a book whose risk is below has nothing to hedge, a limit below it hedges too early.
+    risk : numeraire per root of the unit of time, the least risk at which any market can be worth crossing, whatever
+        the position: a book whose risk is below it has nothing to hedge, and a limit below it hedges too early.
     """
 
     threshold: FloatArray
-    asset_threshold: FloatArray
-    market_risk: FloatArray
     risk: float
 
 
@@ -111,14 +107,11 @@ class Internaliser:
         along = np.einsum("md,md->m", slopes, self._directions)
         # Along its own direction a hedge must push the value up, or impact eats it.
         threshold = np.where(along > 0, _over(room, np.abs(along)), np.inf)
-        alone = np.where(slopes != 0, _over(room[:, None], np.abs(slopes)), np.inf)
-        # The least y' Sigma y with slope' y = room.
-        market_risk = _over(room, np.sqrt((_whitened(slopes, self.dealer.Sigma) ** 2).sum(axis=1)))
+        # Of each market the least y' Sigma y with slope' y = room.
+        risks = _over(room, np.sqrt((_whitened(slopes, self.dealer.Sigma) ** 2).sum(axis=1)))
         return Internalisation(
             threshold=threshold,
-            asset_threshold=np.asarray(alone.min(axis=0, initial=np.inf), dtype=np.float64),
-            market_risk=market_risk,
-            risk=float(market_risk.min(initial=np.inf)),
+            risk=float(risks.min(initial=np.inf)),
         )
 
 

@@ -11,7 +11,7 @@ from scipy.linalg import lapack
 from solver.arrays import FloatArray
 from solver.errors import IllPosed
 from solver.reversion.error_correction import ErrorCorrection, half_life_of, regress_legs
-from solver.reversion.evidence.critical_values import first_relation_p_values
+from solver.reversion.evidence.null_distributions import first_relation_p_values
 from solver.reversion.vector import LEADING_SHARE, LevelMethod, ReversionVector, canonical_weights
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import comb
 
 import numpy as np
@@ -10,8 +9,7 @@ import numpy as np
 from solver.arrays import FloatArray, IntArray
 from solver.errors import IllPosed
 from solver.reversion.error_correction import ErrorCorrection
-from solver.reversion.evidence.measure import likelihood_ratios, measured
-from solver.reversion.methods.johansen import reduced_rank
+from solver.reversion.evidence.measure import measured
 from solver.reversion.methods.sparse import least_ratios, leg_sets
 from solver.reversion.vector import ReversionVector
 
@@ -26,28 +24,7 @@ LEG_GAIN = 0.5
 MOST_LEG_SETS = 5_000
 
 
-@dataclass(frozen=True, eq=False)
-class Basket:
-    """A sparse vector, and what being sparse costs it.
-
-    Attributes
-    ----------
-    vector : with its evidence.
-    level_ratio : β'Cov(x)β / Σ βᵢ² Var(Δxᵢ), in timesteps: in how many steps its legs, were they independent, would
-        gather the variance that its level has.
-    dense_level_ratio : the least of any vector of all legs, <= `level_ratio`.
-    statistic_loss : what Johansen's first vector has more, among all n series, of the likelihood ratio against no
-        reversion (`measure.likelihood_ratios`), >= 0. For the one vector of a single relation, and the weights that are
-        likeliest on its legs, it is χ² with as many degrees of freedom as legs are left out.
-    """
-
-    vector: ReversionVector
-    level_ratio: float
-    dense_level_ratio: float
-    statistic_loss: float
-
-
-def baskets(regression: ErrorCorrection, max_legs: int) -> tuple[tuple[Basket, ...], int]:
+def baskets(regression: ErrorCorrection, max_legs: int) -> tuple[ReversionVector, ...]:
     """For each asset the basket of least level ratio that holds it, each leg of it worth having.
 
     Of the weights on a given set of legs, the level ratio is least for the minor eigenvector of the levels' covariance
@@ -73,7 +50,7 @@ def baskets(regression: ErrorCorrection, max_legs: int) -> tuple[tuple[Basket, .
 
     Returns
     -------
-    At most n baskets, least level ratio first, and the number of leg sets that were tried.
+    At most n vectors, least level ratio first.
 
     Raises
     ------
@@ -94,9 +71,8 @@ def baskets(regression: ErrorCorrection, max_legs: int) -> tuple[tuple[Basket, .
     else:
         pools = [_grown(levels, scale, start, max_legs) for start in range(n)]
     found: dict[tuple[int, ...], tuple[float, FloatArray]] = {}
-    tried: set[tuple[int, ...]] = set()
     for pool in pools:
-        tried |= _search(levels, scale, pool, max_legs, found)
+        _search(levels, scale, pool, max_legs, found)
 
     ranked = sorted(found, key=lambda legs: found[legs][0])
     best = {next(legs for legs in ranked if asset in legs) for asset in range(n)}
@@ -104,17 +80,7 @@ def baskets(regression: ErrorCorrection, max_legs: int) -> tuple[tuple[Basket, .
     B = np.zeros((n, len(chosen)))
     for k, legs in enumerate(chosen):
         B[list(legs), k] = found[legs][1]
-    dense_ratio = float(least_ratios(levels, scale, np.arange(n)[None])[0][0])
-    loss = reduced_rank(regression).max_eigenvalue[0] - likelihood_ratios(regression, B)
-    return tuple(
-        Basket(
-            vector=vector,
-            level_ratio=found[legs][0],
-            dense_level_ratio=dense_ratio,
-            statistic_loss=max(float(lost), 0.0),
-        )
-        for legs, vector, lost in zip(chosen, measured(regression, B, "baskets"), loss, strict=True)
-    ), len(tried)
+    return measured(regression, B, "baskets")
 
 
 def _search(
@@ -123,9 +89,8 @@ def _search(
     pool: IntArray,
     max_legs: int,
     found: dict[tuple[int, ...], tuple[float, FloatArray]],
-) -> set[tuple[int, ...]]:
+) -> None:
     """Try every set of legs from `pool`, and put those that earn their legs into `found`, with ratio and weights."""
-    tried: set[tuple[int, ...]] = set()
     # The ratio that one more leg has to bring down: the least of each set and all within it, discounted for its legs.
     bar: dict[tuple[int, ...], float] = {}
     for size in range(2, min(max_legs, len(pool)) + 1):
@@ -137,8 +102,6 @@ def _search(
             if ratio < asked:
                 found[legs] = (ratio, own)
             bar[legs] = min(ratio, asked)
-            tried.add(legs)
-    return tried
 
 
 def _grown(levels: FloatArray, scale: FloatArray, start: int, max_legs: int) -> IntArray:

@@ -16,12 +16,7 @@ from scipy.linalg import lapack
 from solver.arrays import FloatArray
 from solver.errors import IllPosed
 from solver.reversion.error_correction import Constant, ErrorCorrection, regress
-from solver.reversion.evidence.critical_values import (
-    max_eigenvalue_critical_values,
-    max_eigenvalue_p_values,
-    trace_critical_values,
-    trace_p_values,
-)
+from solver.reversion.evidence.null_distributions import trace_p_values
 
 Criterion: TypeAlias = Literal["aic", "hqic", "bic"]
 
@@ -39,11 +34,9 @@ class Johansen:
         constant is unrestricted.
     alpha : (n, n) adjustment speeds per timestep that belong to `beta`; `alpha[:, :r] @ beta[:, :r].T` is the
         error-correction matrix of rank r.
-    trace, max_eigenvalue : (n,) statistics of the hypotheses "at most r relations", r = 0..n-1.
-    trace_critical, max_eigenvalue_critical : (n, 3) asymptotic, at `critical_values.SIGNIFICANCE_LEVELS`.
-    trace_p, max_eigenvalue_p : (n,) p-values of the statistics, corrected for the sample's size
-        (`ErrorCorrection.small_sample_factor`), as the statistics themselves and their critical values are not.
-    observations : rows that the moments hold.
+    trace : (n,) trace statistics of the hypotheses "at most r relations", r = 0..n-1.
+    trace_p : (n,) their p-values, with the statistics corrected for the size of the sample
+        (`ErrorCorrection.small_sample_factor`). `trace` itself is not corrected.
     """
 
     eigenvalues: FloatArray
@@ -51,12 +44,7 @@ class Johansen:
     constant: FloatArray
     alpha: FloatArray
     trace: FloatArray
-    max_eigenvalue: FloatArray
-    trace_critical: FloatArray
-    max_eigenvalue_critical: FloatArray
     trace_p: FloatArray
-    max_eigenvalue_p: FloatArray
-    observations: int
 
 
 def johansen(
@@ -96,8 +84,7 @@ def reduced_rank(regression: ErrorCorrection) -> Johansen:
     sign = np.sign(beta[np.abs(beta).argmax(axis=0), np.arange(n)])
     beta = beta * sign
 
-    max_eigenvalue = observations * np.log1p(odds)
-    trace = max_eigenvalue[::-1].cumsum()[::-1]
+    trace = (observations * np.log1p(odds))[::-1].cumsum()[::-1]
     model = regression.constant
     return Johansen(
         eigenvalues=odds / (1.0 + odds),
@@ -105,12 +92,7 @@ def reduced_rank(regression: ErrorCorrection) -> Johansen:
         constant=vectors[0] * sign - regression.centre @ beta if model == "restricted" else np.zeros(n),
         alpha=regression.response @ right.T * (sign / np.sqrt(observations)),
         trace=trace,
-        max_eigenvalue=max_eigenvalue,
-        trace_critical=trace_critical_values(n, model),
-        max_eigenvalue_critical=max_eigenvalue_critical_values(n, model),
         trace_p=trace_p_values(trace * regression.small_sample_factor, model),
-        max_eigenvalue_p=max_eigenvalue_p_values(max_eigenvalue * regression.small_sample_factor, model),
-        observations=observations,
     )
 
 

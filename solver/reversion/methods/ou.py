@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.special import ndtri
 
-from solver.arrays import BoolArray, FloatArray
+from solver.arrays import FloatArray
 from solver.errors import IllPosed
 from solver.reversion.error_correction import ErrorCorrection, half_life_of
 from solver.reversion.evidence.measure import measured
@@ -31,34 +31,17 @@ class OrnsteinUhlenbeck:
     modes : (n, n) complex, left eigenvectors of A as columns: w'x_t = eigenvalue * w'x_{t-1} + ... . Of a complex pair,
         real and imaginary part span the plane in which the spreads turn; they are uncorrelated in the window, the real
         part with the larger variance.
-    half_life_steps : (n,) ln 2 / -ln |eigenvalue|, of the envelope for a complex pair; infinite when it does not decay.
-    half_life_interval_steps : (n, 2) confidence bounds.
+    half_life_interval_steps : (n, 2) confidence bounds of ln 2 / -ln |eigenvalue|, the half-life; of a complex pair it
+        is that of the envelope. Infinite where the mode does not decay.
     period_steps : (n,) timesteps of a full turn, 2π / |argument|; infinite for a positive eigenvalue, 2 for a negative.
-    embeddable : (n,) whether the mode is one of a continuous process: a negative real eigenvalue, which overshoots at
-        every step, is not. Θ exists when all are.
     """
 
     transition: FloatArray
     noise: FloatArray
     eigenvalues: NDArray[np.complex128]
     modes: NDArray[np.complex128]
-    half_life_steps: FloatArray
     half_life_interval_steps: FloatArray
     period_steps: FloatArray
-    embeddable: BoolArray
-
-    def rates(self) -> FloatArray:
-        """(n, n) Θ = -log A, per timestep.
-
-        Raises
-        ------
-        IllPosed : a mode is not embeddable, so that no real Θ has these observations.
-        """
-        if not self.embeddable.all():
-            negative = float(self.eigenvalues[~self.embeddable][0].real)
-            raise IllPosed(f"the process overshoots at every step (eigenvalue {negative:.3g}), no continuous one does")
-        by_mode = -np.log(self.eigenvalues)[:, None] * self.modes.T
-        return np.asarray(np.linalg.solve(self.modes.T, by_mode).real, dtype=np.float64)
 
 
 def ornstein_uhlenbeck(regression: ErrorCorrection, confidence: float = 0.95) -> OrnsteinUhlenbeck:
@@ -108,17 +91,14 @@ def ornstein_uhlenbeck(regression: ErrorCorrection, confidence: float = 0.95) ->
     error = ndtri(0.5 + confidence / 2.0) * _decay_error(eigenvalues, modes, right_modes, noise, factor, regression)
     with np.errstate(divide="ignore"):
         interval = math.log(2.0) / np.maximum(np.array([decay + error, decay - error]).T, 0.0)
-        half_life = math.log(2.0) / np.maximum(decay, 0.0)
         period = 2.0 * math.pi / np.abs(np.angle(eigenvalues))
     return OrnsteinUhlenbeck(
         transition=transition,
         noise=noise,
         eigenvalues=eigenvalues,
         modes=modes,
-        half_life_steps=half_life,
         half_life_interval_steps=interval,
         period_steps=period,
-        embeddable=~((eigenvalues.imag == 0.0) & (eigenvalues.real <= 0.0)),
     )
 
 

@@ -62,7 +62,7 @@ def level_vectors(method: LevelMethod, regression: ErrorCorrection, *, max_legs:
         case "box_tiao":
             return measured(regression, box_tiao(regression).beta, method)
         case "baskets":
-            return tuple(basket.vector for basket in baskets(regression, max_legs)[0])
+            return baskets(regression, max_legs)
 
 
 def change_vectors(

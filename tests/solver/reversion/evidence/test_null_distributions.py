@@ -8,14 +8,9 @@ from scipy.stats import chi2
 from statsmodels.tsa.coint_tables import c_sja, c_sjt
 
 from solver.reversion.error_correction import Constant
-from solver.reversion.evidence.critical_values import (
-    SIGNIFICANCE_LEVELS,
-    first_relation_p_values,
-    max_eigenvalue_critical_values,
-    max_eigenvalue_p_values,
-    trace_critical_values,
-    trace_p_values,
-)
+from solver.reversion.evidence.null_distributions import first_relation_p_values, trace_p_values
+
+LEVELS = (0.10, 0.05, 0.01)
 
 
 def null_statistics(rng: np.random.Generator, n: int, steps: int, constant: Constant) -> np.ndarray:
@@ -33,33 +28,25 @@ def null_statistics(rng: np.random.Generator, n: int, steps: int, constant: Cons
     return np.array([logs.sum(), logs[0]])
 
 
-def test_unrestricted_constant_has_statsmodels_tables() -> None:
-    """Up to twelve series the critical values are those of statsmodels, to the last digit."""
-    for n in range(1, 13):
-        np.testing.assert_array_equal(trace_critical_values(n, "unrestricted")[0], c_sjt(n, 0))
-        np.testing.assert_array_equal(max_eigenvalue_critical_values(n, "unrestricted")[0], c_sja(n, 0))
-
-
 def test_the_gamma_approximation_meets_the_tables() -> None:
     """At the tabled values for 1 to 12 series the p-values are the levels, within the accuracy stated for quantiles.
 
     Too thin a tail makes 10, 5 and 1 % into 9.8, 4.8 and .88 % for the trace, and 9.8, 4.5 and .66 % for the maximum
     eigenvalue. A wrong coefficient would show: one common trend has χ² with one degree of freedom.
     """
-    for column, level in enumerate(SIGNIFICANCE_LEVELS):
-        trace = trace_critical_values(12, "unrestricted")[:, column]
-        largest = max_eigenvalue_critical_values(12, "unrestricted")[:, column]
+    for column, level in enumerate(LEVELS):
+        # MacKinnon, Haug and Michelis (1999), for 12 to 1 common trends.
+        trace, largest = (np.array([table(n, 0)[column] for n in range(12, 0, -1)]) for table in (c_sjt, c_sja))
         np.testing.assert_allclose(trace_p_values(trace, "unrestricted"), level, rtol=(0.025, 0.04, 0.12)[column])
-        np.testing.assert_allclose(
-            max_eigenvalue_p_values(largest, "unrestricted"), level, rtol=(0.02, 0.1, 0.34)[column]
-        )
+        p_values = [first_relation_p_values(largest[12 - n :][:1], n, "unrestricted")[0] for n in range(12, 0, -1)]
+        np.testing.assert_allclose(p_values, level, rtol=(0.02, 0.1, 0.34)[column])
     np.testing.assert_allclose(trace_p_values(np.array([3.0]), "unrestricted"), chi2.sf(3.0, 1), rtol=1e-9)
 
 
 def test_restricted_constant_is_near_the_published_tables() -> None:
-    """5 % trace values for four series of Osterwald-Lenum (1992), simulated with 400 steps, are met within 2 %."""
-    published = [53.12, 34.91, 19.96, 9.24]
-    np.testing.assert_allclose(trace_critical_values(4, "restricted")[:, 1], published, rtol=0.02)
+    """At the 5 % trace values for four series of Osterwald-Lenum (1992), simulated with 400 steps, p is 4 to 6 %."""
+    p_values = trace_p_values(np.array([53.12, 34.91, 19.96, 9.24]), "restricted")
+    np.testing.assert_allclose(p_values, 0.05, atol=0.01)
 
 
 @pytest.mark.parametrize("constant", ["restricted", "unrestricted"])
@@ -84,23 +71,14 @@ def test_mean_and_spread_are_those_of_simulated_walks(n: int, constant: Constant
         assert np.mean(p_value < 0.05) < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 300)
 
 
-def test_values_are_finite_and_ordered_for_any_number_of_series() -> None:
-    """Critical values rise with significance and with the number of trends, and none is NaN, up to fifty series."""
-    for constant in ("restricted", "unrestricted"):
-        for values in (trace_critical_values(50, constant), max_eigenvalue_critical_values(50, constant)):
-            assert values.shape == (50, 3)
-            assert np.all(np.isfinite(values))
-            assert np.all(np.diff(values, axis=1) > 0.0)
-            assert np.all(np.diff(values, axis=0) < 0.0)
-            with pytest.raises(ValueError, match="read-only"):
-                values[0, 0] = 0.0
-
-
-def test_p_values_and_critical_values_agree() -> None:
-    """Where both come from the gamma distribution, the p-value of a critical value is its level."""
-    for column, level in enumerate(SIGNIFICANCE_LEVELS):
-        trace = trace_critical_values(9, "restricted")[:, column]
-        largest = max_eigenvalue_critical_values(9, "restricted")[:, column]
-        np.testing.assert_allclose(trace_p_values(trace, "restricted"), level, rtol=1e-9)
-        np.testing.assert_allclose(max_eigenvalue_p_values(largest, "restricted"), level, rtol=1e-9)
-        np.testing.assert_allclose(first_relation_p_values(largest[:1], 9, "restricted"), level, rtol=1e-9)
+@pytest.mark.parametrize("constant", ["restricted", "unrestricted"])
+def test_p_values_fall_with_the_statistic_and_rise_with_the_series(constant: Constant) -> None:
+    """Up to fifty series: finite, falling in the statistic, and larger where more trends could have made it."""
+    for n in range(1, 51):
+        statistics = np.linspace(0.5, 3.0 * n * n + 30.0, 50)
+        p_values = first_relation_p_values(statistics, n, constant)
+        assert np.all(np.isfinite(p_values))
+        assert np.all(np.diff(p_values) <= 0.0)
+        assert np.all(p_values <= first_relation_p_values(statistics, n + 1, constant))
+    # Of one statistic for every r: the fewer trends are left, the less likely it is.
+    assert np.all(np.diff(trace_p_values(np.full(50, 40.0), constant)) <= 0.0)
