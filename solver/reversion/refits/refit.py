@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,8 +76,7 @@ class Refitter:
 
     Raises
     ------
-    IllPosed : a setting out of range; the message names it.
-    NotEnoughData : the fit stretch is too short for the regression that a method needs.
+    IllPosed : as `check_settings`; the message names the setting.
     """
 
     def __init__(self, n: int, settings: ReversionSettings, names: tuple[str, ...] | None = None) -> None:
@@ -109,46 +108,28 @@ class Refitter:
         """
         leg_scale = np.sqrt(np.diag(self._covariance(stretches.fit, self._changes)))
         proposed, tried, refusals = self._candidates(stretches)
-        if barred:
-            angles = angles_between(np.array(barred).T, _columns(proposed, self._n), leg_scale)
-            proposed = [c for c, angle in zip(proposed, angles.min(axis=0), strict=True) if angle >= LARGEST_ANGLE]
+        proposed = _without_barred(proposed, barred, leg_scale)
         proposed, discovered = self._discovered(proposed, tried, stretches.fit_changes)
         successor_of = {i: j for j, i in match(incumbents, proposed, leg_scale).items()}
-        # An incumbent is tested as what the method makes of it today; one that it no longer proposes has no test.
-        successors = [successor_of.get(i) for i in range(len(incumbents))]
-        kept = [
-            Candidate(beta.weights, beta.method, proposed[j].statistic, proposed[j].p_value)
-            if j is not None
-            else Candidate(beta.weights, beta.method, 0.0, 1.0)
-            for beta, j in zip(incumbents, successors, strict=True)
-        ]
-        kept_discovered = np.array([j is not None and discovered[j] for j in successors], dtype=np.bool_)
+        kept, kept_discovered = _as_candidates(incumbents, proposed, discovered, successor_of)
         betas = self._measured(
             [*proposed, *kept],
             np.concatenate([discovered, kept_discovered]),
             [None] * len(proposed) + list(incumbents),
             stretches,
         )
-        own, fresh = betas[len(proposed) :], dict(enumerate(betas[: len(proposed)]))
-        accepted: list[tuple[BetaVector, int | None]] = []
         eased = 1.0 - self._settings.switching_penalty
-        for i, incumbent in enumerate(own):
-            successor = fresh.pop(successor_of[i]) if i in successor_of else None
-            if incumbent is None or (successor is not None and successor.basis_ratio < eased * incumbent.basis_ratio):
-                incumbent = successor
-            if incumbent is not None:
-                accepted.append((incumbent, i))
-        accepted += [(beta, None) for beta in fresh.values() if beta is not None]
+        accepted = _accepted(betas[: len(proposed)], betas[len(proposed) :], successor_of, eased)
         pruned = prune(
             [beta for beta, _ in accepted],
             [beta.basis_ratio * (1.0 if i is None else eased) for beta, i in accepted],
             leg_scale,
             self._settings.max_vectors,
         )
-        place = dict(accepted)
+        continues = dict(accepted)
         return Refit(
             betas=self._with_adjustment(pruned, stretches.fit + stretches.held_back),
-            continues=tuple(place[beta] for beta in pruned),
+            continues=tuple(continues[beta] for beta in pruned),
             candidates_tried=tried,
             leg_scale=leg_scale,
             refusals=refusals,
@@ -161,7 +142,15 @@ class Refitter:
         before: Sequence[BetaVector | None],
         stretches: Stretches,
     ) -> list[BetaVector | None]:
-        """Each candidate with its evidence; None where none holds. `before` is the vector in use that it is."""
+        """Each candidate measured on both stretches, with its evidence; None where no kind of evidence holds.
+
+        Parameters
+        ----------
+        candidates : K of them.
+        discovered : (K,) whether the walk is rejected over all that were tried.
+        before : for each candidate the vector in use that it is; None for a newcomer.
+        stretches : to measure on.
+        """
         if not candidates:
             return []
         n, constant, settings = self._n, self._constant, self._settings
@@ -173,24 +162,12 @@ class Refitter:
         fit_mean = fit[:n, constant] / fit[constant, constant]
         half_lives = [half_life_of(k) for k in self._reversions(fit, B, fit_mean)]
         held_back_half_lives = [half_life_of(k) for k in self._reversions(held_back, B, fit_mean)]
-
-        # What no bound could save needs none.
-        held = np.array([vector is not None for vector in before])
-        hopeful = discovered | held | (np.maximum(fit_ratios, held_back_ratios) <= settings.basis_ratio_max)
-        uppers = np.full(len(candidates), np.inf)
-        if hopeful.any():
-            uppers[hopeful] = basis_ratio_bounds(
-                B[:, hopeful], stretches.held_back_changes, self._weights, settings.basis_confidence
-            )
-
+        # A newcomer with a larger ratio fails as `basis` whatever its bound, so the bound is not worth drawing.
+        in_use = np.array([vector is not None for vector in before])
+        hopeful = discovered | in_use | (np.maximum(fit_ratios, held_back_ratios) <= settings.basis_ratio_max)
+        uppers = self._basis_ratio_uppers(B, stretches, hopeful)
         whole = fit + held_back
-        level_covariance = self._covariance(whole, slice(0, n))
-        spread_variances = _quadratic(B, level_covariance)
-        moved = spread_variances > _STILL_SPREAD * (np.diag(level_covariance) @ B**2)
-        volatilities = np.sqrt(np.where(moved, spread_variances, 0.0))
-        mean = whole[:n, constant] / whole[constant, constant]
-        distances = B.T @ (stretches.latest - mean)
-        spread_means = B.T @ (stretches.anchor + mean)
+        volatilities, deviations, spread_means = self._levels(B, whole, stretches)
         innovation_ratios = self._innovation_ratios(whole, B, half_lives)
 
         standards = Standards(
@@ -200,7 +177,7 @@ class Refitter:
             half_life_max_steps=settings.half_life_max_steps,
         )
         betas: list[BetaVector | None] = []
-        for k, candidate in enumerate(candidates):
+        for k, (candidate, vector) in enumerate(zip(candidates, before, strict=True)):
             findings = Findings(
                 fit_basis_ratio=float(fit_ratios[k]),
                 held_back_basis_ratio=float(held_back_ratios[k]),
@@ -210,19 +187,21 @@ class Refitter:
                 half_life_steps=half_lives[k],
                 held_back_half_life_steps=held_back_half_lives[k],
             )
-            vector = before[k]
             evidence = evidence_for(findings, standards, vector.evidence if vector is not None else ())
+            if not evidence:
+                betas.append(None)
+                continue
             betas.append(
                 BetaVector(
                     weights=candidate.weights,
                     method=candidate.method,
-                    basis_ratio=float(held_back_ratios[k]),
-                    basis_ratio_upper=float(uppers[k]),
+                    basis_ratio=findings.held_back_basis_ratio,
+                    basis_ratio_upper=findings.basis_ratio_upper,
                     basis_horizon_steps=settings.basis_horizon_steps,
                     step_ratio=float(step_ratios[k]),
                     half_life_steps=half_lives[k],
                     spread_volatility=float(volatilities[k]),
-                    deviation=float(distances[k] / volatilities[k]) if moved[k] else None,
+                    deviation=deviations[k],
                     spread_mean=float(spread_means[k]),
                     innovation_ratio=float(innovation_ratios[k]),
                     statistic=candidate.statistic,
@@ -230,10 +209,31 @@ class Refitter:
                     evidence=evidence,
                     adjustment=np.zeros(n),
                 )
-                if evidence
-                else None
             )
         return betas
+
+    def _basis_ratio_uppers(self, B: FloatArray, stretches: Stretches, hopeful: BoolArray) -> FloatArray:
+        """(K,) upper confidence bounds of the held-back basis ratios; infinite where not `hopeful` (K,)."""
+        uppers = np.full(B.shape[1], np.inf)
+        if hopeful.any():
+            uppers[hopeful] = basis_ratio_bounds(
+                B[:, hopeful], stretches.held_back_changes, self._weights, self._settings.basis_confidence
+            )
+        return uppers
+
+    def _levels(
+        self, B: FloatArray, whole: FloatArray, stretches: Stretches
+    ) -> tuple[FloatArray, list[float | None], FloatArray]:
+        """Volatility, deviation and mean of the level of each basket spread (K), over both stretches."""
+        n, constant = self._n, self._constant
+        level_covariance = self._covariance(whole, slice(0, n))
+        variances = _quadratic(B, level_covariance)
+        moved = variances > _STILL_SPREAD * (np.diag(level_covariance) @ B**2)
+        volatilities = np.sqrt(np.where(moved, variances, 0.0))
+        mean = whole[:n, constant] / whole[constant, constant]
+        distances = B.T @ (stretches.latest - mean)
+        deviations = [float(distances[k] / volatilities[k]) if moved[k] else None for k in range(len(moved))]
+        return volatilities, deviations, B.T @ (stretches.anchor + mean)
 
     def _with_adjustment(self, betas: tuple[BetaVector, ...], whole: FloatArray) -> tuple[BetaVector, ...]:
         """`betas` with the adjustment speeds of those that revert, fitted together on both stretches."""
@@ -364,6 +364,56 @@ class Refitter:
         )
         ratios: FloatArray = np.divide(np.maximum(innovations, 0.0), own, out=np.zeros(len(own)), where=own > 0.0)
         return ratios
+
+
+def _without_barred(proposed: list[Candidate], barred: Sequence[FloatArray], leg_scale: FloatArray) -> list[Candidate]:
+    """The candidates that are no relationship of the `barred` weights (n,)."""
+    if not barred:
+        return proposed
+    angles = angles_between(np.array(barred).T, _columns(proposed, len(leg_scale)), leg_scale)
+    return [c for c, angle in zip(proposed, angles.min(axis=0), strict=True) if angle >= LARGEST_ANGLE]
+
+
+def _as_candidates(
+    incumbents: Sequence[BetaVector],
+    proposed: Sequence[Candidate],
+    discovered: BoolArray,
+    successor_of: Mapping[int, int],
+) -> tuple[list[Candidate], BoolArray]:
+    """The incumbents with the test of their successors, and whether these were discovered.
+
+    An incumbent is tested as what its method makes of it today. One that the method no longer proposes has no test.
+    """
+    successors = [successor_of.get(i) for i in range(len(incumbents))]
+    kept = [
+        Candidate(beta.weights, beta.method, proposed[j].statistic, proposed[j].p_value)
+        if j is not None
+        else Candidate(beta.weights, beta.method, 0.0, 1.0)
+        for beta, j in zip(incumbents, successors, strict=True)
+    ]
+    return kept, np.array([j is not None and discovered[j] for j in successors], dtype=np.bool_)
+
+
+def _accepted(
+    proposed: Sequence[BetaVector | None],
+    kept: Sequence[BetaVector | None],
+    successor_of: Mapping[int, int],
+    eased: float,
+) -> list[tuple[BetaVector, int | None]]:
+    """Vectors with evidence, each with the index of the incumbent that it goes on with; None for a newcomer.
+
+    An incumbent keeps its weights unless its evidence is gone, or the basis ratio of its successor is below `eased`
+    times its own.
+    """
+    fresh = dict(enumerate(proposed))
+    accepted: list[tuple[BetaVector, int | None]] = []
+    for i, incumbent in enumerate(kept):
+        successor = fresh.pop(successor_of[i]) if i in successor_of else None
+        if incumbent is None or (successor is not None and successor.basis_ratio < eased * incumbent.basis_ratio):
+            incumbent = successor
+        if incumbent is not None:
+            accepted.append((incumbent, i))
+    return accepted + [(beta, None) for beta in fresh.values() if beta is not None]
 
 
 def _columns(candidates: Sequence[Candidate], n: int) -> FloatArray:

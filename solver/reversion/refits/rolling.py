@@ -37,8 +37,7 @@ class RollingReversion:
 
     Raises
     ------
-    IllPosed : a setting out of range; the message names it.
-    NotEnoughData : the fit stretch is too short for the regression that a method needs.
+    IllPosed : as `check_settings`; the message names the setting.
     """
 
     def __init__(self, n: int, settings: ReversionSettings, names: tuple[str, ...] | None = None) -> None:

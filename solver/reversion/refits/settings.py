@@ -1,38 +1,40 @@
-"""What refits are told: how they fit, and what they accept."""
+"""The settings of refits, and the one check of their ranges."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import get_args
 
-from solver.errors import IllPosed, NotEnoughData
+from solver.errors import IllPosed, RefusedSetting
 from solver.reversion.methods.johansen import Criterion
-from solver.reversion.vector import LEVEL_METHODS, METHODS, Method
+from solver.reversion.vector import CHANGE_METHODS, LEVEL_METHODS, Method
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReversionSettings:
-    """What a `Refitter` fits and what it accepts.
+    """What a `Refitter` fits and what it accepts. `check_settings` holds the ranges.
 
     Attributes
     ----------
-    methods : what proposes candidates, any of `METHODS`.
-    window_steps : timesteps in all, the held-back stretch included.
-    holdout_steps : the most recent of them, kept from the fit.
-    basis_horizon_steps : H of the basis ratio, at most half of `holdout_steps`.
-    basis_ratio_max : a vector passes as `basis` when its ratio on the fit stretch and the upper confidence bound of
-        that on the held-back stretch are at most this, in (0, 1).
+    methods : which propose candidates: at least one of `METHODS`, none twice.
+    window_steps : timesteps of the whole window; at least `holdout_steps` + (lags + 2) n + 10 for n assets.
+    holdout_steps : the latest of these timesteps, held back from the fit; at least 4 `basis_horizon_steps`.
+    basis_horizon_steps : H of the basis ratio, timesteps, >= 1.
+    basis_ratio_max : in (0, 1). A vector passes as `basis` when neither its ratio on the fit stretch nor the upper
+        confidence bound of its ratio on the held-back stretch is above this.
     basis_confidence : of that bound, in (0, 1).
     false_discovery_rate : of `reverting`, over every candidate tried in a refit, in (0, 1).
-    half_life_min_steps, half_life_max_steps : reversion faster or slower does not pass as `reverting`; >= 0 and above.
-    switching_penalty : share of its basis ratio that another vector must be better by to take the place of one in use,
-        in [0, 1).
-    false_alarm_steps : timesteps that pass on average, at least, until the watch falsely refutes one kind of evidence
-        of one vector, and in proportion more for spreads with a half-life above ten; > 1.
-    max_legs : 2 or 3, of a vector of "sparse" or "baskets".
-    max_vectors : how many are handed on, >= 1.
-    lags : lagged differences in the error-correction model and in the test of a spread, >= 0.
-    lags_criterion : takes fewer than `lags` where `johansen.choose_lags` finds them better; None takes all.
+    half_life_min_steps, half_life_max_steps : a vector with a half-life outside these does not pass as `reverting`;
+        0 <= min < max < infinity.
+    switching_penalty : share by which the basis ratio of another vector must be lower for it to take the place of one
+        in use, in [0, 1).
+    false_alarm_steps : timesteps that pass on average, at least, until the watch refutes one kind of evidence of one
+        vector by mistake; > 1. For half-lives above ten timesteps it grows in proportion to half-life / 10.
+    max_legs : legs of a vector of "sparse" or "baskets" at most, 2 or 3.
+    max_vectors : vectors that are handed on at most, >= 1.
+    lags : lagged differences in the error-correction model and in the test of a basket spread, >= 1.
+    lags_criterion : by which `johansen.choose_lags` may take fewer than `lags`; None takes all of them.
     """
 
     methods: tuple[Method, ...]
@@ -53,57 +55,67 @@ class ReversionSettings:
 
 
 def check_settings(n: int, settings: ReversionSettings) -> None:
-    """Check `settings` for `n` assets.
+    """Check `settings` for `n` assets. This is the one place that holds their ranges.
+
+    Parameters
+    ----------
+    n : assets.
+    settings : to check.
 
     Raises
     ------
-    IllPosed : a setting out of range; the message names it.
-    NotEnoughData : the fit stretch is too short for the regression that a method needs.
+    IllPosed : fewer than two assets.
+    RefusedSetting : a setting out of range: its field `setting` names it, `expected` says what it must be and `got` is
+        what came. An `IllPosed` too.
     """
     if n < 2:
         raise IllPosed(f"a β vector needs at least 2 assets, got {n}")
-    for method in settings.methods:
-        if method not in METHODS:
-            raise IllPosed(f"methods must be of {METHODS}, got {method!r}")
-    if not 2 <= settings.holdout_steps < settings.window_steps - 1:
-        raise IllPosed(
-            f"holdout_steps must be >= 2 and leave at least 2 of window_steps = {settings.window_steps} to the fit, "
-            f"got {settings.holdout_steps}"
-        )
-    if not 1 <= settings.basis_horizon_steps <= settings.holdout_steps // 2:
-        raise IllPosed(
-            f"basis_horizon_steps must be >= 1 and at most half of holdout_steps = {settings.holdout_steps}, "
-            f"got {settings.basis_horizon_steps}"
-        )
-    if not 0.0 < settings.basis_ratio_max < 1.0:
-        raise IllPosed(f"basis_ratio_max must lie in (0, 1), got {settings.basis_ratio_max}")
-    for name in ("basis_confidence", "false_discovery_rate"):
-        if not 0.0 < getattr(settings, name) < 1.0:
-            raise IllPosed(f"{name} must lie in (0, 1), got {getattr(settings, name)}")
-    if not settings.half_life_min_steps >= 0.0:
-        raise IllPosed(f"half_life_min_steps must be >= 0, got {settings.half_life_min_steps}")
-    if not settings.half_life_max_steps > settings.half_life_min_steps:
-        raise IllPosed(
-            f"half_life_max_steps must be above half_life_min_steps = {settings.half_life_min_steps}, "
-            f"got {settings.half_life_max_steps}"
-        )
-    if not 0.0 <= settings.switching_penalty < 1.0:
-        raise IllPosed(f"switching_penalty must lie in [0, 1), got {settings.switching_penalty}")
-    if not settings.false_alarm_steps > 1.0:
-        raise IllPosed(f"false_alarm_steps must be > 1, got {settings.false_alarm_steps}")
-    if settings.max_legs not in (2, 3):
-        raise IllPosed(f"max_legs must be 2 or 3, got {settings.max_legs}")
-    if settings.max_vectors < 1:
-        raise IllPosed(f"max_vectors must be >= 1, got {settings.max_vectors}")
-    if settings.lags < 0:
-        raise IllPosed(f"lags must be >= 0, got {settings.lags}")
-    if settings.lags_criterion is not None and settings.lags_criterion not in get_args(Criterion):
-        raise IllPosed(f"lags_criterion must be None or of {get_args(Criterion)}, got {settings.lags_criterion!r}")
-    fit_steps = settings.window_steps - settings.holdout_steps
-    for method in settings.methods:
-        needed = n * (settings.lags + 2) + 1 if method in LEVEL_METHODS else n + 1 if method == "ica" else 0
-        if fit_steps < needed:
-            raise NotEnoughData(
-                f"{method} on {n} series with {settings.lags} lags needs a fit stretch of at least {needed} steps, "
-                f"got {fit_steps}"
-            )
+    _check_methods(settings.methods)
+    for setting, expected, holds in _ranges(n, settings):
+        if not holds:
+            raise RefusedSetting(setting, expected, getattr(settings, setting))
+
+
+def _check_methods(methods: tuple[Method, ...]) -> None:
+    known = (*CHANGE_METHODS, *LEVEL_METHODS)
+    if not methods:
+        raise RefusedSetting("methods", f"at least one of {', '.join(known)}", [])
+    for k, method in enumerate(methods):
+        if method not in known:
+            raise RefusedSetting("methods", f"of {', '.join(known)}", method)
+        if method in methods[:k]:
+            raise RefusedSetting("methods", "distinct names", method)
+
+
+def _ranges(n: int, settings: ReversionSettings) -> list[tuple[str, str, bool]]:
+    """Of each setting: its name, what it must be, and whether it is."""
+    # The bound of the basis ratio resamples blocks of at least H timesteps; fewer than four would tell nothing.
+    holdout = 4 * settings.basis_horizon_steps
+    # A regression of n series on (lags + 1) n + 1 others needs some observations to spare.
+    window = settings.holdout_steps + (settings.lags + 2) * n + 10
+    criteria = get_args(Criterion)
+    share = "a number between 0 and 1"
+    return [
+        ("basis_horizon_steps", ">= 1", settings.basis_horizon_steps >= 1),
+        ("holdout_steps", f">= {holdout}", settings.holdout_steps >= holdout),
+        ("lags", ">= 1", settings.lags >= 1),
+        ("window_steps", f">= {window}", settings.window_steps >= window),
+        ("basis_ratio_max", share, 0.0 < settings.basis_ratio_max < 1.0),
+        ("basis_confidence", share, 0.0 < settings.basis_confidence < 1.0),
+        ("false_discovery_rate", share, 0.0 < settings.false_discovery_rate < 1.0),
+        ("half_life_min_steps", ">= 0", 0.0 <= settings.half_life_min_steps < math.inf),
+        (
+            "half_life_max_steps",
+            f"above half_life_min_steps {settings.half_life_min_steps}",
+            settings.half_life_min_steps < settings.half_life_max_steps < math.inf,
+        ),
+        ("switching_penalty", "at least 0 and below 1", 0.0 <= settings.switching_penalty < 1.0),
+        ("false_alarm_steps", "a number above 1", 1.0 < settings.false_alarm_steps < math.inf),
+        ("max_legs", "2 or 3", settings.max_legs in (2, 3)),
+        ("max_vectors", ">= 1", settings.max_vectors >= 1),
+        (
+            "lags_criterion",
+            f"None or one of {', '.join(criteria)}",
+            settings.lags_criterion is None or settings.lags_criterion in criteria,
+        ),
+    ]
