@@ -82,7 +82,7 @@ def suggestion(
         expected_cost=decision.outcome.cost,
         cost_lower_bound=decision.cost_lower_bound,
         gap=max(decision.outcome.cost - decision.cost_lower_bound, 0.0),
-        expected_spread=parts.spread,
+        expected_spread=parts.bid_ask_spread,
         expected_fee=parts.fee,
         expected_depth=parts.depth,
         proven=decision.proven,

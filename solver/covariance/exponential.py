@@ -123,15 +123,15 @@ def _decay_and_add(sums: FloatArray, missed: IntArray, counters: IntArray, row: 
 class ExponentialCovariance:
     """Covariance with weights that halve every `half_life_steps` returns.
 
-    With λ = 0.5^(1 / half_life_steps), a return r updates M ← λ M + r r' from M = 0, and the estimate is S = M / W with
-    W = 1 + λ + ... + λᵗ⁻¹ after t returns. Dividing by the weight actually seen is the warm-up correction: S is
-    unbiased from the first return on and does not lean towards its starting value. Rounding errors decay with the
-    weights, so nothing drifts. For shrinkage, Kish's effective sample size W² / V, V the sum of the weights'
-    squares, which tends to (1 + λ) / (1 - λ), stands for T.
+    With λ = 0.5^(1 / half_life_steps), a return r updates M ← λ M + r r' from M = 0. The estimate after t returns is S
+    = M / W with W = 1 + λ + ... + λᵗ⁻¹. Dividing by the weight that was seen is the warm-up correction: S is unbiased
+    from the first return on and does not lean towards its starting value. Rounding errors decay with the weights, so
+    nothing drifts. Shrinkage takes Kish's effective sample size W² / V for T, where V is the sum of the squared
+    weights. It tends to (1 + λ) / (1 - λ).
 
-    A return that is NaN is missing, and takes nothing but its own asset out of the row: the sums of its pairs stay as
-    they are, their weights do not decay meanwhile, and each pair goes on with the return over the gap (see
-    `solver.covariance.pairs`). The mean return is taken as zero: over one timestep it is far below its own sampling
+    A return that is NaN is missing. It takes only its own asset out of the row: the sums of its pairs stay as they are,
+    and their weights do not decay meanwhile. Each pair goes on with the return over the gap (see
+    `solver.covariance.gaps`). The mean return is taken as zero: over one timestep it is far below its own sampling
     error, and estimating it would let a trend pass for less risk.
 
     Parameters
@@ -194,11 +194,14 @@ class ExponentialCovariance:
     def estimate(self, min_observations: int = 1, among: BoolArray | None = None) -> FloatArray:
         """(n, n) covariance, log-return² per timestep, NaN for assets that are not in.
 
-        Assets of `among` (all) are in that have `min_observations` returns of their own and with each other.
+        Parameters
+        ----------
+        min_observations : returns that an asset needs of its own, and in common with each other asset that is in.
+        among : (n,) assets that may be in; None for all.
 
         Raises
         ------
-        NotEnoughData : there is none.
+        NotEnoughData : no asset is in.
         """
         seen = self._counters[_ROWS] - self._missed
         weights = weight_of(self._half_life_steps, seen)
@@ -239,5 +242,5 @@ def weight_of(half_life_steps: float, count: IntArray) -> FloatArray:
 
 
 def effective_count(half_life_steps: float, count: IntArray) -> FloatArray:
-    """Kish's effective number of so many returns, the square of their weights' sum over the sum of their squares."""
+    """Kish's effective number of `count` returns: (sum of their weights)² over the sum of the squared weights."""
     return divided(weight_of(half_life_steps, count) ** 2, weight_of(half_life_steps / 2.0, count))

@@ -17,8 +17,8 @@ from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.covariance.shrinkage import Shrinkage, shrunk
 from solver.errors import NotEnoughData
 
-# Least eigenvalue of a repaired correlation matrix: no combination may look riskless to the last digit when the
-# estimate said less than nothing of it. A volatility of 1e-5 of the legs' is far below what any hedge keeps.
+# Least eigenvalue of a repaired correlation matrix. Without it a combination could look riskless where the estimate was
+# negative. A volatility of 1e-5 of the legs' is far below what any hedge leaves.
 _LEAST_EIGENVALUE = 1e-10
 
 
@@ -64,12 +64,12 @@ def covariance_of(
     """
     n = len(pairs.Sigma)
     enough = admitted(pairs.seen, min_observations, np.ones(n, dtype=np.bool_) if among is None else among)
-    places = np.flatnonzero(enough)
-    if not len(places):
+    indices = np.flatnonzero(enough)
+    if not len(indices):
         most = int(np.diag(pairs.seen).max())
         raise NotEnoughData(f"a covariance needs at least {min_observations} return(s) of an asset, got {most}")
-    whole = len(places) == n
-    block = (slice(None), slice(None)) if whole else np.ix_(places, places)
+    whole = len(indices) == n
+    block = (slice(None), slice(None)) if whole else np.ix_(indices, indices)
     Sigma = pairs.Sigma[block]
     if not pairs.coherent:
         Sigma = nearest_covariance(Sigma)
@@ -110,20 +110,26 @@ def divided(sums: FloatArray, weights: FloatArray | IntArray) -> FloatArray:
 
 
 def admitted(seen: IntArray, min_observations: int, among: BoolArray) -> BoolArray:
-    """(n,) the assets of `among` that have enough returns of their own, and with each other.
+    """(n,) the assets of `among` that have enough returns of their own, and in common with each other.
 
-    Two that were never seen together have no covariance, so only one of them can be in: the one with the longer
-    history, the first in order where they are equal.
+    Two assets that were never seen together have no covariance, so only one of them can be in: the one with the longer
+    history, or the first one where these are equal.
+
+    Parameters
+    ----------
+    seen : (n, n) common returns of each pair, own returns on the diagonal.
+    min_observations : >= 1.
+    among : (n,) assets that may be in.
     """
     own = np.diag(seen)
     enough: BoolArray = among & (own >= min_observations)
-    places = np.flatnonzero(enough)
-    if (seen[np.ix_(places, places)] >= min_observations).all():
+    indices = np.flatnonzero(enough)
+    if (seen[np.ix_(indices, indices)] >= min_observations).all():
         return enough
     chosen: list[int] = []
-    for place in places[np.argsort(-own[places], kind="stable")].tolist():
-        if (seen[place, chosen] >= min_observations).all():
-            chosen.append(place)
+    for index in indices[np.argsort(-own[indices], kind="stable")].tolist():
+        if (seen[index, chosen] >= min_observations).all():
+            chosen.append(index)
     together: BoolArray = np.zeros(len(own), dtype=np.bool_)
     together[chosen] = True
     return together
@@ -132,14 +138,14 @@ def admitted(seen: IntArray, min_observations: int, among: BoolArray) -> BoolArr
 def nearest_covariance(Sigma: FloatArray) -> FloatArray:
     """`Sigma` (n, n) symmetric with its negative eigenvalues taken away and its variances kept.
 
-    Eigenvalues of the correlation matrix are clipped from below and the result scaled back to a diagonal of ones. That
-    is near the nearest correlation matrix, not it, and costs one eigendecomposition; Higham's alternating projections
-    take dozens. The same as statsmodels' `cov_nearest` with method "clipped", whose import takes most of a second. A
-    matrix that is positive semi-definite comes back as it was.
+    Eigenvalues of the correlation matrix are clipped from below, and the result is scaled back to a diagonal of ones.
+    This is near the nearest correlation matrix, not equal to it, and costs one eigendecomposition, where Higham's
+    alternating projections take dozens. It equals statsmodels' `cov_nearest` with method "clipped", whose import takes
+    most of a second. A matrix that is positive semi-definite comes back unchanged.
 
     References
     ----------
-    Rebonato and Jäckel (1999), The most general methodology to create a valid correlation matrix, Journal of Risk 2(2);
+    Rebonato and Jäckel (1999), The most general methodology to create a valid correlation matrix, Journal of Risk 2(2).
     Higham (2002), Computing the nearest correlation matrix, IMA Journal of Numerical Analysis 22(3).
     """
     volatility = np.sqrt(np.diag(Sigma))

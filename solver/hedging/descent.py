@@ -243,7 +243,7 @@ def few_groups(terms: Terms, lo: IntArray, hi: IntArray, radius: float, x: Float
         count += 1
     square = _least_square(terms, lo, hi, members[:count], trial)
     while square > radius * radius:
-        least, place, entrant = square * (1.0 - TIE), -1, -1
+        least, out, entrant = square * (1.0 - TIE), -1, -1
         for leaving in range(count):
             was = members[leaving]
             for j in range(m):
@@ -251,14 +251,14 @@ def few_groups(terms: Terms, lo: IntArray, hi: IntArray, radius: float, x: Float
                     members[leaving] = j
                     left = _least_square(terms, lo, hi, members[:count], trial)
                     if left < least:
-                        least, place, entrant = left, leaving, j
+                        least, out, entrant = left, leaving, j
             members[leaving] = was
-        if place < 0:
+        if out < 0:
             break
-        was = members[place]
+        was = members[out]
         few_lo[was] = few_hi[was] = 0
         few_lo[entrant], few_hi[entrant] = lo[entrant], hi[entrant]
-        members[place] = entrant
+        members[out] = entrant
         square = least
     for j in range(m):
         x[j] = 0.0

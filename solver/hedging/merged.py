@@ -63,8 +63,8 @@ def merged(
     allowed[:, variance <= 1e-14 * (root**2).sum() * (A**2).sum(axis=0)] = 0
 
     traded = np.flatnonzero(allowed.any(axis=0))
-    places: dict[bytes, int] = {}
-    numbers = [places.setdefault((A[:, j] + 0.0).tobytes(), len(places)) for j in traded.tolist()]
+    number_of: dict[bytes, int] = {}
+    numbers = [number_of.setdefault((A[:, j] + 0.0).tobytes(), len(number_of)) for j in traded.tolist()]
     legs = np.array(numbers, dtype=np.int64)
     apart = max_trades is not None and max_trades < len(traded)
     of_traded = np.arange(len(traded)) if apart else legs
@@ -84,13 +84,13 @@ def merged(
     money = float(paying.min()) if len(paying) else 1.0
     surcharge = tie if len(paying) else 1.0
     levels = np.bincount(row, minlength=2 * g)
-    place_in_row = np.arange(len(row)) - np.repeat(np.cumsum(levels) - levels, levels)
+    level_in_row = np.arange(len(row)) - np.repeat(np.cumsum(levels) - levels, levels)
     width = int(levels.max(initial=0))
     ends, slope = np.zeros((2 * g, width)), np.zeros((2 * g, width))
     instruments = np.zeros((2 * g, width), dtype=np.int64)
-    ends[row, place_in_row] = lots
-    slope[row, place_in_row] = cost / money + surcharge
-    instruments[row, place_in_row] = instrument
+    ends[row, level_in_row] = lots
+    slope[row, level_in_row] = cost / money + surcharge
+    instruments[row, level_in_row] = instrument
     paid = np.cumsum(ends * slope, axis=1)
     ends = np.cumsum(ends, axis=1)
 

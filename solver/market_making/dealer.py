@@ -147,9 +147,9 @@ class Dealer:
             ("streams", [stream.direction for stream in self.streams]),
             ("markets", [market.direction for market in self.markets]),
         ):
-            for place, direction in enumerate(directions):
+            for k, direction in enumerate(directions):
                 if direction.shape != (d,):
-                    raise IllPosed(f"{name}[{place}].direction must be ({d},), got {direction.shape}")
+                    raise IllPosed(f"{name}[{k}].direction must be ({d},), got {direction.shape}")
 
     @property
     def stream_directions(self) -> FloatArray:

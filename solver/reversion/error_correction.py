@@ -109,9 +109,9 @@ def regress_legs(regression: ErrorCorrection, legs: IntArray) -> ErrorCorrection
     n, lags, seasons = regression.n, regression.lags, regression.seasons
     one = n * (lags + 1) + seasons - 1
     blocks = [legs + n * block for block in range(lags + 1)]
-    places = np.concatenate([*blocks, np.arange(n * (lags + 1), one + 1), legs + one + 1])
+    entries = np.concatenate([*blocks, np.arange(n * (lags + 1), one + 1), legs + one + 1])
     return regress(
-        regression.moments.take(places, 0).take(places, 1),
+        regression.moments.take(entries, 0).take(entries, 1),
         len(legs),
         lags,
         tuple(regression.names[leg] for leg in legs),
@@ -281,14 +281,14 @@ def regress(
 
 @lru_cache(maxsize=64)
 def _factor_order(n: int, lags: int, seasons: int, constant: Constant) -> IntArray:
-    """Places in a row of lagged differences, dummies, the constant (where it is restricted), levels, changes."""
+    """Indices in a row of lagged differences, dummies, the constant (where it is restricted), levels, changes."""
     one = n * (lags + 1) + seasons - 1
     own = [one] if constant == "restricted" else []
     return np.array([*range(n, one), *own, *range(n), *range(one + 1, one + 1 + n)], dtype=np.int64)
 
 
 def _entry_names(names: tuple[str, ...], lags: int, seasons: int) -> tuple[str, ...]:
-    """What stands at each place of a row."""
+    """What stands at each index of a row."""
     return (
         *names,
         *(f"Δ{name}[t-{lag}]" for lag in range(1, lags + 1) for name in names),
@@ -312,9 +312,9 @@ def _refuse_dependence(
     still = (spans[:n] <= _STILL * moments.diagonal()[:n]) | np.any(changes <= _STILL_CHANGE * spans[:n], axis=0)
     if still.any():
         raise ExactlyDependent(f"{names[int(np.argmax(still))]} does not move in the window; leave it out of the fit")
-    for place in range(n * (lags + 1), one):
-        if spans[place] <= _STILL * moments[one, one]:
-            raise ExactlyDependent(f"{entries[place]} is always or never in the window; fit with fewer seasons")
+    for index in range(n * (lags + 1), one):
+        if spans[index] <= _STILL * moments[one, one]:
+            raise ExactlyDependent(f"{entries[index]} is always or never in the window; fit with fewer seasons")
     _refuse_relation(centred[:n, :n], names)
     _refuse_relation(centred[lagged, lagged], entries[lagged])
     left = _schur_complement(centred, both, lagged)

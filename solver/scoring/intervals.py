@@ -106,8 +106,8 @@ def clustered_share(successes: IntArray, trials: IntArray, confidence: float) ->
     share = float(successes.sum() / total)
     effective = float(groups)
     if groups > 1 and 0.0 < share < 1.0:
-        spread = successes - share * trials
-        variance = groups / (groups - 1) * float(spread @ spread) / total**2
+        excess = successes - share * trials
+        variance = groups / (groups - 1) * float(excess @ excess) / total**2
         effective = min(share * (1.0 - share) / variance, float(total)) if variance > 0.0 else float(total)
     x, tail = share * effective, (1.0 - confidence) / 2.0
     lower = 0.0 if share == 0.0 else float(beta_distribution.ppf(tail, x, effective - x + 1.0))

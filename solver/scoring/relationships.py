@@ -61,11 +61,11 @@ def followed(log_prices: FloatArray, B: FloatArray, horizon_steps: int, lags: in
     ratios = basis_ratios(B, change_covariance(log_prices, horizon_steps))
     centred = log_prices - log_prices.mean(axis=0)
     statistics = dickey_fuller_statistics(johansen_moments(centred, lags), n, lags, B)
-    spreads = centred @ B
-    before = spreads[:-1] - spreads[:-1].mean(axis=0)
+    basket_spreads = centred @ B
+    before = basket_spreads[:-1] - basket_spreads[:-1].mean(axis=0)
     variances = (before**2).sum(axis=0)
     moved = variances > _STILL * ((centred**2).sum(axis=0) @ B**2)
-    slopes = (before * np.diff(spreads, axis=0)).sum(axis=0) / np.where(moved, variances, 1.0)
+    slopes = (before * np.diff(basket_spreads, axis=0)).sum(axis=0) / np.where(moved, variances, 1.0)
     half_lives = [half_life_of(float(slope)) if moves else None for slope, moves in zip(slopes, moved, strict=True)]
     return Followed(
         basis_ratios=ratios,
@@ -101,10 +101,10 @@ def block_shuffled(log_prices: FloatArray, block_steps: int, chance: np.random.G
     if T < 3:
         raise NotEnoughData(f"a shuffle needs at least 3 rows, got {T}")
     returns = np.diff(log_prices, axis=0)
-    places = np.split(np.arange(T - 1), np.arange(block_steps, T - 1, block_steps))
+    blocks = np.split(np.arange(T - 1), np.arange(block_steps, T - 1, block_steps))
     shuffled = np.empty_like(log_prices)
     shuffled[0] = log_prices[0]
     for i in range(n):
-        order = np.concatenate([places[k] for k in chance.permutation(len(places))])
+        order = np.concatenate([blocks[k] for k in chance.permutation(len(blocks))])
         shuffled[1:, i] = log_prices[0, i] + np.cumsum(returns[order, i])
     return shuffled

@@ -39,9 +39,9 @@ def resampling_weights(observations: int, mean_block: float, chance: np.random.G
     starts = chance.integers(observations, size=(RESAMPLES, observations))
     begins = chance.random((RESAMPLES, observations)) < 1.0 / mean_block
     begins[:, 0] = True
-    place = np.arange(observations)
-    begun = np.maximum.accumulate(np.where(begins, place, 0), axis=1)
-    chosen = (np.take_along_axis(starts, begun, axis=1) + place - begun) % observations
+    index = np.arange(observations)
+    begun = np.maximum.accumulate(np.where(begins, index, 0), axis=1)
+    chosen = (np.take_along_axis(starts, begun, axis=1) + index - begun) % observations
     rows = np.arange(RESAMPLES)[:, None] * observations
     counts = np.bincount((chosen + rows).ravel(), minlength=RESAMPLES * observations)
     weights: FloatArray = counts.reshape(RESAMPLES, observations) / observations

@@ -58,15 +58,15 @@ def dickey_fuller_statistics(moments: FloatArray, n: int, lags: int, B: FloatArr
     freedom = observations - lags - 2
     if freedom < 1:
         raise NotEnoughData(f"a test with {lags} lags needs at least {lags + 3} observations, got {observations}")
-    places = np.r_[0:constant, constant + 1 : dimension]
-    centred = centred_moments(moments[:dimension, :dimension], constant)[np.ix_(places, places)]
+    entries = np.r_[0:constant, constant + 1 : dimension]
+    centred = centred_moments(moments[:dimension, :dimension], constant)[np.ix_(entries, entries)]
     legs = centred.reshape(blocks, n, blocks, n)
-    spreads = np.einsum("ik,aibj,jk->kab", B, legs, B, optimize=True)
+    basket_spreads = np.einsum("ik,aibj,jk->kab", B, legs, B, optimize=True)
     own = np.einsum("aiai->ai", legs) @ B**2
-    scale = np.sqrt(np.einsum("kaa->ka", spreads).clip(min=0.0))
+    scale = np.sqrt(np.einsum("kaa->ka", basket_spreads).clip(min=0.0))
     still = np.any(scale**2 <= _STILL * own.T, axis=1)
     scale[still] = 1.0
-    correlations = spreads / (scale[:, :, None] * scale[:, None, :])
+    correlations = basket_spreads / (scale[:, :, None] * scale[:, None, :])
     correlations[still] = np.eye(blocks)
     # s_{t-1} goes last of the regressors: its pivot is then what the lagged changes leave of it.
     order = np.r_[1 : blocks - 1, 0, blocks - 1]

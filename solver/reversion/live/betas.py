@@ -200,8 +200,8 @@ def renewed(
     rows = live.rows - (meanwhile.rows if meanwhile is not None else 0)
     betas: list[LiveBeta] = []
     newcomers: list[LiveBeta] = []
-    for vector, place, broke in zip(refit.betas, refit.continues, _broke_since(live, refit, meanwhile), strict=True):
-        if place is None:
+    for vector, index, broke in zip(refit.betas, refit.continues, _broke_since(live, refit, meanwhile), strict=True):
+        if index is None:
             if broke:
                 continue
             beta_id = _new_id(vector, names, serials)
@@ -210,7 +210,7 @@ def renewed(
             beta = LiveBeta(beta_id, version, live.steps, vector, Detector.fresh(BASIS), fresh)
             newcomers.append(beta)
         else:
-            old = in_use.get(incumbents[place])
+            old = in_use.get(incumbents[index])
             if old is None:
                 continue
             moved = not np.array_equal(old.vector.weights, vector.weights)

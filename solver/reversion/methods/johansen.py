@@ -151,6 +151,6 @@ def drop_lags(moments: FloatArray, n: int, lags: int, kept: int) -> FloatArray:
     """
     if not 0 <= kept <= lags:
         raise IllPosed(f"kept must be in 0..{lags}, got {kept}")
-    places = np.r_[0 : n * (kept + 1), n * (lags + 1) : moments.shape[0]]
-    remaining: FloatArray = moments[np.ix_(places, places)]
+    kept_entries = np.r_[0 : n * (kept + 1), n * (lags + 1) : moments.shape[0]]
+    remaining: FloatArray = moments[np.ix_(kept_entries, kept_entries)]
     return remaining

@@ -70,9 +70,10 @@ def adjustment_speeds(
     if observations < 1:
         raise IllPosed(f"observations must be >= 1, got {observations}")
 
-    spreads = B.T @ levels @ B
+    # Covariance of the basket spreads.
+    V = B.T @ levels @ B
     with_changes = B.T @ levels_and_changes
-    variances = spreads.diagonal()
+    variances = V.diagonal()
     moved = variances > _STILL_SPREAD * (levels.diagonal() @ B**2)
     pull = np.divide(-(with_changes * B.T).sum(axis=1), variances, out=np.zeros(len(variances)), where=moved)
     noise = np.maximum((B * (changes @ B)).sum(axis=0) - pull**2 * variances, 0.0)
@@ -86,11 +87,11 @@ def adjustment_speeds(
     strength = np.divide(pull, errors, out=np.full(len(pull), np.inf), where=errors > 0.0)
     for j in hopeful[np.argsort(-strength[hopeful], kind="stable")]:
         if taken:
-            explained = spreads[j, taken] @ np.linalg.solve(spreads[np.ix_(taken, taken)], spreads[taken, j])
+            explained = V[j, taken] @ np.linalg.solve(V[np.ix_(taken, taken)], V[taken, j])
             if variances[j] - explained < _SPANNED * variances[j]:
                 continue
         tried = [*taken, int(j)]
-        speeds = np.linalg.solve(spreads[np.ix_(tried, tried)], with_changes[tried]).T * (slow[tried] / pull[tried])
+        speeds = np.linalg.solve(V[np.ix_(tried, tried)], with_changes[tried]).T * (slow[tried] / pull[tried])
         eigenvalues = np.linalg.eigvals(B[:, tried].T @ speeds)
         if np.all(np.abs(1.0 + eigenvalues) < 1.0):
             taken = tried

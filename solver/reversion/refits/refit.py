@@ -45,7 +45,7 @@ class Refit:
     Attributes
     ----------
     betas : accepted vectors, least basis ratio first. Empty is a normal answer: no reliable vector.
-    continues : for each of `betas` the place of the incumbent that it goes on with, with its weights or new ones; None
+    continues : for each of `betas` the index of the incumbent that it goes on with, with its weights or new ones; None
         for a newcomer.
     candidates_tried : leg sets that "sparse" looked at, and vectors that the others proposed, whose p-values allow for
         what was looked at to find them; rejected ones included.

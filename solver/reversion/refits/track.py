@@ -54,7 +54,7 @@ def angles_between(first: FloatArray, second: FloatArray, leg_scale: FloatArray)
 
 
 def match(old: Sequence[Candidate], new: Sequence[Candidate], leg_scale: FloatArray) -> dict[int, int]:
-    """For each of `new` that goes on with one of `old`, the place of that one.
+    """For each of `new` that goes on with one of `old`, the index of that one.
 
     The assignment of least total angle, each vector used once and none across `LARGEST_ANGLE`. Only vectors of one
     method can match, and those of few legs only on the same ones: they name the trade. O((K + L)³).
@@ -71,8 +71,8 @@ def match(old: Sequence[Candidate], new: Sequence[Candidate], leg_scale: FloatAr
     angles[~_comparable(old, new)] = np.inf
     # To stay alone costs the largest angle, so that no pair beyond it is ever worth making.
     costs = np.minimum(angles, LARGEST_ANGLE)
-    places, successors = linear_sum_assignment(costs)
-    return {int(j): int(i) for i, j in zip(places, successors, strict=True) if angles[i, j] < LARGEST_ANGLE}
+    predecessors, successors = linear_sum_assignment(costs)
+    return {int(j): int(i) for i, j in zip(predecessors, successors, strict=True) if angles[i, j] < LARGEST_ANGLE}
 
 
 def _comparable(old: Sequence[Candidate], new: Sequence[Candidate]) -> BoolArray:

@@ -33,9 +33,9 @@ def test_parts() -> None:
     buy = ladder([2, 3], [3.0, 5.0], spread=2.0, fee=1.0)
     sell = ladder([9], [0.5], spread=0.25, fee=0.25)
     parts = cost_parts(buy, sell, np.array([4]))
-    assert (parts.spread, parts.fee, parts.depth, parts.total) == (8.0, 4.0, 4.0, 16.0)
+    assert (parts.bid_ask_spread, parts.fee, parts.depth, parts.total) == (8.0, 4.0, 4.0, 16.0)
     parts = cost_parts(buy, sell, np.array([-4]))
-    assert (parts.spread, parts.fee, parts.depth, parts.total) == (1.0, 1.0, 0.0, 2.0)
+    assert (parts.bid_ask_spread, parts.fee, parts.depth, parts.total) == (1.0, 1.0, 0.0, 2.0)
 
 
 @given(
@@ -81,8 +81,8 @@ def test_impact_units() -> None:
         (([2, 3], [np.nan, 4.0]), "cost_per_lot must be finite, got nan"),
         (([MOST_LOTS, 3], [3.0, 4.0]), "lots must be at most 1000000000 an instrument, got 1000000003"),
         (([2], [3.0, 4.0]), r"cost_per_lot must have shape \(1, 1\)"),
-        (([2, 3], [3.0, 4.0], 3.5), r"at least spread_per_lot \+ fee_per_lot, got 3.0 for the instrument 0"),
-        (([2, 3], [3.0, 4.0], -1.0), "spread_per_lot must be >= 0, got -1.0"),
+        (([2, 3], [3.0, 4.0], 3.5), r"at least bid_ask_spread_per_lot \+ fee_per_lot, got 3.0 for the instrument 0"),
+        (([2, 3], [3.0, 4.0], -1.0), "bid_ask_spread_per_lot must be >= 0, got -1.0"),
     ],
 )
 def test_bad_ladders(arguments: Any, message: str) -> None:

@@ -258,7 +258,7 @@ def test_equal_venues_cost_no_search() -> None:
     doubled = hedge(
         with_costs(
             problem,
-            np.concatenate([problem.buy.spread_per_lot, problem.buy.spread_per_lot * 1.001]),
+            np.concatenate([problem.buy.bid_ask_spread_per_lot, problem.buy.bid_ask_spread_per_lot * 1.001]),
             A=np.hstack([problem.A, problem.A]),
             lower=np.tile(problem.lower, 2),
             upper=np.tile(problem.upper, 2),
@@ -397,7 +397,7 @@ def test_resolution_spares_the_last_fraction_of_a_lot() -> None:
     chased = fx_problem(2, 0.05)
     chased = with_costs(
         chased,
-        chased.buy.spread_per_lot[:6],
+        chased.buy.bid_ask_spread_per_lot[:6],
         A=chased.A[:, :6],
         lower=chased.lower[:6],
         upper=chased.upper[:6],
@@ -420,7 +420,7 @@ def test_invariances(target_share: float) -> None:
             scaled = hedge(
                 with_costs(
                     problem,
-                    problem.buy.spread_per_lot * c,
+                    problem.buy.bid_ask_spread_per_lot * c,
                     q=problem.q * c,
                     A=problem.A * c,
                     target=problem.target * c,
@@ -431,7 +431,7 @@ def test_invariances(target_share: float) -> None:
             assert scaled.cost.total == pytest.approx(c * plain.cost.total, rel=1e-12)
         order = np.random.default_rng(seed).permutation(18)
         permuted = hedge(
-            with_costs(problem, problem.buy.spread_per_lot[order], A=problem.A[:, order]), max_nodes=50_000
+            with_costs(problem, problem.buy.bid_ask_spread_per_lot[order], A=problem.A[:, order]), max_nodes=50_000
         )
         np.testing.assert_array_equal(permuted.lots, plain.lots[order])
         opposite = hedge(replace(problem, q=-problem.q), max_nodes=50_000)

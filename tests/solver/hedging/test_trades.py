@@ -30,7 +30,7 @@ def joined(one: CostLadders, other: CostLadders) -> CostLadders:
     return CostLadders(
         stacked(one.lots, other.lots),
         stacked(one.cost_per_lot, other.cost_per_lot),
-        np.concatenate([one.spread_per_lot, other.spread_per_lot]),
+        np.concatenate([one.bid_ask_spread_per_lot, other.bid_ask_spread_per_lot]),
         np.concatenate([one.fee_per_lot, other.fee_per_lot]),
     )
 

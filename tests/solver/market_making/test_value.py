@@ -129,10 +129,10 @@ def test_quadratic_value_against_the_grid(risk_aversion: float) -> None:
     zone = internaliser.zone().threshold[0]
     spread = 2 * internaliser.markups(np.zeros(1), 0)[0]
     for share, allowed in ((0.0, 0.01), (0.5, 0.01), (1.0, 0.025)):
-        place = int(np.searchsorted(solved.inventory, share * zone))
-        y = solved.inventory[place : place + 1]
+        index = int(np.searchsorted(solved.inventory, share * zone))
+        y = solved.inventory[index : index + 1]
         for stream in range(4):
-            assert abs(internaliser.markups(y, stream)[0] - solved.quotes[stream][place, 0]) < allowed * spread
+            assert abs(internaliser.markups(y, stream)[0] - solved.quotes[stream][index, 0]) < allowed * spread
 
 
 def test_threshold_against_the_grid() -> None:
@@ -251,9 +251,9 @@ def test_the_zone_is_where_nothing_is_hedged() -> None:
         y *= 0.999 * zone.risk / math.sqrt(y @ dealer.Sigma @ y)
         assert (internaliser.advise(y).urgency < 1).all()
         assert not internaliser.advise(y).hedging_rate.any()
-    for place, market in enumerate(dealer.markets):
+    for index, market in enumerate(dealer.markets):
         for share, hedged in ((0.999, False), (1.001, True)):
-            rate = internaliser.advise(share * zone.threshold[place] * market.direction).hedging_rate[place]
+            rate = internaliser.advise(share * zone.threshold[index] * market.direction).hedging_rate[index]
             assert bool(rate) is hedged
 
 

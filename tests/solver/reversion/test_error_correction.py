@@ -168,9 +168,9 @@ def test_bad_input() -> None:
     moments = johansen_moments(walks(8, 100, 2), 1)
     with pytest.raises(IllPosed, match=r"1 seasons must be \(7, 7\)"):
         regress(moments[:6, :6], 2, 1)
-    for place in ((0, 1), (1, 0), (4, 4), (5, 6)):
+    for entry in ((0, 1), (1, 0), (4, 4), (5, 6)):
         broken = moments.copy()
-        broken[place] = broken[place[::-1]] = np.nan
+        broken[entry] = broken[entry[::-1]] = np.nan
         with pytest.raises(IllPosed, match="finite"):
             regress(broken, 2, 1)
     with pytest.raises(NotEnoughData, match="at least 7 observations, got 4"):

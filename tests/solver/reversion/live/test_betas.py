@@ -96,7 +96,7 @@ def test_names_last_and_versions_count_weights(method: Method) -> None:
 
 
 def test_dense_vectors_have_numbers_that_are_never_used_again() -> None:
-    """Whatever place a refit gives them, they keep their number; a newcomer gets the next."""
+    """Whatever index a refit gives them, they keep their number; a newcomer gets the next."""
     first, second, third = (vector((1.0, a, b), "pca") for a, b in ((0.5, 0.5), (-1.0, 0.2), (0.3, -0.9)))
     live = after(LiveBetas(), (first, None), (second, None))
     assert [name for name, *_ in known(live)] == ["pca:1", "pca:2"]
@@ -267,7 +267,7 @@ PAIR, OTHER = (1.0, -1.0, 0.0), (1.0, 0.0, -1.0)
 
 
 def test_a_refit_that_comes_later_finds_its_incumbents_by_name() -> None:
-    """One β was retired meanwhile, so the places have moved: the other goes on as itself, with its new weights."""
+    """One β was retired meanwhile, so the indices have moved: the other goes on as itself, with its new weights."""
     known_to_it = after(LiveBetas(), (vector(PAIR), None), (vector(OTHER), None))
     now, (broken,) = stepped(known_to_it, JUMP)
     assert (broken.beta_id, [beta.beta_id for beta in now.betas]) == ("sparse:EUR/CHF", ["sparse:EUR/JPY"])

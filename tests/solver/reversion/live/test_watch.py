@@ -25,12 +25,12 @@ ALL = [BASIS, *(reverting_alternatives(half_life) for half_life in (1.0, 5.0, 20
 
 
 def first_alarm(alternatives: Alternatives, steps: np.ndarray) -> int | None:
-    """Place of the step that raises the alarm."""
+    """Index of the step that raises the alarm."""
     detector = Detector.fresh(alternatives)
-    for place, z in enumerate(steps):
+    for index, z in enumerate(steps):
         detector = detector.step(alternatives, float(z))
         if detector.log_evidence >= math.log(FALSE_ALARM_STEPS):
-            return place
+            return index
     return None
 
 
@@ -49,16 +49,16 @@ def steps_of(spread: np.ndarray, half_life: float) -> np.ndarray:
     return np.array([reversion_step(before, after - before, 0.0, half_life, 1.0) for before, after in pairwise(spread)])
 
 
-@pytest.mark.parametrize("place", range(len(ALL)))
+@pytest.mark.parametrize("index", range(len(ALL)))
 @pytest.mark.parametrize("deviation", [1.0, 0.7])
 @pytest.mark.parametrize("freedom", [6.0, 10.0, math.inf])
-def test_no_likelihood_ratio_pays_under_the_null(place: int, deviation: float, freedom: float) -> None:
+def test_no_likelihood_ratio_pays_under_the_null(index: int, deviation: float, freedom: float) -> None:
     """Each ratio has an expectation of at most 1 for normal and t steps of variance up to 1: so bets on it are fair."""
     spread = deviation * (1.0 if math.isinf(freedom) else math.sqrt((freedom - 2.0) / freedom))
     density = norm(scale=spread).pdf if math.isinf(freedom) else student(freedom, scale=spread).pdf
     # z = sinh(u) is dense near 0 and reaches 1e6, where what is left of the heaviest tail is below 1e-6.
     u = np.linspace(-14.5, 14.5, 4001)
-    ratios = np.exp([ALL[place].log_likelihood_ratios(float(z)) for z in np.sinh(u)])
+    ratios = np.exp([ALL[index].log_likelihood_ratios(float(z)) for z in np.sinh(u)])
     expected = np.trapezoid(ratios * (density(np.sinh(u)) * np.cosh(u))[:, None], u, axis=0)
     assert np.all(expected <= 1.0 + 1e-3)
 
@@ -99,8 +99,8 @@ def test_a_lost_peg_is_found_in_its_own_step() -> None:
 def test_a_hedge_that_is_lost_gradually_is_found() -> None:
     """Steps as of independent legs, ratio 1 under a bound of .3, raise the alarm within 100 steps in the median."""
     rng = np.random.default_rng(4)
-    places = [first_alarm(BASIS, rng.normal(size=400) / math.sqrt(0.3)) for _ in range(100)]
-    assert np.median([400 if place is None else place for place in places]) < 100
+    steps = [first_alarm(BASIS, rng.normal(size=400) / math.sqrt(0.3)) for _ in range(100)]
+    assert np.median([400 if index is None else index for index in steps]) < 100
 
 
 @pytest.mark.parametrize("half_life", [10.0, 30.0])
@@ -111,8 +111,8 @@ def test_a_drift_is_found_within_three_half_lives(half_life: float) -> None:
     delays = []
     for _ in range(100):
         spread = reverting_spread(rng, half_life, 100, round(10 * half_life), 2.0)
-        place = first_alarm(alternatives, steps_of(spread, half_life))
-        delays.append(len(spread) if place is None else place + 1 - 100)
+        index = first_alarm(alternatives, steps_of(spread, half_life))
+        delays.append(len(spread) if index is None else index + 1 - 100)
     assert min(delays) > 0
     assert np.median(delays) <= 3.0 * half_life
 

@@ -87,11 +87,11 @@ def test_error_of_the_decay_is_the_delta_method() -> None:
         return np.sort(-np.log(np.abs(np.linalg.eigvals(transition))))[::-1]
 
     gradient, step = np.zeros((4, 16)), 1e-6
-    for place in range(16):
+    for index in range(16):
         shift = np.zeros(16)
-        shift[place] = step
+        shift[index] = step
         shift = shift.reshape(4, 4)
-        gradient[:, place] = (decay(process.transition + shift) - decay(process.transition - shift)) / (2 * step)
+        gradient[:, index] = (decay(process.transition + shift) - decay(process.transition - shift)) / (2 * step)
     covariance = np.kron(process.noise, np.linalg.inv(model.levels * model.observations))
     expected = np.sqrt(np.einsum("ki,ij,kj->k", gradient, covariance, gradient))
     decays = np.log(2.0) / process.half_life_interval_steps

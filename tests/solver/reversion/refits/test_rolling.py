@@ -199,7 +199,7 @@ def planted_pair(seed: int, steps: int) -> np.ndarray:
     return log_prices
 
 
-def test_an_incumbent_keeps_its_weights_and_its_place() -> None:
+def test_an_incumbent_keeps_its_weights_and_its_index() -> None:
     """A refit with incumbents goes on with their weights while no estimate is better by the penalty, and says so."""
     days, log_prices = daily_log_prices()
     end = days.index(date(2014, 6, 30))
@@ -208,23 +208,23 @@ def test_an_incumbent_keeps_its_weights_and_its_place() -> None:
     assert set(before.continues) == {None}
     fed(rolling, log_prices[end : end + 20])
     alone, after = rolling.refit(), rolling.refit(before.betas)
-    for beta, place in zip(after.betas, after.continues, strict=True):
-        if place is not None:
-            np.testing.assert_array_equal(beta.weights, before.betas[place].weights)
-    assert len([place for place in after.continues if place is not None]) >= len(before.betas) - 2
+    for beta, index in zip(after.betas, after.continues, strict=True):
+        if index is not None:
+            np.testing.assert_array_equal(beta.weights, before.betas[index].weights)
+    assert len([index for index in after.continues if index is not None]) >= len(before.betas) - 2
     moved = {tuple(beta.weights) for beta in alone.betas} - {tuple(beta.weights) for beta in after.betas}
     assert moved
 
 
 def test_a_much_better_estimate_replaces_the_weights() -> None:
-    """An incumbent with weights 15 % off goes on under its place, with the weights that the refit finds."""
+    """An incumbent with weights 15 % off goes on under its index, with the weights that the refit finds."""
     days, log_prices = daily_log_prices()
     rolling = fed(RollingReversion(11, DAILY), log_prices[: days.index(date(2014, 6, 30))])
     best = rolling.refit().betas[0]
     off = replace(best, weights=np.where(best.weights < 0.0, 1.15 * best.weights, best.weights))
     after = rolling.refit([off])
-    place = after.continues.index(0)
-    np.testing.assert_array_equal(after.betas[place].weights, best.weights)
+    index = after.continues.index(0)
+    np.testing.assert_array_equal(after.betas[index].weights, best.weights)
 
 
 def test_an_incumbent_gains_what_its_refit_shows() -> None:
