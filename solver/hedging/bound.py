@@ -1,19 +1,20 @@
-"""What no hedge in a box of lots can cost less than: the dual of the continuous problem, and what it rules out.
+"""A lower bound of the cost of any hedge in a box of lots: the dual of the continuous problem. It also shortens boxes.
 
-Lots h reach the target when ``|y + h G| <= radius``. For any r every such h has ``r'(y + h G) <= radius |r|``, so for
+Lots h reach the target when ``|y + h G| <= radius``. For any r, every such h has ``r'(y + h G) <= radius |r|``. So for
 any ``t >= 0`` it costs at least
 
     F(t) = -t radius |r| + t r'y + sum_j min over h_j of (c_j(h_j) + t G_j'r h_j),
 
-each instrument on its own, over the box; with a limit on trades only so many of them may differ from 0, those to which
-that gains the most. F is concave and piecewise linear in t. With ``r = y + x G`` for continuous lots x near the
-optimum, and t the multiplier of the risk, it comes as near to the optimum as the continuous problem does.
+where each instrument stands on its own, over the box. With a limit on trades only so many of them may differ from 0:
+those that gain the most by it. F is concave and piecewise linear in t. Take ``r = y + x G`` for continuous lots x near
+the optimum, and for t the multiplier of the risk: then F(t) comes as near to the optimum as the continuous problem
+does.
 
-With a limit the continuous problem is the one in which each instrument is charged ``u z_j``, z_j between 0 and 1 the
-share of it that is traded: its lots stay within z_j times the box, and all z_j sum to the limit. For a given charge u
-it separates again, with the convex envelope of ``u [h_j != 0] + c_j(h_j)`` as the cost: a line from 0 up to where the
-next lots cost more than those so far on average. The charge is what the last of the instruments that may be traded
-gains by it.
+With a limit on trades the continuous problem charges each instrument ``u z_j``, where z_j between 0 and 1 is the share
+of it that is traded. Its lots stay within z_j times the box, and all z_j sum to the limit. For a given charge u the
+problem separates again. The cost of an instrument is then the convex envelope of ``u [h_j != 0] + c_j(h_j)``: a line
+from 0 up to where the next lots cost more than those so far on average. The charge is what the last of the instruments
+that may be traded gains by it.
 
 References
 ----------
@@ -35,8 +36,8 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.hedging.terms import Terms, cost_at
 
-# Looks at F in the last round: the first at the multiplier that the coordinate descent used, the others where its
-# tangents meet.
+# Values of F that are computed in the last round: the first at the multiplier that the coordinate descent used, the
+# others where its tangents meet.
 _LOOKS = 3
 # Sweeps of coordinate descent in a round, at one multiplier.
 _SWEEPS = 2
@@ -44,7 +45,15 @@ _SWEEPS = 2
 
 @compiled_borrowing
 def cheapest(terms: Terms, j: int, lo: int, hi: int, price: float) -> tuple[float, float]:
-    """The lots in ``lo .. hi`` that minimise ``c_j(h) + price h``, and that minimum; of equal ones the fewest."""
+    """The lots of group j that minimise ``c_j(h) + price h``, and that minimum; of equal ones the fewest.
+
+    Parameters
+    ----------
+    terms : the problem.
+    j : index of the group.
+    lo, hi : bounds of its lots.
+    price : per lot; negative where lots are wanted.
+    """
     side = 0 if price < 0.0 else 1
     low = 0
     high = terms.levels[side, j]
@@ -72,9 +81,9 @@ def free_trades(terms: Terms, lo: IntArray, hi: IntArray) -> int:
 
 @compiled_borrowing
 def keep_to_trades(terms: Terms, lo: IntArray, hi: IntArray) -> bool:
-    """Take out of the box, in place, what needs more trades than there may be; False where nothing is left.
+    """Cut lots off the box, in place, that need more trades than are allowed; False where nothing is left.
 
-    Of two groups of the same legs the one that costs no more is given no fewer lots.
+    Of two groups of the same legs, the one that is nowhere dearer is given no fewer lots.
     """
     for j in range(lo.shape[0]):
         first, then = terms.ahead[0, j], terms.ahead[1, j]
@@ -96,9 +105,9 @@ def keep_to_trades(terms: Terms, lo: IntArray, hi: IntArray) -> bool:
 
 @compiled_borrowing
 def _pick(lo: IntArray, hi: IntArray, gain: FloatArray, free: int, taken: IntArray) -> float:
-    """Mark in `taken` the groups that gain most by being traded, `free` of those that may be 0; the last one's gain.
+    """Mark in `taken` the `free` groups, of those that may be 0, that gain most by being traded; the gain of the last.
 
-    0 where there are trades left over.
+    The gain is 0 where there are trades left over.
     """
     groups = lo.shape[0]
     optional = 0
@@ -123,7 +132,7 @@ def _pick(lo: IntArray, hi: IntArray, gain: FloatArray, free: int, taken: IntArr
 
 
 class Room(NamedTuple):
-    """Where `dual_bound` works."""
+    """Scratch arrays of `dual_bound`."""
 
     r: FloatArray  # (n,)
     gain: FloatArray  # (g,)
@@ -283,7 +292,7 @@ def _dual_at(
 
 @compiled_borrowing
 def first_weight(terms: Terms) -> float:
-    """The weight at which `relax` takes the first lots from nothing; from below it would grow for many rounds."""
+    """The least weight at which `relax` takes any lots; from a lower one it would have to grow for many rounds."""
     weight = np.inf
     for j in range(terms.G.shape[0]):
         gradient = 0.0
@@ -296,7 +305,7 @@ def first_weight(terms: Terms) -> float:
 
 
 class _Envelope(NamedTuple):
-    """The line with which the cost of each group begins on each side, the charge for trading it included."""
+    """The first line of each group's cost envelope on each side, with the charge for trading the group in it."""
 
     end: FloatArray  # (2, g), its lots
     slope: FloatArray  # (2, g), what each of them costs
@@ -305,7 +314,7 @@ class _Envelope(NamedTuple):
 
 @compiled_borrowing
 def _charge(terms: Terms, lo: IntArray, hi: IntArray, charge: float, envelope: _Envelope) -> None:
-    """Write the convex envelope of each group's cost, `charge` on top where it may be 0 and is not."""
+    """Write the convex envelope of each group's cost; `charge` is added where the group may be 0 and is not."""
     for j in range(lo.shape[0]):
         due = charge if lo[j] <= 0 <= hi[j] else 0.0
         for side in range(2):
@@ -369,11 +378,25 @@ def relax(
     enough: float,
     price: FloatArray,
 ) -> tuple[float, float]:
-    """Move continuous lots x, in place, towards the least cost within `radius`: the best bound met and the last weight.
+    """Move continuous lots x, in place, towards the least cost within `radius`.
 
-    Coordinate descent on ``sum_j c_j(x_j) + weight / 2 |y + x G|²``, c_j with the charge for a trade, where weight and
-    charge follow the risk and the gains that result. Writes to `price` the ``t G_j'r`` of the best bound. Ends early
-    when the bound exceeds `enough`.
+    Coordinate descent on ``sum_j c_j(x_j) + weight / 2 |y + x G|²``, where c_j includes the charge for a trade. In each
+    round, weight and charge follow the risk and the gains that result. It ends early when the bound exceeds `enough`.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the box of lots.
+    radius : root of the limit of ``|y + h G|²``.
+    x : (g,) continuous lots to start from; changed in place.
+    weight : > 0, the weight to start from.
+    rounds : >= 1.
+    enough : a bound above this is all that is asked for.
+    price : (g,) gets ``t G_j'r`` of the best bound.
+
+    Returns
+    -------
+    (bound, weight) : the best bound met, infinite where no lots in the box reach the target; and the last weight.
     """
     groups = x.shape[0]
     gradient = np.empty(groups)
@@ -395,7 +418,7 @@ def relax(
         if best > enough or best == np.inf:
             break
         if terms.max_trades < groups:
-            # Half way: which instruments gain most depends on the charge, and would go to and fro.
+            # Half way: which instruments gain most depends on the charge, and the choice would alternate.
             charge = gained if turn == 0 else 0.5 * (charge + gained)
             _charge(terms, lo, hi, charge, envelope)
         weight *= min(max(norm / max(radius, 1e-9), 0.5), 2.0)
@@ -410,7 +433,14 @@ def relax(
 def _walk(terms: Terms, j: int, side: int, start: float, end: float, price: float, room: float) -> float:
     """How far lots of group j may go from `start` up to `end` while ``c_j(h) + price h`` rises by `room` at most.
 
-    With `side` SELL all of it is mirrored: h counts sold lots.
+    Parameters
+    ----------
+    terms : the problem.
+    j : index of the group.
+    side : 0 where h counts bought lots; 1 where it counts sold lots, and all is mirrored.
+    start, end : lots, start <= end.
+    price : per lot.
+    room : >= 0, how much the sum may rise.
     """
     other = 1 - side
     at = start
@@ -435,11 +465,22 @@ def _walk(terms: Terms, j: int, side: int, start: float, end: float, price: floa
 
 @compiled
 def shorten(terms: Terms, lo: IntArray, hi: IntArray, price: FloatArray, room: float) -> int:
-    """Take out of the box, in place, lots that alone raise the bound by more than `room`; how many groups got shorter.
+    """Cut lots off the box, in place, that alone raise the bound by more than `room`.
 
-    The bound is F at the multipliers `price`: it rises by what an instrument's own minimum rises when its lots are
-    given. With a limit on trades, one that is not traded would take the place of the least worth of those that are, and
-    one that gives up its place leaves it to the most worth of those that are not.
+    The bound is F at the multipliers `price`. It rises by what the own minimum of an instrument rises when its lots are
+    given. With a limit on trades, an instrument that is not traded would replace the least valuable of those that are.
+    One that is no longer traded leaves its trade to the most valuable of those that are not.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the box of lots; changed in place.
+    price : (g,) ``t G_j'r`` of a bound, as `relax` gives it.
+    room : >= 0, what the bound may rise by.
+
+    Returns
+    -------
+    How many groups got shorter.
     """
     groups = lo.shape[0]
     free = free_trades(terms, lo, hi)

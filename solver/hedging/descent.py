@@ -12,15 +12,17 @@ from solver.hedging.bound import first_weight, relax
 from solver.hedging.problem import TIE
 from solver.hedging.terms import Terms, cost_at, merged_price, trades_price
 
-# Rounds of coordinate descent for what only gets rounded.
+# Rounds of coordinate descent for lots that only get rounded.
 _START_ROUNDS = 20
-# Sweeps that tell how little risk a few instruments can leave.
+# Sweeps of coordinate descent to find how little risk a few instruments can leave.
 _SUPPORT_SWEEPS = 30
-# Moves of one local improvement, 10 µs each with 18 instruments. Lots of a twentieth of a position settle within 15, of
-# a two-hundredth within 50; without a limit the smallest, which hardly gain by a move, would go on for seconds.
+# Moves of one local improvement; each takes 10 µs with 18 instruments. Lots of a twentieth of a position settle within
+# 15 moves, lots of a two-hundredth within 50. Without a limit the smallest lots, which hardly gain by a move, would go
+# on for seconds.
 _MOST_MOVES = 50
-# The start rounds the relaxed lots for these shares of the target risk: the first two, and the others while the target
-# is not reached. With one, hedges of five trades in small lots take more nodes than that saves; three gain no more.
+# Shares of the target risk at which relaxed lots are rounded: always the first two, and the others while the target is
+# not reached. With one share, hedges of five trades in small lots take more nodes than it saves; three always gain no
+# more.
 _START_SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
 
 
@@ -40,7 +42,10 @@ def residual(terms: Terms, h: IntArray) -> tuple[FloatArray, float]:
 
 @compiled_borrowing
 def is_better(ours: float, h: IntArray, theirs: float, than: IntArray) -> bool:
-    """Lower cost, then fewer lots, then more lots in the groups listed first, then bought before sold."""
+    """Whether lots h at cost `ours` are better than lots `than` at cost `theirs`.
+
+    Lower cost first, then fewer lots, then more lots in the groups listed first, then bought before sold.
+    """
     if ours == np.inf:
         return False
     if theirs == np.inf or abs(ours - theirs) > 1e-12 * theirs:
@@ -188,9 +193,16 @@ def lots_between_roots(centre: float, discriminant: float, lo: int, hi: int) -> 
 
 @compiled
 def improve_start(terms: Terms, lo: IntArray, hi: IntArray, limit: float, best: IntArray) -> None:
-    """Replace `best` (g,), which needs no more trades than allowed, by whole lots in the box that are better.
+    """Replace `best`, in place, by whole lots in the box that are better, if the rounding of relaxed lots finds any.
 
     Better is a lower risk until ``|y + h G|² <= limit``, then a lower cost.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the box of lots.
+    limit : of ``|y + h G|²``, in squared targets.
+    best : (g,) the best lots so far, with no more trades than are allowed; changed in place.
     """
     x, price = np.zeros(len(best)), np.empty(len(best))
     weight = first_weight(terms)
@@ -220,10 +232,21 @@ def improve_start(terms: Terms, lo: IntArray, hi: IntArray, limit: float, best: 
 
 @compiled
 def few_groups(terms: Terms, lo: IntArray, hi: IntArray, radius: float, x: FloatArray) -> tuple[IntArray, IntArray]:
-    """A box with no more groups than trades are allowed, all others at 0; x (g,) gets lots in it of about least risk.
+    """A box with no more groups than trades are allowed, all others at 0, in which lots can leave little risk.
 
-    From those that hold the most risk in x, one is exchanged for another while that lowers the least risk that lots in
-    the box can leave, until it is within `radius`.
+    Local search: it starts from the groups that hold the most risk in x. One group is exchanged for another while that
+    lowers the least risk that lots in the box can leave, until it is within `radius`.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the whole box of lots.
+    radius : root of the limit of ``|y + h G|²``.
+    x : (g,) relaxed lots; gets continuous lots of about least risk in the new box.
+
+    Returns
+    -------
+    (lo, hi) of the new box.
     """
     m = len(x)
     few_lo, few_hi = np.zeros(m, np.int64), np.zeros(m, np.int64)
@@ -268,7 +291,7 @@ def few_groups(terms: Terms, lo: IntArray, hi: IntArray, radius: float, x: Float
 
 @compiled
 def _least_square(terms: Terms, lo: IntArray, hi: IntArray, members: IntArray, x: FloatArray) -> float:
-    """About the least ``|y + x G|²`` with lots of the groups `members` alone, which x (g,) gets: coordinate descent."""
+    """About the least ``|y + x G|²`` with lots of `members` alone, which x (g,) gets; by coordinate descent."""
     for j in members:
         x[j] = 0.0
     r = terms.y.copy()

@@ -127,10 +127,13 @@ def _next_line(
     paid: float,
     traded: int,
 ) -> tuple[bool, float, int]:
-    """Turn `h` to the next line, in place, as an odometer over the other sides of the box: (whether there is one, cost,
-    trades).
+    """Turn `h`, in place, to the next line, as an odometer over the other sides of the box.
 
     Residual `r` (n,), cost of each group `own` (g,), their sum `paid` and the number of trades follow each step.
+
+    Returns
+    -------
+    (more, paid, traded) : whether there is another line, its cost and its trades.
     """
     groups, n = terms.G.shape
     j = 0

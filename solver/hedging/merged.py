@@ -1,6 +1,7 @@
-"""Instruments of the same legs as one, which has the lots of all of them, the cheapest first; each alone under a limit.
+"""Merges instruments of the same legs into one group, which has the lots of all of them, the cheapest first.
 
-It depends on what can be traded alone, not on the position, so it is made once for all of them.
+Under a limit on trades that can bind, each instrument is a group of its own. The groups depend on what can be traded
+alone, not on the position, so they are made once for all positions.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ BUY, SELL = 0, 1
 
 
 class Merged(NamedTuple):
-    """The g groups of the m instruments that can be traded, each of the same legs; money in units of `money`.
+    """The g groups of the m instruments that can be traded; all instruments of a group have the same legs.
 
-    Where not all may be traded at once each instrument is a group of its own, since each counts.
-
-    Levels, lots and costs are as of `Terms`, ``|root q + h G|`` is the risk of lots h (g,).
+    Where not all instruments may be traded at once, each is a group of its own, since each counts as a trade. Money is
+    in units of `money`. Levels, lots and costs are as of `Terms`, and ``|root q + h G|`` is the risk of lots h (g,).
     """
 
     G: FloatArray  # (g, n)
@@ -51,11 +51,20 @@ def merged(
     tie: float,
     max_trades: int | None,
 ) -> Merged:
-    """The instruments of `HedgeProblem` by legs; `root` (n, n) of `covariance_root`.
+    """Group the instruments of a `HedgeProblem` by their legs.
 
-    It is exact: a number of lots of the same legs is cheapest where the levels of all venues, sorted by price, are
-    taken from the cheapest on; at equal prices in the order of the instruments. `tie` is what every lot costs on top,
-    as a share of the cheapest one that is not free.
+    This is exact. A number of lots of the same legs is cheapest where the levels of all venues, sorted by price, are
+    taken from the cheapest on; at equal prices in the order of the instruments.
+
+    Parameters
+    ----------
+    A : (n, m) exposure per bought lot of each instrument, numeraire.
+    buy, sell : what lots cost.
+    lower, upper : (m,) lots.
+    root : (n, n) of `covariance_root`.
+    tie : what every lot costs on top, as a share of the cheapest lot that is not free, so that of equal costs the
+        fewest lots win.
+    max_trades : how many instruments may be traded at once; None for any number.
     """
     allowed = np.array([np.minimum(upper, buy.reach), np.minimum(-lower, sell.reach)])
     # An instrument whose variance is only the rounding of a singular covariance cannot help.

@@ -21,14 +21,15 @@ from solver.hedging.descent import is_better, residual
 from solver.hedging.lines import lines_of, search_lines
 from solver.hedging.terms import Terms, trades_price
 
-# Nodes between two looks at `should_stop`: one to four milliseconds with 18 instruments.
+# Nodes between two calls of `should_stop`: one to four milliseconds with 18 instruments.
 _BATCH = 256
 # Rounds of coordinate descent in a node, which starts from its parent's lots, and in the root. In a node, on desks of
-# six currencies, 4 to 8 take about as long; 4 left single books in lots of 100,000 unproven.
+# six currencies, 4 to 8 rounds take about as long; with 4, single books in lots of 100,000 stayed unproven.
 _NODE_ROUNDS = 6
 ROOT_ROUNDS = 40
-# A box of no more lines is searched line by line instead of being split: on desks of six currencies in lots of 100,000
-# p99 of the nodes falls from 1,700 to 120 and that of the time to a third. Beyond, up to 2,048, it stays there.
+# A box of no more lines than this is searched line by line instead of being split. On desks of six currencies in lots
+# of 100,000 the p99 of the nodes falls from 1,700 to 120, and the p99 of the time to a third. From here up to 2,048 it
+# stays there.
 _MOST_LINES = 512
 
 _Rows = TypeVar("_Rows", FloatArray, IntArray)
@@ -36,7 +37,15 @@ _Rows = TypeVar("_Rows", FloatArray, IntArray)
 
 @dataclass
 class Effort:
-    """Boxes that may still be looked at, and those that were; `should_stop` is asked before every 256."""
+    """What a search may spend and has spent.
+
+    Attributes
+    ----------
+    nodes_left : boxes that may still be looked at.
+    should_stop : asked before every 256 boxes whether to end the search; None never ends it.
+    nodes : boxes that were looked at.
+    stopped : whether `should_stop` ended the search.
+    """
 
     nodes_left: int
     should_stop: Callable[[], bool] | None
@@ -56,13 +65,23 @@ def explore(
     x: FloatArray,
     weight: float,
 ) -> tuple[bool, float]:
-    """Improve `best` (g,) in place over the box ``lower .. upper``, by cost, or with `lower_risk` by risk.
+    """Improve `best`, in place, over the box ``lower .. upper``: lower cost, or with `lower_risk` lower risk.
 
-    `found` is False where `best` does not count, and anything is better.
+    Parameters
+    ----------
+    terms : the problem.
+    lower, upper : (g,) the box of lots.
+    limit : of ``|y + h G|²``, in squared targets.
+    lower_risk : whether the least risk is wanted, and not the least cost.
+    best : (g,) the best lots so far.
+    found : False where `best` does not count, and any lots are better.
+    effort : what may be spent; it is counted here.
+    x : (g,) relaxed lots of the box.
+    weight : > 0, the weight that `relax` starts from.
 
     Returns
     -------
-    (done, bound) : whether nothing was left open, and what no lots in the box can cost less than.
+    (done, bound) : whether no box was left open, and a lower bound of the cost of any lots in the box.
     """
     if lower_risk:
         terms = terms._replace(slope=np.zeros_like(terms.slope), paid=np.zeros_like(terms.paid), tolerance=0.0)
@@ -92,7 +111,7 @@ def explore(
 
 
 def _with_room(rows: _Rows, room: int) -> _Rows:
-    """`rows` with as many more as make it `room`."""
+    """`rows` with empty ones behind them, `room` in all."""
     roomy = np.zeros((room, *rows.shape[1:]), dtype=rows.dtype)
     roomy[: len(rows)] = rows
     return roomy
@@ -100,7 +119,15 @@ def _with_room(rows: _Rows, room: int) -> _Rows:
 
 @compiled_borrowing
 def _branch(terms: Terms, lo: IntArray, hi: IntArray, x: FloatArray, free: int) -> tuple[int, int]:
-    """The group to split, of those not fixed, and the last lot of the lower half."""
+    """The group to split and the last lot of the lower half; some group is not fixed.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the box of lots.
+    x : (g,) relaxed lots.
+    free : groups that may be 0 and can still be traded.
+    """
     groups = lo.shape[0]
     optional = 0
     for j in range(groups):
@@ -108,7 +135,7 @@ def _branch(terms: Terms, lo: IntArray, hi: IntArray, x: FloatArray, free: int) 
     branch = -1
     furthest = -1.0
     if optional > free:
-        # More trades than allowed: trade the one that holds most risk, or do not.
+        # More trades than allowed: the group that holds most risk is traded in one half, and not in the other.
         for j in range(groups):
             risk = abs(x[j]) * math.sqrt(terms.gram[j, j])
             if lo[j] <= 0 <= hi[j] and risk > 0.0 and risk > furthest:

@@ -12,7 +12,7 @@ from solver.errors import IllPosed, NotConverged
 from solver.market_making.dealer import ClientStream, Dealer
 from solver.market_making.quadratic import quadratic_value
 
-# Some ten do; exponential demand takes one more for every factor e by which its first guess is out.
+# Some ten rounds suffice; exponential demand takes one more for every factor e by which its first guess is out.
 _MOST_ROUNDS = 100
 
 

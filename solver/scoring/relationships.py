@@ -1,4 +1,6 @@
-"""Whether given β vectors still hold on prices that came after they were chosen, and prices on which none can."""
+"""Whether given β vectors still hold on prices that came after they were chosen, and shuffled prices on which none
+holds.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from solver.reversion.error_correction import half_life_of, johansen_moments
 from solver.reversion.evidence.basis import basis_ratios, change_covariance
 from solver.reversion.evidence.unit_root import dickey_fuller_p_values, dickey_fuller_statistics
 
-# A spread did not move when its variance is below this share of its legs': rounding leaves about 1e-16.
+# A basket spread did not move when its variance is below this share of its legs': rounding leaves about 1e-16.
 _STILL = 1e-14
 
 
@@ -24,8 +26,8 @@ class Followed:
     ----------
     basis_ratios : of changes over the horizon; infinite where no leg moved.
     half_lives : timesteps, of an AR(1) about its own mean; infinite where it does not revert or did not move.
-    p_values : of Dickey and Fuller's test that the spread is a walk. The weights are older than these prices, so the
-        null distribution is that of a given spread, whatever chose them.
+    p_values : of Dickey and Fuller's test that the basket spread is a walk. The weights are older than these prices, so
+        the null distribution is that of given weights, whatever chose them.
     """
 
     basis_ratios: FloatArray
@@ -36,7 +38,7 @@ class Followed:
 def followed(log_prices: FloatArray, B: FloatArray, horizon_steps: int, lags: int) -> Followed:
     """Measure the vectors `B` on the stretch `log_prices`.
 
-    A half-life estimated on a short stretch comes out short, for walks too: beside it belongs what it is on shuffled
+    A half-life estimated on a short stretch comes out short, for walks too. Compare it with the half-life on shuffled
     prices.
 
     Parameters
@@ -75,10 +77,10 @@ def followed(log_prices: FloatArray, B: FloatArray, horizon_steps: int, lags: in
 
 
 def block_shuffled(log_prices: FloatArray, block_steps: int, chance: np.random.Generator) -> FloatArray:
-    """Prices from the same returns, of which each asset has its own in blocks of another order.
+    """Prices from the same returns, where the returns of each asset are in blocks of another order.
 
-    Every asset keeps its returns, its first and its last price, and what hangs together within a block; what moved with
-    what is gone, so no combination keeps less of its legs' variance, or reverts more, than chance gives.
+    Every asset keeps its returns, its first and its last price, and the dependence within a block. The dependence
+    between assets is gone, so no combination keeps less of its legs' variance, or reverts more, than by chance.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ from solver.errors import IllPosed, NotEnoughData
 def basis_ratios(B: FloatArray, change_covariance: FloatArray) -> FloatArray:
     """Basis ratio Var(β'Δ_H x) / Σ βᵢ² Var(Δ_H xᵢ) of each vector: 1 for independent walks, 0 for a perfect hedge.
 
-    It does not depend on the scale of a vector. Between combinations of few and of many legs it compares what is kept
-    per leg, not per unit of the leading one.
+    It does not depend on the scale of a vector. It compares variance per leg, not per unit of the leading leg, so that
+    combinations of few and of many legs can be compared.
 
     Parameters
     ----------

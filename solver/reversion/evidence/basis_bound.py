@@ -1,4 +1,4 @@
-"""How much larger a basis ratio may be than the one that was measured."""
+"""Upper confidence bounds of basis ratios, by the stationary bootstrap."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import numpy as np
 from solver.arrays import FloatArray
 from solver.errors import IllPosed, NotEnoughData
 
-#: Resamples of a bound: the 95 % quantile of 499 is itself uncertain by one per cent of probability.
+#: Resamples of a bound. The 95 % quantile of 499 is itself uncertain by one per cent of probability.
 RESAMPLES = 499
 
 
 def resampling_weights(observations: int, mean_block: float, chance: np.random.Generator) -> FloatArray:
     """Weight of each observation in each resample of the stationary bootstrap.
 
-    Blocks start anywhere, are geometric in length and wrap around, so that neighbours stay together: changes over H
-    timesteps overlap, and markets are calm or wild for a while.
+    Blocks start anywhere, have geometric lengths and wrap around. Neighbours stay together, because changes over H
+    timesteps overlap, and because markets are calm or wild for a while.
 
     Parameters
     ----------
     observations : >= 1.
     mean_block : mean length of a block, >= 1.
+    chance : draws the blocks.
 
     Returns
     -------
@@ -51,10 +52,10 @@ def resampling_weights(observations: int, mean_block: float, chance: np.random.G
 def basis_ratio_bounds(B: FloatArray, changes: FloatArray, weights: FloatArray, confidence: float) -> FloatArray:
     """Upper confidence bound of the basis ratio of each vector: the quantile of its resampled ratios.
 
-    Percentiles of the ratio itself: on samples of currencies' size they cover better than basic, lognormal or
-    bias-corrected bounds do. With 125 changes over one timestep a 95 % bound covers 92 to 95 % (normal, t with 4
-    degrees of freedom, GARCH; ratios .1 and .3); over ten timesteps, which leaves a dozen that do not overlap, 84 to
-    91 %.
+    Percentiles of the ratio itself: on samples of the size that currencies give, they cover better than basic,
+    lognormal or bias-corrected bounds do. With 125 changes over one timestep a 95 % bound covers 92 to 95 % (normal, t
+    with 4 degrees of freedom, GARCH; ratios .1 and .3). Over ten timesteps, which leaves a dozen changes that do not
+    overlap, it covers 84 to 91 %.
 
     One matrix product of (resamples, T) and (T, 2 (n + K)): .4 ms at T = 125, n = 11, K = 20.
 
@@ -84,12 +85,12 @@ def basis_ratio_bounds(B: FloatArray, changes: FloatArray, weights: FloatArray, 
         raise IllPosed(f"confidence must lie in (0, 1), got {confidence}")
     if observations < 2:
         raise NotEnoughData(f"a bound needs at least 2 changes, got {observations}")
-    # About the mean of all, so that variances below are not differences of large numbers.
+    # About the mean of all changes, so that the variances below are not differences of large numbers.
     legs = changes - changes.mean(axis=0)
     both = np.hstack([legs @ B, legs])
     variances = np.maximum(weights @ both**2 - (weights @ both) ** 2, 0.0)
     kept, of_legs = variances[:, : B.shape[1]], variances[:, B.shape[1] :] @ B**2
     ratios = np.divide(kept, of_legs, out=np.full(kept.shape, np.inf), where=of_legs > 0.0)
-    # "higher": between two resamples, the larger; and infinite ratios stay comparable.
+    # "higher" takes the larger of two neighbouring resamples, and infinite ratios stay comparable.
     bounds: FloatArray = np.quantile(ratios, confidence, axis=0, method="higher")
     return bounds

@@ -58,13 +58,14 @@ def measured(regression: ErrorCorrection, B: FloatArray, method: LevelMethod) ->
 def reversion_tests(regression: ErrorCorrection, B: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Likelihood ratio of each β among its own legs, and its p-value for the best vector of as many legs.
 
-    A vector of k legs is tested in the regression of these legs alone, against the null distribution of k walks, and
-    the p-value is multiplied by the number of ways to choose k legs of n (Bonferroni). So it holds for weights and legs
-    chosen from the same data, and a vector of few legs is not measured against the best that all n could do. Before
-    that the statistic is corrected for the sample's size (`ErrorCorrection.small_sample_factor`).
+    A vector of k legs is tested in the regression of these legs alone, against the null distribution of k walks. The
+    p-value is multiplied by the number of ways to choose k legs of n (Bonferroni). So it holds for weights and legs
+    chosen from the same data, and a vector of few legs is not compared with the best that all n could do. The statistic
+    is first corrected for the size of the sample (`ErrorCorrection.small_sample_factor`).
 
     Parameters
     ----------
+    regression : of the rows.
     B : (n, K), any scale; a weight of exactly zero is no leg.
 
     Returns
@@ -88,11 +89,16 @@ def reversion_tests(regression: ErrorCorrection, B: FloatArray) -> tuple[FloatAr
 
 
 def spread_behaviour(regression: ErrorCorrection, B: FloatArray) -> tuple[FloatArray, Sequence[float | None]]:
-    """Standard deviation of the level of each spread β'x, and the half-life of an AR(1) fitted to it.
+    """Standard deviation of the level of each basket spread β'x, and the half-life of an AR(1) fitted to it.
 
     Parameters
     ----------
+    regression : of the rows.
     B : (n, K).
+
+    Returns
+    -------
+    (K,) standard deviations in log price, and K half-lives in timesteps, None where it does not revert.
     """
     variances = (B * (regression.levels @ B)).sum(axis=0)
     reversions = (B * (regression.levels_and_changes @ B)).sum(axis=0) / variances
@@ -102,13 +108,14 @@ def spread_behaviour(regression: ErrorCorrection, B: FloatArray) -> tuple[FloatA
 def likelihood_ratios(regression: ErrorCorrection, B: FloatArray) -> FloatArray:
     """Likelihood ratio of Δx_t = α β'x_{t-1} + ... against α = 0, for each given β.
 
-    -T log(1 - λ), with λ the squared correlation of β'x_{t-1} with the changes, both less what lagged differences and
-    dummies explain; a restricted constant is fitted to each relation. No β has more than Johansen's first vector, whose
-    ratio is the maximum-eigenvalue statistic for r = 0. So the null distribution of that one holds for a β chosen from
-    the same data in whatever way, and errs on the safe side: it is Scheffé's argument for contrasts.
+    -T log(1 - λ), where λ is the squared correlation of β'x_{t-1} with the changes, after regression of both on lagged
+    differences and dummies. A restricted constant is fitted to each relation. No β has a larger ratio than Johansen's
+    first vector, whose ratio is the maximum-eigenvalue statistic for r = 0. So the null distribution of that statistic
+    holds, on the safe side, for a β chosen from the same data in whatever way: it is Scheffé's argument for contrasts.
 
     Parameters
     ----------
+    regression : of the rows.
     B : (n, K), any scale.
 
     Returns
@@ -124,8 +131,8 @@ def likelihood_ratios(regression: ErrorCorrection, B: FloatArray) -> FloatArray:
     response, noise = regression.response, regression.noise_factor
     change_factor, _ = lapack.dpotrf(response @ response.T + noise @ noise.T, lower=1)
     signal = lapack.dtrtrs(change_factor, response, lower=1)[0]
-    # The constant of the relation, where there is one, comes first in the factor: what is left of the levels is free
-    # of it, and the two directions are orthogonal.
+    # Where the relation has a constant, it comes first in the factor. The residual levels are then free of it, and the
+    # two directions are orthogonal.
     directions = regression.level_factor[-n:, -n:].T @ B
     directions /= np.sqrt((directions**2).sum(axis=0))
     explained = signal[:, -n:] @ directions

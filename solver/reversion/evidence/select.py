@@ -15,13 +15,14 @@ from solver.arrays import BoolArray, FloatArray
 from solver.errors import IllPosed
 from solver.reversion.vector import FEW_LEGS, BetaVector, Evidence
 
-#: A vector adds nothing to better ones on the same legs when they leave less than this share of it, legs measured in
-#: their own standard deviations: weights that differ by a tenth are one relationship estimated twice.
+#: A vector adds nothing to better ones on the same legs when less than this share of it remains after projection on
+#: them, with legs measured in their own standard deviations. Weights that differ by a tenth are one relationship
+#: estimated twice.
 SPAN_TOLERANCE = 0.01
 
-#: Share of the false discovery rate that the p-value of a reverting vector in use may reach. At all of it, false ones
-#: stay so long that of eight walks followed over 2,500 steps 5.7 % of the refits have one in use; at a fifth 3.8 %,
-#: and 2.5 % where each refit judges anew.
+#: The p-value of a reverting vector in use may reach this share of the false discovery rate. At all of it, false
+#: vectors stay so long that with eight walks followed over 2,500 steps 5.7 % of the refits have one in use. At a fifth
+#: it is 3.8 %, and 2.5 % where each refit judges anew.
 KEPT_RATE = 0.2
 
 
@@ -45,7 +46,7 @@ class Findings:
     basis_ratio_upper : upper confidence bound of the second.
     p_value : of the test against a walk.
     discovered : whether Benjamini and Hochberg's procedure over everything tried rejects the walk.
-    half_life_steps : on the fit stretch; None when the spread does not revert there.
+    half_life_steps : on the fit stretch; None when the basket spread does not revert there.
     held_back_half_life_steps : on the held-back stretch, towards the mean of the fit stretch; None likewise.
     """
 
@@ -59,19 +60,19 @@ class Findings:
 
 
 def benjamini_hochberg(p_values: FloatArray, tried: int, false_discovery_rate: float) -> BoolArray:
-    """Which hypotheses to reject so that falsely rejected ones are at most this share of the rejected, on average.
+    """Which hypotheses to reject so that, on average, at most this share of the rejected ones is rejected falsely.
 
     With no true relation among them, the chance that any is rejected is at most `false_discovery_rate`.
 
     Parameters
     ----------
-    p_values : (K,) of those looked at to the end.
-    tried : all that were looked at; those without a p-value here count as not rejected. >= K.
+    p_values : (K,) of the hypotheses that have one.
+    tried : all hypotheses that were tried, >= K; those without a p-value here count as not rejected.
     false_discovery_rate : in (0, 1).
 
     Returns
     -------
-    (K,).
+    (K,) whether each is rejected.
 
     Raises
     ------
@@ -99,12 +100,18 @@ def evidence_for(findings: Findings, standards: Standards, before: tuple[Evidenc
     """Every kind of evidence that holds; empty for a candidate to be rejected.
 
     `basis` asks for the ratio on both stretches: a hedge that only starts to hold, or has just broken, is not one.
-    `reverting` asks for the discovery and for reversion on both stretches that is neither too slow to wait for nor too
-    fast to trade. On the held-back stretch it is reversion to where the fit stretch lay: a walk has left that place.
+    `reverting` asks for the discovery, and for reversion on both stretches that is neither too slow to wait for nor too
+    fast to trade. On the held-back stretch it is reversion to the mean of the fit stretch: a walk has left that level.
 
-    What counted `before` has to fail to be dropped, where a newcomer has to convince: for it the ratio itself counts,
-    not its upper bound, and its own p-value, at `KEPT_RATE` of the rate, not a discovery among all. Evidence near its
-    bound would come and go otherwise, and every change moves lots in every book.
+    Evidence that held `before` is dropped only when it fails. For it the ratio itself counts, not its upper bound, and
+    its own p-value at `KEPT_RATE` of the rate, not a discovery among all. Otherwise evidence near its bound would come
+    and go, and every change moves lots in every book.
+
+    Parameters
+    ----------
+    findings : of the candidate.
+    standards : what evidence has to show.
+    before : kinds of evidence that the vector in use has; empty for a newcomer.
     """
     evidence: list[Evidence] = []
     rejects_walk = findings.discovered or (
@@ -127,18 +134,18 @@ def evidence_for(findings: Findings, standards: Standards, before: tuple[Evidenc
 def prune(
     betas: Sequence[BetaVector], ranks: Sequence[float], leg_scale: FloatArray, max_vectors: int
 ) -> tuple[BetaVector, ...]:
-    """The `max_vectors` vectors of least rank, without those that better ones on the same legs make idle.
+    """The `max_vectors` vectors of least rank, without those that better ones on the same legs make superfluous.
 
-    Only vectors whose legs are all among the candidate's count against it. Three pairs of three currencies have rank 2,
-    and all three stay: a book may hold just the two legs of the worst. A dense vector goes when the better ones span
-    it. One of few legs goes when there is any: its third leg, which paid in the fit, did not on the held-back stretch.
-    And a vector replaces a better one of more legs that says the same: a principal component may be EUR against DKK
-    plus crumbs of everything else.
+    Only vectors whose legs are all among the legs of a candidate count against it. Three pairs of three currencies have
+    rank 2, and all three stay: a book may hold just the two legs of the worst. A dense vector goes when the better ones
+    span it. A vector of few legs goes when there is any better one on its legs: its third leg, which paid in the fit,
+    did not pay on the held-back stretch. And a vector replaces a better one of more legs that says the same: a
+    principal component may be EUR against DKK plus crumbs of everything else.
 
     Parameters
     ----------
     betas : accepted vectors, any order.
-    ranks : of each, less is better: its basis ratio, or something below it for a vector that is not to be lost easily.
+    ranks : of each, less is better: its basis ratio, or something below it for a vector that should not be lost easily.
     leg_scale : (n,) standard deviation of each asset's changes, >= 0.
     max_vectors : >= 1.
 

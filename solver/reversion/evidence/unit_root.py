@@ -1,4 +1,6 @@
-"""Dickey and Fuller's test of a walk against reversion, for spreads whose weights were not chosen by their levels."""
+"""Dickey and Fuller's test of a walk against reversion, for basket spreads whose weights were not chosen by their
+levels.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from solver.arrays import FloatArray
 from solver.errors import IllPosed, NotEnoughData
 from solver.reversion.error_correction import centred_moments
 
-# A spread did not move, or its changes are determined by those before them, when regression leaves less than this share
-# of its legs' variance: rounding of moments leaves about 1e-14.
+# A basket spread did not move, or its changes are determined by those before them, when regression leaves less than
+# this share of its legs' variance. Rounding of moments leaves about 1e-14.
 _STILL = 1e-12
 
 # Response surface of the Dickey-Fuller t-statistic with a constant, one series: the normal quantile of the p-value as
@@ -22,20 +24,20 @@ _LEAST, _TURN, _LARGEST = -18.83, -1.61, 2.74
 
 
 def dickey_fuller_statistics(moments: FloatArray, n: int, lags: int, B: FloatArray) -> FloatArray:
-    """Augmented Dickey-Fuller t-statistic with a constant of each spread β'x, from moments alone.
+    """Augmented Dickey-Fuller t-statistic with a constant of each basket spread β'x, from moments alone.
 
-    The t-statistic of ρ in Δs_t = ρ s_{t-1} + Σ γ_j Δs_{t-j} + c + ε_t; far below zero where the spread reverts.
-    O(K (n lags)² ), whatever the number of observations.
+    The t-statistic of ρ in Δs_t = ρ s_{t-1} + Σ γ_j Δs_{t-j} + c + ε_t; far below zero where the basket spread reverts.
+    O(K (n lags)²), whatever the number of observations.
 
     Parameters
     ----------
-    moments : sum of z z' over rows z of `johansen_row`; rows may go on behind.
+    moments : sum of z z' over rows z of `johansen_row`; a row may have more entries behind these.
     n, lags : series, and lagged differences of each.
     B : (n, K) vectors as columns.
 
     Returns
     -------
-    (K,); 0, which is no evidence, for a spread that did not move or that its own past determines.
+    (K,); 0, which is no evidence, for a basket spread that did not move or that its own past determines.
 
     Raises
     ------
@@ -44,8 +46,8 @@ def dickey_fuller_statistics(moments: FloatArray, n: int, lags: int, B: FloatArr
 
     References
     ----------
-    Said and Dickey (1984), Testing for unit roots in autoregressive-moving average models of unknown order,
-    Biometrika 71(3).
+    Said and Dickey (1984), Testing for unit roots in autoregressive-moving average models of unknown order, Biometrika
+    71(3).
     """
     constant, blocks = n * (lags + 1), lags + 2
     dimension = n * blocks + 1
@@ -78,10 +80,10 @@ def dickey_fuller_statistics(moments: FloatArray, n: int, lags: int, B: FloatArr
 
 
 def dickey_fuller_p_values(statistics: FloatArray) -> FloatArray:
-    """Asymptotic chance of a smaller Dickey-Fuller t-statistic (constant, one series) where the spread is a walk.
+    """Asymptotic chance of a smaller Dickey-Fuller t-statistic (constant, one series) for a walk.
 
-    It is that of a spread whose weights were not chosen for its reversion: fixed ones, or ones fitted to changes alone.
-    Equal to `statsmodels.tsa.adfvalues.mackinnonp(statistic, "c", 1)`.
+    It holds for weights that were not chosen for reversion: fixed ones, or ones fitted to changes alone. Equal to
+    `statsmodels.tsa.adfvalues.mackinnonp(statistic, "c", 1)`.
 
     References
     ----------

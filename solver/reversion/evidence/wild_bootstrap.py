@@ -8,11 +8,12 @@ from solver.arrays import FloatArray
 from solver.errors import IllPosed, NotEnoughData
 from solver.reversion.evidence.unit_root import dickey_fuller_p_values
 
-#: Resamples of a spread. Only a mean and a deviation are taken from them: 5 % and 7 % of the latter are uncertain.
+#: Resamples of a basket spread. Only a mean and a standard deviation are taken from them, which are uncertain by 7 %
+#: and 5 % of that deviation.
 RESAMPLES = 199
 
-# Mean and deviation of the statistic for walks with normal steps, of which `dickey_fuller_p_values` holds the
-# distribution: 200,000 simulated walks of 500 steps.
+# Mean and standard deviation of the statistic for walks with normal steps, whose distribution `dickey_fuller_p_values`
+# holds: 200,000 simulated walks of 500 steps.
 _WALK_MEAN, _WALK_DEVIATION = -1.534, 0.842
 
 
@@ -23,26 +24,27 @@ def resampling_signs(observations: int, chance: np.random.Generator) -> FloatArr
 
 
 def wild_p_value(statistic: float, changes: FloatArray, signs: FloatArray) -> float:
-    """Chance of a smaller Dickey-Fuller t-statistic for a walk whose steps have the sizes of these.
+    """Chance of a smaller Dickey-Fuller t-statistic for a walk whose steps have the sizes of these changes.
 
-    The tables suppose one volatility throughout. Where it clusters or jumps, a walk's statistic spreads wider: of 28
-    pairs of 8 GARCH walks the tables find one that reverts, by a test that should do so in 5 % of cases, in 11 %. Here
-    the null's steps are the spread's own, each with a random sign: calm and wild stretches stay where they were, and
-    nothing reverts. The p-value is that of the tables once the statistic is brought from the mean and deviation that
-    it has over the resamples to those of the tables, which needs far fewer resamples than small p-values counted
-    would.
+    The tables suppose one volatility throughout. Where volatility clusters or jumps, the statistic of a walk varies
+    more: among the 28 pairs of 8 GARCH walks, a test by the tables that should find one that reverts in 5 % of cases
+    finds one in 11 %. Here the steps of the null are the own steps of the basket spread, each with a random sign: calm
+    and wild stretches stay where they were, and nothing reverts.
+
+    The statistic is brought from the mean and standard deviation of the resamples to those of the tables, and its
+    p-value is then that of the tables. This needs far fewer resamples than small p-values that are counted.
 
     O(resamples * T): .4 ms for T = 375.
 
     Parameters
     ----------
-    statistic : of the spread, as `dickey_fuller_statistics` gives it.
-    changes : (T,) of the spread, in the order of time.
+    statistic : of the basket spread, as `dickey_fuller_statistics` gives it.
+    changes : (T,) of the basket spread, in the order of time.
     signs : (resamples, T) of `resampling_signs`.
 
     Raises
     ------
-    IllPosed : shapes that do not fit, or a spread that did not move.
+    IllPosed : shapes that do not fit, or a basket spread that did not move.
     NotEnoughData : fewer than four changes.
 
     References
@@ -58,7 +60,7 @@ def wild_p_value(statistic: float, changes: FloatArray, signs: FloatArray) -> fl
     steps = changes - changes.mean()
     squares = float(steps @ steps)
     if not squares > 0.0:
-        raise IllPosed("the spread did not move, so there is nothing to resample")
+        raise IllPosed("the basket spread did not move, so there is nothing to resample")
     walks = np.cumsum(signs * steps, axis=1)
     end = walks[:, -1]
     # The regressor is the walk before each step: it begins at 0 and lacks the end.

@@ -29,13 +29,13 @@ class LiveBeta:
 
     Attributes
     ----------
-    beta_id : stays as long as refits go on with it: the method with the legs where they are few, or with a number that
-        no other vector ever has. One named by its legs that comes back has its name again.
+    beta_id : stays as long as refits go on with the vector. It is the method with the legs, where these are few, or
+        with a number that no other vector ever has. A vector named by its legs that comes back has its name again.
     version : of its weights, from 1; never used twice under one id.
-    since_step : timestep of the state's count at which it was accepted.
-    vector : its weights and evidence, as of the last refit, less the kinds that the watch has refuted.
+    since_step : timestep, by the count of `LiveBetas.steps`, at which it was accepted.
+    vector : its weights and evidence as of the last refit, without the kinds that the watch has refuted.
     basis, reverting : the watch on each kind of evidence.
-    refuted : kinds of evidence that the watch has refuted, each with the row in which, see `Retirement`.
+    refuted : kinds of evidence that the watch has refuted, each with the row in which, see `Retirement.row`.
     """
 
     beta_id: str
@@ -49,9 +49,15 @@ class LiveBeta:
 
 @dataclass(frozen=True, eq=False)
 class Retirement:
-    """A β that the watch took out of use, and the standardised step that was the last straw.
+    """A β that the watch took out of use.
 
-    `step` is the timestep of the state's count, `row` the first row of the window of refits that has the break in it.
+    Attributes
+    ----------
+    beta_id, version, weights : of the β; weights (n,).
+    step : timestep, by the count of `LiveBetas.steps`.
+    row : first row of the window of refits that contains the break.
+    evidence : the kind that was refuted last.
+    deviations : the standardised step that refuted it.
     """
 
     beta_id: str
@@ -65,11 +71,16 @@ class Retirement:
 
 @dataclass(frozen=True, eq=False)
 class LiveBetas:
-    """All of them.
+    """All β in use, and what has to be remembered of others.
 
-    `steps` counts timesteps, `rows` those that the window of refits has taken: the ones in which every asset had a
-    price. `retired` holds the broken ones for as long as the break is in the stretch held back from fits. `versions` is
-    the last version of every id of legs, `serials` the last number of every other method.
+    Attributes
+    ----------
+    betas : in use.
+    retired : those that broke, for as long as the break is in the stretch held back from fits.
+    versions : last version of every id made of legs.
+    serials : last number of every other method.
+    steps : timesteps seen.
+    rows : timesteps that the window of refits has taken: those in which every asset had a price.
     """
 
     betas: tuple[LiveBeta, ...] = ()
@@ -82,10 +93,13 @@ class LiveBetas:
 
 @dataclass(frozen=True, eq=False)
 class Move:
-    """What the legs of a β did since all of them had a price last.
+    """What the legs of a β did since all of them last had a price. Entries of assets that are no legs are arbitrary.
 
-    `log_prices` (n,) then, `log_returns` (n,) since, over so many `steps`; whatever there is of assets that are
-    no legs.
+    Attributes
+    ----------
+    log_prices : (n,) at that time.
+    log_returns : (n,) since then.
+    steps : timesteps since then.
     """
 
     log_prices: FloatArray
@@ -122,14 +136,16 @@ def watched(
     elapsed: int,
     settings: ReversionSettings,
 ) -> tuple[LiveBetas, tuple[Retirement, ...]]:
-    """After one more timestep, and what it has retired; O(n) for each β.
+    """The β after one more timestep, and those that this timestep has retired; O(n) for each β.
 
     Parameters
     ----------
-    moves : of each β of `live`; None while one of its legs has no price, none to compare with, or no variance.
-    leg_variances : (n,) of log returns over one timestep, known before this one; of assets that are no legs of a move
-        it may be NaN.
-    elapsed : timesteps since the last one, more than 1 after a gap of all.
+    live : before it.
+    moves : of each β of `live`; None while one of its legs has no price, no earlier price to compare with, or no
+        variance.
+    leg_variances : (n,) of log returns over one timestep, known before this one; may be NaN for assets that are no legs
+        of a move.
+    elapsed : timesteps since the last one; more than 1 after a gap of all assets.
     settings : those of the refits.
     """
     now, row = live.steps + elapsed, live.rows + 1
@@ -172,8 +188,10 @@ def watched(
 
 
 def row_taken(live: LiveBetas, settings: ReversionSettings) -> LiveBetas:
-    """After the window of refits has taken one more row: what broke so long ago that the break has left its stretch
-    held back is barred no longer."""
+    """The β after the window of refits has taken one more row.
+
+    A retired β is forgotten once its break has left the held-back stretch: refits may then find it again.
+    """
     rows = live.rows + 1
     return replace(
         live, rows=rows, retired=tuple(old for old in live.retired if rows - old.row < settings.holdout_steps)
@@ -187,16 +205,24 @@ def renewed(
     settings: ReversionSettings,
     meanwhile: Meanwhile | None = None,
 ) -> LiveBetas:
-    """After a refit with the vectors of `live` as its incumbents; `names` (n) of the assets.
+    """The β after a refit that had the vectors of `live` as its incumbents.
 
-    A refit that comes later, `meanwhile` says by what, cannot bring back what broke since: an incumbent that was
-    retired stays out, a newcomer within `LARGEST_ANGLE` of one does not come in, new weights as near to one are not
-    taken, and every newcomer is watched over the time that it has missed, as one step.
+    A refit may take effect later than its window ended. It cannot bring back what broke since then: an incumbent that
+    was retired stays out, a newcomer within `LARGEST_ANGLE` of it does not come in, and new weights as near to it are
+    not taken. Every newcomer is watched over the time that it has missed, as one step.
+
+    Parameters
+    ----------
+    live : before it.
+    refit : what it found.
+    names : (n) of the assets.
+    settings : those of the refits.
+    meanwhile : what happened since the window of the refit ended; None where it takes effect at once.
     """
     versions, serials = dict(live.versions), dict(live.serials)
     in_use = {beta.beta_id: beta for beta in live.betas}
     incumbents = tuple(in_use) if meanwhile is None else meanwhile.incumbents
-    # Those of the window that the refit saw.
+    # Rows of the window that the refit saw.
     rows = live.rows - (meanwhile.rows if meanwhile is not None else 0)
     betas: list[LiveBeta] = []
     newcomers: list[LiveBeta] = []
@@ -227,7 +253,7 @@ def renewed(
 
 
 def _broke_since(live: LiveBetas, refit: Refit, meanwhile: Meanwhile | None) -> BoolArray:
-    """Of each vector of `refit` whether it is a relationship that was retired after its window."""
+    """(K,) whether each vector of `refit` is a relationship that was retired after its window."""
     since = live.steps if meanwhile is None else live.steps - meanwhile.steps
     broken = [old.weights for old in live.retired if old.step > since]
     if not broken or not refit.betas:
@@ -240,7 +266,7 @@ def _broke_since(live: LiveBetas, refit: Refit, meanwhile: Meanwhile | None) -> 
 def _caught_up(
     live: LiveBetas, newcomers: Sequence[LiveBeta], meanwhile: Meanwhile, settings: ReversionSettings
 ) -> LiveBetas:
-    """With the `newcomers` among its β watched over the steps that they have missed."""
+    """`live` with those of its β that are `newcomers` watched over the steps that they have missed."""
     if not newcomers or not meanwhile.steps:
         return live
     move = Move(meanwhile.log_prices, meanwhile.log_returns, meanwhile.steps)
@@ -259,9 +285,9 @@ def _caught_up(
 
 
 def _step_ratio_max(vector: BetaVector, basis_ratio_max: float) -> float:
-    """The bound over the horizon, as one over a single timestep.
+    """The bound of the basis ratio over the horizon, as a bound over one timestep.
 
-    A spread that bounces keeps more of its legs' variance over one step than over many, and that breaks nothing.
+    A basket spread that bounces keeps more of its legs' variance over one step than over many, and that breaks nothing.
     """
     if not 0.0 < vector.basis_ratio < vector.step_ratio:
         return basis_ratio_max
@@ -277,9 +303,9 @@ def _new_id(vector: BetaVector, names: Sequence[str], serials: dict[str, int]) -
 
 
 def _pardoned(beta: LiveBeta, rows: int, settings: ReversionSettings) -> LiveBeta:
-    """Evidence counts again, and is watched from the start, once the stretch held back lies behind its refutation.
+    """`beta` with refuted evidence counted again, and watched from the start, once the held-back stretch lies after it.
 
-    `rows` is how many the window had taken on which it was found again.
+    `rows` is how many rows the window had taken on which the evidence was found again.
     """
     due = [kind for kind, row in beta.refuted.items() if rows - row >= settings.holdout_steps]
     if not due:

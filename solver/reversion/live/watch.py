@@ -1,16 +1,17 @@
-"""Sequential tests of a β in use: they retire it in the very timestep in which enough speaks against it.
+"""Sequential tests of a β in use: they retire it in the timestep in which enough evidence speaks against it.
 
 A refit judges a window, in which the days before a break outnumber those after it. The watch judges every timestep by
-what the refit promised, as a standardised step z that the null draws from Student's t with variance at most 1:
+what the refit promised, as a standardised step z, for which the null is Student's t with variance at most 1:
 
-- `basis`: z = β'Δx over the deviation that the configured bound of the basis ratio allows, √(r Σ βᵢ² σᵢ²). The null is
-  a ratio within the bound, the alternatives are larger ones.
-- `reverting`: z = the innovation β'Δx + (1 - φ)(β'x₋₁ - μ) over its own deviation. The null is the fitted AR(1), the
-  alternatives a drift, a spread that does not come back (whose innovations drift ever more) and a larger noise.
+- `basis`: z = β'Δx over the standard deviation that the configured bound of the basis ratio allows, √(r Σ βᵢ² σᵢ²). The
+  null is a ratio within the bound, the alternatives are larger ratios.
+- `reverting`: z = the innovation β'Δx + (1 - φ)(β'x₋₁ - μ) over its own standard deviation. The null is the fitted
+  AR(1). The alternatives are a drift, a basket spread that does not come back (whose innovations drift ever more), and
+  a larger noise.
 
 The variances σᵢ² of the legs are those known before the step, so that a market that moves more breaks nothing.
 
-Each alternative has a Shiryaev-Roberts statistic R_t = (1 + R_{t-1}) f₁(z_t) / f₀(z_t); their mean M_t grows by at most
+Each alternative has a Shiryaev-Roberts statistic R_t = (1 + R_{t-1}) f₁(z_t) / f₀(z_t). Their mean M_t grows by at most
 1 a timestep in expectation while the null holds. So with an alarm at M_t >= c the mean time to a false alarm is at
 least c timesteps, and the chance of one within N timesteps at most N / c, however many alternatives there are and
 whenever the break comes. O(number of alternatives) a step.
@@ -32,13 +33,14 @@ import numpy as np
 from solver.arrays import FloatArray
 from solver.errors import IllPosed
 
-#: Degrees of freedom of the null. Daily steps of currency spreads since 1999, each over its deviation known before, fit
-#: 5.7 to 10.6 where no central bank holds the rate; fewer make alarms later, more make them false.
+#: Degrees of freedom of the null. Daily steps of currencies' basket spreads since 1999, each over the standard
+#: deviation known before it, fit 5.7 to 10.6 where no central bank holds the rate. Fewer degrees make alarms later,
+#: more make them false.
 FREEDOM = 6.0
 
-# Squared scale of the null's t. With variance 1 it would be 2/3, and normal steps of variance 1 would then look too
-# wide for it. At .85 no likelihood ratio of the alternatives below has an expectation above 1 for normal steps either,
-# nor for t with 6 or more degrees of freedom, whatever variance up to 1 they have.
+# Squared scale of the null's t. For variance 1 it would be 2/3, and normal steps of variance 1 would then look too
+# wide. At .85 no likelihood ratio of the alternatives below has an expectation above 1, for normal steps or for t with
+# 6 or more degrees of freedom, whatever variance up to 1 they have.
 _UNIT = 0.85
 
 # A leg that stood still has variance 0, and then any step at all would be infinitely many deviations.
@@ -47,7 +49,13 @@ _LEAST_VARIANCE = 1e-24
 
 @dataclass(frozen=True, eq=False)
 class Alternatives:
-    """What may have become of z: its deviation is `scale` (J,) and its mean `shift` (J,). The null is 1 and 0."""
+    """What z may have become: its scale and its mean under each of J alternatives. Under the null they are 1 and 0.
+
+    Attributes
+    ----------
+    scale : (J,) > 0.
+    shift : (J,)
+    """
 
     scale: FloatArray
     shift: FloatArray
@@ -73,15 +81,17 @@ def log_evidence(log_statistics: FloatArray) -> FloatArray:
     return total - math.log(log_statistics.shape[-1])
 
 
-#: A hedge that is lost has ratio 1: 1.8 deviations of a bound of .3. The largest is for one step that says it all.
+#: A hedge that is lost has ratio 1, which is 1.8 deviations of a bound of .3. The largest alternative is for a single
+#: step that is conclusive by itself.
 BASIS = Alternatives(scale=np.array([math.sqrt(2.0), 2.0, 4.0, 32.0]), shift=np.zeros(4))
 
-# Slower spreads are to be lost by mistake no more often in their own time: at a million steps for half-lives up to this
-# many steps, the chance is at most 1 % in 1,000 half-lives whatever they are.
+# Above this half-life a false alarm gets rarer in proportion to the half-life. So the chance of one is at most 1 % in
+# 1,000 half-lives, whatever the half-life is, with `false_alarm_steps` of a million.
 _COMMON_HALF_LIFE = 10.0
 
-# Drifts in deviations of the spread's level a half-life. The mean innovation of a fitted mean that is wrong by d
-# deviations is ln 2 d of them, so that an error of one deviation stays below half the least drift and raises nothing.
+# Drifts in standard deviations of the basket spread for each half-life. If the fitted mean is wrong by d deviations,
+# the innovations drift by ln 2 d of them. So an error of one deviation stays below half the least drift and raises
+# nothing.
 _DRIFTS = (1.5, 3.0, 6.0)
 
 
@@ -95,7 +105,7 @@ def reverting_alternatives(half_life_steps: float) -> Alternatives:
 
 
 def reverting_alarm(false_alarm_steps: float, half_life_steps: float) -> float:
-    """log M_t of the alarm for a spread with this half-life."""
+    """log M_t of the alarm for a basket spread with this half-life."""
     return math.log(false_alarm_steps * max(1.0, half_life_steps / _COMMON_HALF_LIFE))
 
 
@@ -149,8 +159,8 @@ def reversion_step(
     before : β'x before the step.
     change : β'Δx.
     mean, half_life_steps : of the fitted AR(1).
-    innovation_variance : of it, over the step.
-    steps : timesteps that the step spans, more than 1 after a gap.
+    innovation_variance : of the fitted AR(1), over the step.
+    steps : timesteps that the step spans; more than 1 after a gap.
     """
     kept = 0.5 ** (steps / half_life_steps) if half_life_steps > 0.0 else 0.0
     innovation = change + (1.0 - kept) * (before - mean)

@@ -14,34 +14,36 @@ from solver.reversion.methods.sparse import least_ratios, leg_sets
 from solver.reversion.vector import ReversionVector
 
 #: A leg stays only if it takes at least this share off the level ratio. The levels of random walks fit each other by
-#: chance: of 500 steps and a half-life of 25, the best of five idle legs took 16 % off the ratio of a planted basket of
-#: three (in one of twenty cases 40 %), a leg that belonged 97 % (90 %). Spreads as wide as their legs leave less
-#: between the two; anything from .35 to .65 then finds about as many.
+#: chance: with 500 steps and a half-life of 25, the best of five idle legs took 16 % off the ratio of a planted basket
+#: of three (in one of twenty cases 40 %), a leg that belonged 97 % (90 %). Basket spreads as wide as their legs leave
+#: less between the two. Anything from .35 to .65 then finds about as many.
 LEG_GAIN = 0.5
 
-#: All sets of legs are tried while there are at most this many (n = 16 with four legs has 2,500); beyond, each asset's
-#: own greedy basket is.
+#: All sets of legs are tried while there are at most this many (n = 16 with four legs has 2,500). Beyond, the greedy
+#: basket of each asset is tried.
 MOST_LEG_SETS = 5_000
 
 
 def baskets(regression: ErrorCorrection, max_legs: int) -> tuple[ReversionVector, ...]:
-    """For each asset the basket of least level ratio that holds it, each leg of it worth having.
+    """For each asset, the basket of least level ratio that holds it, in which each leg is worth having.
 
-    Of the weights on a given set of legs, the level ratio is least for the minor eigenvector of the levels' covariance
-    in units of each leg's one-step risk. That is the principal-components estimator of a cointegrating vector.
-    Johansen's would weigh only how fast a combination reverts, and in a window of 20 half-lives the best of random
-    walks reverts as fast as a planted basket does. The ratio sees also that it stays small.
+    The level ratio is β'Cov(x)β / Σ βᵢ² Var(Δxᵢ), in timesteps: the number of steps in which the legs, were they
+    independent, would gather the variance that the level of the basket has. On a given set of legs it is least for the
+    minor eigenvector of the levels' covariance in units of each leg's one-step risk. That is the principal-components
+    estimator of a cointegrating vector. Johansen's estimator would weigh only how fast a combination reverts, and in a
+    window of 20 half-lives the best combination of random walks reverts as fast as a planted basket does. The level
+    ratio also sees that a basket stays small.
 
-    Up to `MOST_LEG_SETS` sets of legs all are tried; beyond, sets are grown from each asset by the leg that lowers the
-    ratio most, and all their subsets are tried. A set is kept when every set within it has a ratio higher by
-    1 / (1 - LEG_GAIN) for each leg less.
+    Up to `MOST_LEG_SETS` sets of legs, all are tried. Beyond, sets are grown from each asset by the leg that lowers the
+    ratio most, and all their subsets are tried. A set is kept when every set within it has a ratio higher by 1 / (1 -
+    LEG_GAIN) for each leg less.
 
     Measured on n = 8 walks with correlation .3, 500 steps, 200 baskets of 2 to 4 legs with half-lives of a hundredth to
-    a twentieth of that: the first basket is within 5° of the planted one in 99 % when the spread's innovations have .3
-    of a leg's standard deviation, in 97 % with .5, in 74 % with all of it. Among n = 24, where the search is greedy, in
-    80 % with .3 (trying all 12,926 sets: in all). Half-lives of a twentieth of the window are too slow for any test of
-    reversion: `vector.p_value` falls below 5 % in a tenth of these baskets, and a hedge that is accepted among them
-    lives by its basis ratio. The level ratio depends on the numeraire, as the basis ratio does.
+    a twentieth of that: the first basket is within 5° of the planted one in 99 % when the innovations of the basket
+    spread have .3 of a leg's standard deviation, in 97 % with .5, in 74 % with all of it. Among n = 24, where the
+    search is greedy, in 80 % with .3 (trying all 12,926 sets: in all). Half-lives of a twentieth of the window are too
+    slow for any test of reversion: `p_value` falls below 5 % in a tenth of these baskets, and a hedge that is accepted
+    among them lives by its basis ratio. The level ratio depends on the numeraire, as the basis ratio does.
 
     Parameters
     ----------
@@ -90,8 +92,18 @@ def _search(
     max_legs: int,
     found: dict[tuple[int, ...], tuple[float, FloatArray]],
 ) -> None:
-    """Try every set of legs from `pool`, and put those that earn their legs into `found`, with ratio and weights."""
-    # The ratio that one more leg has to bring down: the least of each set and all within it, discounted for its legs.
+    """Try every set of legs from `pool`; put those that earn their legs into `found`, with ratio and weights.
+
+    Parameters
+    ----------
+    levels : (n, n) covariance of the levels.
+    scale : (n,) standard deviation of the changes.
+    pool : indices of the assets to choose legs from, ascending.
+    max_legs : of a set.
+    found : by set of legs; changed in place.
+    """
+    # The ratio that one more leg has to bring down: the least of each set and of all sets within it, each discounted
+    # for the legs that it lacks.
     bar: dict[tuple[int, ...], float] = {}
     for size in range(2, min(max_legs, len(pool)) + 1):
         sets = leg_sets(pool, size)

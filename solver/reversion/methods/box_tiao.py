@@ -17,9 +17,9 @@ class BoxTiao:
 
     Attributes
     ----------
-    predictability : (n,) rising, in [0, 1): share of the variance of β'x_t that the past predicts. A random walk's is
-        near 1, a spread's without memory 0; with no lagged differences that of an AR(1) spread is its squared
-        coefficient.
+    predictability : (n,) rising, in [0, 1): share of the variance of β'x_t that the past predicts. It is near 1 for a
+        random walk and 0 for a basket spread without memory. With no lagged differences, that of an AR(1) is its
+        squared coefficient.
     beta : (n, n), scaled so that β'x_t has variance 1, the largest weight positive.
     """
 
@@ -30,9 +30,9 @@ class BoxTiao:
 def box_tiao(regression: ErrorCorrection) -> BoxTiao:
     """Minimise Var(E[β'x_t | past]) / Var(β'x_t), in directions uncorrelated with those before; O(n³).
 
-    The past is that of the regression: levels, lagged differences, dummies and a constant. Of a spread in a random walk
-    only the ratio to all of its variance in the window counts, so the vectors of little predictability are those that
-    revert fast. The constant is free whatever the regression says of it.
+    The past is that of the regression: levels, lagged differences, dummies and a constant. The ratio divides by the
+    variance in the window, which is large for a random walk, so the vectors of little predictability are those that
+    revert fast. The constant is free, whatever the regression says of it.
 
     References
     ----------

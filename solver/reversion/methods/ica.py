@@ -22,10 +22,10 @@ def independent_components(
     """Candidate β vectors whose changes are as independent of each other as can be, least basis ratio first.
 
     Each row of the unmixing matrix is a combination of all assets that one independent source drives. Those with a
-    basis ratio below 1 are handed on: the rest move more than independent legs would.
+    basis ratio below 1 are returned; the others move more than independent legs would.
 
-    The one method that needs the returns themselves, not their moments: O(T n²) an iteration. Its sources are
-    determined only as far as at most one of them is Gaussian.
+    This method needs the returns themselves, not their moments: O(T n²) an iteration. The sources are determined only
+    if at most one of them is Gaussian.
 
     Parameters
     ----------

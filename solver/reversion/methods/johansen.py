@@ -28,8 +28,8 @@ class Johansen:
     Attributes
     ----------
     eigenvalues : (n,) squared canonical correlations, falling, in [0, 1).
-    beta : (n, n) cointegrating vectors, scaled so that the spread that is left of lagged differences and constant has
-        variance 1, the largest weight positive.
+    beta : (n, n) cointegrating vectors, the largest weight positive. They are scaled so that the basket spread has
+        variance 1 after regression on lagged differences and constant.
     constant : (n,) κ of each relation, for levels as they stand in the rows (less their anchor); zeros when the
         constant is unrestricted.
     alpha : (n, n) adjustment speeds per timestep that belong to `beta`; `alpha[:, :r] @ beta[:, :r].T` is the
@@ -56,7 +56,20 @@ def johansen(
     constant: Constant = "unrestricted",
     seasons: int = 1,
 ) -> Johansen:
-    """`reduced_rank` of `regress`, for whoever fits this model alone; see both."""
+    """`reduced_rank` of `regress`, for a caller that fits this model alone.
+
+    Parameters
+    ----------
+    moments : (d, d) sum of z z' over rows z of `johansen_row`, d = n * (lags + 2) + seasons.
+    n, lags : series, and lagged differences of each.
+    names : of the series, for messages; indices by default.
+    constant : "unrestricted" lets the series drift; "restricted" keeps the constant inside the relations.
+    seasons : of the seasonal dummies; 1 for none.
+
+    Raises
+    ------
+    IllPosed, NotEnoughData, ExactlyDependent : as `regress`.
+    """
     return reduced_rank(regress(moments, n, lags, names, constant=constant, seasons=seasons))
 
 
@@ -107,17 +120,22 @@ def choose_lags(
 ) -> int:
     """Lagged differences, 0 to `most_lags`, by an information criterion on one and the same sample.
 
-    ln det Σ_p + penalty * k_p / T, with k_p coefficients in the regression of full rank with p lagged differences, and
-    a penalty of 2 (Akaike), 2 ln ln T (Hannan and Quinn) or ln T (Schwarz). One factorisation holds the residuals of
-    every p: those of fewer lags are the sums over the columns of more. O((n * most_lags)³).
+    ln det Σ_p + penalty * k_p / T, where k_p is the number of coefficients in the regression of full rank with p lagged
+    differences. The penalty is 2 (Akaike), 2 ln ln T (Hannan and Quinn) or ln T (Schwarz). One factorisation holds the
+    residuals of every p: those of fewer lags are the sums over the columns of more. O((n * most_lags)³).
 
     Parameters
     ----------
     moments : of `johansen_row` with `most_lags` lags.
+    n : series.
+    most_lags : >= 0.
+    criterion : "aic", "hqic" or "bic".
+    names : of the series, for messages; indices by default.
+    seasons : of the seasonal dummies; 1 for none.
 
     Raises
     ------
-    As `regress`.
+    IllPosed, NotEnoughData, ExactlyDependent : as `regress`.
 
     References
     ----------

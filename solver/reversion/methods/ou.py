@@ -21,19 +21,20 @@ from solver.reversion.vector import ReversionVector
 class OrnsteinUhlenbeck:
     """dx = -Θ (x - μ) dt + dW, seen at every timestep: x_t = (I - A) μ + A x_{t-1} + ε_t with A = exp(-Θ).
 
-    Modes are sorted by how fast they decay, fastest first; of a complex pair both conjugates are listed.
+    Modes are sorted by how fast they decay, fastest first. Of a complex pair both conjugates are listed.
 
     Attributes
     ----------
     transition : (n, n) A.
     noise : (n, n) covariance of ε_t.
     eigenvalues : (n,) complex, of A. Those of Θ are -log of them.
-    modes : (n, n) complex, left eigenvectors of A as columns: w'x_t = eigenvalue * w'x_{t-1} + ... . Of a complex pair,
-        real and imaginary part span the plane in which the spreads turn; they are uncorrelated in the window, the real
-        part with the larger variance.
-    half_life_interval_steps : (n, 2) confidence bounds of ln 2 / -ln |eigenvalue|, the half-life; of a complex pair it
-        is that of the envelope. Infinite where the mode does not decay.
-    period_steps : (n,) timesteps of a full turn, 2π / |argument|; infinite for a positive eigenvalue, 2 for a negative.
+    modes : (n, n) complex, left eigenvectors of A as columns: w'x_t = eigenvalue * w'x_{t-1} + ... . The real and
+        imaginary part of a complex pair span the plane in which the basket spreads turn. They are uncorrelated in the
+        window, and the real part has the larger variance.
+    half_life_interval_steps : (n, 2) confidence bounds of the half-life ln 2 / -ln |eigenvalue|, for a complex pair
+        that of the envelope. Infinite where the mode does not decay.
+    period_steps : (n,) timesteps of a full turn, 2π / |argument|; infinite for a positive eigenvalue, 2 for a negative
+        one.
     """
 
     transition: FloatArray
@@ -103,14 +104,19 @@ def ornstein_uhlenbeck(regression: ErrorCorrection, confidence: float = 0.95) ->
 
 
 def ou_vectors(regression: ErrorCorrection, confidence: float = 0.95) -> tuple[ReversionVector, ...]:
-    """The n real vectors of the process, fastest first: a mode's own, or the two that span a complex pair's plane.
+    """The n real vectors of the process, fastest first: one for each real mode, and two that span the plane of a pair.
 
-    In such a plane no single combination is an AR(1) of its own: the two turn into each other with the pair's period
-    while both shrink with its half-life.
+    In such a plane no single combination is an AR(1) of its own. The two turn into each other with the period of the
+    pair while both shrink with its half-life.
+
+    Parameters
+    ----------
+    regression : of the rows.
+    confidence : of the half-life intervals, in (0, 1).
 
     Raises
     ------
-    As `ornstein_uhlenbeck`.
+    IllPosed : `confidence` out of range.
     """
     process = ornstein_uhlenbeck(regression, confidence)
     # Each conjugate pair stands for its plane once: the real part from the one, the imaginary from the other.

@@ -11,10 +11,10 @@ from solver.reversion.vector import LEADING_SHARE, canonical_weights
 def minor_components(covariance: FloatArray) -> list[FloatArray]:
     """Candidate β vectors from the correlations of changes, least variance first.
 
-    With βᵢ = uᵢ / σᵢ the basis ratio of β is the Rayleigh quotient u'Ru / u'u of the correlation matrix R, so R's
-    eigenvectors are its stationary points and R's eigenvalues its values there. Those below 1 are handed on: the rest
-    move more than independent legs would. Correlations, not covariances: otherwise the quietest asset alone is the
-    minor component, which hedges nothing.
+    With βᵢ = uᵢ / σᵢ the basis ratio of β is the Rayleigh quotient u'Ru / u'u of the correlation matrix R. So R's
+    eigenvectors are its stationary points and R's eigenvalues its values there. Vectors with a ratio below 1 are
+    returned; the others move more than independent legs would. Correlations are taken, not covariances: otherwise the
+    quietest asset alone would be the minor component, which hedges nothing.
 
     Parameters
     ----------

@@ -2,12 +2,12 @@
 
 Each vector gets the test that suits how it was chosen:
 
-- `LEVEL_METHODS` look at how levels and changes go together, which is what a test looks at too. Theirs is the
-  likelihood ratio against the best vector that as many random walks have (`measure.reversion_tests`); of "johansen",
-  the sequence of trace tests.
-- `CHANGE_METHODS` look at changes alone. Their choice says nothing of the levels, so the test of a given spread, Dickey
-  and Fuller's, holds for them, and sees slower reversion. They need no regression, and so have an answer also where
-  assets are exactly dependent.
+- `LEVEL_METHODS` look at how levels and changes go together, as a test does. Their test is the likelihood ratio against
+  the best vector that as many random walks have (`measure.reversion_tests`), and for "johansen" the sequence of trace
+  tests.
+- `CHANGE_METHODS` look at changes alone. Their choice says nothing of the levels, so Dickey and Fuller's test of a
+  given basket spread holds for them, which sees slower reversion. They need no regression, and so have an answer also
+  where assets are exactly dependent.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from solver.reversion.vector import Candidate, ChangeMethod, LevelMethod, Revers
 
 
 def level_vectors(method: LevelMethod, regression: ErrorCorrection, *, max_legs: int) -> tuple[ReversionVector, ...]:
-    """The vectors that `method` proposes, in its own order, with half-life, spread volatility and evidence.
+    """The vectors that `method` proposes, in its own order, with half-life, volatility and evidence.
 
-    O(n³) whatever the window, for "baskets" in the number of leg sets too. The k-th vector of "johansen" has the k-th
-    trace statistic, and the largest p-value up to it: a relation counts only after those before it.
+    O(n³) whatever the window; for "baskets" in the number of leg sets too. The k-th vector of "johansen" has the k-th
+    trace statistic and the largest p-value up to it: a relation counts only after those before it.
 
     Parameters
     ----------

@@ -11,44 +11,47 @@ from solver.errors import IllPosed, UnstableModel
 from solver.horizon import stationary_horizon_covariance
 from solver.reversion.vector import BetaVector
 
-# Standard errors by which a pull is slowed below its estimate, after the estimate's known bias. What follows of a
-# reverting β over 10 and 50 steps is, in standard deviations of the forecast, 1.01 to 1.08 with none, 1.00 to 1.02 with
-# a half and .95 to .99 with one (half-lives of 5, 10 and 20 in 400 windows of 500 steps each, the β as a refit accepts
-# them). One, because a risk that is off should be off upwards; at 1.645 it would be by a sixth.
+# A pull is slowed below its estimate by this many standard errors, after the known bias of the estimate. Over 10 and 50
+# steps, the outcomes of a reverting β are, in standard deviations of the forecast, 1.01 to 1.08 with none, 1.00 to 1.02
+# with a half and .95 to .99 with one (half-lives of 5, 10 and 20 in 400 windows of 500 steps each, the β as a refit
+# accepts them). One, because a risk that is off should be off upwards. At 1.645 it would be off by a sixth.
 SLOWED_BY = 1.0
 
-# A spread did not move when its variance is below this share of its legs': rounding of moments leaves about 1e-14.
+# A basket spread did not move when its variance is below this share of its legs': rounding of moments leaves about
+# 1e-14.
 _STILL_SPREAD = 1e-12
 
-# A spread of which the stronger ones leave less than this share is one of theirs estimated again (`SPAN_TOLERANCE` of
-# `select` is the same for weights): its own speed would be the ratio of two small numbers.
+# A basket spread that keeps less than this share of its variance after regression on stronger ones is one of theirs
+# estimated again (`SPAN_TOLERANCE` of `evidence.select` is the same for weights). Its own speed would be the ratio of
+# two small numbers.
 _SPANNED = 0.01
 
 
 def adjustment_speeds(
     levels: FloatArray, levels_and_changes: FloatArray, changes: FloatArray, observations: int, B: FloatArray
 ) -> FloatArray:
-    """α of Δx_t = α β'x_{t-1} + c + ε_t by least squares, each β's column slowed to the slow end of its own pull.
+    """α of Δx_t = α β'x_{t-1} + c + ε_t by least squares, each column slowed to the slow end of its own pull.
 
-    Least squares finds reversion faster than it is. The pull of β alone, κ of Δs = -κ s₋₁ + c + u, is too large by
-    (4 - 3κ) / T in expectation (Kendall), and one found by a test for reversion by more. So column j is multiplied by
-    (κ_j - (4 - 3κ_j) / T - `SLOWED_BY` standard errors) / κ_j, and is zero where nothing is left: a walk.
+    Least squares finds reversion faster than it is. The pull of a β alone, κ of Δs = -κ s₋₁ + c + u, is too large by (4
+    - 3κ) / T in expectation (Kendall), and by more where it was found by a test for reversion. So column j is
+    multiplied by (κ_j - (4 - 3κ_j) / T - `SLOWED_BY` standard errors) / κ_j. It is zero where nothing is left: a walk.
 
-    The β are taken by their own t-statistics, strongest first. One whose spread those before it explain, or with which
-    the model would explode or not revert, has no column: it moves with the others' pull and is a walk for the rest. So
-    what cannot be told from a walk is one, and the result does not depend on the order of `B`.
+    The β are added in the order of their own t-statistics, strongest first. A β has no column when those before it
+    explain its basket spread, or when the model with it would explode or not revert. It then moves with the pull of the
+    others and is a walk otherwise. So what cannot be told from a walk is one, and the result does not depend on the
+    order of `B`.
 
     Parameters
     ----------
     levels : (n, n) covariance of x_{t-1}, log prices.
-    levels_and_changes : (n, n) covariance of x_{t-1}, down, with Δx_t, across.
+    levels_and_changes : (n, n) covariance of x_{t-1} (rows) with Δx_t (columns).
     changes : (n, n) covariance of Δx_t.
-    observations : T, rows that the covariances are of, > 0.
+    observations : T, rows that the covariances come from, > 0.
     B : (n, K) vectors with evidence of reversion, as columns, any scale.
 
     Returns
     -------
-    (n, K), per timestep: the log return of each asset for a spread that is off by one. O(n² K + K⁴).
+    (n, K), per timestep: the log return of each asset for a basket spread that is off by one. O(n² K + K⁴).
 
     Raises
     ------
@@ -102,8 +105,8 @@ def adjustment_speeds(
 def horizon_covariance_under(betas: Sequence[BetaVector], Sigma: FloatArray, steps: int) -> FloatArray:
     """Covariance of the log-price change over `steps` timesteps with the pull of those `betas` that have `reverting`.
 
-    A β by `basis` alone is a walk, and so is everything where the pulls that are left (the watch may have refuted the
-    others since they were fitted together) would not revert: ``steps * Sigma``.
+    A β by `basis` alone is a walk. Everything is a walk, ``steps * Sigma``, where the remaining pulls together would
+    not revert: they were fitted together with others that the watch may have refuted since.
 
     Parameters
     ----------

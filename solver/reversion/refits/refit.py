@@ -22,19 +22,20 @@ from solver.reversion.refits.stretches import Stretches, changes_of, horizon_cha
 from solver.reversion.refits.track import LARGEST_ANGLE, angles_between, match
 from solver.reversion.vector import CHANGE_METHODS, FEW_LEGS, LEVEL_METHODS, BetaVector, Candidate
 
-# A spread did not move when its variance is below this share of its legs': rounding of moments leaves about 1e-14.
+# A basket spread did not move when its variance is below this share of its legs': rounding of moments leaves about
+# 1e-14.
 _STILL_SPREAD = 1e-12
 
-# Nor did an asset whose log price varies by less than 1e-12 around its mean: far below a tick, above what the sums of a
-# window that has gone flat keep from rounding.
+# Nor did an asset move whose log price varies by less than 1e-12 around its mean. That is far below a tick, and above
+# what the sums of a window that has gone flat keep from rounding.
 _STILL_ASSET = 1e-24
 
 # Resamples are drawn once, at construction: the same for every refit and after every restart, so that a bound moves
-# because the data did. So does an independent component, which starts from one and the same place.
+# because the data did. For the same reason the search for independent components always has the same start.
 _RESAMPLING_SEED = 1
 _ICA_SEED = 2
 
-# Shortest mean block of the resamples of the basis ratio: squared daily returns hang together for about a week.
+# Shortest mean block of the resamples of the basis ratio: squared daily returns are correlated for about a week.
 _BLOCK_STEPS = 5
 
 
@@ -45,10 +46,10 @@ class Refit:
     Attributes
     ----------
     betas : accepted vectors, least basis ratio first. Empty is a normal answer: no reliable vector.
-    continues : for each of `betas` the index of the incumbent that it goes on with, with its weights or new ones; None
-        for a newcomer.
-    candidates_tried : leg sets that "sparse" looked at, and vectors that the others proposed, whose p-values allow for
-        what was looked at to find them; rejected ones included.
+    continues : for each of `betas` the index of the incumbent that it goes on with, with the same weights or new ones;
+        None for a newcomer.
+    candidates_tried : leg sets that "sparse" tried, and vectors that the other methods proposed, whose p-values allow
+        for what was tried to find them. Rejected ones are included.
     leg_scale : (n,) standard deviation of each asset's changes on the fit stretch, by which angles are measured.
     refusals : one line for each method that had no answer on this window, with the reason.
     """
@@ -63,10 +64,10 @@ class Refit:
 class Refitter:
     """Fits on one stretch of log prices and measures on the stretch after it.
 
-    Holds nothing that changes, so a refit depends on its arguments alone, wherever it runs. O(n³) and O(n³) leg sets,
-    whatever the stretches' lengths; only "ica" goes through the rows. To that come upper bounds, O(499 *
-    holdout_steps) for each vector that may pass by `basis`, and a wild bootstrap, O(199 * fit steps) for each that the
-    tables call reverting.
+    It holds nothing that changes, so a refit depends on its arguments alone, wherever it runs. O(n³), and O(n³) leg
+    sets, whatever the lengths of the stretches; only "ica" reads the rows. Upper bounds add O(499 * holdout_steps) for
+    each vector that may pass by `basis`, and a wild bootstrap adds O(199 * fit steps) for each vector that reverts by
+    the tables.
 
     Parameters
     ----------
@@ -101,9 +102,9 @@ class Refitter:
         Parameters
         ----------
         stretches : of a `RollingReversion` with these settings.
-        incumbents : vectors in use. They are measured anew, and stay with their weights while they hold and nothing is
-            better by the switching penalty: else lots in every book would move with every estimate.
-        barred : weights (n,) of relationships that broke; nothing within `LARGEST_ANGLE` of them is accepted, whatever
+        incumbents : vectors in use. They are measured anew. They keep their weights while they hold and nothing is
+            better by the switching penalty: otherwise lots in every book would move with every estimate.
+        barred : weights (n,) of relationships that broke. Nothing within `LARGEST_ANGLE` of them is accepted, whatever
             method proposes it.
         """
         leg_scale = np.sqrt(np.diag(self._covariance(stretches.fit, self._changes)))
@@ -267,7 +268,7 @@ class Refitter:
                 lags = choose_lags(fit, n, lags, self._settings.lags_criterion, self._names)
                 fit = drop_lags(fit, n, self._settings.lags, lags)
             if any(method in LEVEL_METHODS for method in self._settings.methods):
-                # Without drift: one in the levels would take the place of a walk in the null of every test.
+                # Without drift: a drift in the levels would replace one walk in the null of every test.
                 regression = regress(fit, n, lags, self._names, constant="restricted")
         except ExactlyDependent as exc:
             dependence = str(exc)
@@ -299,8 +300,8 @@ class Refitter:
                 case _:
                     proposed = level_vectors(method, regression, max_legs=max_legs)
                     tried += len(proposed)
-                    # A combination of all assets that was chosen for a reversion which its own test does not see is
-                    # another one at every refit: as hedges these would come and go day by day.
+                    # A combination of all assets that was chosen for a reversion which its own test does not confirm is
+                    # another one at every refit. As hedges these would come and go day by day.
                     rate = self._settings.false_discovery_rate
                     candidates += [v for v in proposed if method in FEW_LEGS or v.p_value <= rate]
         return candidates, tried, refusals
@@ -317,7 +318,8 @@ class Refitter:
         if by_tables.any():
             for k in np.flatnonzero(by_tables):
                 candidate = candidates[k]
-                if candidate.method in CHANGE_METHODS:  # the statistic of the others is not that of a spread alone
+                # The statistic of the other methods is not that of a basket spread alone.
+                if candidate.method in CHANGE_METHODS:
                     p_value = wild_p_value(candidate.statistic, changes @ candidate.weights, self._signs)
                     candidates[k] = replace(candidate, p_value=max(candidate.p_value, p_value))
         return candidates, benjamini_hochberg(np.array([c.p_value for c in candidates]), tried, rate)
@@ -341,8 +343,10 @@ class Refitter:
         return covariance
 
     def _reversions(self, sums: FloatArray, B: FloatArray, centre: FloatArray) -> list[float]:
-        """Coefficient of Δs_t on s_{t-1} - β'centre for each spread s = β'x, with a constant where `centre` (n,) is
-        the mean of these rows; 0 for one that did not move."""
+        """Coefficient of Δs_t on s_{t-1} - β'centre for each basket spread s = β'x; 0 for one that did not move.
+
+        With a constant in the regression where `centre` (n,) is the mean of these rows.
+        """
         n, constant = self._n, self._constant
         rows, levels, changes = sums[constant, constant], sums[:n, constant], sums[constant, self._changes]
         about = sums[:n, :n] - np.outer(levels, centre) - np.outer(centre, levels) + rows * np.outer(centre, centre)

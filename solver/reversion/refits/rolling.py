@@ -1,4 +1,4 @@
-"""A sliding window of log prices, as what refits read of it."""
+"""A sliding window of log prices, in the form that refits read."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from solver.reversion.vector import BetaVector
 class RollingReversion:
     """Slides a fit stretch of log prices and the stretch after it, and refits on them.
 
-    Two chained windows of the same rows [x_{t-1}, Δx_{t-1..t-lags}, 1, Δx_t, Δ_H x_t]: a row enters the held-back
-    window and, `holdout_steps` later, falls out of it into the fit window. Changes over H > 1 belong to the stretch
-    that they end in.
+    Two chained windows hold the same rows [x_{t-1}, Δx_{t-1..t-lags}, 1, Δx_t, Δ_H x_t]. A row enters the held-back
+    window; `holdout_steps` later it leaves it and enters the fit window. Changes over H > 1 belong to the stretch that
+    they end in.
 
     A push costs O((n * lags)²), a copy of the `stretches` O(window_steps * n). Log prices are kept less those of the
-    first timestep, which changes no result and keeps the moments' digits.
+    first timestep, which changes no result and keeps the digits of the moments.
 
     Parameters
     ----------

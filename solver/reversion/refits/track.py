@@ -1,7 +1,7 @@
 """Which refitted vector is which: β vectors keep their identity over refits.
 
-A refit flips signs, changes scales and the order, and moves every weight a little. Signs and scales are taken away by
-`canonical_weights`; what is left is to say which new vector is which old one.
+A refit flips signs, changes scales and the order, and moves every weight a little. `canonical_weights` removes signs
+and scales. This file says which new vector is which old one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from solver.arrays import BoolArray, FloatArray
 from solver.errors import IllPosed
 from solver.reversion.vector import FEW_LEGS, Candidate
 
-#: Vectors further apart are different relationships: beyond 30° a quarter of the one's leg variance is not in the
+#: Vectors further apart are different relationships: beyond 30° a quarter of the leg variance of the one is not in the
 #: other.
 LARGEST_ANGLE = np.pi / 6.0
 
@@ -24,9 +24,9 @@ def angles_between(first: FloatArray, second: FloatArray, leg_scale: FloatArray)
     """Angle between the lines of two sets of vectors, each leg measured in its own standard deviations.
 
     In plain weights a quiet leg would count as much as a wild one, and the angle would depend on units. Under the
-    covariance of the legs, where it is that between the spreads' returns, two estimates of one good hedge would look
-    unrelated: (1, -1) and (1, -.98) of EUR and DKK differ by 2 % of a position in DKK, which moves more than what
-    either leaves.
+    covariance of the legs the angle would be that between the returns of the basket spreads, and two estimates of one
+    good hedge would look unrelated: (1, -1) and (1, -.98) of EUR and DKK differ by 2 % of a position in DKK, which
+    moves more than the rest of either.
 
     Parameters
     ----------
@@ -47,17 +47,18 @@ def angles_between(first: FloatArray, second: FloatArray, leg_scale: FloatArray)
         )
     left, right = _unit(first * leg_scale[:, None]), _unit(second * leg_scale[:, None])
     cosines = left.T @ right
-    # The arc cosine of what rounding leaves near 1 has an error of 1e-8; the half chord has none.
+    # Near 1 the arc cosine has an error of 1e-8 from rounding; the half chord has none.
     chords = np.linalg.norm(left[:, :, None] - np.sign(cosines) * right[:, None, :], axis=0)
     angles: FloatArray = np.where(cosines == 0.0, np.pi / 2.0, 2.0 * np.arcsin(np.minimum(chords / 2.0, 1.0)))
     return angles
 
 
 def match(old: Sequence[Candidate], new: Sequence[Candidate], leg_scale: FloatArray) -> dict[int, int]:
-    """For each of `new` that goes on with one of `old`, the index of that one.
+    """For each of `new` that goes on with one of `old`, by index in `new`, the index in `old`.
 
-    The assignment of least total angle, each vector used once and none across `LARGEST_ANGLE`. Only vectors of one
-    method can match, and those of few legs only on the same ones: they name the trade. O((K + L)³).
+    The assignment of least total angle: each vector is used once, and no pair is further apart than `LARGEST_ANGLE`.
+    Only vectors of one method can match, and vectors of few legs only on the same legs, since these name the trade.
+    O((K + L)³).
 
     References
     ----------
@@ -69,7 +70,7 @@ def match(old: Sequence[Candidate], new: Sequence[Candidate], leg_scale: FloatAr
         np.array([beta.weights for beta in old]).T, np.array([beta.weights for beta in new]).T, leg_scale
     )
     angles[~_comparable(old, new)] = np.inf
-    # To stay alone costs the largest angle, so that no pair beyond it is ever worth making.
+    # A vector that stays alone costs the largest angle, so no pair beyond it is ever worth making.
     costs = np.minimum(angles, LARGEST_ANGLE)
     predecessors, successors = linear_sum_assignment(costs)
     return {int(j): int(i) for i, j in zip(predecessors, successors, strict=True) if angles[i, j] < LARGEST_ANGLE}
