@@ -9,10 +9,10 @@ import pytest
 from statsmodels.stats.correlation_tools import cov_nearest
 
 from solver.covariance import ExponentialCovariance, LogReturns, SampledCovariance, Shrinkage, WindowCovariance
-from solver.covariance.pairs import nearest_covariance
 from solver.errors import IllPosed, NotEnoughData
 
 HALF_LIFE, WINDOW = 12.0, 40
+
 KINDS = ("exponential", "window")
 
 
@@ -215,31 +215,6 @@ def test_restored_state_goes_on_bit_for_bit_in_a_gap(kind: str, shrinkage: Shrin
             np.testing.assert_array_equal(resumed.arrays()[name], array, err_msg=name)
 
 
-def test_every_tenth_timestep_is_a_timestep_ten_times_as_long() -> None:
-    """Whatever timesteps are skipped, it is the estimator on the first prices of each block, and costs nothing else."""
-    rng = np.random.default_rng(9)
-    log_prices = np.cumsum(rng.normal(size=(600, 3)), axis=0) * 1e-3
-    timesteps = np.flatnonzero(rng.random(1200) < 0.5)[: len(log_prices)] + 7_000_000_003
-    ten, plain = sampled("exponential", 3, every_steps=10), ExponentialCovariance(3, HALF_LIFE, "none")
-    for row, timestep in zip(log_prices, timesteps, strict=False):
-        ten.take(row, int(timestep))
-    _, first = np.unique(timesteps // 10, return_index=True)
-    for change in np.diff(log_prices[first], axis=0):
-        plain.update(change)
-    assert ten.observations == len(first) - 1 > 50
-    np.testing.assert_allclose(ten.estimate(), plain.estimate(), rtol=1e-12)
-
-
-def test_log_returns_fill_nothing() -> None:
-    """NaN without a price or before two in a row; over a gap the whole change."""
-    nan = np.nan
-    rows = np.array([[1.0, nan], [2.0, 5.0], [nan, nan], [4.0, 6.0], [7.0, 8.0], [nan, nan], [9.0, 4.0]])
-    returns = LogReturns(2)
-    found = [returns.take(row) for row in rows]
-    expected = [[nan, nan], [1.0, nan], [nan, nan], [2.0, nan], [3.0, 2.0], [nan, nan], [2.0, -4.0]]
-    np.testing.assert_array_equal(found, expected)
-
-
 def test_bad_rows_are_refused() -> None:
     """A wrong shape, an infinite price or no asset at all: typed errors, and nothing was changed."""
     estimator = sampled("window", 2)
@@ -255,28 +230,3 @@ def test_bad_rows_are_refused() -> None:
         sampled("window", 2, every_steps=0)
     with pytest.raises(IllPosed):
         estimator.restore(sampled("window", 3).arrays())
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_the_repair_keeps_variances_and_is_that_of_statsmodels(seed: int) -> None:
-    """Random symmetric matrices with a positive diagonal: PSD, same diagonal, statsmodels' clipped matrix."""
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(2, 12))
-    Sigma = rng.uniform(-1.2, 1.2, (n, n))
-    Sigma = (Sigma + Sigma.T) / 2.0
-    np.fill_diagonal(Sigma, 1.0)
-    volatility = rng.lognormal(size=n) * 1e-4
-    Sigma *= np.outer(volatility, volatility)
-    repaired = nearest_covariance(Sigma)
-    np.testing.assert_array_equal(np.diag(repaired), np.diag(Sigma))
-    assert np.linalg.eigvalsh(repaired / np.outer(volatility, volatility))[0] > -1e-13
-    expected = cov_nearest(Sigma, method="clipped", threshold=1e-10)
-    np.testing.assert_allclose(repaired, expected, rtol=1e-9, atol=1e-12 * volatility.max() ** 2)
-
-
-def test_the_repair_leaves_a_covariance_alone() -> None:
-    """What is positive semi-definite comes back as it was, assets that never moved included."""
-    loadings = np.random.default_rng(1).normal(size=(5, 5))
-    loadings[2] = 0.0
-    Sigma = loadings @ loadings.T + np.diag([0.1, 0.1, 0.0, 0.1, 0.1])
-    np.testing.assert_array_equal(nearest_covariance(Sigma), Sigma)

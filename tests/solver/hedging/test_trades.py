@@ -11,11 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solver.errors import IllPosed
 from solver.hedging.cost import CostLadders, flat_ladders
-from solver.hedging.frontier import cost_risk_frontier
 from solver.hedging.problem import TIE, HedgeProblem, risk_of, shares_removed
-from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
 from stream.bench.hedging_cases import currency_desk, enumerate_hedge, small_problem
 
@@ -230,95 +227,6 @@ def test_shares_of_trades(seed: int) -> None:
     np.testing.assert_allclose(shares * removed, average, atol=1e-9 * max(scale, 1.0))
 
 
-def test_runner_up_is_the_best_other_set() -> None:
-    """Enumeration without one of the instruments at a time, equal legs together, finds no cheaper alternative."""
-    chance = np.random.default_rng(3)
-    compared = 0
-    for case in range(200):
-        problem = small_problem(chance)
-        best = hedge(problem, 100_000)
-        second = runner_up(problem, best, 100_000)
-        if best.status != "reached":
-            assert second is None
-            continue
-        others = []
-        for j in np.flatnonzero(best.lots):
-            same = (problem.A[:, [j]] == problem.A).all(axis=0)
-            without = replace(problem, lower=np.where(same, 0, problem.lower), upper=np.where(same, 0, problem.upper))
-            expected = enumerate_hedge(without)
-            if expected.status == "reached":
-                others.append(expected.cost)
-        if not others:
-            assert second is None, case
-            continue
-        assert second is not None, case
-        assert second.proven
-        assert second.cost.total == pytest.approx(min(others), rel=3 * TIE, abs=1e-12), case
-        assert second.risk_after <= problem.target * (1 + 3 * TIE)
-        assert second.cost.total >= best.cost.total * (1 - 3 * TIE)
-        compared += 1
-    assert compared >= 20
-
-
-def test_runner_up_of_a_euro_excess() -> None:
-    """Cheapest is EURUSD; the alternative is EURJPY with USDJPY, not EURUSD at the other venue."""
-    bound = np.full(4, 20)
-    side = flat_ladders(np.array([40.0, 41.0, 30.0, 20.0]))
-    problem = HedgeProblem(
-        q=np.array([5e6, 0.0]),
-        A=1e6 * np.array([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, -1.0, -1.0]]),
-        buy=side,
-        sell=side,
-        lower=-bound,
-        upper=bound,
-        Sigma=np.array([[2.5e-5, 1e-5], [1e-5, 4.2e-5]]),
-        basis_variance=0.0,
-        target=1.0,
-    )
-    best = hedge(problem)
-    second = runner_up(problem, best)
-    assert best.lots.tolist() == [-5, 0, 0, 0]
-    assert second is not None
-    assert second.lots.tolist() == [0, 0, -5, 5]
-    assert second.cost.total - best.cost.total == 50.0
-    with pytest.raises(IllPosed, match="max_nodes must be >= 0, got -1"):
-        runner_up(problem, best, -1)
-
-
-@pytest.mark.parametrize("max_nodes", [0, 5_000])
-def test_frontier(max_nodes: int) -> None:
-    """From nothing to flat costs rise and risks fall within their targets; each proven point is the hedge's own."""
-    for seed in range(3):
-        problem = currency_desk(np.random.default_rng(seed), 1e6, ladders=True)
-        points = cost_risk_frontier(problem, 7, max_nodes)
-        assert len(points) == 7
-        nothing, flat = points[0].hedge, points[-1].hedge
-        assert not nothing.lots.any()
-        costs = [point.hedge.cost.total for point in points]
-        targets = [point.target for point in points]
-        assert costs == sorted(costs)
-        assert targets == sorted(targets, reverse=True)
-        assert flat.risk_after <= 0.2 * nothing.risk_after
-        for point in points:
-            assert point.hedge.risk_after <= point.target * (1 + 3 * TIE)
-            assert point.hedge.cost_lower_bound <= point.hedge.cost.total
-            if max_nodes and point.hedge.proven:
-                again = hedge(replace(problem, target=point.target), max_nodes)
-                assert abs(again.cost.total - point.hedge.cost.total) <= 2 * problem.cost_resolution
-
-
-def test_frontier_of_what_whole_lots_hedge_exactly() -> None:
-    """Where lots take the risk to zero the last target is a thousandth of it, as a target of zero is none."""
-    side = single([9], [2.0])
-    problem = HedgeProblem(
-        np.array([3.0]), np.array([[-1.0]]), side, side, np.array([-9]), np.array([9]), np.eye(1), 0.0, 1.0
-    )
-    points = cost_risk_frontier(problem, 4)
-    assert [point.hedge.lots.tolist() for point in points] == [[0], [1], [2], [3]]
-    assert points[-1].hedge.risk_after == 0.0
-    assert points[-1].target == pytest.approx(3e-3)
-
-
 def test_nothing_may_be_traded() -> None:
     """Without an instrument that may be traded the position is the answer, proven, and no box is searched."""
     problem = HedgeProblem(
@@ -336,19 +244,3 @@ def test_nothing_may_be_traded() -> None:
         answer = hedge(changed)
         assert (answer.lots.tolist(), answer.status, answer.proven) == ([0], "unreachable", True)
         assert answer.effort_nodes == 0
-
-
-def test_frontier_of_what_cannot_be_hedged() -> None:
-    """Without an instrument that helps the frontier is its first point; less than two points are refused."""
-    side = flat_ladders(np.ones(1))
-    bound = np.full(1, 9)
-    problem = HedgeProblem(
-        np.array([5.0, 0.0]), np.array([[0.0], [1.0]]), side, side, -bound, bound, np.eye(2), 0.0, 1.0
-    )
-    (point,) = cost_risk_frontier(problem, 5)
-    assert point.target == 5.0
-    assert not point.hedge.lots.any()
-    (point,) = cost_risk_frontier(replace(problem, q=np.zeros(2)), 5)
-    assert point.hedge.risk_after == 0.0
-    with pytest.raises(IllPosed, match="points must be >= 2, got 1"):
-        cost_risk_frontier(problem, 1)

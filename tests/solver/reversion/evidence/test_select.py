@@ -11,11 +11,12 @@ from statsmodels.stats.multitest import multipletests
 
 from solver.errors import IllPosed
 from solver.reversion.evidence.select import Findings, Standards, benjamini_hochberg, evidence_for, prune
-from solver.reversion.vector import LEADING_SHARE, BetaVector, Evidence, Method, canonical_weights
+from solver.reversion.vector import BetaVector, Evidence, Method
 
 STANDARDS = Standards(
     basis_ratio_max=0.35, false_discovery_rate=0.05, half_life_min_steps=1.0, half_life_max_steps=10.0
 )
+
 HEDGE = Findings(
     fit_basis_ratio=0.1,
     held_back_basis_ratio=0.2,
@@ -25,6 +26,7 @@ HEDGE = Findings(
     half_life_steps=None,
     held_back_half_life_steps=None,
 )
+
 REVERTING = Findings(
     fit_basis_ratio=0.9,
     held_back_basis_ratio=0.9,
@@ -162,20 +164,3 @@ def test_rank_decides_who_stays() -> None:
     newcomer, in_use = beta([1, -1, 0, 0], 0.20), beta([0, 0, 1, -1], 0.21)
     assert prune([newcomer, in_use], [0.20, 0.19], np.ones(4), 1) == (in_use,)
     assert prune([newcomer, in_use], [0.20, 0.19], np.ones(4), 2) == (newcomer, in_use)
-
-
-def test_canonical_weights() -> None:
-    """The leading leg is the first one touched, or with a share the first of the large ones; it is +1."""
-    weights = np.array([0.0, -0.01, 2.0, -4.0])
-    np.testing.assert_allclose(canonical_weights(weights), [0.0, 1.0, -200.0, 400.0])
-    np.testing.assert_allclose(canonical_weights(weights, LEADING_SHARE), [0.0, -0.005, 1.0, -2.0])
-    np.testing.assert_allclose(canonical_weights(-3.0 * weights), canonical_weights(weights))
-    with pytest.raises(ValueError, match="read-only"):
-        canonical_weights(weights)[0] = 1.0
-
-
-@pytest.mark.parametrize("weights", [[0.0, 0.0], [1.0, np.nan], [np.inf, 1.0]])
-def test_canonical_weights_of_nothing(weights: list[float]) -> None:
-    """A vector of zeros or with a weight that is not finite has no canonical form."""
-    with pytest.raises(IllPosed, match="finite"):
-        canonical_weights(np.array(weights))
