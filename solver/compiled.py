@@ -20,26 +20,26 @@ def compiled(kernel: Kernel) -> Kernel:
 
 
 def compiled_borrowing(kernel: Kernel) -> Kernel:
-    """As `compiled`, for a kernel that makes no array and returns none: it counts no references to those it is given.
+    """As `compiled`, for a kernel that makes no array and returns none: it counts no references to its arguments.
 
-    Numba counts one for each array of each tuple at each call that it does not inline, 5 ns apiece: most of the time of
-    a short kernel on a dozen arrays that another one calls. One that makes an array after all is refused when it is
-    compiled.
+    Numba counts one for each array of each tuple at each call that it does not inline, 5 ns apiece. That is most of the
+    time of a short kernel that another one calls with a dozen arrays. A kernel that makes an array after all is refused
+    when it is compiled.
     """
     return cast(Kernel, njit(cache=True, nogil=True, **_references(counted=False))(kernel))
 
 
 def compiled_inline(kernel: Kernel) -> Kernel:
-    """As `compiled_borrowing`, for a large kernel that one other calls: its code is put there.
+    """As `compiled_borrowing`, for a large kernel that one other kernel calls: its code is put into the caller.
 
-    A call hands over tuples of arrays word by word, which for fifty arrays takes a tenth of a microsecond.
+    A call hands over tuples of arrays word by word, which takes a tenth of a microsecond for fifty arrays.
     """
     return cast(Kernel, njit(cache=True, nogil=True, forceinline=True, **_references(counted=False))(kernel))
 
 
 def _references(*, counted: bool) -> dict[str, Any]:
-    """Numba's option for its run time that counts references, which its types do not know.
+    """Numba's option for its run time, which counts references. Numba's types do not know this option.
 
-    Always said: a kernel that says nothing takes it from the one that calls it first.
+    It is always given: a kernel without it takes it from the kernel that calls it first.
     """
     return {"_nrt": counted}

@@ -2,6 +2,7 @@
 
 SolverError
 ├── IllPosed            an input that no answer can be computed from (NaN, wrong shape, not PSD, an item of zeros)
+│   ├── RefusedSetting    a setting outside its range
 │   └── ExactlyDependent  a set of prices with an exact linear relation, as a full set of FX crosses has
 ├── UnstableModel       a fitted model whose deviations grow without bound
 ├── NotEnoughData       fewer observations than the estimator needs
@@ -19,6 +20,27 @@ class SolverError(Exception):
 
 class IllPosed(SolverError):
     """The input admits no answer; the message names the argument, what was expected and what came."""
+
+
+class RefusedSetting(IllPosed):
+    """A setting outside its range.
+
+    Parameters
+    ----------
+    setting : its name.
+    expected : what it must be, to follow "must be".
+    got : what came.
+    """
+
+    def __init__(self, setting: str, expected: str, got: object) -> None:
+        # The arguments as they came: an exception is pickled by them.
+        super().__init__(setting, expected, got)
+        self.setting = setting
+        self.expected = expected
+        self.got = got
+
+    def __str__(self) -> str:
+        return f"{self.setting} must be {self.expected}, got {self.got!r}"
 
 
 class ExactlyDependent(IllPosed):

@@ -12,19 +12,20 @@ from solver.errors import IllPosed, UnstableModel
 # over a thousand steps.
 _UNIT_CIRCLE = 1.0 + 1e-9
 
-# A direction counts as one that does not move when its share of the correlation matrix' trace is below this: far above
-# rounding, and where the packing's own test of a covariance draws the line.
+# A direction counts as one that does not move when its share of the correlation matrix' trace is below this. That is
+# far above rounding, and where the packing's own test of a covariance draws the line.
 _STILL_DIRECTION = 1e-10
 
-# What does not come back by this share of itself in a step has no stationary distribution to speak of.
+# A pull below this share in a step leaves no stationary distribution to speak of.
 _LEAST_PULL = 1e-9
 
 
 def horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: FloatArray, steps: int) -> FloatArray:
     """Covariance of the log-price change over `steps` timesteps under an error-correction model.
 
-    With ``A = I + alpha @ beta.T`` it is ``sum(A^k @ Sigma @ A^k.T for k < steps)``: directions in the span of
-    `beta` stay bounded, the rest grows linearly. Given today's prices, that is: it holds no uncertainty of the model.
+    With ``A = I + alpha @ beta.T`` it is ``sum(A^k @ Sigma @ A^k.T for k < steps)``: directions in the span of `beta`
+    stay bounded, the rest grows linearly. It is the covariance given today's prices and the model; uncertainty about
+    the model is not in it.
 
     The sum is doubled, S_2k = S_k + A^k S_k A^k', with one plain step for every binary one of `steps`.
 
@@ -48,8 +49,8 @@ def horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: FloatArray, s
     Lütkepohl (2005), New Introduction to Multiple Time Series Analysis, ch. 6.
     """
     _checked(Sigma, alpha, beta, steps)
-    # A has n - r eigenvalues of exactly 1, the common trends; the others are those of this small matrix. Looked for in
-    # A itself, the ones would come out on both sides of the circle.
+    # A has n - r eigenvalues of exactly 1, the common trends; the others are those of this small matrix. Computed from
+    # A itself, the trends would come out on both sides of the circle.
     moduli = np.abs(np.linalg.eigvals(np.eye(beta.shape[1]) + beta.T @ alpha))
     if moduli.size and moduli.max() > _UNIT_CIRCLE:
         raise UnstableModel(
@@ -70,25 +71,26 @@ def horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: FloatArray, s
 
 
 def stationary_horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: FloatArray, steps: int) -> FloatArray:
-    """Covariance of the log-price change over `steps` timesteps, wherever the spreads happen to be today.
+    """Covariance of the log-price change over `steps` timesteps, averaged over where the basket spreads are today.
 
-    `horizon_covariance` is what is left when today's spreads, and with them the reversion that is due, are known. Here
-    that reversion counts as change too, as a trend does in the covariance of one step: nobody hedges by forecasting it,
-    and a profit over H is off by all of it. With spreads from their stationary distribution, of covariance V,
+    `horizon_covariance` conditions on today's basket spreads, so the reversion that is due is not in it. Here that
+    reversion counts as change too, as a trend does in the covariance of one step: nobody hedges by forecasting it, and
+    a profit over H is off by all of it. With basket spreads from their stationary distribution, of covariance V,
 
         Σ_H = sum(A^k Ω A^k' for k < H) + (A^H - I) Var(x) (A^H - I)',   Ω = Σ - α V α',
 
-    where (A^H - I) Var(x) (A^H - I)' = α P V P' α' with P = sum(M^k for k < H), M = I + β'α. Ω are the innovations, Σ
-    the returns: what the live estimator sees holds the pull as well as the noise. V follows from Σ, so that the speeds
-    come from the fit and the scale from the latest covariance: Var(β'Δx) = β'Σβ gives K V + V K' = β'Σβ, K = -β'α.
+    where (A^H - I) Var(x) (A^H - I)' = α P V P' α' with P = sum(M^k for k < H), M = I + β'α. Ω is the covariance of the
+    innovations and Σ that of the returns: the live estimator sees the pull as well as the noise. V follows from Σ, so
+    that the speeds come from the fit and the scale from the latest covariance: Var(β'Δx) = β'Σβ gives K V + V K' =
+    β'Σβ, K = -β'α.
 
-    So Σ_1 = Σ; without pull Σ_H = H Σ; and a single spread has 2 Var(s) (1 - φ^H), twice what is left of it when its
-    place today is known. In the directions of the spreads a pull takes risk away; an asset that follows a livelier one
-    has more than H times its own.
+    So Σ_1 = Σ, and without pull Σ_H = H Σ. A single basket spread has 2 Var(s) (1 - φ^H), which is more than its
+    variance given where it is today. In the directions of the basket spreads a pull takes risk away. An asset that
+    follows a livelier one has more than H times its own variance.
 
-    Σ and α need not come from the same data, and then Ω can have negative variances: all of α is slowed by the one
-    factor that makes its least one zero (V grows as α falls, so α V α' falls with it). Directions in which Σ does not
-    move cannot be pulled, and α is projected off them.
+    Σ and α need not come from the same data, and then Ω can have negative variances. So all of α is slowed by one
+    factor, which makes its least variance zero (V grows as α falls, so α V α' falls with it). Directions in which Σ
+    does not move cannot be pulled, and α is projected off them.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def stationary_horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: Fl
     Raises
     ------
     IllPosed : shapes that do not fit, entries that are not finite, or `steps` < 1.
-    UnstableModel : an eigenvalue of β'α does not lie left of zero: a spread does not come back.
+    UnstableModel : an eigenvalue of β'α does not lie left of zero: a basket spread does not come back.
 
     References
     ----------
@@ -124,7 +126,8 @@ def stationary_horizon_covariance(Sigma: FloatArray, alpha: FloatArray, beta: Fl
     slowest = float(np.linalg.eigvals(K).real.min())
     if slowest < _LEAST_PULL:
         raise UnstableModel(
-            f"an eigenvalue of beta'alpha has the real part {-slowest:.6g}, not below 0: a spread does not come back; "
+            f"an eigenvalue of beta'alpha has the real part {-slowest:.6g}, not below 0: a basket spread does not "
+            f"come back; "
             f"leave out vectors that do not revert"
         )
     V = solve_continuous_lyapunov(K, beta.T @ Sigma @ beta)

@@ -12,10 +12,10 @@ from numba import types
 from numba.extending import intrinsic
 
 Deadline: TypeAlias = Callable[[], Callable[[], bool]]
-"""Starts the time of one solve, and gives what says when it is over."""
+"""Starts the clock of one solve, and returns the function that says whether its time is over."""
 
 NEVER = 0
-"""In place of an address: nobody is asked, and nothing stops."""
+"""Instead of an address: nothing is asked, and nothing stops the work."""
 
 _Question = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_int64)
 
@@ -24,9 +24,9 @@ _Question = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_int64)
 def interrupt(should_stop: Callable[[int], bool] | None) -> Iterator[int]:
     """An address under which `is_struck` asks `should_stop` while the ``with`` lasts; NEVER for None.
 
-    Nothing can be raised through compiled code: what `should_stop` raises stops the work, and is raised at the end of
-    the ``with``. So is Ctrl-C, where the kernel runs in the main thread. It is asked from the thread that the kernel
-    runs in, by one kernel at a time, some .1 µs each time.
+    Nothing can be raised in compiled code. So what `should_stop` raises stops the work and is raised at the end of the
+    ``with``; so is Ctrl-C, where the kernel runs in the main thread. `should_stop` is called from the thread that the
+    kernel runs in, by one kernel at a time, and each call takes some .1 µs.
     """
     if should_stop is None:
         yield NEVER
@@ -46,8 +46,8 @@ def interrupt(should_stop: Callable[[int], bool] | None) -> Iterator[int]:
                 raised.append(exc)
                 answer = True
 
-    # Going on in the ``try``: a function is entered outside of its own, and that is where Python raises a Ctrl-C that
-    # came in compiled code. ctypes would print it and go on.
+    # The generator is resumed inside its ``try``. A plain function would be entered outside of its own ``try``, and
+    # that is where Python raises a Ctrl-C that came in compiled code; ctypes would print it and go on.
     answering = answers()
     next(answering)
     # Named, as ctypes keeps no reference: the address would dangle.
@@ -68,4 +68,4 @@ def _is_struck(_: Any, address: Any, number: Any) -> Any:
 
 
 is_struck = cast(Callable[[int, int], bool], intrinsic(_is_struck))
-"""In a kernel: what the function at an address (not NEVER) answers to a number."""
+"""In a kernel: the answer of the function at an address (not NEVER) to a number."""

@@ -33,7 +33,7 @@ def plus(high: float, low: float, term: float) -> tuple[float, float]:
 @compiled
 def add_outer(high: FloatArray, low: FloatArray, row: FloatArray, sign: float) -> None:
     """Add `sign * row row'` to the upper triangle of the double-double sums `high + low`."""
-    # Through views of one row each: indices into the matrices would keep the loop from being vectorised.
+    # By views of one row each: indices into the matrices would keep the loop from being vectorised.
     for i in range(row.size):
         own, others, upper, lower = sign * row[i], row[i:], high[i, i:], low[i, i:]
         for j in range(others.size):
@@ -42,7 +42,7 @@ def add_outer(high: FloatArray, low: FloatArray, row: FloatArray, sign: float) -
 
 @compiled
 def exchange_outer(high: FloatArray, low: FloatArray, old: FloatArray, new: FloatArray) -> None:
-    """To the last bit `add_outer` of `old` with sign -1 and then of `new`, in one pass."""
+    """To the last bit `add_outer` of `old` with sign -1 and then of `new` with sign 1, in one loop."""
     for i in range(new.size):
         left, came, upper, lower = -old[i], new[i], high[i, i:], low[i, i:]
         leaving, coming = old[i:], new[i:]

@@ -21,7 +21,7 @@ OBJECTIVE_CODES: dict[Objective, int] = {"variance": VARIANCE, "volume": VOLUME,
 
 # Half of the distance from 1 to the next number.
 UNIT_ROUNDOFF = 2.0**-53
-# Rounding below this share of a volume is not looked at more closely.
+# Where rounding is below this share of a volume, a coarse bound of it is enough.
 NEGLIGIBLE = 1e-10
 
 
@@ -66,9 +66,9 @@ def variance_kernel(q: FloatArray, Sigma: FloatArray) -> float:
 def volume_kernel(q: FloatArray, Sigma: FloatArray, epsilon: float, factor: FloatArray) -> float:
     """`volume` without the checks; `factor` (n, n) is overwritten.
 
-    Cholesky of I + A with A = D_q Σ D_q / ε² PSD. Every pivot is 1 + t with t >= 0, and t is carried apart from the 1
-    so that log1p keeps its digits when all positions are far below the floor. For singular Σ rounding can take t below
-    its least value 0, which the clip puts back.
+    Cholesky of I + A with A = D_q Σ D_q / ε² PSD. Every pivot is 1 + t with t >= 0, and t is kept apart from the 1, so
+    that log1p keeps its digits when all positions are far below the floor. For singular Σ rounding can take t below its
+    least value 0, so it is clipped there.
     """
     n = q.shape[0]
     total = 0.0
@@ -99,12 +99,21 @@ def volume_kernel(q: FloatArray, Sigma: FloatArray, epsilon: float, factor: Floa
 def volume_rounding(
     q: FloatArray, Sigma: FloatArray, epsilon: float, value: float, x: FloatArray, inverse: FloatArray
 ) -> float:
-    """How far rounding may take the volume of residuals that nowhere exceed `q` (n,) and have at most this `value`.
+    """How far rounding may take the volume of residuals that nowhere exceed `q` and have at most the volume `value`.
 
-    Of an entry of M = I + D_x R D_x some (n + 4) ulp of x_i x_j are not known, with x_i = |q_i| σ_i / ε: products, and
-    the backward error of Cholesky's method. log det M changes by tr(M⁻¹ dM). That is nothing unless x is large and the
-    covariance singular. As a volume is at least that of each asset alone, x² <= exp(value) - 1. O(n), where it may be
-    more than NEGLIGIBLE O(n³). `x` (n,) and `inverse` (n, n) are overwritten.
+    Each entry of M = I + D_x R D_x is known up to some (n + 4) ulp of x_i x_j, with x_i = |q_i| σ_i / ε: rounding of
+    products, and the backward error of Cholesky's method. log det M changes by tr(M⁻¹ dM), which is nothing unless x is
+    large and the covariance singular. A volume is at least that of each asset alone, so x² <= exp(value) - 1. O(n), and
+    O(n³) where the coarse bound exceeds NEGLIGIBLE.
+
+    Parameters
+    ----------
+    q : (n,) numeraire.
+    Sigma : (n, n) covariance of log returns.
+    epsilon : > 0, numeraire.
+    value : >= 0, a volume.
+    x : (n,) scratch.
+    inverse : (n, n) scratch.
 
     References
     ----------
@@ -128,7 +137,7 @@ def volume_rounding(
         for i in range(n):
             for j in range(n):
                 entry = abs(inverse[i, j])
-                # Nor does NaN, of what overflowed.
+                # An entry beyond 1, or NaN from an overflow, is rounding too.
                 total += (entry if entry <= 1.0 else 1.0) * x[i] * x[j]
         return float(unknown * total)
     return float(unknown * total * total)
@@ -136,10 +145,10 @@ def volume_rounding(
 
 @compiled_borrowing
 def invert(M: FloatArray, x: FloatArray, unknown: float) -> None:
-    """Invert M = I + D_x R D_x (n, n) in its place, by Gauss' and Jordan's elimination.
+    """Invert M = I + D_x R D_x (n, n) in place, by the elimination of Gauss and Jordan.
 
-    Of a pivot, >= 1, the share `unknown` of its diagonal entry is rounding. It is taken at its least, where the inverse
-    is largest.
+    Of each pivot, which is at least 1, the share `unknown` of its diagonal entry is rounding. The pivot is taken at its
+    least, where the inverse is largest.
     """
     n = M.shape[0]
     for p in range(n):
@@ -168,7 +177,17 @@ def determinant_kernel(q: FloatArray, determinant_of_sigma: float) -> float:
 def key_kernel(
     code: int, q: FloatArray, Sigma: FloatArray, epsilon: float, determinant_of_sigma: float, factor: FloatArray
 ) -> tuple[float, float]:
-    """`objective_key` without the checks, for the objective with this number in `OBJECTIVE_CODES`."""
+    """`objective_key` without the checks.
+
+    Parameters
+    ----------
+    code : of the objective, see `OBJECTIVE_CODES`.
+    q : (n,) residual, numeraire.
+    Sigma : (n, n) covariance of log returns.
+    epsilon : > 0, numeraire; only `volume` reads it.
+    determinant_of_sigma : `covariance_determinant`; only `determinant` reads it.
+    factor : (n, n) scratch.
+    """
     if code == VARIANCE:
         return variance_kernel(q, Sigma), 0.0
     if code == VOLUME:
@@ -197,7 +216,7 @@ def covariance_determinant(Sigma: FloatArray) -> float:
 
 
 def variance(q: FloatArray, Sigma: FloatArray) -> float:
-    """q'Σq, numeraire²: every offset that the covariance sees counts. With a horizon covariance, the horizon risk².
+    """q'Σq, numeraire²: every offset that the covariance sees counts. Under a horizon covariance, the horizon risk².
 
     Parameters
     ----------
@@ -237,8 +256,8 @@ def volume(q: FloatArray, Sigma: FloatArray, epsilon: float) -> float:
 def determinant(q: FloatArray, Sigma: FloatArray) -> float:
     """det(diag(q) Σ diag(q)) = det Σ · Π q_i², numeraire^2n: the article's literal measure.
 
-    Its argmin does not depend on Σ, it is blind to signs and zero as soon as one leg is flat, whatever the rest holds;
-    kept for comparison. Packing breaks its ties by `variance`, see `objective_key`.
+    Its argmin does not depend on Σ. It is blind to signs, and zero as soon as one leg is flat, whatever the rest holds.
+    It is kept for comparison. Packing breaks its ties by `variance`, see `objective_key`.
 
     Parameters
     ----------

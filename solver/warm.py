@@ -15,8 +15,8 @@ from solver.hedging.solve import hedge
 from solver.objective import Objective, materiality_floor
 from solver.packing.bounds import Mode
 from solver.packing.methods.many_books import BookPacker
-from solver.reversion.rolling import RollingReversion
-from solver.reversion.settings import ReversionSettings
+from solver.reversion.refits.rolling import RollingReversion
+from solver.reversion.refits.settings import ReversionSettings
 from solver.reversion.vector import Method
 
 SEED = 1
@@ -32,11 +32,14 @@ def warm_kernels(
 ) -> None:
     """Run every kernel that a service packing by `objective` needs, through the functions that it calls.
 
-    `methods` are those by which it finds β. All of them share the kernels of the sliding sums, but the first "ica"
-    loads its library, which takes a second. `covariance` is the kind that it keeps; the one from ticks keeps longer
-    returns by exponential weights.
-
     What no service calls (`greedy`, `anneal`, `exact`) is compiled at its first use.
+
+    Parameters
+    ----------
+    objective : of the packing.
+    methods : by which the service finds β. All of them share the kernels of the sliding sums, but the first "ica" loads
+        its library, which takes a second.
+    covariance : the kind that the service keeps. The one from ticks keeps longer returns by exponential weights.
     """
     warm_models(methods, covariance)
     warm_packing(objective)
@@ -47,7 +50,7 @@ def warm_models(
     methods: tuple[Method, ...] = ("sparse",),
     covariance: Literal["exponential", "window", "hayashi-yoshida"] = "exponential",
 ) -> None:
-    """Of `warm_kernels` what estimates covariances and refits β."""
+    """The part of `warm_kernels` that estimates covariances and refits β."""
     n = 3
     exponential = ExponentialCovariance(n, 20.0, "none")
     exponential.update(np.zeros(n))
@@ -61,7 +64,7 @@ def warm_models(
 
 
 def warm_packing(objective: Objective = "volume") -> None:
-    """Of `warm_kernels` what packs."""
+    """The part of `warm_kernels` that packs."""
     # More items than assets: not proven at once, so that every stage is reached.
     B = LOT * np.random.default_rng(SEED).normal(size=(len(Q), 8))
     start = np.ones((1, 8), dtype=np.int64)
@@ -71,7 +74,7 @@ def warm_packing(objective: Objective = "volume") -> None:
 
 
 def warm_hedging() -> None:
-    """Of `warm_kernels` what hedges."""
+    """The part of `warm_kernels` that hedges."""
     ladders = flat_ladders(np.array([10.0, 20.0, 30.0]))
     problem = HedgeProblem(
         q=Q,
@@ -90,7 +93,7 @@ def warm_hedging() -> None:
 
 
 def warm_refits(methods: tuple[Method, ...]) -> None:
-    """Refit once by `methods`: all share the kernels of the sliding sums, and "ica" loads its library, for a second."""
+    """Refit once by `methods`: all share the kernels of the sliding sums, and "ica" loads its library."""
     settings = ReversionSettings(
         methods=methods,
         window_steps=60,

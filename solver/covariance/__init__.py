@@ -3,6 +3,7 @@
 window, exponential : from the returns of a grid of timesteps
 hayashi_yoshida     : from asynchronous ticks, with the variances of two_scales
 returns, sampling   : prices with gaps to returns, over one timestep and over several
+gaps                : the returns that two assets have in common when rows have gaps
 pairs               : what was seen of each pair to one matrix: who is in it, and that it is a covariance
 shrinkage, nonlinear: towards what is known beforehand of covariances
 """

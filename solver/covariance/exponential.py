@@ -11,16 +11,8 @@ from numpy.typing import NDArray
 
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled
-from solver.covariance.pairs import (
-    PRESENT,
-    UNLISTED,
-    PairEstimate,
-    account,
-    by_pair,
-    covariance_of,
-    divided,
-    note,
-)
+from solver.covariance.gaps import PRESENT, begin, common_returns, is_usable, is_whole, note
+from solver.covariance.pairs import PairEstimate, by_pair, covariance_of, divided
 from solver.covariance.shrinkage import Shrinkage, checked_shrinkage
 from solver.errors import IllPosed
 from solver.moments import LARGEST_ENTRY, restored_arrays
@@ -28,73 +20,76 @@ from solver.moments import LARGEST_ENTRY, restored_arrays
 # Planes of the sums.
 _PRODUCTS, _SQUARES, _PENDING, _SPANS, _FOURTH = range(5)
 
-# Places of the counters: rows taken, whether an asset is missing from the latest one, whether one ever was; then what
+# Indices of the counters: rows taken, whether an asset is missing from the latest one, whether one ever was; then what
 # is known of each asset.
 _ROWS, _WAITING, _TORN, _KNOWN = range(4)
 
 
 @compiled
-def _decay_and_add(sums: FloatArray, missed: IntArray, counters: IntArray, row: FloatArray, decay: float) -> int:
-    """Take `row`; -1 when an entry is infinite or too large, and nothing was changed."""
+def _add_whole(sums: FloatArray, row: FloatArray, decay: float) -> None:
+    """Decay all sums and add a `row` in which every asset has a return over one timestep."""
     n = row.size
-    whole = counters[_WAITING] == 0
-    for value in row:
-        if value != value:
-            whole = False
-        elif not abs(value) <= LARGEST_ENTRY:
-            return -1
-    products, squares, pending = sums[_PRODUCTS], sums[_SQUARES], sums[_PENDING]
-    with_fourth = sums.shape[0] > _FOURTH
-    known = counters[_KNOWN:]
-    counters[_ROWS] += 1
-    if whole:
+    products, squares = sums[_PRODUCTS], sums[_SQUARES]
+    for i in range(n):
+        own = row[i]
+        square = own * own
+        for j in range(n):
+            products[i, j] = decay * products[i, j] + own * row[j]
+            squares[i, j] = decay * squares[i, j] + square
+    if sums.shape[0] > _FOURTH:
+        fourth = sums[_FOURTH]
         for i in range(n):
-            own = row[i]
-            square = own * own
+            square = row[i] * row[i]
             for j in range(n):
-                products[i, j] = decay * products[i, j] + own * row[j]
-                squares[i, j] = decay * squares[i, j] + square
-        if with_fourth:
-            fourth = sums[_FOURTH]
-            for i in range(n):
-                square = row[i] * row[i]
-                for j in range(n):
-                    fourth[i, j] = decay * fourth[i, j] + square * (row[j] * row[j])
-        if known[0] == UNLISTED:
-            pending[:] = 0.0
-            known[:] = PRESENT
-        return 0
-    counters[_TORN] = 1
-    spans = sums[_SPANS]
-    # Of two assets that were there in the row before, nothing waits: the account would say the same of them, at twenty
-    # times the cost. The others' returns count as nothing here, and their sums do not decay.
-    regular = np.empty(n)
+                fourth[i, j] = decay * fourth[i, j] + square * (row[j] * row[j])
+
+
+@compiled
+def _is_steady(known: IntArray, row: FloatArray, i: int) -> bool:
+    """Whether asset i has a return in `row` and had one in the row before, so that nothing of it waits."""
+    return bool(row[i] == row[i] and known[i] == PRESENT)
+
+
+@compiled
+def _add_steady(sums: FloatArray, known: IntArray, row: FloatArray, decay: float) -> None:
+    """Decay and add the pairs of two steady assets: `common_returns` would say the same, at twenty times the cost."""
+    n = row.size
+    products, squares = sums[_PRODUCTS], sums[_SQUARES]
+    # Vectorised over all j: the returns of assets that are not steady count as nothing, and their sums do not decay.
+    steady = np.empty(n)
     taken = np.empty(n)
     decays = np.empty(n)
     for i in range(n):
-        steady = row[i] == row[i] and known[i] == PRESENT
-        regular[i] = 1.0 if steady else 0.0
-        taken[i] = row[i] if steady else 0.0
-        decays[i] = decay if steady else 1.0
+        is_steady = _is_steady(known, row, i)
+        steady[i] = 1.0 if is_steady else 0.0
+        taken[i] = row[i] if is_steady else 0.0
+        decays[i] = decay if is_steady else 1.0
     for i in range(n):
-        if regular[i] == 0.0:
+        if steady[i] == 0.0:
             continue
         own = taken[i]
         square = own * own
         for j in range(n):
             products[i, j] = decays[j] * products[i, j] + own * taken[j]
-            squares[i, j] = decays[j] * squares[i, j] + square * regular[j]
-        if with_fourth:
+            squares[i, j] = decays[j] * squares[i, j] + square * steady[j]
+        if sums.shape[0] > _FOURTH:
             fourth = sums[_FOURTH, i]
             for j in range(n):
                 fourth[j] = decays[j] * fourth[j] + square * (taken[j] * taken[j])
+
+
+@compiled
+def _add_unsteady(sums: FloatArray, missed: IntArray, known: IntArray, row: FloatArray, decay: float) -> None:
+    """Decay and add the pairs with an asset that is not steady, where they have a common return; else count a miss."""
+    n = row.size
+    products, squares, pending, spans = sums[_PRODUCTS], sums[_SQUARES], sums[_PENDING], sums[_SPANS]
     for i in range(n):
-        if regular[i] == 1.0:
+        if _is_steady(known, row, i):
             continue
         for j in range(n):
-            if regular[j] == 0.0 and j < i:
+            if j < i and not _is_steady(known, row, j):
                 continue
-            both, a, b = account(pending, spans, i, j, known, row)
+            both, a, b = common_returns(pending, spans, i, j, known, row)
             if not both:
                 missed[i, j] += 1
                 missed[j, i] = missed[i, j]
@@ -103,8 +98,24 @@ def _decay_and_add(sums: FloatArray, missed: IntArray, counters: IntArray, row: 
             squares[i, j] = decay * squares[i, j] + a * a
             if i != j:
                 squares[j, i] = decay * squares[j, i] + b * b
-            if with_fourth:
+            if sums.shape[0] > _FOURTH:
                 sums[_FOURTH, i, j] = sums[_FOURTH, j, i] = decay * sums[_FOURTH, i, j] + (a * a) * (b * b)
+
+
+@compiled
+def _decay_and_add(sums: FloatArray, missed: IntArray, counters: IntArray, row: FloatArray, decay: float) -> int:
+    """Take `row`; -1 when an entry is infinite or too large, and nothing was changed."""
+    if not is_usable(row):
+        return -1
+    known = counters[_KNOWN:]
+    counters[_ROWS] += 1
+    if is_whole(counters[_WAITING], row):
+        _add_whole(sums, row, decay)
+        begin(known, sums[_PENDING])
+        return 0
+    counters[_TORN] = 1
+    _add_steady(sums, known, row, decay)
+    _add_unsteady(sums, missed, known, row, decay)
     counters[_WAITING] = 1 if note(known, row) else 0
     return 0
 
@@ -112,15 +123,15 @@ def _decay_and_add(sums: FloatArray, missed: IntArray, counters: IntArray, row: 
 class ExponentialCovariance:
     """Covariance with weights that halve every `half_life_steps` returns.
 
-    With λ = 0.5^(1 / half_life_steps), a return r updates M ← λ M + r r' from M = 0, and the estimate is S = M / W with
-    W = 1 + λ + ... + λᵗ⁻¹ after t returns. Dividing by the weight actually seen is the warm-up correction: S is
-    unbiased from the first return on and does not lean towards its starting value. Rounding errors decay with the
-    weights, so nothing drifts. For shrinkage, Kish's effective sample size W² / V, V the sum of the weights'
-    squares, which tends to (1 + λ) / (1 - λ), stands for T.
+    With λ = 0.5^(1 / half_life_steps), a return r updates M ← λ M + r r' from M = 0. The estimate after t returns is S
+    = M / W with W = 1 + λ + ... + λᵗ⁻¹. Dividing by the weight that was seen is the warm-up correction: S is unbiased
+    from the first return on and does not lean towards its starting value. Rounding errors decay with the weights, so
+    nothing drifts. Shrinkage takes Kish's effective sample size W² / V for T, where V is the sum of the squared
+    weights. It tends to (1 + λ) / (1 - λ).
 
-    A return that is NaN is missing, and takes nothing but its own asset out of the row: the sums of its pairs stay as
-    they are, their weights do not decay meanwhile, and each pair goes on with the return over the gap (see
-    `solver.covariance.pairs`). The mean return is taken as zero: over one timestep it is far below its own sampling
+    A return that is NaN is missing. It takes only its own asset out of the row: the sums of its pairs stay as they are,
+    and their weights do not decay meanwhile. Each pair goes on with the return over the gap (see
+    `solver.covariance.gaps`). The mean return is taken as zero: over one timestep it is far below its own sampling
     error, and estimating it would let a trend pass for less risk.
 
     Parameters
@@ -183,11 +194,14 @@ class ExponentialCovariance:
     def estimate(self, min_observations: int = 1, among: BoolArray | None = None) -> FloatArray:
         """(n, n) covariance, log-return² per timestep, NaN for assets that are not in.
 
-        Assets of `among` (all) are in that have `min_observations` returns of their own and with each other.
+        Parameters
+        ----------
+        min_observations : returns that an asset needs of its own, and in common with each other asset that is in.
+        among : (n,) assets that may be in; None for all.
 
         Raises
         ------
-        NotEnoughData : there is none.
+        NotEnoughData : no asset is in.
         """
         seen = self._counters[_ROWS] - self._missed
         weights = weight_of(self._half_life_steps, seen)
@@ -228,5 +242,5 @@ def weight_of(half_life_steps: float, count: IntArray) -> FloatArray:
 
 
 def effective_count(half_life_steps: float, count: IntArray) -> FloatArray:
-    """Kish's effective number of so many returns, the square of their weights' sum over the sum of their squares."""
+    """Kish's effective number of `count` returns: (sum of their weights)² over the sum of the squared weights."""
     return divided(weight_of(half_life_steps, count) ** 2, weight_of(half_life_steps / 2.0, count))

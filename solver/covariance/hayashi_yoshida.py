@@ -1,8 +1,8 @@
 """Covariance from asynchronous ticks, without a grid.
 
-On a grid, an asset that did not tick has not moved, and the correlation of two that tick at different times comes out
-too small, the more so the finer the grid (Epps). Hayashi and Yoshida multiply returns between ticks wherever their
-intervals overlap, which has no such bias.
+On a grid, an asset that did not tick has not moved. So the correlation of two assets that tick at different times comes
+out too small, and the finer the grid, the smaller (Epps). Hayashi and Yoshida multiply returns between ticks wherever
+their intervals overlap, which has no such bias.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ _PRODUCTS, _WEIGHTS, _COVERED = range(3)
 # Rows of the assets: log price and time of the latest tick, time of the first.
 _PRICE, _TIME, _FIRST = range(3)
 
-# The weight of new ticks grows, so that a tick need not touch what it does not concern; here all are scaled back.
+# The weight of new ticks grows, so that a tick need not touch the sums of other assets. At this weight all sums are
+# scaled back.
 _HEAVIEST = 2.0**500
 
 
 @compiled
 def _take(
     ticks: FloatArray,
-    places: IntArray,
+    indices: IntArray,
     assets: FloatArray,
     pairs: FloatArray,
     references: FloatArray,
@@ -45,18 +46,35 @@ def _take(
     weight: float,
     step: int,
 ) -> int:
-    """Take the rows (time within the step, log price) of `ticks`; -1 when one is refused, and nothing was changed."""
+    """Take the ticks of one timestep; all arrays but `ticks` and `indices` are changed in place.
+
+    Parameters
+    ----------
+    ticks : (k, 2) time within the timestep and log price.
+    indices : (k,) of the assets that ticked.
+    assets : (3, n) log price and time of the latest tick, time of the first.
+    pairs : (3, n, n) weighted products, weighted time that they cover, that time without weights.
+    references : (n, n) log price of the second asset at the latest tick of the first.
+    recent, scales, counts : as of `add_tick`; rows 1 and 2 of `counts` are timesteps with a tick, and the latest of
+        these.
+    weight : > 0, of the products that are complete in this timestep.
+    step : timesteps closed so far.
+
+    Returns
+    -------
+    -1 when a tick was refused and nothing was changed, else 0.
+    """
     n = assets.shape[1]
     before = 0.0
-    for k in range(len(places)):
+    for k in range(len(indices)):
         moment = ticks[k, 0]
-        if not (0 <= places[k] < n and before <= moment <= 1.0 and abs(ticks[k, 1]) < np.inf):
+        if not (0 <= indices[k] < n and before <= moment <= 1.0 and abs(ticks[k, 1]) < np.inf):
             return -1
         before = moment
     prices, times, firsts = assets[0], assets[1], assets[2]
     products, weights, covered = pairs[0], pairs[1], pairs[2]
-    for k in range(len(places)):
-        i, now, price = places[k], step + ticks[k, 0], ticks[k, 1]
+    for k in range(len(indices)):
+        i, now, price = indices[k], step + ticks[k, 0], ticks[k, 1]
         if counts[0, i] == 0:
             firsts[i] = now
             # No interval of another asset has seen it move yet.
@@ -95,20 +113,21 @@ class HayashiYoshidaCovariance:
     """Covariance over one timestep from ticks at any times, with weights that halve every `half_life_steps` timesteps.
 
     For two assets it is the sum of the products of their returns over all pairs of overlapping intervals between ticks,
-    over the time that these cover. A tick of i over (s, t] is multiplied with what j moved between its last tick up to
-    s and its last tick up to t, which is O(n) a tick; a product has the weight of the timestep in which it is complete.
-    Time is counted in timesteps that were closed, so a weekend without any tick is one. An asset that falls silent
-    keeps what it has: its next tick spans the gap, for its pairs too.
+    over the time that these cover. A tick of i over (s, t] is multiplied with the move of j between its last tick up to
+    s and its last tick up to t, which is O(n) a tick. A product has the weight of the timestep in which it is complete.
+    Time counts closed timesteps, so a weekend without any tick is one. An asset that falls silent keeps its sums: its
+    next tick spans the gap, for its pairs too.
 
-    Variances are by `two_scales_variance`. Estimated apart, the two need not make a covariance, so the result is
-    repaired (`nearest_covariance`): sampling error of a high correlation can pass one.
+    Variances come from `two_scales_variance`. Variances and products that are estimated apart need not make a
+    covariance: sampling error can take a high correlation above one. So the result is repaired (`nearest_covariance`).
 
     Parameters
     ----------
     n : assets.
     half_life_steps : timesteps, > 0.
     slow_ticks : ticks that a return of the slow scale spans, >= 2.
-    shrinkage : "none", "oas" or "nonlinear"; overlapping products have no fourth moments for the other one.
+    shrinkage : "none", "oas" or "nonlinear". Ledoit and Wolf's needs fourth moments, which overlapping products do not
+        have.
 
     Raises
     ------
@@ -117,7 +136,7 @@ class HayashiYoshidaCovariance:
     References
     ----------
     Hayashi and Yoshida (2005), On covariance estimation of non-synchronously observed diffusion processes, Bernoulli
-    11(2); Epps (1979), Comovements in stock prices in the very short run, JASA 74.
+    11(2). Epps (1979), Comovements in stock prices in the very short run, JASA 74.
     """
 
     def __init__(self, n: int, half_life_steps: float, slow_ticks: int, shrinkage: Shrinkage) -> None:
@@ -148,30 +167,30 @@ class HayashiYoshidaCovariance:
         steps: IntArray = self._counts[1].copy()
         return steps
 
-    def update(self, places: IntArray, moments: FloatArray, log_prices: FloatArray) -> None:
+    def update(self, indices: IntArray, moments: FloatArray, log_prices: FloatArray) -> None:
         """Take the ticks of one timestep and close it; O(n) each.
 
         Parameters
         ----------
-        places : (k,) the assets that ticked.
-        moments : (k,) when within the timestep, from 0 to 1, in order.
-        log_prices : (k,).
+        indices : (k,) of the assets that ticked.
+        moments : (k,) when they ticked within the timestep, from 0 to 1, in order.
+        log_prices : (k,)
 
         Raises
         ------
-        IllPosed : wrong shapes, an asset that there is none of, moments out of order or range, or a log price that is
-            not finite; nothing was changed.
+        IllPosed : wrong shapes, an index that no asset has, moments out of order or range, or a log price that is not
+            finite; nothing was changed.
         """
-        places = np.ascontiguousarray(places, dtype=np.int64)
-        if not places.shape == np.shape(moments) == np.shape(log_prices) == (places.size,):
+        indices = np.ascontiguousarray(indices, dtype=np.int64)
+        if not indices.shape == np.shape(moments) == np.shape(log_prices) == (indices.size,):
             raise IllPosed(
-                "places, moments and log_prices must have one shape (k,), "
-                f"got {places.shape}, {np.shape(moments)} and {np.shape(log_prices)}"
+                "indices, moments and log_prices must have one shape (k,), "
+                f"got {indices.shape}, {np.shape(moments)} and {np.shape(log_prices)}"
             )
         ticks = np.column_stack([moments, log_prices]).astype(np.float64, copy=False)
         outcome = _take(
             ticks,
-            places,
+            indices,
             self._assets,
             self._pairs,
             self._references,
@@ -184,7 +203,7 @@ class HayashiYoshidaCovariance:
         if outcome < 0:
             raise IllPosed(
                 f"ticks must name assets below {len(self._references)}, be in order within [0, 1] and have finite "
-                f"log prices, got {places}, {moments} and {log_prices}"
+                f"log prices, got {indices}, {moments} and {log_prices}"
             )
         self._steps += 1
         self._weight *= self._growth
@@ -200,12 +219,15 @@ class HayashiYoshidaCovariance:
     def estimate(self, min_observations: int = 1, among: BoolArray | None = None) -> FloatArray:
         """(n, n) covariance, log-return² per timestep, NaN for assets that are not in.
 
-        Assets of `among` (all) are in that ticked in `min_observations` timesteps, and whose intervals cover as many
-        with each other's.
+        Parameters
+        ----------
+        min_observations : timesteps with a tick that an asset needs, and timesteps that its intervals must cover
+            together with those of each other asset that is in.
+        among : (n,) assets that may be in; None for all.
 
         Raises
         ------
-        NotEnoughData : there is none.
+        NotEnoughData : no asset is in.
         """
         variances = self.variances()
         Sigma = divided(self._pairs[_PRODUCTS], self._pairs[_WEIGHTS])

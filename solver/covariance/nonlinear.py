@@ -1,4 +1,4 @@
-"""Nonlinear shrinkage: each eigenvalue of a sample covariance is moved by what its neighbours say of its bias."""
+"""Nonlinear shrinkage: each eigenvalue of a sample covariance is corrected for the bias that its neighbours show."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from solver.arrays import FloatArray
 from solver.errors import NotEnoughData
 
+#: Below this the density of eigenvalues cannot be estimated, by the authors of the method.
 LEAST_OBSERVATIONS = 12
-"""Below it the density of eigenvalues cannot be estimated, say the authors."""
 
 # An eigenvalue of zero has no bandwidth; one of rounding keeps its place below all others.
 _LEAST_EIGENVALUE = 1e-14
@@ -23,15 +23,15 @@ _FAR = 100.0
 def nonlinear_shrinkage(Sigma: FloatArray, observations: float) -> FloatArray:
     """Analytical nonlinear shrinkage of a zero-mean sample covariance.
 
-    The eigenvectors stay. With f and Hf the density of the sample eigenvalues and its Hilbert transform, by a kernel
-    of Epanechnikov with a bandwidth of T^(-1/3) of each eigenvalue, and c = n/T, an eigenvalue λ becomes
+    The eigenvectors stay. Let f be the density of the sample eigenvalues and Hf its Hilbert transform, both by a kernel
+    of Epanechnikov with a bandwidth of T^(-1/3) of each eigenvalue, and c = n/T. An eigenvalue λ becomes
 
         λ / ((π c λ f(λ))² + (1 - c - π c λ Hf(λ))²),
 
-    and for n > T the null eigenvalues share one value of their own. For returns of equal weight this is in the limit of
-    many assets the best choice that keeps the eigenvectors. Where returns are weighted, `observations` is Kish's
-    effective number: the spectrum of a weighted sample is a little wider than that of as many equal ones, so some of
-    the spread stays. The theory is for many assets; on simulated spectra of ten it still beats the sample.
+    and for n > T the null eigenvalues share one value of their own. For returns of equal weight this is, in the limit
+    of many assets, the best choice that keeps the eigenvectors. Where returns are weighted, `observations` is Kish's
+    effective number. The spectrum of a weighted sample is a little wider than that of as many equal returns, so part of
+    its width stays. The theory is for many assets; on simulated spectra of ten it still beats the sample.
 
     Parameters
     ----------

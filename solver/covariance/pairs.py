@@ -1,13 +1,10 @@
 """From what was seen of each pair of assets to one covariance matrix.
 
-Assets come and go, so each pair is estimated on what was seen of both: its correlation on its common returns, and the
-variance of an asset on all of its own. A common return of a pair runs between two rows in which both had a price, so
-the first one after a gap spans the gap for both, and what an asset did while the other one was silent is set against
-all that the other one did. A return over k rows is one observation, of 1/√k of it: so much a random walk moves in one.
-(Rows in which nothing has a price do not exist; a weekend is one step.) Where nothing was ever missing, this is the
-plain matrix of second moments.
+Assets come and go, so each pair is estimated on what was seen of both: its correlation on its common returns (see
+`solver.covariance.gaps`), and the variance of an asset on all of its own returns. Where nothing was ever missing, this
+is the plain matrix of second moments.
 
-Such a matrix need not be positive semi-definite; `nearest_covariance` repairs that with the variances kept.
+Such a matrix need not be positive semi-definite. `nearest_covariance` repairs that and keeps the variances.
 """
 
 from __future__ import annotations
@@ -17,15 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray, IntArray
-from solver.compiled import compiled
 from solver.covariance.shrinkage import Shrinkage, shrunk
 from solver.errors import NotEnoughData
 
-# What is known of an asset at a row of returns: none yet, one in the row before, none in the row before.
-UNLISTED, PRESENT, ABSENT = range(3)
-
-# Least eigenvalue of a repaired correlation matrix: no combination may look riskless to the last digit when the
-# estimate said less than nothing of it. A volatility of 1e-5 of the legs' is far below what any hedge keeps.
+# Least eigenvalue of a repaired correlation matrix. Without it a combination could look riskless where the estimate was
+# negative. A volatility of 1e-5 of the legs' is far below what any hedge leaves.
 _LEAST_EIGENVALUE = 1e-10
 
 
@@ -71,12 +64,12 @@ def covariance_of(
     """
     n = len(pairs.Sigma)
     enough = admitted(pairs.seen, min_observations, np.ones(n, dtype=np.bool_) if among is None else among)
-    places = np.flatnonzero(enough)
-    if not len(places):
+    indices = np.flatnonzero(enough)
+    if not len(indices):
         most = int(np.diag(pairs.seen).max())
         raise NotEnoughData(f"a covariance needs at least {min_observations} return(s) of an asset, got {most}")
-    whole = len(places) == n
-    block = (slice(None), slice(None)) if whole else np.ix_(places, places)
+    whole = len(indices) == n
+    block = (slice(None), slice(None)) if whole else np.ix_(indices, indices)
     Sigma = pairs.Sigma[block]
     if not pairs.coherent:
         Sigma = nearest_covariance(Sigma)
@@ -109,53 +102,6 @@ def by_pair(products: FloatArray, squares: FloatArray, variances: FloatArray) ->
     return Sigma
 
 
-@compiled
-def account(
-    pending: FloatArray, spans: FloatArray, i: int, j: int, known: IntArray, row: FloatArray
-) -> tuple[bool, float, float]:
-    """Whether assets i and j have a common return at `row`, and what it is of each, scaled to one timestep.
-
-    `pending` (n, n) holds the return of the first since both had a price last, NaN while they never had, and `spans`
-    (n, n) over how many rows; `known` (n,) is as of the row before. An asset's first return says that it had a price in
-    the row before.
-    """
-    here, there = row[i] == row[i], row[j] == row[j]
-    both = here and there
-    if pending[i, j] != pending[i, j]:
-        began_i = known[i] == PRESENT or (known[i] == UNLISTED and here)
-        began_j = known[j] == PRESENT or (known[j] == UNLISTED and there)
-        if both or (began_i and began_j):
-            # From the row before on, or from this one.
-            pending[i, j] = pending[j, i] = 0.0
-        if not (began_i and began_j):
-            return False, 0.0, 0.0
-    if not both:
-        spans[i, j] += 1.0
-        if i != j:
-            spans[j, i] = spans[i, j]
-            pending[i, j] += row[i] if here else 0.0
-            pending[j, i] += row[j] if there else 0.0
-        return False, 0.0, 0.0
-    scale = np.sqrt(spans[i, j] + 1.0)
-    a, b = (pending[i, j] + row[i]) / scale, (pending[j, i] + row[j]) / scale
-    pending[i, j] = pending[j, i] = spans[i, j] = spans[j, i] = 0.0
-    return True, a, b
-
-
-@compiled
-def note(known: IntArray, row: FloatArray) -> bool:
-    """What is known of each asset after `row`; whether one is missing."""
-    missing = False
-    for i in range(row.size):
-        if row[i] == row[i]:
-            known[i] = PRESENT
-        else:
-            missing = True
-            if known[i] == PRESENT:
-                known[i] = ABSENT
-    return missing
-
-
 def divided(sums: FloatArray, weights: FloatArray | IntArray) -> FloatArray:
     """`sums` over `weights`, NaN where nothing was weighed."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -164,20 +110,26 @@ def divided(sums: FloatArray, weights: FloatArray | IntArray) -> FloatArray:
 
 
 def admitted(seen: IntArray, min_observations: int, among: BoolArray) -> BoolArray:
-    """(n,) the assets of `among` that have enough returns of their own, and with each other.
+    """(n,) the assets of `among` that have enough returns of their own, and in common with each other.
 
-    Two that were never seen together have no covariance, so only one of them can be in: the one with the longer
-    history, the first in order where they are equal.
+    Two assets that were never seen together have no covariance, so only one of them can be in: the one with the longer
+    history, or the first one where these are equal.
+
+    Parameters
+    ----------
+    seen : (n, n) common returns of each pair, own returns on the diagonal.
+    min_observations : >= 1.
+    among : (n,) assets that may be in.
     """
     own = np.diag(seen)
     enough: BoolArray = among & (own >= min_observations)
-    places = np.flatnonzero(enough)
-    if (seen[np.ix_(places, places)] >= min_observations).all():
+    indices = np.flatnonzero(enough)
+    if (seen[np.ix_(indices, indices)] >= min_observations).all():
         return enough
     chosen: list[int] = []
-    for place in places[np.argsort(-own[places], kind="stable")].tolist():
-        if (seen[place, chosen] >= min_observations).all():
-            chosen.append(place)
+    for index in indices[np.argsort(-own[indices], kind="stable")].tolist():
+        if (seen[index, chosen] >= min_observations).all():
+            chosen.append(index)
     together: BoolArray = np.zeros(len(own), dtype=np.bool_)
     together[chosen] = True
     return together
@@ -186,14 +138,14 @@ def admitted(seen: IntArray, min_observations: int, among: BoolArray) -> BoolArr
 def nearest_covariance(Sigma: FloatArray) -> FloatArray:
     """`Sigma` (n, n) symmetric with its negative eigenvalues taken away and its variances kept.
 
-    Eigenvalues of the correlation matrix are clipped from below and the result scaled back to a diagonal of ones. That
-    is near the nearest correlation matrix, not it, and costs one eigendecomposition; Higham's alternating projections
-    take dozens. The same as statsmodels' `cov_nearest` with method "clipped", whose import takes most of a second. A
-    matrix that is positive semi-definite comes back as it was.
+    Eigenvalues of the correlation matrix are clipped from below, and the result is scaled back to a diagonal of ones.
+    This is near the nearest correlation matrix, not equal to it, and costs one eigendecomposition, where Higham's
+    alternating projections take dozens. It equals statsmodels' `cov_nearest` with method "clipped", whose import takes
+    most of a second. A matrix that is positive semi-definite comes back unchanged.
 
     References
     ----------
-    Rebonato and Jäckel (1999), The most general methodology to create a valid correlation matrix, Journal of Risk 2(2);
+    Rebonato and Jäckel (1999), The most general methodology to create a valid correlation matrix, Journal of Risk 2(2).
     Higham (2002), Computing the nearest correlation matrix, IMA Journal of Numerical Analysis 22(3).
     """
     volatility = np.sqrt(np.diag(Sigma))

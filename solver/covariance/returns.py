@@ -16,9 +16,9 @@ from solver.moments import restored_arrays
 class LogReturns:
     """The log return of each asset since its last price.
 
-    The first return after a gap spans the gap: a market that reopens somewhere else has moved. An asset that is newly
-    listed has its first return between two rows in a row, so that what the others did meanwhile is known to belong to
-    it. Nothing is filled: where there is no price, or none before, there is no return.
+    The first return after a gap spans the gap: a market that reopens elsewhere has moved. A newly listed asset has its
+    first return once it has a price in two rows in a row, so that the moves of the others meanwhile are known to belong
+    to it. Nothing is filled: where there is no price, or none before, there is no return.
 
     Parameters
     ----------

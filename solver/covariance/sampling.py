@@ -19,15 +19,15 @@ GridCovariance: TypeAlias = ExponentialCovariance | WindowCovariance
 
 
 class SampledCovariance:
-    """The covariance that log prices have at every `every_steps`-th timestep, in log-return² over so many timesteps.
+    """Covariance of log prices taken at every `every_steps`-th timestep, in log-return² over that many timesteps.
 
-    It is what a timestep so many times as long would have: half-life, window and observations count its own returns.
-    They do not overlap. Overlapping ones would lower the sampling variance by a third at most, but they are no
-    independent observations, so that shrinkage would count too many; and they would cost `every_steps` times as much,
-    of which a window would have to hold all.
+    It is the covariance that a timestep `every_steps` times as long would have: half-life, window and observations
+    count its own returns. These do not overlap. Overlapping returns would lower the sampling variance by a third at
+    most, but they are not independent, so that shrinkage would count too many. They would also cost `every_steps` times
+    as much, and a window would have to hold all of them.
 
-    Prices are taken at the first timestep that is given of each block of `every_steps`, counted from timestep 0, so
-    that the choice does not depend on when a service was started.
+    Time is cut into blocks of `every_steps` timesteps, counted from timestep 0. Prices are taken at the first timestep
+    of each block that is given, so that the choice does not depend on when a service was started.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ class SampledCovariance:
 
     @property
     def observations(self) -> int:
-        """Rows of returns seen, of a window those held."""
+        """Rows of returns seen; of a window, those held."""
         return self._estimator.observations
 
     @property
     def asset_observations(self) -> IntArray:
-        """(n,) returns seen of each asset, of a window those held."""
+        """(n,) returns seen of each asset; of a window, those held."""
         return self._estimator.asset_observations
 
     def take(self, log_prices: FloatArray, timestep: int) -> None:

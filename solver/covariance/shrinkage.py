@@ -16,11 +16,15 @@ Shrinkage: TypeAlias = Literal["none", "ledoit-wolf", "oas", "nonlinear"]
 def shrunk(
     Sigma: FloatArray, shrinkage: Shrinkage, fourth_moments: FloatArray | None, observations: FloatArray
 ) -> FloatArray:
-    """`Sigma` (n, n) shrunk by the method of that name.
+    """`Sigma` shrunk by the method of that name.
 
-    `fourth_moments` (n, n) is what `ledoit_wolf` takes, `observations` (n, n) how many returns stand behind each entry.
-    The other two know one number of observations only; they are given the harmonic mean, by which sampling errors,
-    in proportion to 1/T each, add up to the same.
+    Parameters
+    ----------
+    Sigma : (n, n) sample covariance about zero.
+    shrinkage : which method.
+    fourth_moments : (n, n) what `ledoit_wolf` takes; None for the others.
+    observations : (n, n) how many returns stand behind each entry. `oas` and `nonlinear_shrinkage` take one number, and
+        are given the harmonic mean: sampling errors go with 1/T, so they add up to the same.
     """
     if shrinkage == "none":
         return Sigma
@@ -83,9 +87,9 @@ def oas(Sigma: FloatArray, observations: float) -> FloatArray:
     """
     n = len(Sigma)
     trace, of_square = float(np.trace(Sigma)), float(np.sum(Sigma**2))
-    spread = of_square - trace**2 / n
+    distance = of_square - trace**2 / n
     wanted = (1.0 - 2.0 / n) * of_square + trace**2
-    scale = (observations + 1.0 - 2.0 / n) * spread
+    scale = (observations + 1.0 - 2.0 / n) * distance
     # Also where S is its own target: then any intensity gives the same.
     intensity = wanted / scale if wanted < scale else 1.0
     return (1.0 - intensity) * Sigma + intensity * _mean_variance(Sigma) * np.eye(n)

@@ -16,37 +16,47 @@ _FAST, _FAST_WEIGHT, _SLOW, _SLOW_WEIGHT = range(4)
 def add_tick(
     recent: FloatArray, scales: FloatArray, counts: IntArray, asset: int, price: float, change: float, weight: float
 ) -> None:
-    """Take a tick of `asset` by `change` to `price` (logarithms); O(1).
+    """Add a tick of `asset` to the sums of both scales, in place; O(1).
 
-    `recent` (n, slow_ticks) holds the latest prices, `scales` (4, n) the sums, `counts[0]` the ticks.
+    Parameters
+    ----------
+    recent : (n, slow_ticks) the latest log prices of each asset, a ring.
+    scales : (4, n) weighted squares over one tick and their weight, then the same over `slow_ticks` ticks.
+    counts : (>= 1, n) row 0 counts the ticks of each asset.
+    asset : its index.
+    price : log price of the tick.
+    change : log return since the tick before.
+    weight : > 0, of this tick.
     """
     ticks = counts[0, asset]
-    place = ticks % recent.shape[1]
+    slot = ticks % recent.shape[1]
     if ticks > 0:
         scales[0, asset] += weight * change * change
         scales[1, asset] += weight
     if ticks >= recent.shape[1]:
-        slow = price - recent[asset, place]
+        slow = price - recent[asset, slot]
         scales[2, asset] += weight * slow * slow
         scales[3, asset] += weight
-    recent[asset, place] = price
+    recent[asset, slot] = price
     counts[0, asset] = ticks + 1
 
 
 def two_scales_variance(scales: FloatArray, slow_ticks: int, weighted_time: FloatArray) -> FloatArray:
     """Variance of each asset over one timestep, free of noise that is independent from tick to tick.
 
-    With K = `slow_ticks`, the mean square over one tick is v + 2η², and over K ticks, all their overlapping intervals
-    taken, K v + 2η²: the difference over K - 1 is v, the variance of the price between two ticks, η² that of its noise.
-    Times the ticks in a timestep that is Zhang, Mykland and Aït-Sahalia's estimator with its correction for small
-    samples. The difference can come out at zero or below when little was seen or the noise is large; then the slow
-    scale stands with its noise, for a variance that is too large rather than none.
+    With K = `slow_ticks`, the mean square over one tick is v + 2η², where v is the variance of the price between two
+    ticks and η² that of the noise. Over K ticks, with all overlapping intervals, it is K v + 2η². The difference
+    divided by K - 1 is v. Times the number of ticks in a timestep, this is the estimator of Zhang, Mykland and
+    Aït-Sahalia with its correction for small samples.
+
+    The difference can be zero or negative when little was seen or the noise is large. Then the slow scale is taken,
+    noise included: a variance that is too large is better than none.
 
     Parameters
     ----------
     scales : (4, n) as `add_tick` keeps them.
     slow_ticks : K, >= 2.
-    weighted_time : (n,) timesteps between an asset's ticks, each with its weight.
+    weighted_time : (n,) timesteps between the ticks of an asset, each times its weight.
 
     Returns
     -------

@@ -10,16 +10,8 @@ from numpy.typing import NDArray
 
 from solver.arrays import BoolArray, FloatArray, IntArray
 from solver.compiled import compiled
-from solver.covariance.pairs import (
-    PRESENT,
-    UNLISTED,
-    PairEstimate,
-    account,
-    by_pair,
-    covariance_of,
-    divided,
-    note,
-)
+from solver.covariance.gaps import begin, common_returns, is_usable, is_whole, note
+from solver.covariance.pairs import PairEstimate, by_pair, covariance_of, divided
 from solver.covariance.shrinkage import Shrinkage, checked_shrinkage
 from solver.errors import IllPosed
 from solver.moments import LARGEST_ENTRY, add_outer, exchange_outer, plus, restored_arrays
@@ -27,35 +19,17 @@ from solver.moments import LARGEST_ENTRY, add_outer, exchange_outer, plus, resto
 # Planes of the sums.
 _PRODUCTS, _EXCESS, _FOURTH = range(3)
 
-# Places of the counters: rows held, position that the next one takes, rows held that tear pairs apart.
+# Indices of the counters: rows held, position that the next one takes, rows held that tear pairs apart.
 _ROWS, _POSITION, _TORN = range(3)
 
-# Places at each end: whether an asset is missing from the latest row, then what is known of each asset.
+# Indices at each end: whether an asset is missing from the latest row, then what is known of each asset.
 _WAITING, _KNOWN = range(2)
 
 
 @compiled
-def _is_whole(ends: IntArray, end: int, row: FloatArray) -> bool:
-    """Whether `row` has a return of every asset since the row before it at this end."""
-    if ends[end, _WAITING] != 0:
-        return False
-    for value in row:  # noqa: SIM110, numba knows no generators
-        if value != value:
-            return False
-    return True
-
-
-@compiled
 def _add(high: FloatArray, low: FloatArray, i: int, j: int, term: float) -> None:
+    """Add `term` to entry (i, j) of the double-double sums."""
     high[i, j], low[i, j] = plus(high[i, j], low[i, j], term)
-
-
-@compiled
-def _begin(ends: IntArray, pending: FloatArray, end: int) -> None:
-    """Note the first row at this end, of a return of every asset."""
-    if ends[end, _KNOWN] == UNLISTED:
-        pending[end] = 0.0
-        ends[end, _KNOWN:] = PRESENT
 
 
 @compiled
@@ -78,33 +52,43 @@ def _apply(
     row: FloatArray,
     sign: float,
 ) -> int:
-    """Add or take away the returns of `row` at one `end` of the window (0 in, 1 out); 1 when it tears pairs apart.
+    """Add or take away the returns of `row` at one end of the window; 1 when the row tears pairs apart, else 0.
 
-    Both ends go through the same rows in the same order, each with its own account of what is pending, so what leaves
-    is to the last bit what came.
+    Both ends see the same rows in the same order, each with its own account of what is pending. So what leaves is to
+    the last bit what came.
+
+    Parameters
+    ----------
+    high, low : (planes, n, n) the double-double sums, changed in place.
+    missed : (n, n) rows held without a common return of the pair, changed in place.
+    pending : (2, 2, n, n) at each end the returns and the rows that wait, see `common_returns`; changed in place.
+    ends : (2, 1 + n) at each end whether an asset is missing from the latest row, and what is known of each asset.
+    end : 0 for the end where rows come in, 1 for the end where they go out.
+    row : (n,) log returns.
+    sign : 1.0 to add, -1.0 to take away.
     """
     n = row.size
     with_fourth = high.shape[0] > _FOURTH
     known = ends[end, _KNOWN:]
-    if _is_whole(ends, end, row):
+    if is_whole(ends[end, _WAITING], row):
         add_outer(high[_PRODUCTS], low[_PRODUCTS], row, sign)
         if with_fourth:
             add_outer(high[_FOURTH], low[_FOURTH], row * row, sign)
-        _begin(ends, pending, end)
+        begin(known, pending[end, 0])
         return 0
     returns, spans = pending[end, 0], pending[end, 1]
     for i in range(n):
-        # Squares of own returns are in the products; of a pair only what differs from them is kept.
+        # Squares of own returns are in the products. Of a pair only the difference from them is kept.
         own_i = _own_square(spans, row, i)
         here = row[i] == row[i]
         for j in range(i, n):
             if here and row[j] == row[j] and returns[i, j] == 0.0 and spans[i, j] == 0.0:
-                # Nothing waits: the account would say the same, at many times the cost.
+                # Nothing waits: `common_returns` would say the same, at many times the cost.
                 _add(high[_PRODUCTS], low[_PRODUCTS], i, j, sign * (row[i] * row[j]))
                 if with_fourth:
                     _add(high[_FOURTH], low[_FOURTH], i, j, sign * ((row[i] * row[i]) * (row[j] * row[j])))
                 continue
-            both, a, b = account(returns, spans, i, j, known, row)
+            both, a, b = common_returns(returns, spans, i, j, known, row)
             if both:
                 _add(high[_PRODUCTS], low[_PRODUCTS], i, j, sign * (a * b))
                 if with_fourth:
@@ -130,14 +114,25 @@ def slide_pairs(
     ends: IntArray,
     row: FloatArray,
 ) -> int:
-    """Take `row` into the window and the oldest one out of a full one; -1 when `row` was refused."""
-    for value in row:
-        if value == value and not abs(value) <= LARGEST_ENTRY:
-            return -1
+    """Take `row` into the window, and the oldest row out of a full one; all arrays are changed in place.
+
+    Parameters
+    ----------
+    ring : (window_steps, n) the rows held.
+    counters : (3,) rows held, index in `ring` of the next one, rows held that tear pairs apart.
+    high, low, missed, pending, ends : as of `_apply`.
+    row : (n,) log returns, NaN where there is none.
+
+    Returns
+    -------
+    -1 when `row` was refused and nothing was changed, else 0.
+    """
+    if not is_usable(row):
+        return -1
     position = counters[_POSITION]
     full = counters[_ROWS] == ring.shape[0]
-    if full and _is_whole(ends, 1, ring[position]) and _is_whole(ends, 0, row):
-        _begin(ends, pending, 1)
+    if full and is_whole(ends[1, _WAITING], ring[position]) and is_whole(ends[0, _WAITING], row):
+        begin(ends[1, _KNOWN:], pending[1, 0])
         exchange_outer(high[_PRODUCTS], low[_PRODUCTS], ring[position], row)
         if high.shape[0] > _FOURTH:
             exchange_outer(high[_FOURTH], low[_FOURTH], ring[position] * ring[position], row * row)
@@ -157,13 +152,13 @@ def slide_pairs(
 class WindowCovariance:
     """Covariance of the last `window_steps` rows of returns, each with the same weight.
 
-    S = Σ r r' / T over the T returns held. Before the window is full, T is what there is. The sums are double-double
-    and do not drift, by the bound of `solver.moments.SlidingMoments`: what is taken away when a row leaves is to the
-    last bit what was added when it came.
+    S = Σ r r' / T over the T returns held. Until the window is full, T is the number of returns seen. The sums are
+    double-double and do not drift, by the bound of `solver.moments.SlidingMoments`: what is taken away when a row
+    leaves is to the last bit what was added when it came.
 
-    A return that is NaN is missing, and takes nothing but its own asset out of the row. Pairs are estimated on the
-    common returns in the window (see `solver.covariance.pairs`). The mean return is taken as zero: over one timestep it
-    is far below its own sampling error, and estimating it would let a trend pass for less risk.
+    A return that is NaN is missing. It takes only its own asset out of the row. Pairs are estimated on the common
+    returns in the window (see `solver.covariance.gaps`). The mean return is taken as zero: over one timestep it is far
+    below its own sampling error, and estimating it would let a trend pass for less risk.
 
     Parameters
     ----------
@@ -238,12 +233,15 @@ class WindowCovariance:
     def estimate(self, min_observations: int = 1, among: BoolArray | None = None) -> FloatArray:
         """(n, n) covariance, log-return² per timestep, NaN for assets that are not in.
 
-        Assets of `among` (all) are in that have `min_observations` returns in the window, of their own and with each
-        other.
+        Parameters
+        ----------
+        min_observations : returns in the window that an asset needs of its own, and in common with each other asset
+            that is in.
+        among : (n,) assets that may be in; None for all.
 
         Raises
         ------
-        NotEnoughData : there is none.
+        NotEnoughData : no asset is in.
         """
         seen = self._counters[_ROWS] - self._missed
         products = _symmetric(self._high[_PRODUCTS])

@@ -1,7 +1,9 @@
 """The cheapest whole-lot trades that bring a position back to its target risk.
 
-`cost` says what lots cost and `problem` what is asked; `merged` takes instruments of the same legs as one, `terms`
-puts it into the kernels' units, `bound` says what no hedge can cost less than, `descent` finds good lots, `search` the
-best ones, in small boxes through `lines`. `solve` puts them together, `runner_up` finds the best alternative,
-`frontier` the hedges of every target, and `check` judges each answer from scratch.
+- `problem` says what is asked, and `cost` what lots cost.
+- `merged` groups instruments of the same legs, and `terms` puts the problem into the units of the kernels.
+- `bound` is a lower bound of the cost; `descent` finds good lots; `search` finds the best ones, in small boxes by
+  `lines`.
+- `solve` puts these together, and `check` checks each answer from scratch.
+- `runner_up` finds the best alternative, and `frontier` the hedges of every target.
 """

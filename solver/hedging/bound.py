@@ -1,19 +1,20 @@
-"""What no hedge in a box of lots can cost less than: the dual of the continuous problem, and what it rules out.
+"""A lower bound of the cost of any hedge in a box of lots: the dual of the continuous problem. It also shortens boxes.
 
-Lots h reach the target when ``|y + h G| <= radius``. For any r every such h has ``r'(y + h G) <= radius |r|``, so for
+Lots h reach the target when ``|y + h G| <= radius``. For any r, every such h has ``r'(y + h G) <= radius |r|``. So for
 any ``t >= 0`` it costs at least
 
     F(t) = -t radius |r| + t r'y + sum_j min over h_j of (c_j(h_j) + t G_j'r h_j),
 
-each instrument on its own, over the box; with a limit on trades only so many of them may differ from 0, those to which
-that gains the most. F is concave and piecewise linear in t. With ``r = y + x G`` for continuous lots x near the
-optimum, and t the multiplier of the risk, it comes as near to the optimum as the continuous problem does.
+where each instrument stands on its own, over the box. With a limit on trades only so many of them may differ from 0:
+those that gain the most by it. F is concave and piecewise linear in t. Take ``r = y + x G`` for continuous lots x near
+the optimum, and for t the multiplier of the risk: then F(t) comes as near to the optimum as the continuous problem
+does.
 
-With a limit the continuous problem is the one in which each instrument is charged ``u z_j``, z_j between 0 and 1 the
-share of it that is traded: its lots stay within z_j times the box, and all z_j sum to the limit. For a given charge u
-it separates again, with the convex envelope of ``u [h_j != 0] + c_j(h_j)`` as the cost: a line from 0 up to where the
-next lots cost more than those so far on average. The charge is what the last of the instruments that may be traded
-gains by it.
+With a limit on trades the continuous problem charges each instrument ``u z_j``, where z_j between 0 and 1 is the share
+of it that is traded. Its lots stay within z_j times the box, and all z_j sum to the limit. For a given charge u the
+problem separates again. The cost of an instrument is then the convex envelope of ``u [h_j != 0] + c_j(h_j)``: a line
+from 0 up to where the next lots cost more than those so far on average. The charge is what the last of the instruments
+that may be traded gains by it.
 
 References
 ----------
@@ -32,17 +33,27 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.hedging.terms import Terms, cost_at
 
-# Looks at F in the last round: the first at the multiplier that the coordinate descent used, the others where its
-# tangents meet.
+# Values of F that are computed in the last round: the first at the multiplier that the coordinate descent used, the
+# others where its tangents meet.
 _LOOKS = 3
+# Sweeps of coordinate descent in a round, at one multiplier.
+_SWEEPS = 2
 
 
 @compiled_borrowing
 def cheapest(terms: Terms, j: int, lo: int, hi: int, price: float) -> tuple[float, float]:
-    """The lots in ``lo .. hi`` that minimise ``c_j(h) + price h``, and that minimum; of equal ones the fewest."""
+    """The lots of group j that minimise ``c_j(h) + price h``, and that minimum; of equal ones the fewest.
+
+    Parameters
+    ----------
+    terms : the problem.
+    j : index of the group.
+    lo, hi : bounds of its lots.
+    price : per lot; negative where lots are wanted.
+    """
     side = 0 if price < 0.0 else 1
     low = 0
     high = terms.levels[side, j]
@@ -70,9 +81,9 @@ def free_trades(terms: Terms, lo: IntArray, hi: IntArray) -> int:
 
 @compiled_borrowing
 def keep_to_trades(terms: Terms, lo: IntArray, hi: IntArray) -> bool:
-    """Take out of the box, in place, what needs more trades than there may be; False where nothing is left.
+    """Cut lots off the box, in place, that need more trades than are allowed; False where nothing is left.
 
-    Of two groups of the same legs the one that costs no more is given no fewer lots.
+    Of two groups of the same legs, the one that is nowhere dearer is given no fewer lots.
     """
     for j in range(lo.shape[0]):
         first, then = terms.ahead[0, j], terms.ahead[1, j]
@@ -94,9 +105,9 @@ def keep_to_trades(terms: Terms, lo: IntArray, hi: IntArray) -> bool:
 
 @compiled_borrowing
 def _pick(lo: IntArray, hi: IntArray, gain: FloatArray, free: int, taken: IntArray) -> float:
-    """Mark in `taken` the groups that gain most by being traded, `free` of those that may be 0; the last one's gain.
+    """Mark in `taken` the `free` groups, of those that may be 0, that gain most by being traded; the gain of the last.
 
-    0 where there are trades left over.
+    The gain is 0 where there are trades left over.
     """
     groups = lo.shape[0]
     optional = 0
@@ -121,7 +132,7 @@ def _pick(lo: IntArray, hi: IntArray, gain: FloatArray, free: int, taken: IntArr
 
 
 class Room(NamedTuple):
-    """Where `dual_bound` works."""
+    """Scratch arrays of `dual_bound`."""
 
     r: FloatArray  # (n,)
     gain: FloatArray  # (g,)
@@ -142,42 +153,30 @@ def dual_bound(
     gradient: FloatArray,
     room: Room,
 ) -> tuple[float, float, float, float]:
-    """The best F(t) in some looks for the r of lots x, that t, ``|r|``, and the charge; ``G r`` goes to `gradient`.
+    """The largest F(t) met in a few looks, for the r of continuous lots x: a bound of the cost in the box.
 
-    Infinite where F has no bound: then no lots in the box reach the target.
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the box of lots.
+    free : groups that may be 0 and can still be traded, see `free_trades`.
+    radius : root of the limit of ``|y + h G|²``.
+    x : (g,) continuous lots.
+    weight : > 0, the first multiplier t to look at.
+    looks : >= 1, how many multipliers to look at.
+    gradient : (g,) gets ``G r``.
+    room : scratch.
+
+    Returns
+    -------
+    (bound, t, norm, charge) : the bound, its multiplier, ``|r|``, and what the last trade gains. The bound is infinite
+    where F has none: then no lots in the box reach the target.
     """
-    groups, n = terms.G.shape
-    r, gain, at, taken = room.r, room.gain, room.at, room.taken
-    for k in range(n):
-        r[k] = terms.y[k]
-    for j in range(groups):
-        if x[j] != 0.0:
-            for k in range(n):
-                r[k] += x[j] * terms.G[j, k]
-    square = 0.0
-    for k in range(n):
-        square += r[k] * r[k]
+    square = _continuous_residual(terms, x, room.r)
     norm = math.sqrt(square)
-    limited = terms.max_trades < groups
-    # The slope of F as t goes to infinity, where costs no longer count.
-    rising = square - radius * norm
-    size = square
-    for j in range(groups):
-        g = 0.0
-        for k in range(n):
-            g += terms.G[j, k] * r[k]
-        gradient[j] = g
-        far = float(hi[j] if g < 0.0 else lo[j])
-        gain[j] = g * far
-        if not limited:
-            rising += g * (far - x[j])
-        size += abs(g) * (abs(x[j]) + abs(far))
-    if limited:
-        _pick(lo, hi, gain, free, taken)
-        for j in range(groups):
-            rising += (gain[j] if taken[j] else 0.0) - gradient[j] * x[j]
-    # A slope that is only what cancellation left over is no evidence of an empty set.
-    if rising > 1e-13 * size:
+    # Slope of -t radius |r| + t r'r.
+    excess = square - radius * norm
+    if _rises_for_ever(terms, lo, hi, free, excess, square, x, gradient, room):
         return np.inf, 0.0, norm, 0.0
     best = -np.inf
     charge = 0.0
@@ -186,18 +185,7 @@ def dual_bound(
     left_t, left_value, left_slope = 0.0, 0.0, 0.0
     right_t, right_value, right_slope = -1.0, 0.0, 0.0
     for look in range(looks):
-        value = t * (square - radius * norm)
-        slope = square - radius * norm
-        for j in range(groups):
-            at[j], gain[j] = cheapest(terms, j, lo[j], hi[j], t * gradient[j])
-        if limited:
-            charge = -_pick(lo, hi, gain, free, taken)
-        for j in range(groups):
-            if limited and taken[j] == 0:
-                at[j] = 0.0
-                gain[j] = 0.0
-            value += gain[j] - t * gradient[j] * x[j]
-            slope += gradient[j] * (at[j] - x[j])
+        value, slope, charge = _dual_at(terms, lo, hi, free, excess, t, x, gradient, room)
         if value > best:
             best, best_t = value, t
         if look == looks - 1 or slope == 0.0:
@@ -218,9 +206,93 @@ def dual_bound(
     return best, best_t, norm, charge
 
 
+@compiled_inline
+def _continuous_residual(terms: Terms, x: FloatArray, r: FloatArray) -> float:
+    """Write ``y + x G`` of continuous lots to `r` (n,); its square."""
+    groups, n = terms.G.shape
+    for k in range(n):
+        r[k] = terms.y[k]
+    for j in range(groups):
+        if x[j] != 0.0:
+            for k in range(n):
+                r[k] += x[j] * terms.G[j, k]
+    square = 0.0
+    for k in range(n):
+        square += r[k] * r[k]
+    return square
+
+
+@compiled_inline
+def _rises_for_ever(
+    terms: Terms,
+    lo: IntArray,
+    hi: IntArray,
+    free: int,
+    excess: float,
+    square: float,
+    x: FloatArray,
+    gradient: FloatArray,
+    room: Room,
+) -> bool:
+    """Whether F rises without end, as t goes to infinity and costs no longer count; writes ``G r`` to `gradient`."""
+    groups, n = terms.G.shape
+    r, gain, taken = room.r, room.gain, room.taken
+    limited = terms.max_trades < groups
+    rising = excess
+    size = square
+    for j in range(groups):
+        g = 0.0
+        for k in range(n):
+            g += terms.G[j, k] * r[k]
+        gradient[j] = g
+        far = float(hi[j] if g < 0.0 else lo[j])
+        gain[j] = g * far
+        if not limited:
+            rising += g * (far - x[j])
+        size += abs(g) * (abs(x[j]) + abs(far))
+    if limited:
+        _pick(lo, hi, gain, free, taken)
+        for j in range(groups):
+            rising += (gain[j] if taken[j] else 0.0) - gradient[j] * x[j]
+    # A slope that is only what cancellation left over is no evidence of an empty set.
+    return bool(rising > 1e-13 * size)
+
+
+@compiled_inline
+def _dual_at(
+    terms: Terms,
+    lo: IntArray,
+    hi: IntArray,
+    free: int,
+    excess: float,
+    t: float,
+    x: FloatArray,
+    gradient: FloatArray,
+    room: Room,
+) -> tuple[float, float, float]:
+    """F(t), its slope there, and what the last of the trades that are allowed gains."""
+    groups = x.shape[0]
+    gain, at, taken = room.gain, room.at, room.taken
+    limited = terms.max_trades < groups
+    value = t * excess
+    slope = excess
+    charge = 0.0
+    for j in range(groups):
+        at[j], gain[j] = cheapest(terms, j, lo[j], hi[j], t * gradient[j])
+    if limited:
+        charge = -_pick(lo, hi, gain, free, taken)
+    for j in range(groups):
+        if limited and taken[j] == 0:
+            at[j] = 0.0
+            gain[j] = 0.0
+        value += gain[j] - t * gradient[j] * x[j]
+        slope += gradient[j] * (at[j] - x[j])
+    return value, slope, charge
+
+
 @compiled_borrowing
 def first_weight(terms: Terms) -> float:
-    """The weight at which `relax` takes the first lots from nothing; from below it would grow for many rounds."""
+    """The least weight at which `relax` takes any lots; from a lower one it would have to grow for many rounds."""
     weight = np.inf
     for j in range(terms.G.shape[0]):
         gradient = 0.0
@@ -233,7 +305,7 @@ def first_weight(terms: Terms) -> float:
 
 
 class _Envelope(NamedTuple):
-    """The line with which the cost of each group begins on each side, the charge for trading it included."""
+    """The first line of each group's cost envelope on each side, with the charge for trading the group in it."""
 
     end: FloatArray  # (2, g), its lots
     slope: FloatArray  # (2, g), what each of them costs
@@ -242,7 +314,7 @@ class _Envelope(NamedTuple):
 
 @compiled_borrowing
 def _charge(terms: Terms, lo: IntArray, hi: IntArray, charge: float, envelope: _Envelope) -> None:
-    """Write the convex envelope of each group's cost, `charge` on top where it may be 0 and is not."""
+    """Write the convex envelope of each group's cost; `charge` is added where the group may be 0 and is not."""
     for j in range(lo.shape[0]):
         due = charge if lo[j] <= 0 <= hi[j] else 0.0
         for side in range(2):
@@ -258,6 +330,42 @@ def _charge(terms: Terms, lo: IntArray, hi: IntArray, charge: float, envelope: _
             envelope.end[side, j], envelope.slope[side, j], envelope.level[side, j] = end, slope, k
 
 
+@compiled_inline
+def _sweep(
+    terms: Terms,
+    lo: IntArray,
+    hi: IntArray,
+    weight: float,
+    envelope: _Envelope,
+    x: FloatArray,
+    gradient: FloatArray,
+) -> None:
+    """Move each of the continuous lots x, in place, to where it is best while the others stay; `gradient` follows."""
+    groups = x.shape[0]
+    for j in range(groups):
+        if lo[j] == hi[j]:
+            continue
+        pull = weight * terms.gram[j, j]
+        wanted = x[j] - gradient[j] / terms.gram[j, j]
+        side = 0 if wanted > 0.0 else 1
+        wanted = abs(wanted)
+        # Lots go on being taken while a level costs less than the risk that its lots remove.
+        to = min(max(wanted - envelope.slope[side, j] / pull, 0.0), envelope.end[side, j])
+        if to == envelope.end[side, j]:
+            for k in range(envelope.level[side, j], terms.levels[side, j]):
+                level = wanted - terms.slope[side, j, k] / pull
+                if level <= to:
+                    break
+                to = min(level, terms.ends[side, j, k])
+                if level <= terms.ends[side, j, k]:
+                    break
+        step = min(max(to if side == 0 else -to, float(lo[j])), float(hi[j])) - x[j]
+        if step != 0.0:
+            x[j] += step
+            for i in range(groups):
+                gradient[i] += step * terms.gram[j, i]
+
+
 @compiled
 def relax(
     terms: Terms,
@@ -270,11 +378,25 @@ def relax(
     enough: float,
     price: FloatArray,
 ) -> tuple[float, float]:
-    """Move continuous lots x, in place, towards the least cost within `radius`: the best bound met and the last weight.
+    """Move continuous lots x, in place, towards the least cost within `radius`.
 
-    Coordinate descent on ``sum_j c_j(x_j) + weight / 2 |y + x G|²``, c_j with the charge for a trade, where weight and
-    charge follow the risk and the gains that result. Writes to `price` the ``t G_j'r`` of the best bound. Ends early
-    when the bound exceeds `enough`.
+    Coordinate descent on ``sum_j c_j(x_j) + weight / 2 |y + x G|²``, where c_j includes the charge for a trade. In each
+    round, weight and charge follow the risk and the gains that result. It ends early when the bound exceeds `enough`.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the box of lots.
+    radius : root of the limit of ``|y + h G|²``.
+    x : (g,) continuous lots to start from; changed in place.
+    weight : > 0, the weight to start from.
+    rounds : >= 1.
+    enough : a bound above this is all that is asked for.
+    price : (g,) gets ``t G_j'r`` of the best bound.
+
+    Returns
+    -------
+    (bound, weight) : the best bound met, infinite where no lots in the box reach the target; and the last weight.
     """
     groups = x.shape[0]
     gradient = np.empty(groups)
@@ -296,35 +418,14 @@ def relax(
         if best > enough or best == np.inf:
             break
         if terms.max_trades < groups:
-            # Half way: which instruments gain most depends on the charge, and would go to and fro.
+            # Half way: which instruments gain most depends on the charge, and the choice would alternate.
             charge = gained if turn == 0 else 0.5 * (charge + gained)
             _charge(terms, lo, hi, charge, envelope)
         weight *= min(max(norm / max(radius, 1e-9), 0.5), 2.0)
         # Without a limit it would overflow where no weight is right: a radius of zero, or one that holds every x.
         weight = min(max(weight, 1e-12), 1e12)
-        for _ in range(2):
-            for j in range(groups):
-                if lo[j] == hi[j]:
-                    continue
-                pull = weight * terms.gram[j, j]
-                wanted = x[j] - gradient[j] / terms.gram[j, j]
-                side = 0 if wanted > 0.0 else 1
-                wanted = abs(wanted)
-                # Lots go on being taken while a level costs less than the risk that its lots remove.
-                to = min(max(wanted - envelope.slope[side, j] / pull, 0.0), envelope.end[side, j])
-                if to == envelope.end[side, j]:
-                    for k in range(envelope.level[side, j], terms.levels[side, j]):
-                        level = wanted - terms.slope[side, j, k] / pull
-                        if level <= to:
-                            break
-                        to = min(level, terms.ends[side, j, k])
-                        if level <= terms.ends[side, j, k]:
-                            break
-                step = min(max(to if side == 0 else -to, float(lo[j])), float(hi[j])) - x[j]
-                if step != 0.0:
-                    x[j] += step
-                    for i in range(groups):
-                        gradient[i] += step * terms.gram[j, i]
+        for _ in range(_SWEEPS):
+            _sweep(terms, lo, hi, weight, envelope, x, gradient)
     return best, weight
 
 
@@ -332,7 +433,14 @@ def relax(
 def _walk(terms: Terms, j: int, side: int, start: float, end: float, price: float, room: float) -> float:
     """How far lots of group j may go from `start` up to `end` while ``c_j(h) + price h`` rises by `room` at most.
 
-    With `side` SELL all of it is mirrored: h counts sold lots.
+    Parameters
+    ----------
+    terms : the problem.
+    j : index of the group.
+    side : 0 where h counts bought lots; 1 where it counts sold lots, and all is mirrored.
+    start, end : lots, start <= end.
+    price : per lot.
+    room : >= 0, how much the sum may rise.
     """
     other = 1 - side
     at = start
@@ -357,11 +465,22 @@ def _walk(terms: Terms, j: int, side: int, start: float, end: float, price: floa
 
 @compiled
 def shorten(terms: Terms, lo: IntArray, hi: IntArray, price: FloatArray, room: float) -> int:
-    """Take out of the box, in place, lots that alone raise the bound by more than `room`; how many groups got shorter.
+    """Cut lots off the box, in place, that alone raise the bound by more than `room`.
 
-    The bound is F at the multipliers `price`: it rises by what an instrument's own minimum rises when its lots are
-    given. With a limit on trades, one that is not traded would take the place of the least worth of those that are, and
-    one that gives up its place leaves it to the most worth of those that are not.
+    The bound is F at the multipliers `price`. It rises by what the own minimum of an instrument rises when its lots are
+    given. With a limit on trades, an instrument that is not traded would replace the least valuable of those that are.
+    One that is no longer traded leaves its trade to the most valuable of those that are not.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the box of lots; changed in place.
+    price : (g,) ``t G_j'r`` of a bound, as `relax` gives it.
+    room : >= 0, what the bound may rise by.
+
+    Returns
+    -------
+    How many groups got shorter.
     """
     groups = lo.shape[0]
     free = free_trades(terms, lo, hi)

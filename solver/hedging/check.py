@@ -1,4 +1,4 @@
-"""Judges an answer from scratch, with nothing that the search used."""
+"""Checks an answer from scratch, with nothing that the search used."""
 
 from __future__ import annotations
 

@@ -12,45 +12,47 @@ from solver.arrays import FloatArray, IntArray
 from solver.compiled import compiled, compiled_borrowing
 from solver.errors import IllPosed
 
-#: A lot count beyond this times an exposure has no digits left for a single lot.
+#: Times an exposure, a larger number of lots leaves no digits for a single lot.
 MOST_LOTS = 10**9
-# Up to here each lot of an impact curve is a level of its own, from there a level is wider than the last by this
-# factor: a chord of x^1.5 then lies within 0.2 % above it, far less than any impact is known to.
+# Up to this many, each lot of an impact curve is a level of its own. From there each level is wider than the last by
+# this factor: a chord of x^1.5 then lies within 0.2 % above it, far less than any impact is known to.
 _SINGLE_LOTS = 16
 _WIDER = 1.1
 
 
 @dataclass(frozen=True, eq=False)
 class CostLadders:
-    """What each of m instruments costs on one side, a convex function of the lots traded, zero at zero.
+    """What each of m instruments costs on one side: a convex function of the lots traded, zero at zero.
 
     Lots are taken level by level. Where prices come from quotes, `cost_per_lot` is the distance of the level's price
-    from mid times the lot, plus fees: all that the trade loses against the mid at which positions are valued.
+    from mid times the lot, plus fees. So it is all that the trade loses against the mid at which positions are valued.
 
     Parameters
     ----------
     lots : (m, L) int64 >= 0, lots of each level; 0 where an instrument has fewer levels.
     cost_per_lot : (m, L) >= 0, numeraire, rising from level to level where there are lots.
-    spread_per_lot, fee_per_lot : (m,) >= 0, the parts of it that every lot costs; what is left is depth and impact.
+    bid_ask_spread_per_lot : (m,) >= 0, numeraire, half the bid-ask spread of a lot at the best prices, which every lot
+        costs.
+    fee_per_lot : (m,) >= 0, numeraire, which every lot costs too. What is left of `cost_per_lot` is depth and impact.
 
     Raises
     ------
     IllPosed : a wrong shape or type, negative lots or costs, more than 1e9 lots, costs that fall along the levels, or
-        levels that cost less than spread and fee.
+        levels that cost less than bid-ask spread and fee.
     """
 
     lots: IntArray
     cost_per_lot: FloatArray
-    spread_per_lot: FloatArray
+    bid_ask_spread_per_lot: FloatArray
     fee_per_lot: FloatArray
 
     def __post_init__(self) -> None:
-        m = len(self.spread_per_lot)
+        m = len(self.bid_ask_spread_per_lot)
         shape = (m, self.lots.shape[1] if self.lots.ndim == 2 else 0)
         for name, expected, dtype in (
             ("lots", shape, np.int64),
             ("cost_per_lot", shape, np.float64),
-            ("spread_per_lot", (m,), np.float64),
+            ("bid_ask_spread_per_lot", (m,), np.float64),
             ("fee_per_lot", (m,), np.float64),
         ):
             values = getattr(self, name)
@@ -75,11 +77,12 @@ class CostLadders:
                 f"instrument {j}"
             )
         # Parts are sums of the same products in another order.
-        parts = (self.spread_per_lot + self.fee_per_lot)[:, None] * (1.0 - 1e-12)
+        parts = (self.bid_ask_spread_per_lot + self.fee_per_lot)[:, None] * (1.0 - 1e-12)
         if ((self.lots > 0) & (costs < parts)).any():
             j, k = np.argwhere((self.lots > 0) & (costs < parts))[0].tolist()
             raise IllPosed(
-                f"cost_per_lot must be at least spread_per_lot + fee_per_lot, got {costs[j, k]} for the instrument {j}"
+                f"cost_per_lot must be at least bid_ask_spread_per_lot + fee_per_lot, got {costs[j, k]} for the "
+                f"instrument {j}"
             )
 
     @cached_property
@@ -95,7 +98,10 @@ class CostLadders:
     def of(self, columns: IntArray) -> CostLadders:
         """The ladders of some instruments."""
         return CostLadders(
-            self.lots[columns], self.cost_per_lot[columns], self.spread_per_lot[columns], self.fee_per_lot[columns]
+            self.lots[columns],
+            self.cost_per_lot[columns],
+            self.bid_ask_spread_per_lot[columns],
+            self.fee_per_lot[columns],
         )
 
     def each(self, lots: IntArray) -> FloatArray:
@@ -103,13 +109,13 @@ class CostLadders:
         return level_costs(self.lots, self.cost_per_lot, lots)
 
     def parts(self, lots: IntArray) -> tuple[float, float, float]:
-        """What the positive ones of `lots` (m,) cost on this side, and in it the spread and the fee."""
-        return _parts_of_side(self.lots, self.cost_per_lot, self.spread_per_lot, self.fee_per_lot, lots)
+        """Cost of the positive ones of `lots` (m,) on this side, and bid-ask spread and fee in it, numeraire."""
+        return _parts_of_side(self.lots, self.cost_per_lot, self.bid_ask_spread_per_lot, self.fee_per_lot, lots)
 
 
 @compiled_borrowing
 def level_cost(levels: IntArray, cost_per_lot: FloatArray, j: int, lots: int) -> float:
-    """What `lots` of instrument j cost that take its `levels` (m, L) in turn; negative lots cost nothing."""
+    """What `lots` of instrument j cost when they take its `levels` (m, L) in turn; negative lots cost nothing."""
     cost = 0.0
     left = lots
     for k in range(levels.shape[1]):
@@ -123,7 +129,7 @@ def level_cost(levels: IntArray, cost_per_lot: FloatArray, j: int, lots: int) ->
 
 @compiled
 def level_costs(levels: IntArray, cost_per_lot: FloatArray, lots: IntArray) -> FloatArray:
-    """(m,) the same of every instrument."""
+    """(m,) `level_cost` of every instrument."""
     cost = np.empty(len(lots))
     for j in range(len(lots)):
         cost[j] = level_cost(levels, cost_per_lot, j, lots[j])
@@ -132,47 +138,55 @@ def level_costs(levels: IntArray, cost_per_lot: FloatArray, lots: IntArray) -> F
 
 @compiled
 def _parts_of_side(
-    levels: IntArray, cost_per_lot: FloatArray, spread_per_lot: FloatArray, fee_per_lot: FloatArray, lots: IntArray
+    levels: IntArray,
+    cost_per_lot: FloatArray,
+    bid_ask_spread_per_lot: FloatArray,
+    fee_per_lot: FloatArray,
+    lots: IntArray,
 ) -> tuple[float, float, float]:
-    """All that the positive ones of `lots` (m,) cost, the spread in it and the fee."""
-    total = spread = fee = 0.0
+    """Total cost of the positive ones of `lots` (m,), and the bid-ask spread and the fee in it."""
+    total = bid_ask_spread = fee = 0.0
     for j in range(len(lots)):
         if lots[j] > 0:
             total += level_cost(levels, cost_per_lot, j, lots[j])
-            spread += lots[j] * spread_per_lot[j]
+            bid_ask_spread += lots[j] * bid_ask_spread_per_lot[j]
             fee += lots[j] * fee_per_lot[j]
-    return total, spread, fee
+    return total, bid_ask_spread, fee
 
 
 @dataclass(frozen=True)
 class CostParts:
-    """An expected cost in its components, numeraire: `spread` at the best prices, `fee`, and `depth` for the rest.
+    """An expected cost in its components, numeraire.
 
-    `depth` is what levels behind the best price and impact add.
+    Attributes
+    ----------
+    bid_ask_spread : half the bid-ask spread at the best prices.
+    fee : fees.
+    depth : what levels behind the best price and impact add.
     """
 
-    spread: float
+    bid_ask_spread: float
     fee: float
     depth: float
 
     @property
     def total(self) -> float:
         """All of it."""
-        return self.spread + self.fee + self.depth
+        return self.bid_ask_spread + self.fee + self.depth
 
 
 def flat_ladders(cost_per_lot: FloatArray) -> CostLadders:
-    """Any number of lots at `cost_per_lot` (m,), all of it counted as spread."""
+    """Any number of lots at `cost_per_lot` (m,), all of it counted as bid-ask spread."""
     lots = np.full((len(cost_per_lot), 1), MOST_LOTS, dtype=np.int64)
     return CostLadders(lots, cost_per_lot[:, None], cost_per_lot, np.zeros(len(cost_per_lot)))
 
 
 def cost_parts(buy: CostLadders, sell: CostLadders, lots: IntArray) -> CostParts:
     """Expected cost of `lots` (m,), positive bought and negative sold, by component."""
-    bought, bought_spread, bought_fee = buy.parts(lots)
-    sold, sold_spread, sold_fee = sell.parts(-lots)
-    spread, fee = bought_spread + sold_spread, bought_fee + sold_fee
-    return CostParts(spread, fee, max(bought + sold - spread - fee, 0.0))
+    bought, bought_bid_ask, bought_fee = buy.parts(lots)
+    sold, sold_bid_ask, sold_fee = sell.parts(-lots)
+    bid_ask_spread, fee = bought_bid_ask + sold_bid_ask, bought_fee + sold_fee
+    return CostParts(bid_ask_spread, fee, max(bought + sold - bid_ask_spread - fee, 0.0))
 
 
 def impact_levels(

@@ -7,20 +7,22 @@ import math
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.hedging.bound import first_weight, relax
 from solver.hedging.problem import TIE
 from solver.hedging.terms import Terms, cost_at, merged_price, trades_price
 
-# Rounds of coordinate descent for what only gets rounded.
+# Rounds of coordinate descent for lots that only get rounded.
 _START_ROUNDS = 20
-# Sweeps that tell how little risk a few instruments can leave.
+# Sweeps of coordinate descent to find how little risk a few instruments can leave.
 _SUPPORT_SWEEPS = 30
-# Moves of one local improvement, 10 µs each with 18 instruments. Lots of a twentieth of a position settle within 15, of
-# a two-hundredth within 50; without a limit the smallest, which hardly gain by a move, would go on for seconds.
+# Moves of one local improvement; each takes 10 µs with 18 instruments. Lots of a twentieth of a position settle within
+# 15 moves, lots of a two-hundredth within 50. Without a limit the smallest lots, which hardly gain by a move, would go
+# on for seconds.
 _MOST_MOVES = 50
-# The start rounds the relaxed lots for these shares of the target risk: the first two, and the others while the target
-# is not reached. With one, hedges of five trades in small lots take more nodes than that saves; three gain no more.
+# Shares of the target risk at which relaxed lots are rounded: always the first two, and the others while the target is
+# not reached. With one share, hedges of five trades in small lots take more nodes than it saves; three always gain no
+# more.
 _START_SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
 
 
@@ -40,7 +42,10 @@ def residual(terms: Terms, h: IntArray) -> tuple[FloatArray, float]:
 
 @compiled_borrowing
 def is_better(ours: float, h: IntArray, theirs: float, than: IntArray) -> bool:
-    """Lower cost, then fewer lots, then more lots in the groups listed first, then bought before sold."""
+    """Whether lots h at cost `ours` are better than lots `than` at cost `theirs`.
+
+    Lower cost first, then fewer lots, then more lots in the groups listed first, then bought before sold.
+    """
     if ours == np.inf:
         return False
     if theirs == np.inf or abs(ours - theirs) > 1e-12 * theirs:
@@ -58,62 +63,22 @@ def is_better(ours: float, h: IntArray, theirs: float, than: IntArray) -> bool:
 
 @compiled
 def descend(terms: Terms, lo: IntArray, hi: IntArray, limit: float, h: IntArray) -> None:
-    """Take the best move of one or two instruments until none helps, or `_MOST_MOVES` are done, in place.
+    """Take the best move of one or two groups until none helps, or `_MOST_MOVES` are done; changes `h` in place.
 
-    While ``|y + h G|² > limit`` a move lowers the risk, then it lowers the cost and stays within. One instrument moves
-    by a lot, to zero or not at all; the other to whatever number of lots is then best, which a quadratic tells. No move
-    takes more trades than there may be.
+    While ``|y + h G|² > limit`` a move must lower the risk. Once it is within `limit`, a move must lower the cost and
+    keep the risk within. No move leads to more trades than are allowed.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) bounds of the lots.
+    limit : of ``|y + h G|²``, in squared targets.
+    h : (g,) lots to improve, within the bounds.
     """
-    m = len(h)
-    gram = terms.gram
     for _ in range(_MOST_MOVES):
         r, square = residual(terms, h)
-        gradient = np.empty(m)
-        traded = 0
-        for j in range(m):
-            gradient[j] = np.sum(terms.G[j] * r)
-            traded += h[j] != 0
-        most_trades = max(terms.max_trades, traded)
         within = square <= limit
-        gain = TIE * (merged_price(terms, h) if within else square)
-        first = second = -1
-        first_to = second_to = 0
-        for i in range(m):
-            for choice in range(4):
-                to = h[i] + choice - 1 if choice < 3 else 0
-                step = to - h[i]
-                # Moves of j alone are looked at once.
-                if to < lo[i] or to > hi[i] or (step == 0 and (i > 0 or choice == 3)):
-                    continue
-                base = square + step * (2.0 * gradient[i] + step * gram[i, i])
-                saved = cost_at(terms, i, float(h[i])) - cost_at(terms, i, float(to)) if within else 0.0
-                count = traded - (h[i] != 0) + (to != 0)
-                for j in range(m):
-                    if lo[j] == hi[j] or (j == i and step != 0) or (h[j] == 0 and j != i and count >= most_trades):
-                        continue
-                    slope = gradient[j] + step * gram[i, j]
-                    centre = h[j] - slope / gram[j, j]
-                    if within:
-                        spread = (slope / gram[j, j]) ** 2 - (base - limit) / gram[j, j]
-                        if spread < 0.0:
-                            continue
-                        least = max(math.ceil(centre - math.sqrt(spread)), lo[j])
-                        most = min(math.floor(centre + math.sqrt(spread)), hi[j])
-                        if least > most:
-                            continue
-                        other = min(max(0, least), most)
-                        # Costs rise: without lots saved there is nothing to look up.
-                        if saved <= 0.0 and abs(other) >= abs(h[j]):
-                            continue
-                        won = saved + cost_at(terms, j, float(h[j])) - cost_at(terms, j, float(other))
-                    else:
-                        other = min(max(round(centre), lo[j]), hi[j])
-                        by = other - h[j]
-                        won = square - base - by * (2.0 * slope + by * gram[j, j])
-                    if won > gain:
-                        if count - (h[j] != 0) + (other != 0) > most_trades:
-                            continue
-                        gain, first, first_to, second, second_to = won, i, to, j, other
+        first, first_to, second, second_to = _best_move(terms, lo, hi, limit, h, r, square)
         if first < 0:
             return
         was_first, was_second = h[first], h[second]
@@ -129,10 +94,115 @@ def descend(terms: Terms, lo: IntArray, hi: IntArray, limit: float, h: IntArray)
 
 
 @compiled
+def _best_move(
+    terms: Terms, lo: IntArray, hi: IntArray, limit: float, h: IntArray, r: FloatArray, square: float
+) -> tuple[int, int, int, int]:
+    """The best move (first group, its lots, second group, its lots) from `h`; the first is -1 where no move helps.
+
+    The first group moves by one lot, to zero, or not at all. The second one moves to whatever number of lots is then
+    best. `r` (n,) is ``y + h G`` and `square` its square.
+    """
+    m = len(h)
+    gradient = np.empty(m)
+    traded = 0
+    for j in range(m):
+        gradient[j] = np.sum(terms.G[j] * r)
+        traded += h[j] != 0
+    most_trades = max(terms.max_trades, traded)
+    within = square <= limit
+    gain = TIE * (merged_price(terms, h) if within else square)
+    first = second = -1
+    first_to = second_to = 0
+    for i in range(m):
+        for choice in range(4):
+            to = h[i] + choice - 1 if choice < 3 else 0
+            step = to - h[i]
+            # Moves of the second group alone are looked at once.
+            if to < lo[i] or to > hi[i] or (step == 0 and (i > 0 or choice == 3)):
+                continue
+            gain, found, found_to = _best_second(
+                terms, lo, hi, limit, h, gradient, square, within, i, step, traded, most_trades, gain
+            )
+            if found >= 0:
+                first, first_to, second, second_to = i, to, found, found_to
+    return first, first_to, second, second_to
+
+
+@compiled_inline
+def _best_second(
+    terms: Terms,
+    lo: IntArray,
+    hi: IntArray,
+    limit: float,
+    h: IntArray,
+    gradient: FloatArray,
+    square: float,
+    within: bool,
+    i: int,
+    step: int,
+    traded: int,
+    most_trades: int,
+    gain: float,
+) -> tuple[float, int, int]:
+    """What is won by moving group i by `step` lots and the best second group too: (won, second group, its lots).
+
+    The second group is -1 where nothing wins more than `gain`, which is then what comes back.
+    """
+    gram = terms.gram
+    to = h[i] + step
+    base = square + step * (2.0 * gradient[i] + step * gram[i, i])
+    saved = cost_at(terms, i, float(h[i])) - cost_at(terms, i, float(to)) if within else 0.0
+    count = traded - (h[i] != 0) + (to != 0)
+    second, second_to = -1, 0
+    for j in range(h.shape[0]):
+        if lo[j] == hi[j] or (j == i and step != 0) or (h[j] == 0 and j != i and count >= most_trades):
+            continue
+        slope = gradient[j] + step * gram[i, j]
+        centre = h[j] - slope / gram[j, j]
+        if within:
+            least, most = lots_between_roots(
+                centre, (slope / gram[j, j]) ** 2 - (base - limit) / gram[j, j], lo[j], hi[j]
+            )
+            if least > most:
+                continue
+            other = min(max(0, least), most)
+            # Costs rise: without lots saved there is nothing to look up.
+            if saved <= 0.0 and abs(other) >= abs(h[j]):
+                continue
+            won = saved + cost_at(terms, j, float(h[j])) - cost_at(terms, j, float(other))
+        else:
+            other = min(max(round(centre), lo[j]), hi[j])
+            by = other - h[j]
+            won = square - base - by * (2.0 * slope + by * gram[j, j])
+        if won > gain and count - (h[j] != 0) + (other != 0) <= most_trades:
+            gain, second, second_to = won, j, other
+    return gain, second, second_to
+
+
+@compiled_borrowing
+def lots_between_roots(centre: float, discriminant: float, lo: int, hi: int) -> tuple[int, int]:
+    """The whole lots (least, most) in ``lo .. hi`` and in ``centre ± sqrt(discriminant)``; least > most where none are.
+
+    On a line of lots the squared risk is a parabola about `centre`, and it is within its limit between these roots.
+    """
+    if discriminant < 0.0:
+        return 1, 0
+    root = math.sqrt(discriminant)
+    return max(math.ceil(centre - root), lo), min(math.floor(centre + root), hi)
+
+
+@compiled
 def improve_start(terms: Terms, lo: IntArray, hi: IntArray, limit: float, best: IntArray) -> None:
-    """Replace `best` (g,), which needs no more trades than allowed, by whole lots in the box that are better.
+    """Replace `best`, in place, by whole lots in the box that are better, if the rounding of relaxed lots finds any.
 
     Better is a lower risk until ``|y + h G|² <= limit``, then a lower cost.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the box of lots.
+    limit : of ``|y + h G|²``, in squared targets.
+    best : (g,) the best lots so far, with no more trades than are allowed; changed in place.
     """
     x, price = np.zeros(len(best)), np.empty(len(best))
     weight = first_weight(terms)
@@ -162,10 +232,21 @@ def improve_start(terms: Terms, lo: IntArray, hi: IntArray, limit: float, best: 
 
 @compiled
 def few_groups(terms: Terms, lo: IntArray, hi: IntArray, radius: float, x: FloatArray) -> tuple[IntArray, IntArray]:
-    """A box with no more groups than trades are allowed, all others at 0; x (g,) gets lots in it of about least risk.
+    """A box with no more groups than trades are allowed, all others at 0, in which lots can leave little risk.
 
-    From those that hold the most risk in x, one is exchanged for another while that lowers the least risk that lots in
-    the box can leave, until it is within `radius`.
+    Local search: it starts from the groups that hold the most risk in x. One group is exchanged for another while that
+    lowers the least risk that lots in the box can leave, until it is within `radius`.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the whole box of lots.
+    radius : root of the limit of ``|y + h G|²``.
+    x : (g,) relaxed lots; gets continuous lots of about least risk in the new box.
+
+    Returns
+    -------
+    (lo, hi) of the new box.
     """
     m = len(x)
     few_lo, few_hi = np.zeros(m, np.int64), np.zeros(m, np.int64)
@@ -185,7 +266,7 @@ def few_groups(terms: Terms, lo: IntArray, hi: IntArray, radius: float, x: Float
         count += 1
     square = _least_square(terms, lo, hi, members[:count], trial)
     while square > radius * radius:
-        least, place, entrant = square * (1.0 - TIE), -1, -1
+        least, out, entrant = square * (1.0 - TIE), -1, -1
         for leaving in range(count):
             was = members[leaving]
             for j in range(m):
@@ -193,14 +274,14 @@ def few_groups(terms: Terms, lo: IntArray, hi: IntArray, radius: float, x: Float
                     members[leaving] = j
                     left = _least_square(terms, lo, hi, members[:count], trial)
                     if left < least:
-                        least, place, entrant = left, leaving, j
+                        least, out, entrant = left, leaving, j
             members[leaving] = was
-        if place < 0:
+        if out < 0:
             break
-        was = members[place]
+        was = members[out]
         few_lo[was] = few_hi[was] = 0
         few_lo[entrant], few_hi[entrant] = lo[entrant], hi[entrant]
-        members[place] = entrant
+        members[out] = entrant
         square = least
     for j in range(m):
         x[j] = 0.0
@@ -210,7 +291,7 @@ def few_groups(terms: Terms, lo: IntArray, hi: IntArray, radius: float, x: Float
 
 @compiled
 def _least_square(terms: Terms, lo: IntArray, hi: IntArray, members: IntArray, x: FloatArray) -> float:
-    """About the least ``|y + x G|²`` with lots of the groups `members` alone, which x (g,) gets: coordinate descent."""
+    """About the least ``|y + x G|²`` with lots of `members` alone, which x (g,) gets; by coordinate descent."""
     for j in members:
         x[j] = 0.0
     r = terms.y.copy()

@@ -28,9 +28,9 @@ def cost_risk_frontier(
 ) -> tuple[FrontierPoint, ...]:
     """The cheapest hedges for `points` targets, evenly spaced from no trade to the least risk that lots reach.
 
-    The least risk is that of `hedge` with a target out of reach (the problem's own target does not matter), so the last
-    fraction of it is left to `risk_resolution`, or a thousandth of the risk without a trade. Each point starts from the
-    lots of the next tighter one, so costs fall as targets rise even where a search was cut short.
+    The least risk is that of `hedge` for a target out of reach; the own target of the problem does not matter. So the
+    last fraction of the risk is left to `risk_resolution`, or a thousandth of the risk without a trade. Each point
+    starts from the lots of the next tighter one. So costs fall as targets rise, even where a search was cut short.
 
     Parameters
     ----------

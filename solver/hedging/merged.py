@@ -1,6 +1,7 @@
-"""Instruments of the same legs as one, which has the lots of all of them, the cheapest first; each alone under a limit.
+"""Merges instruments of the same legs into one group, which has the lots of all of them, the cheapest first.
 
-It depends on what can be traded alone, not on the position, so it is made once for all of them.
+Under a limit on trades that can bind, each instrument is a group of its own. The groups depend on what can be traded
+alone, not on the position, so they are made once for all positions.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ BUY, SELL = 0, 1
 
 
 class Merged(NamedTuple):
-    """The g groups of the m instruments that can be traded, each of the same legs; money in units of `money`.
+    """The g groups of the m instruments that can be traded; all instruments of a group have the same legs.
 
-    Where not all may be traded at once each instrument is a group of its own, since each counts.
-
-    Levels, lots and costs are as of `Terms`, ``|root q + h G|`` is the risk of lots h (g,).
+    Where not all instruments may be traded at once, each is a group of its own, since each counts as a trade. Money is
+    in units of `money`. Levels, lots and costs are as of `Terms`, and ``|root q + h G|`` is the risk of lots h (g,).
     """
 
     G: FloatArray  # (g, n)
@@ -51,11 +51,20 @@ def merged(
     tie: float,
     max_trades: int | None,
 ) -> Merged:
-    """The instruments of `HedgeProblem` by legs; `root` (n, n) of `covariance_root`.
+    """Group the instruments of a `HedgeProblem` by their legs.
 
-    It is exact: a number of lots of the same legs is cheapest where the levels of all venues, sorted by price, are
-    taken from the cheapest on; at equal prices in the order of the instruments. `tie` is what every lot costs on top,
-    as a share of the cheapest one that is not free.
+    This is exact. A number of lots of the same legs is cheapest where the levels of all venues, sorted by price, are
+    taken from the cheapest on; at equal prices in the order of the instruments.
+
+    Parameters
+    ----------
+    A : (n, m) exposure per bought lot of each instrument, numeraire.
+    buy, sell : what lots cost.
+    lower, upper : (m,) lots.
+    root : (n, n) of `covariance_root`.
+    tie : what every lot costs on top, as a share of the cheapest lot that is not free, so that of equal costs the
+        fewest lots win.
+    max_trades : how many instruments may be traded at once; None for any number.
     """
     allowed = np.array([np.minimum(upper, buy.reach), np.minimum(-lower, sell.reach)])
     # An instrument whose variance is only the rounding of a singular covariance cannot help.
@@ -63,8 +72,8 @@ def merged(
     allowed[:, variance <= 1e-14 * (root**2).sum() * (A**2).sum(axis=0)] = 0
 
     traded = np.flatnonzero(allowed.any(axis=0))
-    places: dict[bytes, int] = {}
-    numbers = [places.setdefault((A[:, j] + 0.0).tobytes(), len(places)) for j in traded.tolist()]
+    number_of: dict[bytes, int] = {}
+    numbers = [number_of.setdefault((A[:, j] + 0.0).tobytes(), len(number_of)) for j in traded.tolist()]
     legs = np.array(numbers, dtype=np.int64)
     apart = max_trades is not None and max_trades < len(traded)
     of_traded = np.arange(len(traded)) if apart else legs
@@ -84,13 +93,13 @@ def merged(
     money = float(paying.min()) if len(paying) else 1.0
     surcharge = tie if len(paying) else 1.0
     levels = np.bincount(row, minlength=2 * g)
-    place_in_row = np.arange(len(row)) - np.repeat(np.cumsum(levels) - levels, levels)
+    level_in_row = np.arange(len(row)) - np.repeat(np.cumsum(levels) - levels, levels)
     width = int(levels.max(initial=0))
     ends, slope = np.zeros((2 * g, width)), np.zeros((2 * g, width))
     instruments = np.zeros((2 * g, width), dtype=np.int64)
-    ends[row, place_in_row] = lots
-    slope[row, place_in_row] = cost / money + surcharge
-    instruments[row, place_in_row] = instrument
+    ends[row, level_in_row] = lots
+    slope[row, level_in_row] = cost / money + surcharge
+    instruments[row, level_in_row] = instrument
     paid = np.cumsum(ends * slope, axis=1)
     ends = np.cumsum(ends, axis=1)
 

@@ -35,13 +35,13 @@ class HedgeProblem:
     lower, upper : (m,) int64 lots, ``lower <= 0 <= upper``: size limits and permissions (0 forbids a side). At most 1e9
         in size.
     Sigma : (n, n) covariance of log returns over the horizon that `target` is for, symmetric PSD.
-    basis_variance : >= 0, numeraire², the variance that no trade changes (of what was packed).
+    basis_variance : >= 0, numeraire², variance of the packed positions, which no trade changes.
     target : > 0, numeraire, one standard deviation.
     max_trades : >= 0, how many instruments may be traded at once; None for any number.
     risk_resolution : 0 <= and < 1, only for a target out of reach: the share of the risk that is not worth paying for.
         The search for the least risk then ends where nothing is lower by more than this share, and the cheapest lots up
-        to this share above are taken. With 0 the last fraction of a lot gets chased, at any cost.
-    cost_resolution : >= 0, numeraire: costs that differ by no more are worth no search, and `proven` holds up to it.
+        to this share above are taken. With 0 the last fraction of a lot is hedged, at any cost.
+    cost_resolution : >= 0, numeraire. Smaller differences of cost are worth no search, and `proven` holds up to it.
 
     Raises
     ------
@@ -100,16 +100,16 @@ class HedgeProblem:
             raise IllPosed(f"target must be finite and > 0, got {self.target}")
 
     def at_position(self, q: FloatArray, basis_variance: float, target: float) -> HedgeProblem:
-        """The same instruments, costs and covariance for another position and target: only these are checked.
+        """The same instruments, costs and covariance for another position and target; only these are checked.
 
-        What is prepared of the others is shared.
+        What is prepared of the instruments and the covariance is shared.
 
         Raises
         ------
-        IllPosed : q of another shape or not finite, or a variance or target that is none.
+        IllPosed : q of another shape or not finite, or a variance or target out of range.
         """
         moved = object.__new__(HedgeProblem)
-        # Prepared here, for else each position would do it again.
+        # Prepared here, because otherwise each position would prepare them again.
         moved.__dict__.update(self.__dict__, root=self.root, merged=self.merged)
         moved.__dict__.update(q=q, basis_variance=basis_variance, target=target)
         moved._check_position(len(self.q))
@@ -143,23 +143,23 @@ class Hedge:
     ----------
     lots : (m,) int64, bought lots of each instrument; negative is sold.
     cost : numeraire, by component.
-    risk_before, risk_after : numeraire, one standard deviation, basis variance included.
-    status : `none-needed` when `risk_before` is within the target and nothing is traded; `reached` when `risk_after`
-        is; `unreachable` when no lots within their bounds get there (with `proven` False: none were found): `lots` then
-        lower the risk as far as they can, at the least cost at which it gets that low (see `risk_resolution`). Within:
-        up to a relative 1e-9.
-    cost_lower_bound : numeraire; no trade down to the target (`unreachable`: down to `risk_after`) costs less.
-    proven : `lots` are the optimum, to a relative 1e-9 in risk and cost, and to the problem's resolutions;
+    risk_after : numeraire, one standard deviation, basis variance included.
+    status : `none-needed` when the risk is within the target without a trade, and nothing is traded. `reached` when
+        `risk_after` is within the target. `unreachable` when no lots within their bounds get there, or, with `proven`
+        False, none were found: `lots` then lower the risk as far as they can, at the least cost at which it gets that
+        low (see `risk_resolution`). Within means up to a relative 1e-9.
+    cost_lower_bound : numeraire; no trade down to the target costs less, and where it is out of reach, no trade down to
+        `risk_after`.
+    proven : `lots` are the optimum, to a relative 1e-9 in risk and cost and to the resolutions of the problem;
         `cost_lower_bound` is then `cost` less the cost resolution.
-    share_removed : (m,) what each trade takes of the variance that all take, summing to 1; 0 for what is not traded and
-        negative for a trade that alone would add risk. See `shares_removed`.
+    share_removed : (m,) share of each trade in the variance that all trades remove, see `shares_removed`. They sum to
+        1; 0 for what is not traded, and negative for a trade that alone would add risk.
     effort_nodes : boxes of the search that were looked at.
-    stopped_by_clock : `should_stop` ended the search.
+    stopped_by_clock : whether `should_stop` ended the search.
     """
 
     lots: IntArray
     cost: CostParts
-    risk_before: float
     risk_after: float
     status: Literal["none-needed", "reached", "unreachable"]
     cost_lower_bound: float
@@ -182,11 +182,11 @@ def risk_of(problem: HedgeProblem, lots: IntArray) -> float:
 
 
 def shares_removed(problem: HedgeProblem, lots: IntArray) -> FloatArray:
-    """(m,) what each trade takes of the variance that `lots` take together.
+    """(m,) share of each trade in the variance that `lots` remove together.
 
     The fall of the variance from q to ``p = q + A h`` is ``-sum_j h_j A_j' Sigma (q + p)``, exactly, and each trade has
-    its term. Since the variance is quadratic, that is what the trade takes on average over all orders in which the
-    trades can be done. All zeros where nothing is traded or the variance stays.
+    its term. Since the variance is quadratic, the term is what the trade removes on average over all orders in which
+    the trades can be done. All zeros where nothing is traded or the variance stays.
 
     References
     ----------
@@ -198,30 +198,6 @@ def shares_removed(problem: HedgeProblem, lots: IntArray) -> FloatArray:
     if abs(removed) <= 1e-12 * float(np.abs(terms).sum()):
         return np.zeros(len(lots))
     return np.asarray(terms / removed, dtype=np.float64)
-
-
-def minimum_variance_hedge(q: FloatArray, A: FloatArray, Sigma: FloatArray) -> FloatArray:
-    """Continuous lots that minimise the variance of ``q + A h``: ``-(A' Sigma A)^+ A' Sigma q``.
-
-    Solved as least squares in a root of Sigma, so neither Sigma nor ``A' Sigma A`` need be invertible; of several
-    answers it is the shortest.
-
-    Parameters
-    ----------
-    q : (n,) position, numeraire.
-    A : (n, m) exposure per lot, numeraire.
-    Sigma : (n, n) covariance of log returns, symmetric PSD.
-
-    Returns
-    -------
-    (m,) lots.
-
-    References
-    ----------
-    Ederington (1979), The Hedging Performance of the New Futures Markets, Journal of Finance 34(1).
-    """
-    root = covariance_root(Sigma)
-    return np.asarray(np.linalg.lstsq(root @ A, -(root @ q), rcond=None)[0], dtype=np.float64)
 
 
 def covariance_root(Sigma: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ from solver.hedging.terms import lots_of_instruments, scaled
 
 @dataclass(frozen=True, eq=False)
 class RunnerUp:
-    """The cheapest hedge found that does without at least one of the instruments of the best one.
+    """The cheapest hedge found without at least one of the instruments of the best one.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class RunnerUp:
     cost : numeraire, by component.
     risk_after : numeraire, one standard deviation.
     share_removed : (m,) as of `Hedge`.
-    proven : no other such hedge is cheaper, to the problem's cost resolution.
+    proven : whether no other such hedge is cheaper, to the cost resolution of the problem.
     effort_nodes : boxes of the search that were looked at.
-    stopped_by_clock : `should_stop` ended the search.
+    stopped_by_clock : whether `should_stop` ended the search.
     """
 
     lots: IntArray
@@ -49,13 +49,14 @@ def runner_up(
 ) -> RunnerUp | None:
     """The cheapest hedge that reaches the target without at least one of the instruments that `best` trades.
 
-    Instruments of equal legs count as one: another venue is no other hedge. So one of the lots of `best` stays at zero,
-    and the cheapest over all choices of which is the answer: as many searches as `best` has instruments, each only as
-    far as it could beat the others.
+    Instruments of equal legs count as one: another venue is no other hedge. One search is made for each instrument that
+    `best` trades, in which it stays at zero; the cheapest answer of all searches wins. Each search goes only as far as
+    it could beat the others.
 
     Parameters
     ----------
-    problem, best : the problem, and what `hedge` answered to it.
+    problem : the problem.
+    best : what `hedge` answered to it.
     max_nodes, should_stop : as of `hedge`, for all the searches together.
 
     Returns

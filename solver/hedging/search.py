@@ -15,20 +15,21 @@ from typing import TypeVar
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.hedging.bound import free_trades, keep_to_trades, relax, shorten
 from solver.hedging.descent import is_better, residual
 from solver.hedging.lines import lines_of, search_lines
 from solver.hedging.terms import Terms, trades_price
 
-# Nodes between two looks at `should_stop`: one to four milliseconds with 18 instruments.
+# Nodes between two calls of `should_stop`: one to four milliseconds with 18 instruments.
 _BATCH = 256
 # Rounds of coordinate descent in a node, which starts from its parent's lots, and in the root. In a node, on desks of
-# six currencies, 4 to 8 take about as long; 4 left single books in lots of 100,000 unproven.
+# six currencies, 4 to 8 rounds take about as long; with 4, single books in lots of 100,000 stayed unproven.
 _NODE_ROUNDS = 6
 ROOT_ROUNDS = 40
-# A box of no more lines is searched line by line instead of being split: on desks of six currencies in lots of 100,000
-# p99 of the nodes falls from 1,700 to 120 and that of the time to a third. Beyond, up to 2,048, it stays there.
+# A box of no more lines than this is searched line by line instead of being split. On desks of six currencies in lots
+# of 100,000 the p99 of the nodes falls from 1,700 to 120, and the p99 of the time to a third. From here up to 2,048 it
+# stays there.
 _MOST_LINES = 512
 
 _Rows = TypeVar("_Rows", FloatArray, IntArray)
@@ -36,7 +37,15 @@ _Rows = TypeVar("_Rows", FloatArray, IntArray)
 
 @dataclass
 class Effort:
-    """Boxes that may still be looked at, and those that were; `should_stop` is asked before every 256."""
+    """What a search may spend and has spent.
+
+    Attributes
+    ----------
+    nodes_left : boxes that may still be looked at.
+    should_stop : asked before every 256 boxes whether to end the search; None never ends it.
+    nodes : boxes that were looked at.
+    stopped : whether `should_stop` ended the search.
+    """
 
     nodes_left: int
     should_stop: Callable[[], bool] | None
@@ -56,13 +65,23 @@ def explore(
     x: FloatArray,
     weight: float,
 ) -> tuple[bool, float]:
-    """Improve `best` (g,) in place over the box ``lower .. upper``, by cost, or with `lower_risk` by risk.
+    """Improve `best`, in place, over the box ``lower .. upper``: lower cost, or with `lower_risk` lower risk.
 
-    `found` is False where `best` does not count, and anything is better.
+    Parameters
+    ----------
+    terms : the problem.
+    lower, upper : (g,) the box of lots.
+    limit : of ``|y + h G|²``, in squared targets.
+    lower_risk : whether the least risk is wanted, and not the least cost.
+    best : (g,) the best lots so far.
+    found : False where `best` does not count, and any lots are better.
+    effort : what may be spent; it is counted here.
+    x : (g,) relaxed lots of the box.
+    weight : > 0, the weight that `relax` starts from.
 
     Returns
     -------
-    (done, bound) : whether nothing was left open, and what no lots in the box can cost less than.
+    (done, bound) : whether no box was left open, and a lower bound of the cost of any lots in the box.
     """
     if lower_risk:
         terms = terms._replace(slope=np.zeros_like(terms.slope), paid=np.zeros_like(terms.paid), tolerance=0.0)
@@ -92,7 +111,7 @@ def explore(
 
 
 def _with_room(rows: _Rows, room: int) -> _Rows:
-    """`rows` with as many more as make it `room`."""
+    """`rows` with empty ones behind them, `room` in all."""
     roomy = np.zeros((room, *rows.shape[1:]), dtype=rows.dtype)
     roomy[: len(rows)] = rows
     return roomy
@@ -100,7 +119,15 @@ def _with_room(rows: _Rows, room: int) -> _Rows:
 
 @compiled_borrowing
 def _branch(terms: Terms, lo: IntArray, hi: IntArray, x: FloatArray, free: int) -> tuple[int, int]:
-    """The group to split, of those not fixed, and the last lot of the lower half."""
+    """The group to split and the last lot of the lower half; some group is not fixed.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (g,) the box of lots.
+    x : (g,) relaxed lots.
+    free : groups that may be 0 and can still be traded.
+    """
     groups = lo.shape[0]
     optional = 0
     for j in range(groups):
@@ -108,7 +135,7 @@ def _branch(terms: Terms, lo: IntArray, hi: IntArray, x: FloatArray, free: int) 
     branch = -1
     furthest = -1.0
     if optional > free:
-        # More trades than allowed: trade the one that holds most risk, or do not.
+        # More trades than allowed: the group that holds most risk is traded in one half, and not in the other.
         for j in range(groups):
             risk = abs(x[j]) * math.sqrt(terms.gram[j, j])
             if lo[j] <= 0 <= hi[j] and risk > 0.0 and risk > furthest:
@@ -121,6 +148,34 @@ def _branch(terms: Terms, lo: IntArray, hi: IntArray, x: FloatArray, free: int) 
         if lo[j] < hi[j] and away > furthest:
             branch, furthest = j, away
     return branch, min(math.floor(x[branch]), hi[branch] - 1)
+
+
+@compiled_borrowing
+def _move_into(lo: IntArray, hi: IntArray, x: FloatArray) -> bool:
+    """Move lots x to the nearest ones in the box, in place; False where the box is empty."""
+    empty = False
+    for j in range(x.shape[0]):
+        empty |= lo[j] > hi[j]
+        x[j] = min(max(x[j], float(lo[j])), float(hi[j]))
+    return not empty
+
+
+@compiled_inline
+def _split(
+    lo: IntArray, hi: IntArray, x: FloatArray, weight: FloatArray, bounds: FloatArray, k: int, branch: int, split: int
+) -> None:
+    """Split box k, in place, into boxes k and k + 1: lots of group `branch` up to `split`, and beyond."""
+    # The half nearer to the relaxed value goes last, so that it is next.
+    up, down = (k + 1, k) if x[k, branch] > split + 0.5 else (k, k + 1)
+    # Entry by entry: numba would compile the error messages of a slice assignment for two seconds.
+    for j in range(lo.shape[1]):
+        lo[k + 1, j] = lo[k, j]
+        hi[k + 1, j] = hi[k, j]
+        x[k + 1, j] = x[k, j]
+    weight[k + 1] = weight[k]
+    bounds[k + 1] = bounds[k]
+    lo[up, branch] = split + 1
+    hi[down, branch] = split
 
 
 @compiled
@@ -139,12 +194,30 @@ def _search(
     known: FloatArray,
     rounds: int,
 ) -> tuple[int, int]:
-    """Look at up to `nodes` boxes, depth first, improving `best` in place: the boxes left open, and those looked at.
+    """Look at up to `nodes` boxes, depth first, and improve `best` in place.
 
-    Box k is ``lo[k] <= h <= hi[k]``, with relaxed lots ``x[k]``, a weight to start from and the bound of its parent;
-    the last one is next. Each is relaxed in some `rounds`. The question is the least cost with
-    ``|y + h G|² <= limit``; ``known[0]`` is that of `best`. With `lower_risk` it is the least risk, down to `limit`:
-    cost is then all zeros, so the bound of a box is infinite where no lots beat the best, else 0.
+    Box k is ``lo[k] <= h <= hi[k]``; the last open one is next. Each is bounded, shortened, and then searched line by
+    line, or split. The question is the least cost with ``|y + h G|² <= limit``. With `lower_risk` it is the least risk,
+    down to `limit`; costs are then all zeros, so the bound of a box is infinite where no lots beat the best, else 0.
+
+    Parameters
+    ----------
+    terms : the problem.
+    lo, hi : (rows, g) the open boxes, with room for those to come.
+    x : (rows, g) relaxed lots to start from in each.
+    weight : (rows,) the weight to start from.
+    bounds : (rows,) the bound of its parent.
+    open_nodes : boxes that are open.
+    nodes : boxes that may be looked at.
+    limit : of ``|y + h G|²``, in squared targets.
+    lower_risk : whether the least risk is wanted, and not the least cost.
+    best : (g,) the best lots so far.
+    known : (1,) their cost.
+    rounds : of relaxation in each box.
+
+    Returns
+    -------
+    How many boxes are open, and how many were looked at.
     """
     m = len(best)
     h = np.empty(m, np.int64)
@@ -160,25 +233,19 @@ def _search(
         looked += 1
         open_nodes -= 1
         k = open_nodes
-        empty = not keep_to_trades(terms, lo[k], hi[k])
-        for j in range(m):
-            empty |= lo[k, j] > hi[k, j]
-            x[k, j] = min(max(x[k, j], float(lo[k, j])), float(hi[k, j]))
+        feasible = keep_to_trades(terms, lo[k], hi[k])
+        feasible &= _move_into(lo[k], hi[k], x[k])
         # Boxes that can only equal the best stay where ties are ordered too.
         enough = known[0] - terms.tolerance if terms.tolerance > 0.0 else known[0] * (1.0 + 1e-12)
-        if empty or bounds[k] > enough:
+        if not feasible or bounds[k] > enough:
             continue
-        radius = math.sqrt(within)
-        bound, weight[k] = relax(terms, lo[k], hi[k], radius, x[k], weight[k], rounds, enough, price)
+        bound, weight[k] = relax(terms, lo[k], hi[k], math.sqrt(within), x[k], weight[k], rounds, enough, price)
         if bound > enough:
             continue
         bounds[k] = max(bounds[k], bound)
         if not lower_risk and enough < np.inf:
             shorten(terms, lo[k], hi[k], price, enough - bound + 1e-9 * enough)
-            for j in range(m):
-                empty |= lo[k, j] > hi[k, j]
-                x[k, j] = min(max(x[k, j], float(lo[k, j])), float(hi[k, j]))
-            if empty:
+            if not _move_into(lo[k], hi[k], x[k]):
                 continue
         along, lines = lines_of(lo[k], hi[k], _MOST_LINES)
         if lines <= _MOST_LINES:
@@ -197,16 +264,6 @@ def _search(
                 for j in range(m):
                     best[j] = h[j]
         branch, split = _branch(terms, lo[k], hi[k], x[k], free_trades(terms, lo[k], hi[k]))
-        # The half nearer to the relaxed value goes last, so that it is next.
-        up, down = (k + 1, k) if x[k, branch] > split + 0.5 else (k, k + 1)
-        # Entry by entry: numba would compile the error messages of a slice assignment for two seconds.
-        for j in range(m):
-            lo[k + 1, j] = lo[k, j]
-            hi[k + 1, j] = hi[k, j]
-            x[k + 1, j] = x[k, j]
-        weight[k + 1] = weight[k]
-        bounds[k + 1] = bounds[k]
-        lo[up, branch] = split + 1
-        hi[down, branch] = split
+        _split(lo, hi, x, weight, bounds, k, branch, split)
         open_nodes = k + 2
     return open_nodes, looked

@@ -27,18 +27,20 @@ def hedge(
 ) -> Hedge:
     """The whole lots of least cost that bring the risk to its target.
 
-    ``min sum_j c_j(h_j)  subject to  (q + A h)' Sigma (q + A h) + basis_variance <= target²``, h whole lots within
+    ``min sum_j c_j(h_j)  subject to  (q + A h)' Sigma (q + A h) + basis_variance <= target²``, with whole lots h within
     their bounds, at most `max_trades` of them other than 0. Of equal costs the fewest lots win, then more lots in the
-    instruments listed first (those of equal legs together), then bought before sold. A rounded and locally improved
-    continuous solution is the start; a depth-first branch and bound over boxes of lots improves and proves it, with the
-    dual of the continuous problem as the bound, which also shortens the boxes.
+    instruments listed first (those of equal legs together), then bought before sold.
+
+    The start is a continuous solution, rounded and locally improved. A depth-first branch and bound over boxes of lots
+    improves and proves it. Its bound is the dual of the continuous problem, which also shortens the boxes.
 
     Parameters
     ----------
     problem : see `HedgeProblem`.
     max_nodes : >= 0, boxes that may be looked at; the same number gives the same answer on any machine of one kind.
     should_stop : asked before every 256 boxes whether to end the search; it changes nothing else.
-    start : (m,) lots to start from as well, as of a problem like this one; ignored where they break a constraint.
+    start : (m,) lots to start from as well, for example those of a similar problem; ignored where they break a
+        constraint.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def hedge(
     before = risk_of(problem, nothing)
     if before <= problem.target * (1.0 + TIE):
         free = CostParts(0.0, 0.0, 0.0)
-        return Hedge(nothing, free, before, before, "none-needed", 0.0, True, np.zeros(len(nothing)), 0, False)
+        return Hedge(nothing, free, before, "none-needed", 0.0, True, np.zeros(len(nothing)), 0, False)
 
     terms, merged = scaled(problem), problem.merged
     effort = Effort(max_nodes, should_stop)
@@ -91,7 +93,6 @@ def hedge(
     return Hedge(
         lots=lots,
         cost=cost,
-        risk_before=before,
         risk_after=risk_of(problem, lots),
         status="reached" if reached else "unreachable",
         cost_lower_bound=_without_surcharge(terms, bound, cost.total, cheapest_known),
@@ -103,7 +104,7 @@ def hedge(
 
 
 def _without_surcharge(terms: Terms, bound: float, cost: float, proven: bool) -> float:
-    """The bound in money, of the true cost: without what `terms` adds to each lot to order ties."""
+    """The bound in numeraire, without the surcharge that `terms` adds to each lot to order ties."""
     if proven:
         return max(cost - terms.tolerance * terms.money, 0.0)
     # Where every lot costs at least one, the surcharge is that share of it at most.

@@ -14,11 +14,12 @@ _ANY_NUMBER = 2**30
 
 
 class Terms(NamedTuple):
-    """The target risk is 1, the cheapest lot that is not free costs 1; the g groups are instruments of the same legs.
+    """A problem in units in which the target risk is 1 and the cheapest lot that is not free costs 1.
 
-    ``|y + h G|²`` is the variance of lots h (g,) without the basis variance. Level k of a side holds the lots after
-    ``ends[side, j, k - 1]`` up to ``ends[side, j, k]``, of ``instrument[side, j, k]``. With fewer trades allowed than
-    there are groups each group is one instrument. A tuple, since numba takes no dataclass.
+    The g groups are instruments of the same legs; with fewer trades allowed than there are groups, each group is one
+    instrument. ``|y + h G|²`` is the variance of lots h (g,) without the basis variance. Level k of a side holds the
+    lots after ``ends[side, j, k - 1]`` up to ``ends[side, j, k]``, of ``instrument[side, j, k]``. A tuple, since numba
+    takes no dataclass.
     """
 
     y: FloatArray  # (n,)
@@ -66,7 +67,7 @@ def scaled(problem: HedgeProblem) -> Terms:
 
 @compiled
 def lots_of_instruments(terms: Terms, m: int, h: IntArray) -> IntArray:
-    """(m,) lots h (g,) of the groups, at the venues where they cost least."""
+    """(m,) lots of the instruments: the lots h (g,) of the groups, dealt at the venues where they cost least."""
     lots = np.zeros(m, np.int64)
     for j in range(len(h)):
         side = 0 if h[j] > 0 else 1
@@ -83,7 +84,7 @@ def lots_of_instruments(terms: Terms, m: int, h: IntArray) -> IntArray:
 
 @compiled_borrowing
 def cost_at(terms: Terms, j: int, h: float) -> float:
-    """What h lots of group j cost, at the cheapest venues; h within its levels."""
+    """What h lots of group j cost at the cheapest venues; h is within its levels."""
     side = 0 if h > 0.0 else 1
     x = abs(h)
     if x == 0.0:

@@ -20,15 +20,15 @@ class ClientStream:
 
     Parameters
     ----------
-    direction : (d,) exposure that the dealer gains for each unit dealt; a client who sells EUR against GBP brings +1 of
-        EUR and -1 of GBP. What is dealt against the numeraire has one entry.
+    direction : (d,) exposure that the dealer gains for each unit dealt. A client who sells EUR against GBP brings +1 of
+        EUR and -1 of GBP. A deal against the numeraire has one entry.
     sizes : (k,) > 0, numeraire, the sizes in which clients ask.
     rates : (k,) >= 0, requests of each size per unit of time.
     demand : the share that deals at a quote.
 
     Raises
     ------
-    IllPosed : shapes that do not fit, a size or rate that is no such number, a direction of zeros.
+    IllPosed : shapes that do not fit, a size or rate out of range, a direction of zeros.
     """
 
     direction: FloatArray
@@ -45,11 +45,11 @@ class ClientStream:
         if not (np.isfinite(self.rates).all() and (self.rates >= 0).all()):
             raise IllPosed(f"rates must be finite and >= 0, got {self.rates}")
 
-    # What the parabola of H at 0 needs. Kept, since covariances come and go while clients stay the same.
+    # For the parabola of H at 0. Cached, since covariances come and go while clients stay the same.
 
     @cached_property
     def dealt(self) -> float:
-        """Numeraire per unit of time that deals at the best markup against no shadow cost."""
+        """Numeraire per unit of time that clients deal at the best markup when the shadow cost is 0."""
         return float(self.rates @ self.sizes) * float(self.demand.share(self.demand.quote(np.zeros(()))))
 
     @cached_property
@@ -65,12 +65,12 @@ class ClientStream:
 
 @dataclass(frozen=True, eq=False)
 class HedgeMarket:
-    """An instrument in which the dealer can cross the spread: trading at the rate v costs ``psi |v| + eta v²``.
+    """An instrument in which the dealer can cross the bid-ask spread: trading at rate v costs ``psi |v| + eta v²``.
 
     Parameters
     ----------
     direction : (d,) exposure gained for each unit bought, as for `ClientStream`.
-    psi : >= 0, half spread and fees, share of the price.
+    psi : >= 0, half the bid-ask spread plus fees, share of the price.
     eta : > 0, share of the price per (numeraire per unit of time): what trading faster costs.
 
     Raises
@@ -103,7 +103,10 @@ def hedging_rate(p: FloatArray, psi: FloatArray | float, eta: FloatArray | float
 
 @dataclass(frozen=True, eq=False)
 class Dealer:
-    """Maximises spread earned less hedging cost less ``risk_aversion / 2`` times the variance of its inventory.
+    """Maximises markups earned less hedging cost less ``risk_aversion / 2`` times the variance of its inventory.
+
+    All parameters share one unit of time. Inventories change by trades alone: that a held exposure grows with its price
+    changes its value by less than a millionth of the risk term.
 
     Parameters
     ----------
@@ -112,9 +115,6 @@ class Dealer:
     Sigma : (d, d) covariance of log returns per unit of time, symmetric PSD.
     risk_aversion : > 0, per numeraire.
     impact : (d,) >= 0, share by which a price moves for good per numeraire of that asset that the dealer hedges.
-
-    All share one unit of time. Inventories change by trades alone: that a held exposure grows with its price
-    changes its value by less than a millionth of the risk term.
 
     Raises
     ------
@@ -142,9 +142,9 @@ class Dealer:
             ("streams", [stream.direction for stream in self.streams]),
             ("markets", [market.direction for market in self.markets]),
         ):
-            for place, direction in enumerate(directions):
+            for k, direction in enumerate(directions):
                 if direction.shape != (d,):
-                    raise IllPosed(f"{name}[{place}].direction must be ({d},), got {direction.shape}")
+                    raise IllPosed(f"{name}[{k}].direction must be ({d},), got {direction.shape}")
 
     @property
     def stream_directions(self) -> FloatArray:

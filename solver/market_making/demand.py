@@ -28,10 +28,6 @@ class Demand(Protocol):
         """The markup at which H(p) is reached, elementwise; it rises with p."""
         ...
 
-    def worth(self, p: FloatArray) -> FloatArray:
-        """H(p), elementwise; it falls with p and is convex."""
-        ...
-
     def curvature(self, p: FloatArray) -> FloatArray:
         """H''(p), elementwise, > 0. H'(p) is ``-share(quote(p))``, by the envelope theorem."""
         ...
@@ -74,9 +70,6 @@ class Logistic:
     def quote(self, p: FloatArray) -> FloatArray:
         return np.asarray(p + (1.0 + self._omega(p)) / self.beta, dtype=np.float64)
 
-    def worth(self, p: FloatArray) -> FloatArray:
-        return np.asarray(self._omega(p) / self.beta, dtype=np.float64)
-
     def curvature(self, p: FloatArray) -> FloatArray:
         u = self._omega(p)
         return np.asarray(self.beta * u / (1.0 + u) ** 3, dtype=np.float64)
@@ -85,39 +78,3 @@ class Logistic:
         return np.asarray(
             wrightomega(-1.0 - self.alpha - self.beta * np.asarray(p, dtype=np.float64)), dtype=np.float64
         )
-
-
-@dataclass(frozen=True)
-class Exponential:
-    """f(delta) = exp(-k delta): the demand of Avellaneda and Stoikov, above 1 for quotes better than mid.
-
-    Parameters
-    ----------
-    k : > 0, price sensitivity, per share of the price.
-
-    Raises
-    ------
-    IllPosed : `k` is not a finite number above 0.
-
-    References
-    ----------
-    Avellaneda and Stoikov (2008), High-frequency trading in a limit order book, Quantitative Finance 8(3).
-    """
-
-    k: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.k < math.inf:
-            raise IllPosed(f"k must be finite and > 0, got {self.k}")
-
-    def share(self, delta: FloatArray) -> FloatArray:
-        return np.asarray(np.exp(-self.k * np.asarray(delta)), dtype=np.float64)
-
-    def quote(self, p: FloatArray) -> FloatArray:
-        return np.asarray(np.asarray(p) + 1.0 / self.k, dtype=np.float64)
-
-    def worth(self, p: FloatArray) -> FloatArray:
-        return np.asarray(np.exp(-1.0 - self.k * np.asarray(p)) / self.k, dtype=np.float64)
-
-    def curvature(self, p: FloatArray) -> FloatArray:
-        return np.asarray(self.k * np.exp(-1.0 - self.k * np.asarray(p)), dtype=np.float64)

@@ -12,7 +12,7 @@ from solver.errors import IllPosed, NotConverged
 from solver.market_making.dealer import ClientStream, Dealer
 from solver.market_making.quadratic import quadratic_value
 
-# Some ten do; exponential demand takes one more for every factor e by which its first guess is out.
+# Some ten rounds suffice; exponential demand takes one more for every factor e by which its first guess is out.
 _MOST_ROUNDS = 100
 
 
@@ -100,15 +100,15 @@ def _greedy(
 ) -> tuple[FloatArray, FloatArray, tuple[FloatArray, ...], FloatArray]:
     """The best controls against `theta`: generator (n, n) and reward (n,) of their chain, quotes and hedging rates."""
     n = len(q)
-    places = np.arange(n)
+    index = np.arange(n)
     generator = np.zeros((n, n))
     reward = -0.5 * dealer.risk_aversion * float(dealer.Sigma[0, 0]) * q**2
     quotes = []
     for stream, shifts in zip(dealer.streams, moves, strict=True):
         markups = np.full((n, len(shifts)), np.nan)
         for column, (shift, size, rate) in enumerate(zip(shifts, stream.sizes, stream.rates, strict=True)):
-            inside = (places + shift >= 0) & (places + shift < n)
-            at, to = places[inside], places[inside] + shift
+            inside = (index + shift >= 0) & (index + shift < n)
+            at, to = index[inside], index[inside] + shift
             delta = stream.demand.quote((theta[at] - theta[to]) / size)
             markups[inside, column] = delta
             dealt = rate * stream.demand.share(delta)
@@ -118,15 +118,15 @@ def _greedy(
     hedging_rate = np.zeros(n)
     for market in dealer.markets:
         for side in (1, -1):
-            inside = (places + side >= 0) & (places + side < n)
-            at, to = places[inside], places[inside] + side
+            inside = (index + side >= 0) & (index + side < n)
+            at, to = index[inside], index[inside] + side
             # Worth of one more unit of exposure to this side, the mark of what is held included.
             p = (theta[to] - theta[at]) / step + side * dealer.impact[0] * q[at]
             speed = np.maximum(market.rate(p), 0.0)
             generator[at, to] += speed / step
             reward[at] += speed * side * dealer.impact[0] * q[at] - market.psi * speed - market.eta * speed**2
             hedging_rate[at] += side * speed
-    generator[places, places] -= generator.sum(axis=1)
+    generator[index, index] -= generator.sum(axis=1)
     return generator, reward, tuple(quotes), hedging_rate
 
 

@@ -1,4 +1,4 @@
-"""What a value of inventories tells the dealer to do: skew, hedge, or wait."""
+"""From the value of inventories to what the dealer does: skew quotes, hedge, or wait."""
 
 from __future__ import annotations
 
@@ -14,23 +14,20 @@ from solver.market_making.quadratic import QuadraticValue, quadratic_value
 
 @dataclass(frozen=True, eq=False)
 class Internalisation:
-    """When crossing the spread beats waiting: no position inside the zone is worth a hedge.
+    """When crossing the bid-ask spread beats waiting: no position inside the zone is worth a hedge.
 
-    The zone is ``|direction' ((2 A - K) y + B)| <= psi`` for every market, K the diagonal matrix of the impact.
+    The zone is ``|direction' ((2 A - K) y + B)| <= psi`` for every market, where K is the diagonal matrix of the
+    impact.
 
     Attributes
     ----------
-    threshold : (m,) numeraire, the inventory along each market's own direction, and nothing else, from which on that
-        market is worth crossing; infinite where impact makes it never so.
-    asset_threshold : (d,) numeraire, the same for each asset held alone: the least over all markets.
-    market_risk : (m,) numeraire per root of the unit of time, the least risk at which that market can be worth
-        crossing, whatever the position.
-    risk : the least of these: a book whose risk is below has nothing to hedge, a limit below it hedges too early.
+    threshold : (m,) numeraire, the inventory along each market's own direction, with nothing else held, from which on
+        that market is worth crossing; infinite where impact makes it never so.
+    risk : numeraire per root of the unit of time, the least risk at which any market can be worth crossing, whatever
+        the position. A book whose risk is below it has nothing to hedge, and a limit below it hedges too early.
     """
 
     threshold: FloatArray
-    asset_threshold: FloatArray
-    market_risk: FloatArray
     risk: float
 
 
@@ -41,7 +38,7 @@ class QuoteSkew:
     Attributes
     ----------
     skew : (m,) share of the price: the price of each market's instrument at which the dealer is indifferent to a small
-        trade, less the mid. Long, it is negative: both quotes go down by about as much.
+        trade, less the mid. With a long inventory it is negative: both quotes go down by about as much.
     hedging_rate : (m,) numeraire per unit of time to trade in each market; 0 inside the zone, negative sells.
     urgency : (m,) |what a unit hedged is worth| / psi: above 1, crossing beats waiting.
     """
@@ -96,8 +93,8 @@ class Internaliser:
     def scale_to_edge(self, y: FloatArray) -> float:
         """The factor by which inventory `y` (d,) has to be multiplied to leave the zone; infinite where none does.
 
-        1 over the urgency where clients buy as much as they sell. Where one-sided flow makes a market worth crossing
-        with nothing held, 0 for inventories that this flow adds to.
+        It is 1 over the urgency where clients buy as much as they sell. One-sided flow can make a market worth crossing
+        with nothing held. Then the factor is 0 for inventories that this flow adds to.
         """
         pull = self._directions @ self.value.B
         slope = self._directions @ (2.0 * self.value.A @ y) - self._directions @ (self.dealer.impact * y)
@@ -111,27 +108,24 @@ class Internaliser:
         along = np.einsum("md,md->m", slopes, self._directions)
         # Along its own direction a hedge must push the value up, or impact eats it.
         threshold = np.where(along > 0, _over(room, np.abs(along)), np.inf)
-        alone = np.where(slopes != 0, _over(room[:, None], np.abs(slopes)), np.inf)
-        # The least y' Sigma y with slope' y = room.
-        market_risk = _over(room, np.sqrt((_whitened(slopes, self.dealer.Sigma) ** 2).sum(axis=1)))
+        # Of each market the least y' Sigma y with slope' y = room.
+        risks = _over(room, np.sqrt((_whitened(slopes, self.dealer.Sigma) ** 2).sum(axis=1)))
         return Internalisation(
             threshold=threshold,
-            asset_threshold=np.asarray(alone.min(axis=0, initial=np.inf), dtype=np.float64),
-            market_risk=market_risk,
-            risk=float(market_risk.min(initial=np.inf)),
+            risk=float(risks.min(initial=np.inf)),
         )
 
 
 def implied_risk_aversion(dealer: Dealer, least_risk: float) -> float:
-    """The risk aversion at which the zone of `dealer` has `least_risk`: what a limit says of who set it.
+    """The risk aversion at which the zone of `dealer` has `least_risk`: what a limit says about the one who set it.
 
-    Along market i the zone begins at the risk psi / |s a - k|, s the root of the risk aversion, a and k what value and
-    impact make of its direction; the answer is the least s that brings one of these down to `least_risk`. Without
-    impact that is ``(zone(1).risk / least_risk)²``.
+    Along market i the zone begins at the risk psi / |s a - k|, where s is the root of the risk aversion, and a and k
+    are what value and impact make of the direction of the market. The answer is the least s that brings one of these
+    down to `least_risk`. Without impact that is ``(zone(1).risk / least_risk)²``.
 
     Parameters
     ----------
-    dealer : its own risk aversion is not looked at. Clients buy as much as they sell.
+    dealer : clients buy as much as they sell. Its own risk aversion is not read.
     least_risk : > 0, numeraire per root of the unit of time.
 
     Returns
@@ -140,8 +134,8 @@ def implied_risk_aversion(dealer: Dealer, least_risk: float) -> float:
 
     Raises
     ------
-    IllPosed : no market, or a free one; one-sided flow; an impact so large that no risk aversion has such a zone; as
-        `quadratic_value`.
+    IllPosed : no market, or a free one; one-sided flow; an impact so large that no risk aversion has such a zone; what
+        `quadratic_value` refuses.
     """
     if not 0 < least_risk < np.inf:
         raise IllPosed(f"least_risk must be finite and > 0, got {least_risk}")

@@ -16,7 +16,10 @@ from solver.market_making.dealer import Dealer
 class QuadraticValue:
     """theta(y) = -y' A y - y' B: what inventory y is worth beside its market value, numeraire.
 
-    `A` (d, d) symmetric PSD, per numeraire. `B` (d,), share of the price; 0 where clients buy as much as they sell.
+    Attributes
+    ----------
+    A : (d, d) symmetric PSD, per numeraire.
+    B : (d,) share of the price; 0 where clients buy as much as they sell.
     """
 
     A: FloatArray
@@ -91,6 +94,7 @@ def quadratic_value(dealer: Dealer) -> QuadraticValue:
     pulls = [
         stream.dealt - stream.response_to_size * each for stream, each in zip(dealer.streams, own.tolist(), strict=True)
     ]
-    # Added up stream by stream: two sides of one kind of client, named after each other, leave no rounding in B.
+    # Added up stream by stream: where the two sides of one kind of client are listed one after the other, no rounding
+    # is left in B.
     pull = (np.array(pulls)[:, None] * directions).sum(axis=0)
     return QuadraticValue(A=A, B=np.asarray(np.linalg.solve(M, pull), dtype=np.float64))

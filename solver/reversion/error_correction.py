@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,36 +19,39 @@ from scipy.linalg import lapack, solve_triangular
 
 from solver.arrays import FloatArray, IntArray
 from solver.errors import ExactlyDependent, IllPosed, NotEnoughData
-from solver.reversion.critical_values import Constant
+
+#: Where the constant of an error-correction model may act. "unrestricted" lets the series drift; "restricted" keeps it
+#: inside the relations, so that the series have a level but no drift.
+Constant: TypeAlias = Literal["unrestricted", "restricted"]
 
 #: A series counts as an exact combination of others when they leave less than this share of its variance. The closest
 #: relation among market prices (EUR and DKK, daily) leaves 1e-6; rounding of moments leaves about 1e-14.
 DEPENDENCE_TOLERANCE = 1e-10
 
-# A series did not move when centring leaves no more of its second moment than the rounding of its sums.
+# A series did not move when its variance is no more than this share of its second moment: rounding of the sums.
 _STILL = 1e-14
 
-# Nor did it at some lag when its changes have less than this share of its levels' variance. One jump in T rows has
-# about 1 / T; the sums of changes that were all zero keep 1e-30 from rounding.
+# Nor did it move at some lag when its changes have less than this share of its levels' variance. One jump in T rows has
+# about 1 / T. The sums of changes that were all zero keep 1e-30 from rounding.
 _STILL_CHANGE = 1e-20
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorCorrection:
-    """The regression, factorised: of lagged differences and dummies free, levels are L11 z, changes L01 z + L00 e.
+    """The regression, factorised. Given lagged differences and dummies, levels are L11 z and changes are L01 z + L00 e.
 
-    z and e are uncorrelated with unit second moments (as sums over the rows), so the three matrices hold all that the
-    data say about reversion: S11 = L11 L11', S01 = L01 L11', and the noise has L00 L00'.
+    z and e are uncorrelated and have unit second moments (as sums over the rows). So the three matrices hold all that
+    the data say about reversion: S11 = L11 L11', S01 = L01 L11', and the noise has L00 L00'.
 
     Attributes
     ----------
     moments : (d, d) what it was fitted to.
-    n, lags, names, constant, seasons : as asked for.
+    n, lags, names, constant, seasons : as given to `regress`.
     observations : rows that the moments hold.
     centre : (n,) mean of the levels x_{t-1}.
     centred : (d, d) moments of the rows about their mean.
-    level_factor : (m, m) L11, lower triangular; m = n, or n + 1 with a restricted constant, which comes first and
-        whose levels are less `centre`.
+    level_factor : (m, m) L11, lower triangular. m = n; or n + 1 with a restricted constant, which comes first, and then
+        the levels are less `centre`.
     response : (n, m) L01.
     noise_factor : (n, n) L00, lower triangular.
     """
@@ -67,12 +71,12 @@ class ErrorCorrection:
 
     @property
     def small_sample_factor(self) -> float:
-        """What a likelihood-ratio statistic is multiplied by before it is held against its asymptotic distribution.
+        """Factor for a likelihood-ratio statistic before it is compared with its asymptotic distribution.
 
-        (T - n (lags + ½)) / T, for the coefficients that the likelihood spends. Of 600 sets of walks without drift and
-        with a restricted constant, the 5 % trace test then rejects 3.5 to 6 %, the maximum-eigenvalue test 3.3 to
-        6.3 %, for 2 to 11 series, 0 to 2 lags and T from 190 to 1,000. Without it the former rejects up to 30 %; with
-        the n (lags + 1) of the reference 2 to 6 %, which costs power.
+        (T - n (lags + ½)) / T, for the coefficients that the likelihood spends. On 600 sets of walks without drift and
+        with a restricted constant, the 5 % trace test then rejects 3.5 to 6 % and the maximum-eigenvalue test 3.3 to
+        6.3 %, for 2 to 11 series, 0 to 2 lags and T from 190 to 1,000. Without the factor the trace test rejects up to
+        30 %. With the n (lags + 1) of the reference it rejects 2 to 6 %, which costs power.
 
         References
         ----------
@@ -95,7 +99,7 @@ class ErrorCorrection:
 
     @property
     def levels_and_changes(self) -> FloatArray:
-        """(n, n) covariance of x_{t-1}, down, with Δx_t, across."""
+        """(n, n) covariance of x_{t-1} (rows) with Δx_t (columns)."""
         covariance: FloatArray = self.centred[: self.n, -self.n :] / self.observations
         return covariance
 
@@ -105,9 +109,9 @@ def regress_legs(regression: ErrorCorrection, legs: IntArray) -> ErrorCorrection
     n, lags, seasons = regression.n, regression.lags, regression.seasons
     one = n * (lags + 1) + seasons - 1
     blocks = [legs + n * block for block in range(lags + 1)]
-    places = np.concatenate([*blocks, np.arange(n * (lags + 1), one + 1), legs + one + 1])
+    entries = np.concatenate([*blocks, np.arange(n * (lags + 1), one + 1), legs + one + 1])
     return regress(
-        regression.moments.take(places, 0).take(places, 1),
+        regression.moments.take(entries, 0).take(entries, 1),
         len(legs),
         lags,
         tuple(regression.names[leg] for leg in legs),
@@ -119,7 +123,7 @@ def regress_legs(regression: ErrorCorrection, legs: IntArray) -> ErrorCorrection
 def seasonal_dummies(season: int, seasons: int) -> FloatArray:
     """Centred dummies (seasons - 1,) of the season 0 <= `season` < `seasons`: [season = k] - 1 / seasons.
 
-    They sum to zero over a cycle, so that a constant kept inside the relations still means what it says.
+    They sum to zero over a cycle, so that a constant inside the relations keeps its meaning.
     """
     return np.asarray(np.arange(seasons - 1) == season, dtype=np.float64) - 1.0 / seasons
 
@@ -182,8 +186,8 @@ def centred_moments(moments: FloatArray, constant: int) -> FloatArray:
 def half_life_of(reversion: float) -> float | None:
     """Timesteps in which half of a deviation goes, for Δs_t = reversion * s_{t-1} + c + ε_t.
 
-    ln 2 / -ln|1 + reversion|: the exact one of the discrete process, where -ln 2 / reversion is that of the continuous
-    process with the same drift. None when it does not revert; 0 when a deviation is gone at once.
+    ln 2 / -ln|1 + reversion|: exact for the discrete process. (-ln 2 / reversion is that of the continuous process with
+    the same drift.) None when it does not revert; 0 when a deviation is gone at once.
     """
     persistence = abs(1.0 + reversion)
     if persistence >= 1.0:
@@ -239,14 +243,15 @@ def regress(
     centre = moments[:n, one] / moments[one, one]
     order = _factor_order(n, lags, seasons, constant)
     if constant == "restricted":
-        # The span of (x_{t-1}, 1) is the same about any centre; about the mean the two are least alike.
+        # The span of (x_{t-1}, 1) is the same about any centre; about the mean its two parts are least alike.
         sums = moments.copy()
         sums[:n] -= centre[:, None] * sums[one]
         sums[:, :n] -= sums[:, one, None] * centre
     else:
         sums = centred
     factor, failed = lapack.dpotrf(sums.take(order, 0).take(order, 1), lower=1)
-    # A squared pivot is what everything before leaves of an entry. If each leaves a fair share, nothing is dependent.
+    # A squared pivot is what everything before an entry leaves of it. If each pivot is a fair share, nothing is
+    # dependent.
     floor = DEPENDENCE_TOLERANCE * centred.diagonal()
     still_change = _STILL_CHANGE * centred.diagonal()[:n]
     for first in (*range(n, n * (lags + 1), n), one + 1):
@@ -277,14 +282,14 @@ def regress(
 
 @lru_cache(maxsize=64)
 def _factor_order(n: int, lags: int, seasons: int, constant: Constant) -> IntArray:
-    """Places in a row of lagged differences, dummies, the constant (where it is restricted), levels, changes."""
+    """Indices in a row of lagged differences, dummies, the constant (where it is restricted), levels, changes."""
     one = n * (lags + 1) + seasons - 1
     own = [one] if constant == "restricted" else []
     return np.array([*range(n, one), *own, *range(n), *range(one + 1, one + 1 + n)], dtype=np.int64)
 
 
 def _entry_names(names: tuple[str, ...], lags: int, seasons: int) -> tuple[str, ...]:
-    """What stands at each place of a row."""
+    """What stands at each index of a row."""
     return (
         *names,
         *(f"Δ{name}[t-{lag}]" for lag in range(1, lags + 1) for name in names),
@@ -308,9 +313,9 @@ def _refuse_dependence(
     still = (spans[:n] <= _STILL * moments.diagonal()[:n]) | np.any(changes <= _STILL_CHANGE * spans[:n], axis=0)
     if still.any():
         raise ExactlyDependent(f"{names[int(np.argmax(still))]} does not move in the window; leave it out of the fit")
-    for place in range(n * (lags + 1), one):
-        if spans[place] <= _STILL * moments[one, one]:
-            raise ExactlyDependent(f"{entries[place]} is always or never in the window; fit with fewer seasons")
+    for index in range(n * (lags + 1), one):
+        if spans[index] <= _STILL * moments[one, one]:
+            raise ExactlyDependent(f"{entries[index]} is always or never in the window; fit with fewer seasons")
     _refuse_relation(centred[:n, :n], names)
     _refuse_relation(centred[lagged, lagged], entries[lagged])
     left = _schur_complement(centred, both, lagged)
@@ -318,7 +323,7 @@ def _refuse_dependence(
     if determined.any():
         series = entries[both[int(np.argmax(determined))]]
         raise ExactlyDependent(f"the lagged differences determine {series} exactly; leave it out of the fit")
-    # What the lagged differences leave may be dependent where the series are not.
+    # The residuals on the lagged differences may be dependent where the series are not.
     _refuse_relation(left[:n, :n], names)
     _refuse_relation(left[n:, n:], entries[-n:])
     left = _schur_complement(centred, both[n:], slice(0, one))

@@ -19,14 +19,14 @@ Method: TypeAlias = LevelMethod | ChangeMethod
 LEVEL_METHODS: tuple[LevelMethod, ...] = get_args(LevelMethod)
 CHANGE_METHODS: tuple[ChangeMethod, ...] = get_args(ChangeMethod)
 METHODS: tuple[Method, ...] = (*LEVEL_METHODS, *CHANGE_METHODS)
-#: Methods whose vectors have few legs, which name the trade; those of the others have every asset.
+#: Methods whose vectors have few legs, which name the trade. The vectors of the other methods have every asset.
 FEW_LEGS: tuple[Method, ...] = ("sparse", "baskets")
 
 Evidence: TypeAlias = Literal["reverting", "basis"]
 
-#: A vector of more than two legs leads with the first leg of at least half its largest weight: no other weight then
-#: exceeds 2, where leading with a first leg that is nearly zero would blow the others up, and leading with the largest
-#: would change the leading leg whenever two of about the same size swap places between refits.
+#: A vector of more than two legs leads with the first leg of at least half its largest weight, so no other weight
+#: exceeds 2. Leading with a first leg that is nearly zero would blow the others up. Leading with the largest would
+#: change the leading leg whenever two of about the same size change order between refits.
 LEADING_SHARE = 0.5
 
 
@@ -38,8 +38,8 @@ class Candidate:
     ----------
     weights : (n,) notional weights, read-only; the leading leg is +1 (see `canonical_weights`), unused assets are 0.
     method : what proposed it.
-    statistic, p_value : of the test that suits the method (see `models`). `p_value` is the chance of such a statistic
-        where nothing reverts; it allows for how the method chose the vector, not for how many were tried.
+    statistic, p_value : of the test that suits the method (see `methods.proposals`). `p_value` is the chance of such a
+        statistic where nothing reverts. It allows for how the method chose the vector, not for how many were tried.
     """
 
     weights: FloatArray
@@ -55,11 +55,11 @@ class ReversionVector(Candidate):
     Attributes
     ----------
     half_life_steps : timesteps for half of a deviation to go; None when it does not revert. The model's own where it
-        has one (`ou`), else that of an AR(1) fitted to the spread.
-    half_life_interval_steps : lower and upper confidence bound, where the model gives one; an upper bound of infinity
-        does not exclude that the spread never reverts.
+        has one (`ou`), else that of an AR(1) fitted to the basket spread.
+    half_life_interval_steps : lower and upper confidence bound, where the model gives one. An infinite upper bound does
+        not exclude that the basket spread never reverts.
     period_steps : timesteps of a full turn, for a vector in the plane of a complex pair of eigenvalues.
-    spread_volatility : standard deviation of the level of β'x on those rows, in log price.
+    spread_volatility : standard deviation of the basket spread β'x on those rows, in log price.
     """
 
     half_life_steps: float | None
@@ -70,27 +70,31 @@ class ReversionVector(Candidate):
 
 @dataclass(frozen=True, eq=False)
 class BetaVector(Candidate):
-    """An accepted candidate measured on both stretches, in one way for all methods: what the watch holds it to.
+    """An accepted candidate, measured on both stretches in one way for all methods.
 
-    It mean-reverts, or keeps little of its legs' variance. The half-life is that of an AR(1) here whatever the model
-    says, since the watch tests the innovations of that AR(1), and of weights that may be older than the refit.
+    It mean-reverts, or keeps little of its legs' variance. The watch holds it to these figures. The half-life is always
+    that of an AR(1), whatever the model of the method says: the watch tests the innovations of that AR(1), and the
+    weights may be older than the refit.
 
     Attributes
     ----------
     basis_ratio : Var(β'Δ_H x) / Σ βᵢ² Var(Δ_H xᵢ) on the stretch held back from the fit; 1 for independent walks, 0 for
         a perfect hedge.
-    basis_ratio_upper : upper confidence bound of it.
+    basis_ratio_upper : upper confidence bound of `basis_ratio`.
     basis_horizon_steps : the H of `basis_ratio`, in timesteps.
-    step_ratio : the basis ratio over one timestep on the same stretch, larger than over H where the spread reverts.
+    step_ratio : the basis ratio over one timestep on the same stretch; larger than over H where the basket spread
+        reverts.
     half_life_steps : timesteps for half of a deviation to go, in the fit window; None when it does not revert there.
-    spread_volatility : standard deviation of the level of β'x over the whole window, in log price.
+    spread_volatility : standard deviation of the basket spread β'x over the whole window, in log price.
     deviation : distance of the current β'x from its mean over the whole window, in units of `spread_volatility`; None
-        when the spread did not move.
-    spread_mean : mean of the level of β'x over the whole window, in log price.
-    innovation_ratio : variance of a step of the AR(1) of that half-life, as a share of the legs' variance of a step.
+        when the basket spread did not move.
+    spread_mean : mean of the basket spread β'x over the whole window, in log price.
+    innovation_ratio : variance of one step of the AR(1) with that half-life, as a share of the legs' variance of a
+        step.
     evidence : every kind that held, in the order "reverting", "basis"; never empty for a selected vector.
-    adjustment : (n,) log return per timestep of each asset for a spread that is off by one, fitted together with the
-        other vectors in use (`adjustment_speeds`); zeros without the evidence `reverting`, or where none was found.
+    adjustment : (n,) log return per timestep of each asset for a basket spread that is off by one, fitted together with
+        the other vectors in use (`adjustment_speeds`). Zeros without the evidence `reverting`, or where no pull was
+        found.
     """
 
     basis_ratio: float

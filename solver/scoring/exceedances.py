@@ -1,4 +1,4 @@
-"""How often an outcome left its forecast band, and whether the times hang together.
+"""How often an outcome left its forecast band, and whether the exceedances cluster in time.
 
 References
 ----------
@@ -108,7 +108,7 @@ def kupiec(hits: BoolArray, nominal: float) -> LikelihoodRatio:
 def christoffersen(hits: BoolArray) -> LikelihoodRatio:
     """Likelihood ratio of a first-order Markov chain of exceedances against independent ones, χ² with one degree.
 
-    Of a series without exceedances both have the same likelihood, and the statistic is 0. Raises as `coverage`.
+    Without any exceedance both have the same likelihood, and the statistic is 0. Raises as `coverage`.
     """
     _checked_hits(hits)
     before, after = hits[:-1], hits[1:]

@@ -1,4 +1,4 @@
-"""Intervals for means of series that hang together, and for shares that were counted in groups."""
+"""Intervals for means of autocorrelated series, and for shares that were counted in groups."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def bootstrap_interval(
 ) -> Interval:
     """Percentile interval of a function of means, by the circular block bootstrap.
 
-    Blocks of neighbouring rows are drawn together, so what hangs together in time stays together. A block wraps around
-    the end, which gives every row the same chance.
+    Blocks of neighbouring rows are drawn together, which keeps the dependence in time. A block wraps around the end,
+    which gives every row the same chance.
 
     Parameters
     ----------
     series : (T, K) rows in the order of time, finite.
-    statistic : of means (..., K) to (...): means in, the estimate out.
-    block_steps : rows of a block, >= 1; more than one takes is cut to T.
+    statistic : of means (..., K) to estimates (...).
+    block_steps : rows of a block, >= 1; at most T are taken.
     confidence : in (0, 1).
     chance : draws the blocks.
 
@@ -74,8 +74,9 @@ def bootstrap_interval(
 def clustered_share(successes: IntArray, trials: IntArray, confidence: float) -> Interval:
     """Share of successes over groups whose members share their fate, with a Clopper-Pearson interval of fewer trials.
 
-    The trials count as p (1 - p) / v of independent ones, with v the variance of the share over the groups; at most as
-    many as there are, and where v says nothing, because all or none succeeded, as many as there are groups.
+    The trials count as p (1 - p) / v independent ones, where v is the variance of the share over the groups. They count
+    as at most as many as there are. Where all or none succeeded, v says nothing, and they count as many as there are
+    groups.
 
     Parameters
     ----------
@@ -106,8 +107,8 @@ def clustered_share(successes: IntArray, trials: IntArray, confidence: float) ->
     share = float(successes.sum() / total)
     effective = float(groups)
     if groups > 1 and 0.0 < share < 1.0:
-        spread = successes - share * trials
-        variance = groups / (groups - 1) * float(spread @ spread) / total**2
+        excess = successes - share * trials
+        variance = groups / (groups - 1) * float(excess @ excess) / total**2
         effective = min(share * (1.0 - share) / variance, float(total)) if variance > 0.0 else float(total)
     x, tail = share * effective, (1.0 - confidence) / 2.0
     lower = 0.0 if share == 0.0 else float(beta_distribution.ppf(tail, x, effective - x + 1.0))

@@ -1,4 +1,4 @@
-"""QLIKE: the loss that ranks covariance forecasts rightly although the true covariance is never seen."""
+"""QLIKE: a loss that ranks covariance forecasts correctly although the true covariance is never seen."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Test portfolios: directions in which a covariance is held against what followed.
+"""Test portfolios: directions in which a covariance is compared with what followed.
 
-A covariance may be right for every asset and wrong for what matters, so the families go from the harmless to the
-merciless: single assets test the variances, random portfolios what a book looks like, and weights that the covariance
-itself chose seek out its errors.
+A covariance may be right for every asset and wrong for what matters. So the families differ in how hard they test:
+single assets test the variances, random portfolios test what a book looks like, and weights that the covariance itself
+chose find its errors.
 
 References
 ----------

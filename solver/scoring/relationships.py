@@ -1,4 +1,6 @@
-"""Whether given β vectors still hold on prices that came after they were chosen, and prices on which none can."""
+"""Whether given β vectors still hold on prices that came after they were chosen, and shuffled prices on which none
+holds.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,11 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.errors import IllPosed, NotEnoughData
-from solver.reversion.basis import basis_ratios, change_covariance
 from solver.reversion.error_correction import half_life_of, johansen_moments
-from solver.reversion.unit_root import dickey_fuller_p_values, dickey_fuller_statistics
+from solver.reversion.evidence.basis import basis_ratios, change_covariance
+from solver.reversion.evidence.unit_root import dickey_fuller_p_values, dickey_fuller_statistics
 
-# A spread did not move when its variance is below this share of its legs': rounding leaves about 1e-16.
+# A basket spread did not move when its variance is below this share of its legs': rounding leaves about 1e-16.
 _STILL = 1e-14
 
 
@@ -24,8 +26,8 @@ class Followed:
     ----------
     basis_ratios : of changes over the horizon; infinite where no leg moved.
     half_lives : timesteps, of an AR(1) about its own mean; infinite where it does not revert or did not move.
-    p_values : of Dickey and Fuller's test that the spread is a walk. The weights are older than these prices, so the
-        null distribution is that of a given spread, whatever chose them.
+    p_values : of Dickey and Fuller's test that the basket spread is a walk. The weights are older than these prices, so
+        the null distribution is that of given weights, whatever chose them.
     """
 
     basis_ratios: FloatArray
@@ -36,7 +38,7 @@ class Followed:
 def followed(log_prices: FloatArray, B: FloatArray, horizon_steps: int, lags: int) -> Followed:
     """Measure the vectors `B` on the stretch `log_prices`.
 
-    A half-life estimated on a short stretch comes out short, for walks too: beside it belongs what it is on shuffled
+    A half-life estimated on a short stretch comes out short, for walks too. Compare it with the half-life on shuffled
     prices.
 
     Parameters
@@ -61,11 +63,11 @@ def followed(log_prices: FloatArray, B: FloatArray, horizon_steps: int, lags: in
     ratios = basis_ratios(B, change_covariance(log_prices, horizon_steps))
     centred = log_prices - log_prices.mean(axis=0)
     statistics = dickey_fuller_statistics(johansen_moments(centred, lags), n, lags, B)
-    spreads = centred @ B
-    before = spreads[:-1] - spreads[:-1].mean(axis=0)
+    basket_spreads = centred @ B
+    before = basket_spreads[:-1] - basket_spreads[:-1].mean(axis=0)
     variances = (before**2).sum(axis=0)
     moved = variances > _STILL * ((centred**2).sum(axis=0) @ B**2)
-    slopes = (before * np.diff(spreads, axis=0)).sum(axis=0) / np.where(moved, variances, 1.0)
+    slopes = (before * np.diff(basket_spreads, axis=0)).sum(axis=0) / np.where(moved, variances, 1.0)
     half_lives = [half_life_of(float(slope)) if moves else None for slope, moves in zip(slopes, moved, strict=True)]
     return Followed(
         basis_ratios=ratios,
@@ -75,10 +77,10 @@ def followed(log_prices: FloatArray, B: FloatArray, horizon_steps: int, lags: in
 
 
 def block_shuffled(log_prices: FloatArray, block_steps: int, chance: np.random.Generator) -> FloatArray:
-    """Prices from the same returns, of which each asset has its own in blocks of another order.
+    """Prices from the same returns, where the returns of each asset are in blocks of another order.
 
-    Every asset keeps its returns, its first and its last price, and what hangs together within a block; what moved with
-    what is gone, so no combination keeps less of its legs' variance, or reverts more, than chance gives.
+    Every asset keeps its returns, its first and its last price, and the dependence within a block. The dependence
+    between assets is gone, so no combination keeps less of its legs' variance, or reverts more, than by chance.
 
     Parameters
     ----------
@@ -101,10 +103,10 @@ def block_shuffled(log_prices: FloatArray, block_steps: int, chance: np.random.G
     if T < 3:
         raise NotEnoughData(f"a shuffle needs at least 3 rows, got {T}")
     returns = np.diff(log_prices, axis=0)
-    places = np.split(np.arange(T - 1), np.arange(block_steps, T - 1, block_steps))
+    blocks = np.split(np.arange(T - 1), np.arange(block_steps, T - 1, block_steps))
     shuffled = np.empty_like(log_prices)
     shuffled[0] = log_prices[0]
     for i in range(n):
-        order = np.concatenate([places[k] for k in chance.permutation(len(places))])
+        order = np.concatenate([blocks[k] for k in chance.permutation(len(blocks))])
         shuffled[1:, i] = log_prices[0, i] + np.cumsum(returns[order, i])
     return shuffled

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.internal import PartitionOffset, Snapshot
-from solver.reversion.live import LiveBetas
+from solver.reversion.live.betas import LiveBetas
 from stream.config import Config
 from stream.config.kafka import MAX_RECORD_BYTES
 from stream.engine.alerts import BOOK_ALERTS, alert_key

@@ -18,7 +18,7 @@ import pytest
 
 from schemas.outbound import Model
 from schemas.topics import TOPICS
-from solver.reversion.refit import Refit, Refitter
+from solver.reversion.refits.refit import Refit, Refitter
 from stream.clock import ManualClock
 from stream.config import Config, SnapshotConfig
 from stream.engine.market.model import reversion_settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray
-from solver.reversion.live import LiveBetas, Move, renewed, row_taken, watched
-from solver.reversion.rolling import RollingReversion
-from solver.reversion.watch import Alternatives, log_evidence, reverting_alarm, reverting_alternatives
+from solver.reversion.live.betas import LiveBetas, Move, renewed, row_taken, watched
+from solver.reversion.live.watch import Alternatives, log_evidence, reverting_alarm, reverting_alternatives
+from solver.reversion.refits.rolling import RollingReversion
 from stream.bench.proportion import proportion
 from stream.bench.result import Comparison, measure
 from stream.config import ReversionConfig

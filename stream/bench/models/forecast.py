@@ -9,9 +9,9 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from solver.arrays import BoolArray, FloatArray
-from solver.reversion.basis import basis_ratios, change_covariance
-from solver.reversion.rolling import RollingReversion
-from solver.reversion.sparse import sparse_vectors
+from solver.reversion.evidence.basis import basis_ratios, change_covariance
+from solver.reversion.methods.sparse import sparse_vectors
+from solver.reversion.refits.rolling import RollingReversion
 from stream.bench.models.rates import BREAK, demo_config, rates
 from stream.bench.result import Comparison, measure
 from stream.engine.market.model import reversion_settings

@@ -9,9 +9,9 @@ import numpy as np
 from solver.arrays import FloatArray
 from solver.covariance import ExponentialCovariance, WindowCovariance
 from solver.horizon import stationary_horizon_covariance
-from solver.reversion.adjustment import adjustment_speeds, horizon_covariance_under
-from solver.reversion.rolling import RollingReversion
-from solver.reversion.settings import ReversionSettings
+from solver.reversion.refits.adjustment import adjustment_speeds, horizon_covariance_under
+from solver.reversion.refits.rolling import RollingReversion
+from solver.reversion.refits.settings import ReversionSettings
 from solver.reversion.vector import BetaVector
 from stream.bench.prices import currency_prices
 from stream.bench.result import Comparison, compare, measure

@@ -6,8 +6,8 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.reversion.error_correction import johansen_moments, regress
-from solver.reversion.models import level_vectors
-from solver.reversion.track import angles_between
+from solver.reversion.methods.proposals import level_vectors
+from solver.reversion.refits.track import angles_between
 from stream.bench.proportion import counted, proportion
 from stream.bench.result import Comparison
 

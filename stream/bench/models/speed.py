@@ -8,12 +8,12 @@ from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
 from solver.arrays import FloatArray
 from solver.moments import SlidingMoments
-from solver.reversion.box_tiao import box_tiao
 from solver.reversion.error_correction import ErrorCorrection, johansen_row, regress
-from solver.reversion.johansen import johansen, reduced_rank
-from solver.reversion.ou import ornstein_uhlenbeck
-from solver.reversion.pca import minor_components
-from solver.reversion.rolling import RollingReversion
+from solver.reversion.methods.box_tiao import box_tiao
+from solver.reversion.methods.johansen import johansen, reduced_rank
+from solver.reversion.methods.ou import ornstein_uhlenbeck
+from solver.reversion.methods.pca import minor_components
+from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.vector import METHODS, Method
 from stream.bench.prices import currency_prices
 from stream.bench.result import Comparison, compare, measure

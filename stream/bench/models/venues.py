@@ -13,7 +13,7 @@ import numpy as np
 from schemas.inbound import Tick
 from schemas.outbound import DeadLetter, Model, ModelBeta
 from solver.arrays import FloatArray
-from solver.reversion.rolling import RollingReversion
+from solver.reversion.refits.rolling import RollingReversion
 from stream.bench.models.replay import TICKS, record_of, replayed
 from stream.bench.proportion import counted, proportion
 from stream.bench.result import Comparison

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.reversion.live import LiveBetas, Move, renewed, row_taken, watched
-from solver.reversion.rolling import RollingReversion
+from solver.reversion.live.betas import LiveBetas, Move, renewed, row_taken, watched
+from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.vector import METHODS, Method
 from stream.bench.proportion import proportion
 from stream.bench.result import Comparison, measure

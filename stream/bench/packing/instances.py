@@ -13,7 +13,7 @@ from solver.covariance import ExponentialCovariance
 from solver.objective import Objective, materiality_floor
 from solver.packing.bounds import Mode, lot_bounds
 from solver.packing.problem import PackingProblem
-from solver.reversion.sparse import sparse_vectors
+from solver.reversion.methods.sparse import sparse_vectors
 
 LOT = 100_000.0
 # Positions of a desk: a few million, one standard deviation.

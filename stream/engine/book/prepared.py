@@ -9,8 +9,8 @@ import numpy as np
 from solver.arrays import BoolArray, FloatArray
 from solver.objective import materiality_floor
 from solver.packing.methods.many_books import BookPacker
-from solver.reversion.adjustment import horizon_covariance_under
-from solver.reversion.live import LiveBeta
+from solver.reversion.live.betas import LiveBeta
+from solver.reversion.refits.adjustment import horizon_covariance_under
 from stream.config import Config
 from stream.engine.market.model import Market
 

@@ -7,7 +7,7 @@ import numpy as np
 from schemas.outbound import LongerCovariance, Model, ModelBeta
 from schemas.wire import finite_or_none
 from solver.arrays import FloatArray
-from solver.reversion.live import LiveBeta
+from solver.reversion.live.betas import LiveBeta
 from stream.config import Config
 from stream.engine.market.model import Market
 

@@ -15,9 +15,9 @@ from solver.covariance import (
     WindowCovariance,
 )
 from solver.errors import NotEnoughData
-from solver.reversion.live import LiveBeta, LiveBetas, Move, Retirement, row_taken, watched
-from solver.reversion.rolling import RollingReversion
-from solver.reversion.settings import ReversionSettings
+from solver.reversion.live.betas import LiveBeta, LiveBetas, Move, Retirement, row_taken, watched
+from solver.reversion.refits.rolling import RollingReversion
+from solver.reversion.refits.settings import ReversionSettings
 from stream.config import Config, CovarianceConfig, ReversionConfig
 from stream.engine.market.refits import Refits, RefitState, Submit
 from stream.engine.market.valuation import Valuation, Valuer

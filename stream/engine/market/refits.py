@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from solver.arrays import FloatArray
-from solver.reversion.live import LiveBetas, Meanwhile, renewed
-from solver.reversion.refit import Refit, Refitter
-from solver.reversion.settings import ReversionSettings
-from solver.reversion.stretches import Stretches
+from solver.reversion.live.betas import LiveBetas, Meanwhile, renewed
+from solver.reversion.refits.refit import Refit, Refitter
+from solver.reversion.refits.settings import ReversionSettings
+from solver.reversion.refits.stretches import Stretches
 from solver.reversion.vector import BetaVector
 from stream.config import Config
 from stream.errors import RefitFailed

@@ -13,7 +13,7 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.covariance import ExponentialCovariance, WindowCovariance
-from solver.reversion.adjustment import horizon_covariance_under
+from solver.reversion.refits.adjustment import horizon_covariance_under
 from solver.scoring.relationships import block_shuffled
 from stream.config import HORIZON_STEPS_MAX, NANOSECONDS
 from stream.engine.market.model import Market

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.reversion.live import LiveBeta
+from solver.reversion.live.betas import LiveBeta
 from solver.scoring.relationships import followed
 from stream.config import ReversionConfig
 from stream.engine.market.model import Market

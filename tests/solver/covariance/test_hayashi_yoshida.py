@@ -15,26 +15,26 @@ ENDLESS = 1e9
 
 
 def poisson_ticks(seed: int, steps: int, gaps: tuple[float, ...], noise: float = 0.0, rho: float = 0.7) -> Ticks:
-    """Places, times in timesteps and log prices of assets of 1 bp a timestep, each pair correlated by `rho`."""
+    """Indices, times in timesteps and log prices of assets of 1 bp a timestep, each pair correlated by `rho`."""
     rng = np.random.default_rng(seed)
     n = len(gaps)
-    places = np.concatenate([np.full(rng.poisson(steps / gap), i) for i, gap in enumerate(gaps)])
-    times = rng.uniform(0.0, steps, len(places))
+    indices = np.concatenate([np.full(rng.poisson(steps / gap), i) for i, gap in enumerate(gaps)])
+    times = rng.uniform(0.0, steps, len(indices))
     order = np.argsort(times)
-    places, times = places[order], times[order]
+    indices, times = indices[order], times[order]
     mixing = np.linalg.cholesky(np.full((n, n), rho) + (1 - rho) * np.eye(n))
     moves = rng.normal(size=(len(times), n)) @ mixing.T * np.sqrt(np.diff(times, prepend=0.0))[:, None] * 1e-4
-    prices = np.cumsum(moves, axis=0)[np.arange(len(times)), places]
-    return places, times, prices + noise * rng.normal(size=len(times))
+    prices = np.cumsum(moves, axis=0)[np.arange(len(times)), indices]
+    return indices, times, prices + noise * rng.normal(size=len(times))
 
 
 def fed(estimator: HayashiYoshidaCovariance, ticks: Ticks, steps: int, first: int = 0) -> HayashiYoshidaCovariance:
     """`estimator` after the timesteps from `first` to `steps`; step k covers (k, k + 1]."""
-    places, times, prices = ticks
+    indices, times, prices = ticks
     edges = np.searchsorted(times, np.arange(first, steps + 1), side="right")
     for step, (begin, end) in enumerate(pairwise(edges), start=first):
         part = slice(begin, end)
-        estimator.update(places[part], times[part] - step, prices[part])
+        estimator.update(indices[part], times[part] - step, prices[part])
     return estimator
 
 
@@ -43,9 +43,9 @@ def by_definition(ticks: Ticks, half_life: float, steps: int) -> np.ndarray:
 
     A product has the weight of the timestep in which the later of its two intervals ends.
     """
-    places, times, prices = ticks
-    n = places.max() + 1
-    own = [(times[places == i], prices[places == i]) for i in range(n)]
+    indices, times, prices = ticks
+    n = indices.max() + 1
+    own = [(times[indices == i], prices[indices == i]) for i in range(n)]
     Sigma = np.full((n, n), np.nan)
     for i in range(n):
         for j in range(n):
@@ -72,14 +72,14 @@ def by_definition(ticks: Ticks, half_life: float, steps: int) -> np.ndarray:
 @pytest.mark.parametrize("half_life", [4.0, 25.0, ENDLESS])
 def test_products_are_those_of_the_definition(half_life: float) -> None:
     """All pairs of overlapping intervals, by loops; ticks of different assets at one instant included."""
-    places, times, prices = poisson_ticks(1, 40, (0.4, 1.5, 6.0))
+    indices, times, prices = poisson_ticks(1, 40, (0.4, 1.5, 6.0))
     # Grid points shared by all: intervals that touch there do not overlap.
     times = np.where(np.random.default_rng(2).random(len(times)) < 0.4, np.ceil(times * 2) / 2, times)
-    order = np.lexsort((places, times))
-    places, times, prices = places[order], times[order], prices[order]
+    order = np.lexsort((indices, times))
+    indices, times, prices = indices[order], times[order], prices[order]
     keep = np.ones(len(times), dtype=bool)
-    keep[:-1] = (np.diff(times) > 0) | (np.diff(places) != 0)
-    ticks = places[keep], times[keep], prices[keep]
+    keep[:-1] = (np.diff(times) > 0) | (np.diff(indices) != 0)
+    ticks = indices[keep], times[keep], prices[keep]
     estimator = fed(HayashiYoshidaCovariance(3, half_life, 2, "none"), ticks, 40)
     pairs = estimator.arrays()["pairs"]
     off_diagonal = ~np.eye(3, dtype=bool)
@@ -90,12 +90,12 @@ def test_products_are_those_of_the_definition(half_life: float) -> None:
 def test_variances_are_those_of_two_scales_by_definition() -> None:
     """Mean squares over one tick and over K ticks, by numpy, with ever shorter memory for what came before."""
     K, steps, half_life = 6, 300, 80.0
-    places, times, prices = poisson_ticks(3, steps, (0.5,), noise=5e-5)
+    indices, times, prices = poisson_ticks(3, steps, (0.5,), noise=5e-5)
     weights = 0.5 ** (-np.ceil(times) / half_life)
     fast = np.average(np.diff(prices) ** 2, weights=weights[1:])
     slow = np.average((prices[K:] - prices[:-K]) ** 2, weights=weights[K:])
     ticks_in_a_timestep = weights[1:].sum() / (weights[1:] @ np.diff(times))
-    estimator = fed(HayashiYoshidaCovariance(1, half_life, K, "none"), (places, times, prices), steps)
+    estimator = fed(HayashiYoshidaCovariance(1, half_life, K, "none"), (indices, times, prices), steps)
     assert estimator.variances()[0] == pytest.approx((slow - fast) / (K - 1) * ticks_in_a_timestep, rel=1e-9)
 
 
@@ -106,12 +106,12 @@ def test_correlation_of_poisson_ticks() -> None:
     """
     found, on_grid = [], []
     for seed, noise in ((1, 0.0), (2, 0.0), (3, 3e-5), (4, 3e-5)):
-        places, times, prices = ticks = poisson_ticks(seed, 100_000, (1.0, 3.0), noise)
+        indices, times, prices = ticks = poisson_ticks(seed, 100_000, (1.0, 3.0), noise)
         Sigma = fed(HayashiYoshidaCovariance(2, ENDLESS, 10, "none"), ticks, 100_000).estimate()
         np.testing.assert_allclose(np.diag(Sigma), 1e-8, rtol=0.05)
         found.append(Sigma[0, 1] / np.sqrt(Sigma[0, 0] * Sigma[1, 1]))
-        latest = [np.searchsorted(times[places == i], np.arange(100, 100_001), side="right") - 1 for i in range(2)]
-        returns = [np.diff(prices[places == i][at]) for i, at in enumerate(latest)]
+        latest = [np.searchsorted(times[indices == i], np.arange(100, 100_001), side="right") - 1 for i in range(2)]
+        returns = [np.diff(prices[indices == i][at]) for i, at in enumerate(latest)]
         on_grid.append(np.corrcoef(returns)[0, 1])
     assert np.mean(found) == pytest.approx(0.7, abs=0.02)
     assert max(on_grid) < 0.5
@@ -120,29 +120,29 @@ def test_correlation_of_poisson_ticks() -> None:
 def test_symmetric_psd_and_follows_scale_and_order() -> None:
     """Few and noisy ticks, where the parts make no covariance by themselves: it is repaired, and stays equivariant."""
     steps = 90
-    places, times, prices = poisson_ticks(5, steps, (0.3, 1.0, 2.0, 4.0), noise=1e-4, rho=0.95)
+    indices, times, prices = poisson_ticks(5, steps, (0.3, 1.0, 2.0, 4.0), noise=1e-4, rho=0.95)
     shrinkage: Shrinkage
     for shrinkage in ("none", "oas", "nonlinear"):
 
         def estimate(
-            places: np.ndarray = places, prices: np.ndarray = prices, shrinkage: Shrinkage = shrinkage
+            indices: np.ndarray = indices, prices: np.ndarray = prices, shrinkage: Shrinkage = shrinkage
         ) -> np.ndarray:
             estimator = HayashiYoshidaCovariance(4, 30.0, 4, shrinkage)
-            return fed(estimator, (places, times, prices), steps).estimate(12)
+            return fed(estimator, (indices, times, prices), steps).estimate(12)
 
         Sigma = estimate()
         np.testing.assert_array_equal(Sigma, Sigma.T)
         assert np.linalg.eigvalsh(Sigma)[0] > -1e-13 * Sigma.max()
         np.testing.assert_allclose(estimate(prices=4.0 * prices), 16.0 * Sigma, rtol=1e-9)
         order = np.array([2, 0, 3, 1])
-        np.testing.assert_allclose(estimate(places=order[places])[np.ix_(order, order)], Sigma, rtol=1e-7, atol=1e-15)
+        np.testing.assert_allclose(estimate(indices=order[indices])[np.ix_(order, order)], Sigma, rtol=1e-7, atol=1e-15)
 
 
 def test_an_asset_that_falls_silent_keeps_what_it_has() -> None:
     """Its own figures stay while only others tick, and its next tick spans the gap for its pairs."""
-    places, times, prices = poisson_ticks(6, 4000, (0.5, 0.5, 0.5))
-    heard = (places != 2) | (times < 2000) | (times > 2030)
-    ticks = places[heard], times[heard], prices[heard]
+    indices, times, prices = poisson_ticks(6, 4000, (0.5, 0.5, 0.5))
+    heard = (indices != 2) | (times < 2000) | (times > 2030)
+    ticks = indices[heard], times[heard], prices[heard]
     before = fed(HayashiYoshidaCovariance(3, ENDLESS, 10, "none"), ticks, 2001)
     Sigma = before.estimate()
     during = fed(before, ticks, 2030, first=2001).estimate()
@@ -168,9 +168,9 @@ def test_who_is_in() -> None:
     """An asset needs enough timesteps with a tick, and intervals that cover as many with each other's."""
     rng = np.random.default_rng(7)
     times = np.concatenate([np.arange(100) + 0.2, np.arange(50) + 0.4, np.arange(60, 100) + 0.6])
-    places = np.repeat([0, 1, 2], [100, 50, 40])
+    indices = np.repeat([0, 1, 2], [100, 50, 40])
     order = np.argsort(times)
-    ticks = places[order], times[order], np.cumsum(rng.normal(size=190)) * 1e-4
+    ticks = indices[order], times[order], np.cumsum(rng.normal(size=190)) * 1e-4
     estimator = fed(HayashiYoshidaCovariance(4, ENDLESS, 5, "none"), ticks, 100)
     assert estimator.asset_observations.tolist() == [100, 50, 40, 0]
     # The second and the third never ticked side by side: the one that is known longer is in.
@@ -201,7 +201,7 @@ def test_bad_input_is_refused_and_changes_nothing() -> None:
         estimator.estimate()
     estimator.update(np.array([0, 1]), np.array([0.1, 0.2]), np.array([1.0, 2.0]))
     before = estimator.arrays()
-    for places, moments, prices in (
+    for indices, moments, prices in (
         ([0, 1], [0.5, 0.4], [1.0, 1.0]),
         ([0], [1.1], [1.0]),
         ([0], [-0.1], [1.0]),
@@ -211,7 +211,7 @@ def test_bad_input_is_refused_and_changes_nothing() -> None:
         ([0], [np.nan], [1.0]),
     ):
         with pytest.raises(IllPosed, match="ticks must"):
-            estimator.update(np.array(places), np.array(moments), np.array(prices))
+            estimator.update(np.array(indices), np.array(moments), np.array(prices))
     with pytest.raises(IllPosed, match="one shape"):
         estimator.update(np.array([0]), np.array([0.5, 0.6]), np.array([1.0]))
     for name, array in estimator.arrays().items():

@@ -28,10 +28,10 @@ from schemas.outbound import (
 )
 from schemas.wire import JSON, encode
 from solver.covariance import HayashiYoshidaCovariance
-from solver.reversion.basis_bound import resampling_weights
-from solver.reversion.live import LiveBeta
+from solver.reversion.evidence.basis_bound import resampling_weights
+from solver.reversion.live.betas import LiveBeta
+from solver.reversion.live.watch import BASIS, Detector
 from solver.reversion.vector import BetaVector
-from solver.reversion.watch import BASIS, Detector
 from stream.config import BookConfig, Config, HedgingConfig, RiskConfig
 from stream.config.kafka import MAX_RECORD_BYTES
 from stream.engine.book.solve import BookResult, BookSolver

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from solver.reversion.refit import Refit, Refitter
-from solver.reversion.rolling import RollingReversion
+from solver.reversion.refits.refit import Refit, Refitter
+from solver.reversion.refits.rolling import RollingReversion
 from stream.config import ReversionConfig
 from stream.engine.market.model import reversion_settings
 from stream.engine.market.refits import RefitRequest, run_here

@@ -84,7 +84,7 @@ def suggestion(config: Config, told: Told) -> HedgeSuggestion:
         expected_cost=decision.outcome.cost,
         cost_lower_bound=cost_lower_bound,
         gap=max(decision.outcome.cost - cost_lower_bound, 0.0),
-        expected_spread=parts.spread,
+        expected_spread=parts.bid_ask_spread,
         expected_fee=parts.fee,
         expected_depth=parts.depth,
         proven=proven,

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from solver.reversion.rolling import RollingReversion
-from solver.reversion.watch import Detector, reverting_alternatives
+from solver.reversion.live.watch import Detector, reverting_alternatives
+from solver.reversion.refits.rolling import RollingReversion
 from stream.bench.models import covariance
 from stream.bench.models import rates as rates_bench
 from stream.bench.models import venues as venues_bench

@@ -14,7 +14,7 @@ from schemas.internal import Snapshot
 from schemas.outbound import Alert, Model
 from schemas.wire import MESSAGE_PACK, decode, encode
 from solver.errors import IllPosed
-from solver.reversion.refit import Refit, Refitter
+from solver.reversion.refits.refit import Refit, Refitter
 from stream.config import Config, ReversionConfig
 from stream.engine.market.model import reversion_settings
 from stream.engine.market.refits import RefitRequest, attempt, run_here

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from solver.reversion.adjustment import horizon_covariance_under
+from solver.reversion.refits.adjustment import horizon_covariance_under
 from stream.errors import ConfigError, DataUnavailable
 from stream.studies.read import Prices
 from stream.studies.validate import run as run_module

@@ -1,0 +1,1 @@
+"""The β vectors in use, and the sequential tests that retire them."""

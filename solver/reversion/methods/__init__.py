@@ -1,0 +1,1 @@
+"""How each method proposes β vectors; `proposals` runs any of them by name."""
