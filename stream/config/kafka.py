@@ -34,3 +34,10 @@ class KafkaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def sasl(self) -> bool:
         """Whether the client logs in with a user name and a password."""
         return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+
+class TopicsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How topics are named and created."""
+
+    prefix: str = ""
+    replication: int = 1
