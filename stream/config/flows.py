@@ -1,117 +1,177 @@
-"""Client flow, and where it can be hedged."""
+"""[[flows]]: client flow, and where it can be hedged."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from stream.config.checks import no_twins, positive, within, wrong
-from stream.config.instruments import connected
+from stream.config.checks import ABOVE_ZERO, check_distinct, within, wrong
+from stream.config.instruments import InstrumentConfig, connected
+from stream.config.universe import UniverseConfig
 
-if TYPE_CHECKING:
-    from stream.config.load import Config
+# The bounds on the numbers of a flow lie beyond every market. Within them squares and exponentials stay finite.
 
 
 class ClientsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One kind of clients: how often they ask for a quote in `instrument`, and how they answer it.
+    """One kind of clients: how often they ask for a quote in an instrument, and how they answer it.
 
-    On each side there are `requests_per_day` for each of `sizes` (numeraire), or on one alone where `side` says that
-    these clients only buy or only sell. At a markup of delta basis points the share
-    1 / (1 + exp(alpha + beta_per_bp delta)) of them deals.
+    They ask `requests_per_day` times a day for each of `sizes`, on each side or on one side alone. At a markup of delta
+    basis points the share 1 / (1 + exp(alpha + beta_per_bp delta)) of them deals.
     """
 
-    instrument: str
-    sizes: tuple[float, ...]
-    requests_per_day: tuple[float, ...]
-    alpha: float
-    beta_per_bp: float
-    side: Literal["both", "buy", "sell"] = "both"
+    instrument: Annotated[str, Meta(description="The instrument in which they ask for quotes. It has a single leg.")]
+    sizes: Annotated[
+        tuple[float, ...],
+        Meta(description="Sizes that they ask for, in the numeraire. At least one."),
+        within(1e-6, 1e15),
+    ]
+    requests_per_day: Annotated[
+        tuple[float, ...],
+        Meta(description="Requests a day on each side, one number for each of `sizes`."),
+        within(0, 1e9),
+    ]
+    alpha: Annotated[
+        float,
+        Meta(description="How they answer a quote without a markup: 1 / (1 + exp(`alpha`)) deal."),
+        within(-100, 100),
+    ]
+    beta_per_bp: Annotated[
+        float,
+        Meta(
+            description="How sensitive they are to the markup: at delta basis points 1 / (1 + exp(`alpha` + "
+            "`beta_per_bp` delta)) deal."
+        ),
+        within(1e-6, 1e6),
+    ]
+    side: Annotated[
+        Literal["both", "buy", "sell"],
+        Meta(
+            description="Whether they buy and sell, or only `buy` or only `sell`. Where one kind of clients deals on "
+            "one side alone, the flow needs a `risk_aversion`."
+        ),
+    ] = "both"
 
 
 class HedgeMarketConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What crossing the spread costs in `instrument`.
+    """An instrument in which the flow can be hedged, and what crossing its bid-ask spread costs."""
 
-    `half_spread_bps` includes fees; left out, it is that of the live quote with the instrument's fee. Trading faster by
-    a million numeraire a day costs `eta_bps_per_million_a_day` more.
-    """
-
-    instrument: str
-    eta_bps_per_million_a_day: float
-    half_spread_bps: float | None = None
+    instrument: Annotated[str, Meta(description="The instrument to hedge in. It has a single leg.")]
+    eta_bps_per_million_a_day: Annotated[
+        float,
+        Meta(description="What trading faster by a million numeraire a day costs more, in basis points."),
+        within(1e-12, 1e6),
+    ]
+    half_spread_bps: Annotated[
+        float | None,
+        Meta(
+            description="Half the bid-ask spread in basis points, fees included. Left out: half that of the live "
+            "quote, plus the instrument's `fee_bps`."
+        ),
+        within(1e-6, 1e4),
+    ] = None
 
 
 class FlowsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Client flow that skews the quotes of the books that name it, and where it can be hedged.
 
-    `risk_aversion` is per numeraire; left out, it is the one at which a book's limit is the least risk worth a hedge,
-    which only flow that is the same on both sides can say.
-    Hedging a million numeraire of an asset moves its price for good by `impact_bps_per_million`. A quote skew is
-    published anew when that of an instrument has moved by `material_share` of itself and of what crossing costs, or
-    when the least risk that is worth a hedge has.
+    Somebody must deal in every asset of the universe: an inventory that no client ever takes could not be valued.
+    A quote skew is published again when the skew of an instrument has moved enough, or when the least risk that is
+    worth a hedge has. `material_share` says how much is enough.
     """
 
-    name: str
-    clients: tuple[ClientsConfig, ...]
-    markets: tuple[HedgeMarketConfig, ...]
-    risk_aversion: float | None = None
-    impact_bps_per_million: dict[str, float] = {}
-    material_share: float = 0.1
+    name: Annotated[str, Meta(description="Name by which `books[].flows` refers to this flow.")]
+    clients: Annotated[
+        tuple[ClientsConfig, ...], Meta(description="The kinds of clients, see `flows[].clients[]` below.")
+    ]
+    markets: Annotated[
+        tuple[HedgeMarketConfig, ...],
+        Meta(description="Where the flow can be hedged, see `flows[].markets[]` below. At least one."),
+    ]
+    risk_aversion: Annotated[
+        float | None,
+        Meta(
+            description="Risk aversion per unit of the numeraire. Left out: the one at which a book's limit is the "
+            "least risk worth a hedge. It is required where clients deal on one side alone."
+        ),
+        within(1e-30, 1e6),
+    ] = None
+    impact_bps_per_million: Annotated[
+        dict[str, float],
+        Meta(
+            description="By asset: how many basis points hedging a million numeraire moves its price for good. An "
+            "asset that is not named has none."
+        ),
+        within(0, 1e4),
+    ] = {}
+    material_share: Annotated[
+        float,
+        Meta(
+            description="A quote skew is published again when it has moved by this share of itself and of half the "
+            "bid-ask spread, or when the least risk worth a hedge has moved by this share."
+        ),
+        ABOVE_ZERO,
+    ] = 0.1
 
 
-def check_flows(config: Config) -> None:
-    instruments = {instrument.name: instrument for instrument in config.instruments}
-    no_twins("flows.name", [flows.name for flows in config.flows])
-    for place, flows in enumerate(config.flows):
-        key = f"flows[{place}]"
+def check_flows(
+    all_flows: tuple[FlowsConfig, ...], instruments: tuple[InstrumentConfig, ...], universe: UniverseConfig
+) -> None:
+    check_distinct("flows.name", [flows.name for flows in all_flows])
+    named = {instrument.name: instrument for instrument in instruments}
+    for index, flows in enumerate(all_flows):
+        key = f"flows[{index}]"
         if not flows.name:
             raise wrong(f"{key}.name", "a name", flows.name)
         if not flows.markets:
             raise wrong(f"{key}.markets", "at least one instrument to hedge in", [])
-        no_twins(f"{key}.markets.instrument", [market.instrument for market in flows.markets])
-        for kind, names in (
-            ("clients", [clients.instrument for clients in flows.clients]),
-            ("markets", [market.instrument for market in flows.markets]),
-        ):
-            for name_place, name in enumerate(names):
-                if name not in instruments:
-                    raise wrong(f"{key}.{kind}[{name_place}].instrument", "the name of an instrument", name)
-                if len(instruments[name].legs) != 1:
-                    # What a basket brings of each asset changes with prices, and the flow is laid out once.
-                    raise wrong(f"{key}.{kind}[{name_place}].instrument", "one of a single leg", name)
-        for client_place, clients in enumerate(flows.clients):
-            _check_clients(f"{key}.clients[{client_place}]", clients)
-        for market_place, market in enumerate(flows.markets):
-            market_key = f"{key}.markets[{market_place}]"
-            within(f"{market_key}.eta_bps_per_million_a_day", market.eta_bps_per_million_a_day, 1e-12, 1e6)
-            if market.half_spread_bps is not None:
-                within(f"{market_key}.half_spread_bps", market.half_spread_bps, 1e-6, 1e4)
-        one_sided = [place for place, clients in enumerate(flows.clients) if clients.side != "both"]
-        if flows.risk_aversion is not None:
-            within(f"{key}.risk_aversion", flows.risk_aversion, 1e-30, 1e6)
-        elif one_sided:
-            raise wrong(f"{key}.risk_aversion", f"given where clients[{one_sided[0]}] deal on one side alone", None)
-        for asset, impact in flows.impact_bps_per_million.items():
-            if asset not in config.universe.assets:
+        check_distinct(f"{key}.markets.instrument", [market.instrument for market in flows.markets])
+        for each_key, name in _instruments(key, flows):
+            _check_instrument(each_key, name, named)
+        for clients_index, clients in enumerate(flows.clients):
+            _check_sizes(f"{key}.clients[{clients_index}]", clients)
+        _check_risk_aversion(key, flows)
+        for asset in flows.impact_bps_per_million:
+            if asset not in universe.assets:
                 raise wrong(f"{key}.impact_bps_per_million", "assets of the universe", asset)
-            within(f"{key}.impact_bps_per_million.{asset}", impact, 0, 1e4)
-        positive(f"{key}.material_share", flows.material_share)
-        asked = [instruments[each.instrument] for each in flows.clients if any(each.requests_per_day)]
-        idle = set(config.universe.assets) - connected(asked, config.universe.numeraire)
-        if idle:
-            # An inventory that no client ever takes would be worth minus infinity.
-            raise wrong(f"{key}.clients", "such that someone deals in every asset", f"nobody in {sorted(idle)}")
+        _check_every_asset_is_dealt(key, flows, named, universe)
 
 
-def _check_clients(key: str, clients: ClientsConfig) -> None:
-    """Bounds beyond every market, within which squares and exponentials of these numbers are numbers too."""
+def _instruments(key: str, flows: FlowsConfig) -> Iterator[tuple[str, str]]:
+    """The key and the name of every instrument that `flows` refers to."""
+    for index, clients in enumerate(flows.clients):
+        yield f"{key}.clients[{index}].instrument", clients.instrument
+    for index, market in enumerate(flows.markets):
+        yield f"{key}.markets[{index}].instrument", market.instrument
+
+
+def _check_instrument(key: str, name: str, named: Mapping[str, InstrumentConfig]) -> None:
+    if name not in named:
+        raise wrong(key, "the name of an instrument", name)
+    if len(named[name].legs) != 1:
+        # What a basket brings of each asset changes with prices, and the flow is laid out once.
+        raise wrong(key, "one of a single leg", name)
+
+
+def _check_sizes(key: str, clients: ClientsConfig) -> None:
     if not clients.sizes:
         raise wrong(f"{key}.sizes", "at least one size", [])
-    for size in clients.sizes:
-        within(f"{key}.sizes", size, 1e-6, 1e15)
     if len(clients.requests_per_day) != len(clients.sizes):
         raise wrong(f"{key}.requests_per_day", f"{len(clients.sizes)} numbers, as sizes", clients.requests_per_day)
-    for requests in clients.requests_per_day:
-        within(f"{key}.requests_per_day", requests, 0, 1e9)
-    within(f"{key}.alpha", clients.alpha, -100, 100)
-    within(f"{key}.beta_per_bp", clients.beta_per_bp, 1e-6, 1e6)
+
+
+def _check_risk_aversion(key: str, flows: FlowsConfig) -> None:
+    one_sided = [index for index, clients in enumerate(flows.clients) if clients.side != "both"]
+    if flows.risk_aversion is None and one_sided:
+        raise wrong(f"{key}.risk_aversion", f"given where clients[{one_sided[0]}] deal on one side alone", None)
+
+
+def _check_every_asset_is_dealt(
+    key: str, flows: FlowsConfig, named: Mapping[str, InstrumentConfig], universe: UniverseConfig
+) -> None:
+    asked = [named[clients.instrument] for clients in flows.clients if any(clients.requests_per_day)]
+    idle = set(universe.assets) - connected(asked, universe.numeraire)
+    if idle:
+        # An inventory that no client ever takes would be worth minus infinity.
+        raise wrong(f"{key}.clients", "such that someone deals in every asset", f"nobody in {sorted(idle)}")

@@ -1,7 +1,6 @@
-"""The configuration: one TOML file into one frozen Struct. The service's defaults stand here and nowhere else.
+"""The whole configuration, and how the file is read.
 
-Unknown keys are refused, so a typo fails at start, and every error names the key, what was expected and what was
-found. Secrets are not in the file: `stream.config.kafka.KafkaSettings` says which environment variables hold them.
+Unknown keys are refused, so a typo fails at start. Every error names the key, what was expected and what was found.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from stream.config.books import BookConfig, check_band, check_books
-from stream.config.checks import at_least, at_most, positive, wrong
-from stream.config.covariance import HORIZON_STEPS_MAX, CovarianceConfig, RiskConfig
+from stream.config.books import BookConfig, check_books
+from stream.config.checks import check_allowed
+from stream.config.covariance import CovarianceConfig, RiskConfig, check_covariance
 from stream.config.flows import FlowsConfig, check_flows
 from stream.config.hedging import HedgingConfig, check_hedging
 from stream.config.instruments import InstrumentConfig, check_instruments
-from stream.config.kafka import KafkaSettings, TopicsConfig
-from stream.config.metrics import MetricsConfig, SnapshotConfig
-from stream.config.reversion import ReversionConfig, check_models
+from stream.config.kafka import KafkaSettings, TopicsConfig, check_kafka, check_topics
+from stream.config.metrics import MetricsConfig, SnapshotConfig, check_metrics
+from stream.config.reversion import ReversionConfig, check_reversion
 from stream.config.solver import SolverConfig
 from stream.config.universe import UniverseConfig, check_universe
 from stream.errors import ConfigError
@@ -34,14 +33,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     universe: UniverseConfig
     instruments: tuple[InstrumentConfig, ...]
     books: tuple[BookConfig, ...]
-    solver: SolverConfig
-    kafka: KafkaSettings = KafkaSettings()
-    topics: TopicsConfig = TopicsConfig()
     risk: RiskConfig = RiskConfig()
     covariance: CovarianceConfig = CovarianceConfig()
     reversion: ReversionConfig = ReversionConfig()
+    solver: SolverConfig
     hedging: HedgingConfig = HedgingConfig()
     flows: tuple[FlowsConfig, ...] = ()
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicsConfig = TopicsConfig()
     snapshot: SnapshotConfig = SnapshotConfig()
     metrics: MetricsConfig = MetricsConfig()
 
@@ -72,39 +71,17 @@ def load_config(path: Path) -> Config:
 
 def check_config(config: Config) -> None:
     """What types alone cannot say. Raises ConfigError at the first key that does not hold."""
+    check_allowed(config)
     check_universe(config.universe)
-    check_instruments(config)
-    check_books(config)
-    check_flows(config)
-    known = {flows.name: flows for flows in config.flows}
-    for place, book in enumerate(config.books):
-        check_band(f"books[{place}]", book, known)
-    check_models(config)
-    at_least("risk.horizon_steps", config.risk.horizon_steps, 1)
-    at_most("risk.horizon_steps", config.risk.horizon_steps, HORIZON_STEPS_MAX)
-    solver = config.solver
-    positive("solver.lot_notional", solver.lot_notional)
-    positive("solver.max_packing_nodes", solver.max_packing_nodes)
-    positive("solver.max_timestep_nodes", solver.max_timestep_nodes)
-    positive("solver.max_hedge_nodes", solver.max_hedge_nodes)
-    at_least("solver.hedge_cost_resolution", solver.hedge_cost_resolution, 0)
-    positive("solver.deadline_ms", solver.deadline_ms)
-    positive("solver.threads", solver.threads)
+    check_instruments(config.instruments, config.universe)
+    check_flows(config.flows, config.instruments, config.universe)
+    check_books(config.books, config.instruments, config.flows)
+    check_covariance(config.covariance, config.instruments, config.universe)
+    check_reversion(config.reversion, len(config.universe.assets))
     check_hedging(config.hedging)
-    positive("snapshot.every_s", config.snapshot.every_s)
-    at_least("topics.replication", config.topics.replication, 1)
-    if not 0 <= config.metrics.port <= 65535:
-        raise wrong("metrics.port", "a port from 0 to 65535", config.metrics.port)
-    for name in config.metrics.allowed_hosts:
-        if not re.fullmatch(r"[A-Za-z0-9.:-]+", name) or re.search(r":\d+$", name):
-            raise wrong("metrics.allowed_hosts", "names or addresses without a port", name)
-    if not re.fullmatch(r"[A-Za-z0-9._-]{0,200}", config.topics.prefix):
-        raise wrong("topics.prefix", "at most 200 letters, digits, '.', '_' and '-'", config.topics.prefix)
-    if not config.kafka.group:
-        raise wrong("kafka.group", "a name", config.kafka.group)
-    for address in config.kafka.bootstrap.split(","):
-        if not re.fullmatch(r".+:\d+", address.strip()):
-            raise wrong("kafka.bootstrap", "host:port, several separated by commas", config.kafka.bootstrap)
+    check_metrics(config.metrics)
+    check_topics(config.topics)
+    check_kafka(config.kafka)
 
 
 def _with_key(message: str) -> str:

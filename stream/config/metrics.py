@@ -1,24 +1,54 @@
-"""How the running service is watched."""
+"""[metrics] and [snapshot]: how the running service is watched, and how often its state is kept."""
 
 from __future__ import annotations
 
-from msgspec import Struct
+import re
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from stream.config.checks import ABOVE_ZERO, Allowed, wrong
+
+TOKEN_VARIABLE = "BETAPACK_METRICS_TOKEN"
+"""The environment variable with the token that every request to the service has to bring."""
 
 
 class SnapshotConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How often the state is kept: at the first commit after `every_s` of wall-clock time."""
+    """How often the state is kept. A restarted worker goes on from the last snapshot."""
 
-    every_s: float = 5.0
+    every_s: Annotated[
+        float,
+        Meta(description="Wall-clock time between snapshots. One is taken at the first commit after it has passed."),
+        ABOVE_ZERO,
+    ] = 5.0
 
 
 class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the metrics and the answers to requests are. Port 0 takes a free one and logs it.
+    """The address at which the service shows its metrics and answers requests.
 
-    A host beyond this machine needs a token, which every request then has to bring: it is not in the file but in the
-    environment variable BETAPACK_METRICS_TOKEN. Requests are answered only for the names of this machine, `host` and
-    `allowed_hosts`: a page of somebody else's, whose name was made to point here, gets nothing.
+    Requests are answered only under the names of this machine, `host` and `allowed_hosts`. Somebody else's web page,
+    whose name was made to point to this machine, gets no answer.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 9464
-    allowed_hosts: tuple[str, ...] = ()
+    host: Annotated[
+        str,
+        Meta(
+            description="Address where Prometheus scrapes and what-ifs are asked. One that other machines can reach "
+            "needs a token, see below."
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        Meta(description="Port of that address. 0 takes a free one and logs it."),
+        Allowed("a port from 0 to 65535", lambda port: 0 <= port <= 65535),
+    ] = 9464
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="Further names under which requests are answered, as in a `Host` header, without the port."),
+    ] = ()
+
+
+def check_metrics(metrics: MetricsConfig) -> None:
+    for name in metrics.allowed_hosts:
+        if not re.fullmatch(r"[A-Za-z0-9.:-]+", name) or re.search(r":\d+$", name):
+            raise wrong("metrics.allowed_hosts", "names or addresses without a port", name)

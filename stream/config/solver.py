@@ -1,10 +1,12 @@
-"""How books are packed and hedged."""
+"""[solver]: how books are packed and hedged."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from stream.config.checks import ABOVE_ZERO, at_least
 
 #: What a packing makes least.
 PackingObjective: TypeAlias = Literal["volume", "variance", "horizon", "determinant"]
@@ -13,23 +15,64 @@ PackingObjective: TypeAlias = Literal["volume", "variance", "horizon", "determin
 class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How books are packed and hedged.
 
-    `objective` "horizon" is "variance" under the covariance over `risk.horizon_steps`. β vectors are packed in lots of
-    `lot_notional` on their leading leg. Effort is counted in nodes, so that the result does not depend on the
-    machine's speed; `deadline_ms` only stops a solve that takes too long, and its result says so. The books of one
-    timestep share `max_timestep_nodes` in equal parts, each at most `max_packing_nodes`. `threads` pack them; no
-    result depends on it. Hedges whose expected costs differ by no more than `hedge_cost_resolution`, in the numeraire,
-    count as equally cheap: no quote is known any better, and telling them apart takes most of a search.
+    Effort is counted in nodes of the search, so that results do not depend on the machine's speed. Only `deadline_ms`
+    is a time: it stops a solve that takes too long, and the result says so.
+
+    Hedges whose expected costs differ by no more than `hedge_cost_resolution` count as equally cheap. No quote is known
+    any better, and telling such hedges apart takes most of a search.
     """
 
-    lot_notional: float
-    objective: PackingObjective = "volume"
-    mode: Literal["inside", "free"] = "inside"
-    max_packing_nodes: int = 20_000
-    max_timestep_nodes: int = 250_000
-    max_hedge_nodes: int = 2_000
-    hedge_cost_resolution: float = 0.01
-    deadline_ms: float = 50.0
-    threads: int = 2
+    lot_notional: Annotated[
+        float,
+        Meta(description="Size of one lot of a β vector: the notional of its leading leg, in the numeraire."),
+        ABOVE_ZERO,
+    ]
+    objective: Annotated[
+        PackingObjective,
+        Meta(
+            description="What a packing makes least. `volume` credits no offset between positions that no β vector "
+            "justifies. `variance` is over one timestep, `horizon` the variance over "
+            "`risk.horizon_steps`. `determinant` is the literal determinant."
+        ),
+    ] = "volume"
+    mode: Annotated[
+        Literal["inside", "free"],
+        Meta(
+            description="`inside`: no leg of what is packed exceeds the held position or changes its sign. `free`: "
+            "no such bound."
+        ),
+    ] = "inside"
+    max_packing_nodes: Annotated[int, Meta(description="Nodes of the search for one packing at most."), ABOVE_ZERO] = (
+        20_000
+    )
+    max_timestep_nodes: Annotated[
+        int,
+        Meta(
+            description="Nodes of the packing search for all books at the close of a timestep. The books share them "
+            "equally. Each takes at most `max_packing_nodes`."
+        ),
+        ABOVE_ZERO,
+    ] = 250_000
+    max_hedge_nodes: Annotated[
+        int,
+        Meta(description="Nodes of the search for one hedge at most. The runner-up has as many of its own."),
+        ABOVE_ZERO,
+    ] = 2_000
+    hedge_cost_resolution: Annotated[
+        float,
+        Meta(description="Hedges whose costs differ by no more than this, in the numeraire, count as equally cheap."),
+        at_least(0),
+    ] = 0.01
+    deadline_ms: Annotated[
+        float,
+        Meta(description="Wall-clock time after which a solve is stopped. Its result says so."),
+        ABOVE_ZERO,
+    ] = 50.0
+    threads: Annotated[
+        int,
+        Meta(description="Threads that pack the books of a timestep. No result depends on their number."),
+        ABOVE_ZERO,
+    ] = 2
 
     @property
     def minimised(self) -> Literal["volume", "variance", "determinant"]:

@@ -1,10 +1,12 @@
-"""The assets that share one covariance."""
+"""[universe]: the assets that share one covariance, and their timesteps."""
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
 
-from stream.config.checks import at_least, at_most, no_twins, positive, wrong
+from msgspec import Meta, Struct
+
+from stream.config.checks import ABOVE_ZERO, at_least, at_most, check_distinct, wrong
 
 NANOSECONDS = 1_000_000_000
 SECONDS_MAX = 1e9
@@ -12,23 +14,66 @@ SECONDS_MAX = 1e9
 
 
 class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The assets that share one covariance, and the event-time grid on which their returns are taken.
+    """The assets that share one covariance, and the timesteps at which their returns are taken.
 
-    A timestep closes when every active ticks partition has passed its end by `allowed_lateness_s`; a partition that
-    lags the others by more than `idle_after_s` of event time counts as idle and is not waited for. A quote older than
-    `max_price_age_s` of event time is stale. When the feed says nothing for `feed_silent_after_s` of wall-clock time,
-    an alert is raised.
+    A timestep closes when every active partition of `ticks` has passed its end by `allowed_lateness_s`. A partition
+    that lags the others by more than `idle_after_s` counts as idle and is not waited for. Both are event time.
     """
 
-    name: str
-    numeraire: str
-    assets: tuple[str, ...]
-    timestep_s: float
-    max_price_age_s: float
-    allowed_lateness_s: float = 0.0
-    idle_after_s: float | None = None
-    feed_silent_after_s: float = 10.0
-    max_event_time_ahead_s: float = 5.0
+    name: Annotated[str, Meta(description="Name of the universe, without `#`. It is the key of its models.")]
+    numeraire: Annotated[str, Meta(description="The currency in which everything is valued.")]
+    assets: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The assets that share one covariance. At least two. The numeraire is not among them: it has "
+            "no risk of its own."
+        ),
+    ]
+    timestep_s: Annotated[
+        float,
+        Meta(
+            description="Length ΔT of a timestep, event time. Returns are taken over it, and books are solved at its "
+            "end."
+        ),
+        at_most(SECONDS_MAX),
+        ABOVE_ZERO,
+    ]
+    max_price_age_s: Annotated[
+        float,
+        Meta(description="A quote older than this, event time, is stale. A stale quote prices nothing."),
+        at_most(SECONDS_MAX),
+        ABOVE_ZERO,
+    ]
+    allowed_lateness_s: Annotated[
+        float,
+        Meta(description="How long a timestep that has ended waits for late quotes before it closes, event time."),
+        at_most(SECONDS_MAX),
+        at_least(0),
+    ] = 0.0
+    idle_after_s: Annotated[
+        float | None,
+        Meta(
+            description="A partition of `ticks` that is further than this behind the newest one, event time, is not "
+            "waited for. Left out: two timesteps."
+        ),
+        at_most(SECONDS_MAX),
+        ABOVE_ZERO,
+    ] = None
+    feed_silent_after_s: Annotated[
+        float,
+        Meta(description="Wall-clock time without a quote after which the alert `feed-silent` is raised."),
+        at_most(SECONDS_MAX),
+        ABOVE_ZERO,
+    ] = 10.0
+    max_event_time_ahead_s: Annotated[
+        float,
+        Meta(
+            description="A message whose event time is further than this ahead of its record's time in Kafka is "
+            "refused."
+        ),
+        at_most(SECONDS_MAX),
+        at_least(0),
+    ] = 5.0
 
     @property
     def timestep_ns(self) -> int:
@@ -46,26 +91,10 @@ def check_universe(universe: UniverseConfig) -> None:
         raise wrong("universe.name", "a name without '#'", universe.name)
     if len(universe.assets) < 2:
         raise wrong("universe.assets", "at least two assets, for a β to combine", list(universe.assets))
-    no_twins("universe.assets", universe.assets)
+    check_distinct("universe.assets", universe.assets)
     if universe.numeraire in universe.assets:
         raise wrong("universe.assets", f"assets other than the numeraire {universe.numeraire}", universe.numeraire)
     if not universe.numeraire:
         raise wrong("universe.numeraire", "a name", universe.numeraire)
-    for name in (
-        "timestep_s",
-        "max_price_age_s",
-        "allowed_lateness_s",
-        "feed_silent_after_s",
-        "max_event_time_ahead_s",
-    ):
-        at_most(f"universe.{name}", getattr(universe, name), SECONDS_MAX)
-    at_most("universe.idle_after_s", universe.idle_after_s or 0.0, SECONDS_MAX)
-    positive("universe.timestep_s", universe.timestep_s)
-    positive("universe.max_price_age_s", universe.max_price_age_s)
-    at_least("universe.allowed_lateness_s", universe.allowed_lateness_s, 0)
-    positive("universe.feed_silent_after_s", universe.feed_silent_after_s)
-    at_least("universe.max_event_time_ahead_s", universe.max_event_time_ahead_s, 0)
-    if universe.idle_after_s is not None:
-        positive("universe.idle_after_s", universe.idle_after_s)
     if universe.timestep_ns < 1:
         raise wrong("universe.timestep_s", "at least one nanosecond", universe.timestep_s)

@@ -83,7 +83,7 @@ def test_more_assets_than_a_model_can_say_in_one_record_are_refused(
     desk: Config, lengths: tuple[int, ...], most: int
 ) -> None:
     """At start, with the keys that decide it, and not by a publish that fails once the covariance is known."""
-    names = tuple(f"A{place}" for place in range(most + 1))
+    names = tuple(f"A{index}" for index in range(most + 1))
     quoted = tuple(
         msgspec.structs.replace(desk.instruments[0], name=f"{name}USD", legs={name: 1.0}, quote="USD") for name in names
     )

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from stream.config import Config, load_config
+from stream.config.checks import check_allowed
 from stream.errors import ConfigError
 
 
@@ -129,3 +130,21 @@ def test_the_state_hash_changes_with_what_gives_a_state_its_meaning(desk: Config
     }
     assert kept not in different
     assert len(different) == 5
+
+
+def test_the_state_hash_is_the_one_that_kept_snapshots_carry(desk: Config) -> None:
+    """A snapshot of an earlier process belongs to the same configuration: only a changed value may change the hash."""
+    assert desk.state_hash() == "4cd70b9368228af0"
+
+
+def test_every_number_of_a_list_or_a_table_is_held_to_the_range_of_its_key(franchise: Config) -> None:
+    """Sections in lists are found by their index, numbers in tables by their key; None is let through."""
+    flows = franchise.flows[0]
+    clients = msgspec.structs.replace(flows.clients[1], requests_per_day=(1.0, -1.0))
+    for changed, message in (
+        ({"clients": (flows.clients[0], clients)}, r"flows\[0\]\.clients\[1\]\.requests_per_day must be from 0"),
+        ({"impact_bps_per_million": {"EUR": 1.0, "JPY": -1.0}}, r"impact_bps_per_million\.JPY must be from 0 to 10000"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            check_allowed(msgspec.structs.replace(franchise, flows=(msgspec.structs.replace(flows, **changed),)))
+    check_allowed(msgspec.structs.replace(franchise, flows=(msgspec.structs.replace(flows, risk_aversion=None),)))
