@@ -23,8 +23,8 @@ class HedgingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     min_life_s: Annotated[
         float,
         Meta(
-            description="A suggestion is not changed before this age, unless its trades no longer bring the risk "
-            "inside the limit."
+            description="A suggestion is not reconsidered before this age, unless its trades no longer bring the "
+            "risk inside the limit."
         ),
         at_least(0),
     ] = 2.0
@@ -46,7 +46,7 @@ class HedgingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = 0.1
     ramp_share: Annotated[
         float,
-        Meta(description="Share of the risk above the target that one suggestion takes away at most."),
+        Meta(description="Largest share of the risk above the target that one suggestion takes away."),
         SHARE_ABOVE_ZERO,
     ] = 1.0
     in_flight_max_s: Annotated[

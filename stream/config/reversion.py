@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How β vectors are found, and what they must show to be used (docs/design.md).
+    """How β vectors are found, and what they must show to be used.
 
     β vectors are fitted on the last `window_steps` timesteps, without the latest `holdout_steps`. On these the basis
     ratio over `basis_horizon_steps` is then measured. A vector is accepted on one of two kinds of evidence:
@@ -56,7 +56,9 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = 0.3
     basis_confidence: Annotated[
         float,
-        Meta(description="Evidence `basis`: the confidence with which the ratio is within it. Between 0 and 1."),
+        Meta(
+            description="Evidence `basis`: the confidence with which it is at most `basis_ratio_max`. Between 0 and 1."
+        ),
     ] = 0.95
     false_discovery_rate: Annotated[
         float,
@@ -85,14 +87,16 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     false_alarm_steps: Annotated[
         float,
         Meta(
-            description="Timesteps on average, at least, until the watch retires a vector that still holds. They are "
-            "more for half-lives above ten timesteps. Above 1."
+            description="How long the watch takes on average, at least, until it retires a vector that still holds. "
+            "For half-lives above ten timesteps it takes longer in proportion. Above 1."
         ),
     ] = 1e6
-    max_legs: Annotated[int, Meta(description="Legs of a vector of `sparse` or `baskets` at most. 2 or 3.")] = 2
-    max_vectors: Annotated[int, Meta(description="β vectors in use at most. At least 1.")] = 12
+    max_legs: Annotated[
+        int, Meta(description="Largest number of legs of a vector of `sparse` or `baskets`. 2 or 3.")
+    ] = 2
+    max_vectors: Annotated[int, Meta(description="Largest number of β vectors in use. At least 1.")] = 12
     lags: Annotated[
-        int, Meta(description="Lagged differences that tests of reversion allow for at most. At least 1.")
+        int, Meta(description="Largest number of lagged differences that tests of reversion allow for. At least 1.")
     ] = 1
     lags_criterion: Annotated[
         Literal["none", "aic", "hqic", "bic"],

@@ -42,20 +42,20 @@ class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             "no such bound."
         ),
     ] = "inside"
-    max_packing_nodes: Annotated[int, Meta(description="Nodes of the search for one packing at most."), ABOVE_ZERO] = (
-        20_000
-    )
+    max_packing_nodes: Annotated[
+        int, Meta(description="Largest number of search nodes for one packing."), ABOVE_ZERO
+    ] = 20_000
     max_timestep_nodes: Annotated[
         int,
         Meta(
-            description="Nodes of the packing search for all books at the close of a timestep. The books share them "
-            "equally. Each takes at most `max_packing_nodes`."
+            description="Largest number of search nodes for packing all books at the close of a timestep. The books "
+            "share them equally. Each takes at most `max_packing_nodes`."
         ),
         ABOVE_ZERO,
     ] = 250_000
     max_hedge_nodes: Annotated[
         int,
-        Meta(description="Nodes of the search for one hedge at most. The runner-up has as many of its own."),
+        Meta(description="Largest number of search nodes for one hedge. The runner-up has as many of its own."),
         ABOVE_ZERO,
     ] = 2_000
     hedge_cost_resolution: Annotated[

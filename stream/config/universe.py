@@ -17,7 +17,8 @@ class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The assets that share one covariance, and the timesteps at which their returns are taken.
 
     A timestep closes when every active partition of `ticks` has passed its end by `allowed_lateness_s`. A partition
-    that lags the others by more than `idle_after_s` counts as idle and is not waited for. Both are event time.
+    that lags the others by more than `idle_after_s` counts as idle and is not waited for. Times are event time, unless
+    a key says wall-clock time.
     """
 
     name: Annotated[str, Meta(description="Name of the universe, without `#`. It is the key of its models.")]
@@ -31,30 +32,27 @@ class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ]
     timestep_s: Annotated[
         float,
-        Meta(
-            description="Length ΔT of a timestep, event time. Returns are taken over it, and books are solved at its "
-            "end."
-        ),
+        Meta(description="Length ΔT of a timestep. Returns are taken over it, and books are solved at its end."),
         at_most(SECONDS_MAX),
         ABOVE_ZERO,
     ]
     max_price_age_s: Annotated[
         float,
-        Meta(description="A quote older than this, event time, is stale. A stale quote prices nothing."),
+        Meta(description="A quote older than this is stale. A stale quote prices nothing."),
         at_most(SECONDS_MAX),
         ABOVE_ZERO,
     ]
     allowed_lateness_s: Annotated[
         float,
-        Meta(description="How long a timestep that has ended waits for late quotes before it closes, event time."),
+        Meta(description="How long a timestep that has ended waits for late quotes before it closes."),
         at_most(SECONDS_MAX),
         at_least(0),
     ] = 0.0
     idle_after_s: Annotated[
         float | None,
         Meta(
-            description="A partition of `ticks` that is further than this behind the newest one, event time, is not "
-            "waited for. Left out: two timesteps."
+            description="A partition of `ticks` that is further than this behind the newest one is not waited for. "
+            "Left out: two timesteps."
         ),
         at_most(SECONDS_MAX),
         ABOVE_ZERO,
