@@ -265,7 +265,7 @@ def simulate() -> Callable[[Config], Simulation]:
 def refit_process(desk: Config) -> Iterator[Callable[[Config], Submit]]:
     """Refits of a configuration in a process of their own, as the service runs them."""
     # Here, so that the tests of a solver module do not need everything else to import.
-    from stream.engine.market.model import reversion_settings
+    from stream.config.reversion import reversion_settings
     from stream.worker.refit_process import RefitProcess
 
     with ExitStack() as started:

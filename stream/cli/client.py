@@ -12,10 +12,9 @@ from typing import TypeVar
 import msgspec
 
 from schemas.answers import Refusal
+from stream.config.metrics import TOKEN_VARIABLE
 from stream.errors import ConfigError, ServiceUnavailable
 
-# As the service names it, whose module would load the web server here.
-TOKEN_VARIABLE = "BETAPACK_METRICS_TOKEN"
 TIMEOUT_S = 10.0
 
 _Answer = TypeVar("_Answer", bound=msgspec.Struct)

@@ -1,29 +1,46 @@
-"""How Kafka is reached."""
+"""[kafka] and [topics]: how Kafka is reached, and how topics are named and created."""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from stream.config.checks import at_least, wrong
 
 # A universe of 1000 assets has a covariance of 8 MB as float64, and a snapshot or model carries it in one record.
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 
+PASSWORD_VARIABLE = "BETAPACK_SASL_PASSWORD"
+"""The environment variable with the password of `sasl_username`."""
+
 
 class KafkaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How Kafka is reached. The password is no field: it comes from the environment variable BETAPACK_SASL_PASSWORD.
+    """How Kafka is reached. The password is not a key: it comes from an environment variable, see below."""
 
-    `bootstrap` is ``host:port``, several separated by commas. `ssl_cafile` is the PEM file of the authority that signed
-    the brokers' certificates; empty means those the operating system trusts. `group` is where offsets are committed.
-    """
-
-    bootstrap: str = "127.0.0.1:9092"
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    sasl_username: str = ""
-    ssl_cafile: str = ""
-    client_id: str = "betapack"
-    group: str = "betapack"
+    bootstrap: Annotated[str, Meta(description="Addresses of Kafka as `host:port`, several separated by commas.")] = (
+        "127.0.0.1:9092"
+    )
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Meta(description="Whether connections are encrypted (`SSL`), and whether the client logs in (`SASL`)."),
+    ] = "PLAINTEXT"
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], Meta(description="How the client logs in.")
+    ] = "SCRAM-SHA-512"
+    sasl_username: Annotated[
+        str, Meta(description="User name of the login. Required where `security_protocol` logs in.")
+    ] = ""
+    ssl_cafile: Annotated[
+        str,
+        Meta(
+            description="PEM file of the authority that signed the brokers' certificates. Empty: those that the "
+            "operating system trusts."
+        ),
+    ] = ""
+    client_id: Annotated[str, Meta(description="Name under which the brokers log this client.")] = "betapack"
+    group: Annotated[str, Meta(description="Consumer group to which offsets are committed.")] = "betapack"
 
     @property
     def tls(self) -> bool:
@@ -34,3 +51,30 @@ class KafkaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def sasl(self) -> bool:
         """Whether the client logs in with a user name and a password."""
         return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+
+class TopicsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How topics are named and created."""
+
+    prefix: Annotated[
+        str,
+        Meta(description="Put in front of the name of every topic. At most 200 letters, digits, `.`, `_` and `-`."),
+    ] = ""
+    replication: Annotated[
+        int,
+        Meta(description="Replication factor of topics that `betapack topics --create` makes."),
+        at_least(1),
+    ] = 1
+
+
+def check_topics(topics: TopicsConfig) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,200}", topics.prefix):
+        raise wrong("topics.prefix", "at most 200 letters, digits, '.', '_' and '-'", topics.prefix)
+
+
+def check_kafka(kafka: KafkaSettings) -> None:
+    if not kafka.group:
+        raise wrong("kafka.group", "a name", kafka.group)
+    for address in kafka.bootstrap.split(","):
+        if not re.fullmatch(r".+:\d+", address.strip()):
+            raise wrong("kafka.bootstrap", "host:port, several separated by commas", kafka.bootstrap)

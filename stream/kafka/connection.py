@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 
-from stream.config.kafka import KafkaSettings
+from stream.config.kafka import PASSWORD_VARIABLE, KafkaSettings
 from stream.errors import (
     AccessDenied,
     BetapackError,
@@ -28,8 +28,6 @@ from stream.errors import (
     ReadFailed,
     TopicMissing,
 )
-
-PASSWORD_VARIABLE = "BETAPACK_SASL_PASSWORD"
 
 # A local answer takes 1 ms, one across an ocean 300 ms.
 LOOK_TIMEOUT_S = 3.0

@@ -13,10 +13,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.answers import Refusal
-from stream.config import MetricsConfig
+from stream.config.metrics import TOKEN_VARIABLE, MetricsConfig
 from stream.errors import ConfigError
 
-TOKEN_VARIABLE = "BETAPACK_METRICS_TOKEN"
 BACKLOG = 256
 
 

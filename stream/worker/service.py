@@ -10,7 +10,7 @@ from schemas.topics import TOPICS
 from solver.warm import warm_kernels
 from stream.clock import SystemClock
 from stream.config import Config
-from stream.engine.market.model import reversion_settings
+from stream.config.reversion import reversion_settings
 from stream.kafka.consume import KafkaReader
 from stream.kafka.publish import KafkaWriter
 from stream.kafka.topics import check_topics

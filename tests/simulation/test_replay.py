@@ -21,7 +21,7 @@ from schemas.topics import TOPICS
 from solver.reversion.refits.refit import Refit, Refitter
 from stream.clock import ManualClock
 from stream.config import Config, SnapshotConfig
-from stream.engine.market.model import reversion_settings
+from stream.config.reversion import reversion_settings
 from stream.engine.market.refits import RefitRequest, Submit, attempt
 from stream.kafka.log import Record
 from stream.worker.loop import input_topics

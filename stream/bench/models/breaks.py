@@ -11,7 +11,7 @@ from solver.reversion.refits.rolling import RollingReversion
 from stream.bench.proportion import proportion
 from stream.bench.result import Comparison, measure
 from stream.config import ReversionConfig
-from stream.engine.market.model import reversion_settings
+from stream.config.reversion import reversion_settings
 
 SEED = 20_141_012
 HALF_LIVES = (5.0, 10.0, 20.0, 60.0)

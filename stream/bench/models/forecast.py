@@ -14,7 +14,7 @@ from solver.reversion.methods.sparse import sparse_vectors
 from solver.reversion.refits.rolling import RollingReversion
 from stream.bench.models.rates import BREAK, demo_config, rates
 from stream.bench.result import Comparison, measure
-from stream.engine.market.model import reversion_settings
+from stream.config.reversion import reversion_settings
 
 YEAR_DAYS = 250
 # Its floor was the one relationship that the watch calls broken in all these years.

@@ -17,7 +17,7 @@ from stream.bench.prices import currency_prices
 from stream.bench.result import Comparison, compare, measure
 from stream.bench.timing import timed_alone
 from stream.config import ReversionConfig
-from stream.engine.market.model import reversion_settings
+from stream.config.reversion import reversion_settings
 
 SEED = 20_141_005
 ASSETS, SPREADS = 6, 2

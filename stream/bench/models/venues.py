@@ -18,7 +18,7 @@ from stream.bench.models.replay import TICKS, record_of, replayed
 from stream.bench.proportion import counted, proportion
 from stream.bench.result import Comparison
 from stream.config import BookConfig, Config, InstrumentConfig, ReversionConfig, SolverConfig, UniverseConfig
-from stream.engine.market.model import reversion_settings
+from stream.config.reversion import reversion_settings
 from stream.engine.step import Output
 from stream.errors import ConfigError
 from stream.kafka.log import Record

@@ -13,7 +13,7 @@ from solver.reversion.vector import METHODS, Method
 from stream.bench.proportion import proportion
 from stream.bench.result import Comparison, measure
 from stream.config import ReversionConfig
-from stream.engine.market.model import reversion_settings
+from stream.config.reversion import reversion_settings
 
 SEED = 20_141_010
 ASSETS = 8

@@ -18,7 +18,8 @@ from solver.errors import NotEnoughData
 from solver.reversion.live.betas import LiveBeta, LiveBetas, Move, Retirement, row_taken, watched
 from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.refits.settings import ReversionSettings
-from stream.config import Config, CovarianceConfig, ReversionConfig
+from stream.config import Config, CovarianceConfig
+from stream.config.reversion import reversion_settings
 from stream.engine.market.refits import Refits, RefitState, Submit
 from stream.engine.market.valuation import Valuation, Valuer
 from stream.events.types import Timestep
@@ -285,24 +286,3 @@ def _grid_covariance(n: int, config: CovarianceConfig, every_steps: int) -> Samp
 
 def _tick_covariance(n: int, config: CovarianceConfig) -> HayashiYoshidaCovariance:
     return HayashiYoshidaCovariance(n, config.half_life_steps, config.slow_ticks, config.shrinkage)
-
-
-def reversion_settings(config: ReversionConfig) -> ReversionSettings:
-    """What the solver is told of the configuration."""
-    return ReversionSettings(
-        methods=config.methods,
-        window_steps=config.window_steps,
-        holdout_steps=config.holdout_steps,
-        basis_horizon_steps=config.basis_horizon_steps,
-        basis_ratio_max=config.basis_ratio_max,
-        basis_confidence=config.basis_confidence,
-        false_discovery_rate=config.false_discovery_rate,
-        half_life_min_steps=config.half_life_min_steps,
-        half_life_max_steps=config.half_life_max_steps,
-        switching_penalty=config.switching_penalty,
-        false_alarm_steps=config.false_alarm_steps,
-        max_legs=config.max_legs,
-        max_vectors=config.max_vectors,
-        lags=config.lags,
-        lags_criterion=None if config.lags_criterion == "none" else config.lags_criterion,
-    )

@@ -17,7 +17,7 @@ import pytest
 from solver.reversion.refits.refit import Refit, Refitter
 from solver.reversion.refits.rolling import RollingReversion
 from stream.config import ReversionConfig
-from stream.engine.market.model import reversion_settings
+from stream.config.reversion import reversion_settings
 from stream.engine.market.refits import RefitRequest, run_here
 from stream.errors import RefitFailed
 from stream.worker.refit_process import RefitProcess

@@ -26,7 +26,7 @@ from stream.bench.models.walks import garch_steps, heavy_steps, normal_steps
 from stream.bench.proportion import proportion
 from stream.bench.result import Comparison
 from stream.config import check_config
-from stream.engine.market.model import reversion_settings
+from stream.config.reversion import reversion_settings
 from stream.errors import ConfigError
 
 FLOOR_BEGINS, AFTER_THE_FLOOR = date(2011, 9, 6), date(2015, 3, 31)

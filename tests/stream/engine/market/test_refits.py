@@ -16,7 +16,7 @@ from schemas.wire import MESSAGE_PACK, decode, encode
 from solver.errors import IllPosed
 from solver.reversion.refits.refit import Refit, Refitter
 from stream.config import Config, ReversionConfig
-from stream.engine.market.model import reversion_settings
+from stream.config.reversion import reversion_settings
 from stream.engine.market.refits import RefitRequest, attempt, run_here
 from stream.engine.runtime import Runtime
 from stream.engine.step import Engine, EngineState, Output

@@ -1,0 +1,106 @@
+"""The whole configuration, and how the file is read.
+
+Unknown keys are refused, so a typo fails at start. Every error names the key, what was expected and what was found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from stream.config.books import BookConfig, check_books
+from stream.config.checks import check_allowed
+from stream.config.covariance import CovarianceConfig, RiskConfig, check_covariance
+from stream.config.flows import FlowsConfig, check_flows
+from stream.config.hedging import HedgingConfig, check_hedging
+from stream.config.instruments import InstrumentConfig, check_instruments
+from stream.config.kafka import KafkaSettings, TopicsConfig, check_kafka, check_topics
+from stream.config.metrics import MetricsConfig, SnapshotConfig, check_metrics
+from stream.config.reversion import ReversionConfig, check_reversion
+from stream.config.solver import SolverConfig
+from stream.config.universe import UniverseConfig, check_universe
+from stream.errors import ConfigError
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything the service is told at start."""
+
+    universe: UniverseConfig
+    instruments: tuple[InstrumentConfig, ...]
+    books: tuple[BookConfig, ...]
+    risk: RiskConfig = RiskConfig()
+    covariance: CovarianceConfig = CovarianceConfig()
+    reversion: ReversionConfig = ReversionConfig()
+    solver: SolverConfig
+    hedging: HedgingConfig = HedgingConfig()
+    flows: tuple[FlowsConfig, ...] = ()
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicsConfig = TopicsConfig()
+    snapshot: SnapshotConfig = SnapshotConfig()
+    metrics: MetricsConfig = MetricsConfig()
+
+    def state_hash(self) -> str:
+        """Hash of what gives the numbers in a snapshot their meaning.
+
+        Books, limits and the solver's effort may change over a restart; assets, instruments and estimators may not.
+        """
+        parts = (self.universe, self.instruments, self.covariance, self.reversion)
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+
+
+def load_config(path: Path) -> Config:
+    """Read and check the file at `path`. Raises ConfigError naming the key, what was expected and what was found."""
+    try:
+        text = path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}; name it with --config") from exc
+    try:
+        config = msgspec.toml.decode(text, type=Config)
+    except msgspec.ValidationError as exc:
+        raise ConfigError(f"{path}: {_with_key(str(exc))}") from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path} is not TOML: {exc}") from exc
+    check_config(config)
+    return config
+
+
+def check_config(config: Config) -> None:
+    """What types alone cannot say. Raises ConfigError at the first key that does not hold."""
+    check_allowed(config)
+    check_universe(config.universe)
+    check_instruments(config.instruments, config.universe)
+    check_flows(config.flows, config.instruments, config.universe)
+    check_books(config.books, config.instruments, config.flows)
+    check_covariance(config.covariance, config.instruments, config.universe)
+    check_reversion(config.reversion, len(config.universe.assets))
+    check_hedging(config.hedging)
+    check_metrics(config.metrics)
+    check_topics(config.topics)
+    check_kafka(config.kafka)
+
+
+def _with_key(message: str) -> str:
+    """msgspec says ``Expected `float`, got `str` - at `$.books[0].limit` ``; people look for the key first."""
+    match = re.fullmatch(r"(?P<what>.*) - at `\$\.?(?P<key>[^`]*)`", message)
+    if not match:
+        return message
+    choices = _choices(match["key"]) if match["what"].startswith("Invalid enum value") else ()
+    expected = f", expected one of {', '.join(choices)}" if choices else ""
+    return f"{match['key']}: {match['what']}{expected}"
+
+
+def _choices(key: str) -> tuple[str, ...]:
+    """What the annotation of a key such as ``books[0].kind`` allows, where it lists its values."""
+    kind: Any = Config
+    for name in re.sub(r"\[[^]]*\]", "", key).split("."):
+        if not (isinstance(kind, type) and issubclass(kind, Struct)):
+            return ()
+        kind = get_type_hints(kind).get(name)
+        if get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
+    return tuple(str(value) for value in get_args(kind)) if get_origin(kind) is Literal else ()

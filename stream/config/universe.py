@@ -1,0 +1,98 @@
+"""[universe]: the assets that share one covariance, and their timesteps."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from stream.config.checks import ABOVE_ZERO, at_least, at_most, check_distinct, wrong
+
+NANOSECONDS = 1_000_000_000
+SECONDS_MAX = 1e9
+"""Thirty years, and still a number of nanoseconds that fits 64 bits."""
+
+
+class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The assets that share one covariance, and the timesteps at which their returns are taken.
+
+    A timestep closes when every active partition of `ticks` has passed its end by `allowed_lateness_s`. A partition
+    that lags the others by more than `idle_after_s` counts as idle and is not waited for. Times are event time, unless
+    a key says wall-clock time.
+    """
+
+    name: Annotated[str, Meta(description="Name of the universe, without `#`. It is the key of its models.")]
+    numeraire: Annotated[str, Meta(description="The currency in which everything is valued.")]
+    assets: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The assets that share one covariance. At least two. The numeraire is not among them: it has "
+            "no risk of its own."
+        ),
+    ]
+    timestep_s: Annotated[
+        float,
+        Meta(description="Length ΔT of a timestep. Returns are taken over it, and books are solved at its end."),
+        at_most(SECONDS_MAX),
+        ABOVE_ZERO,
+    ]
+    max_price_age_s: Annotated[
+        float,
+        Meta(description="A quote older than this is stale. A stale quote prices nothing."),
+        at_most(SECONDS_MAX),
+        ABOVE_ZERO,
+    ]
+    allowed_lateness_s: Annotated[
+        float,
+        Meta(description="How long a timestep that has ended waits for late quotes before it closes."),
+        at_most(SECONDS_MAX),
+        at_least(0),
+    ] = 0.0
+    idle_after_s: Annotated[
+        float | None,
+        Meta(
+            description="A partition of `ticks` that is further than this behind the newest one is not waited for. "
+            "Left out: two timesteps."
+        ),
+        at_most(SECONDS_MAX),
+        ABOVE_ZERO,
+    ] = None
+    feed_silent_after_s: Annotated[
+        float,
+        Meta(description="Wall-clock time without a quote after which the alert `feed-silent` is raised."),
+        at_most(SECONDS_MAX),
+        ABOVE_ZERO,
+    ] = 10.0
+    max_event_time_ahead_s: Annotated[
+        float,
+        Meta(
+            description="A message whose event time is further than this ahead of its record's time in Kafka is "
+            "refused."
+        ),
+        at_most(SECONDS_MAX),
+        at_least(0),
+    ] = 5.0
+
+    @property
+    def timestep_ns(self) -> int:
+        return round(self.timestep_s * NANOSECONDS)
+
+    @property
+    def idle_after_ns(self) -> int:
+        # Two steps: a partition whose instruments merely trade less often is waited for, a dead one is not for long.
+        return 2 * self.timestep_ns if self.idle_after_s is None else round(self.idle_after_s * NANOSECONDS)
+
+
+def check_universe(universe: UniverseConfig) -> None:
+    if not universe.name or "#" in universe.name:
+        # The keys of one universe's snapshots must not be those of another one's: see `encode.snapshot_key`.
+        raise wrong("universe.name", "a name without '#'", universe.name)
+    if len(universe.assets) < 2:
+        raise wrong("universe.assets", "at least two assets, for a β to combine", list(universe.assets))
+    check_distinct("universe.assets", universe.assets)
+    if universe.numeraire in universe.assets:
+        raise wrong("universe.assets", f"assets other than the numeraire {universe.numeraire}", universe.numeraire)
+    if not universe.numeraire:
+        raise wrong("universe.numeraire", "a name", universe.numeraire)
+    if universe.timestep_ns < 1:
+        raise wrong("universe.timestep_s", "at least one nanosecond", universe.timestep_s)
