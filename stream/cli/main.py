@@ -207,7 +207,7 @@ def desk(
     """
     import msgspec
 
-    from stream.studies.desk.report import table
+    from stream.studies.desk.comparison import table
     from stream.studies.desk.run import DeskSettings, run_desk
 
     study = run_desk(DeskSettings(seeds, days, data), _say)

@@ -8,8 +8,8 @@ from solver.arrays import BoolArray, FloatArray
 from solver.reversion.live import LiveBetas, Move, renewed, row_taken, watched
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.watch import Alternatives, log_evidence, reverting_alarm, reverting_alternatives
+from stream.bench.figures import Comparison, measure
 from stream.bench.proportion import proportion
-from stream.bench.result import Comparison, measure
 from stream.config import ReversionConfig
 from stream.engine.market.model import reversion_settings
 

@@ -14,9 +14,9 @@ from schemas.inbound import Tick
 from schemas.outbound import DeadLetter, Model, ModelBeta
 from solver.arrays import FloatArray
 from solver.reversion.rolling import RollingReversion
+from stream.bench.figures import Comparison
 from stream.bench.models.replay import TICKS, record_of, replayed
 from stream.bench.proportion import counted, proportion
-from stream.bench.result import Comparison
 from stream.config import BookConfig, Config, InstrumentConfig, ReversionConfig, SolverConfig, UniverseConfig
 from stream.engine.market.model import reversion_settings
 from stream.engine.step import Output

@@ -10,8 +10,8 @@ from solver.arrays import FloatArray
 from solver.reversion.live import LiveBetas, Move, renewed, row_taken, watched
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.vector import METHODS, Method
+from stream.bench.figures import Comparison, measure
 from stream.bench.proportion import proportion
-from stream.bench.result import Comparison, measure
 from stream.config import ReversionConfig
 from stream.engine.market.model import reversion_settings
 

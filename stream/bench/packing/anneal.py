@@ -14,8 +14,8 @@ from solver.packing.anneal import pack_by_annealing
 from solver.packing.elapsed import timed
 from solver.packing.exact import pack_exactly
 from solver.packing.problem import PROOF_TOLERANCE, Mode, PackingProblem
+from stream.bench.figures import Comparison, measure
 from stream.bench.packing.instances import random_desk
-from stream.bench.result import Comparison, measure
 
 SEED = 20_141_005
 # Assets and items: of ten of each, exact proves about half within its default budget.

@@ -20,9 +20,9 @@ from solver.packing.volume import (
     stand_at,
     volume_arrays,
 )
+from stream.bench.figures import Comparison, measure
 from stream.bench.packing.instances import LOT, Desk, random_desk
-from stream.bench.packing.warm import repack
-from stream.bench.result import Comparison, measure
+from stream.bench.packing.warm_start import repack
 from stream.bench.timing import timed, timed_alone
 
 SEED = 20_141_004

@@ -10,12 +10,12 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.covariance import ExponentialCovariance
-from stream.bench.result import Comparison, measure
+from stream.bench.figures import Comparison, measure
 from stream.config import CovarianceConfig, ReversionConfig
-from stream.studies.read import Prices, read_prices
+from stream.studies.read.prices import Prices, read_prices
 from stream.studies.validate import summary
 from stream.studies.validate.covariances import Scorer, Scores
-from stream.studies.validate.result import Loss
+from stream.studies.validate.findings import Loss
 from stream.studies.validate.run import BIAS_BOUNDS, Run, ValidateSettings, shown_times, validate
 from stream.studies.validate.tables import figure, percent_with_interval, shown_time, with_interval
 from stream.studies.validate.walk import Models

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from stream.errors import ConfigError
+from stream.studies.desk.comparison import Study, compare_at_equal_risk
 from stream.studies.desk.policies import POLICIES, Policy
-from stream.studies.desk.prices import PriceRows, diffusions, hourly_prices
-from stream.studies.desk.report import Study, compare_at_equal_risk
+from stream.studies.desk.price_paths import PriceRows, diffusions, hourly_prices
 from stream.studies.desk.simulate import Outcome, Plan, simulate
 from stream.studies.desk.universe import HOURLY, SIMULATED, DeskUniverse
 

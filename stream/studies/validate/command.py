@@ -9,10 +9,10 @@ import msgspec
 
 from stream.config import Config, CovarianceConfig, ReversionConfig
 from stream.errors import ConfigError
-from stream.studies.read import read_prices
+from stream.studies.read.prices import read_prices
+from stream.studies.validate.findings import Validation
 from stream.studies.validate.plots import require_matplotlib
 from stream.studies.validate.report import write_report
-from stream.studies.validate.result import Validation
 from stream.studies.validate.run import ValidateSettings, validate
 from stream.studies.validate.tables import text
 from stream.studies.validate.walk import Models

@@ -13,6 +13,7 @@ import pytest
 
 from solver.packing.enumerate import pack_by_enumeration
 from stream.bench import run
+from stream.bench.figures import compare, markdown, measure, report
 from stream.bench.hedging.cases import enumerate_hedge, small_problem
 from stream.bench.hedging.run import hedging_figures
 from stream.bench.models import horizon
@@ -23,8 +24,7 @@ from stream.bench.packing.growth import _growth
 from stream.bench.packing.instances import FIT_DAYS, LOT, REFIT_EVERY_DAYS, Desk, live_sequence, random_desk, small_case
 from stream.bench.packing.run import PackingEffort
 from stream.bench.packing.scip import INSTALL_SCIP, pack_by_scip
-from stream.bench.prices import ETF_FILE, etf_prices
-from stream.bench.result import compare, markdown, measure, report
+from stream.bench.real_prices import ETF_FILE, etf_prices
 from stream.errors import ConfigError
 
 TINY = PackingEffort(

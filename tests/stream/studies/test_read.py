@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stream.errors import DataUnavailable
-from stream.studies.read import Prices, read_prices
+from stream.studies.read.prices import Prices, read_prices
 
 HOUR_NS = 3_600_000_000_000
 

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from stream.errors import ConfigError
-from stream.studies.desk.prices import ASSETS, SPREAD_HALF_LIFE_DAYS, SPREAD_VOLATILITY_BPS, diffusions, hourly_prices
+from stream.studies.desk.price_paths import (
+    ASSETS,
+    SPREAD_HALF_LIFE_DAYS,
+    SPREAD_VOLATILITY_BPS,
+    diffusions,
+    hourly_prices,
+)
 
 FILES = ("EURGBP", "GBPUSD", "USDJPY", "USDCHF", "USDCAD", "AUDUSD")
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from stream.errors import ConfigError
-from stream.studies.read import Prices
+from stream.studies.read.prices import Prices
 from stream.studies.validate import plots as plots_module
 from stream.studies.validate.plots import plots
 from stream.studies.validate.report import html, write_report

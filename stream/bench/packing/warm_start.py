@@ -15,9 +15,9 @@ from solver.packing.elapsed import timed
 from solver.packing.problem import PROOF_TOLERANCE, Packing, PackingProblem, checked_lot_bounds
 from solver.packing.volume import VolumeArrays, volume_arrays
 from solver.packing.volume_search import Books, nothing_found, packing_found, solve
+from stream.bench.figures import Comparison, compare
 from stream.bench.packing.instances import LOT, TRADE_LOTS, random_desk
 from stream.bench.packing.live import MAX_NODES
-from stream.bench.result import Comparison, compare
 from stream.bench.timing import timed_alone
 
 SEED = 20_141_003
