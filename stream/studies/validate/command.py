@@ -10,8 +10,8 @@ import msgspec
 from stream.config import Config, CovarianceConfig, ReversionConfig
 from stream.errors import ConfigError
 from stream.studies.read.prices import read_prices
+from stream.studies.report.plot_style import require_matplotlib
 from stream.studies.validate.findings import Validation
-from stream.studies.validate.plots import require_matplotlib
 from stream.studies.validate.report import write_report
 from stream.studies.validate.run import ValidateSettings, validate
 from stream.studies.validate.tables import text

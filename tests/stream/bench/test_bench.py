@@ -225,7 +225,9 @@ def test_etf_prices_of_a_folder(tmp_path: Path) -> None:
         etf_prices(tmp_path, 2)
     path = tmp_path / ETF_FILE
     path.write_bytes(
-        gzip.compress(b"Date,A,B,C\n2008-01-02,1.5,2.5,3.5\n2008-01-03,1.6,2.6,\n2008-01-04,1.7,2.7,3.7\n2008-01-05,1.8,2.8,3.8\n")
+        gzip.compress(
+            b"Date,A,B,C\n2008-01-02,1.5,2.5,3.5\n2008-01-03,1.6,2.6,\n2008-01-04,1.7,2.7,3.7\n2008-01-05,1.8,2.8,3.8\n"
+        )
     )
     assert etf_prices(tmp_path, 2).tolist() == [[1.5, 2.5], [1.6, 2.6], [1.7, 2.7], [1.8, 2.8]]
     for count in (3, 4):
