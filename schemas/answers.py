@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from schemas.outbound import HedgeSuggestion, HedgeTrade, LimitOn, QuoteSkew, ResidualExposure
 
+TOKEN_VARIABLE = "BETAPACK_METRICS_TOKEN"
+"""Environment variable with the token that requests must bring: service and commands name it alike."""
+
 
 class WhatIf(Struct, frozen=True, kw_only=True):
     """What would be published for `book` if it held `trade` (units of each asset) on top of what it holds.

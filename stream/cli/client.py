@@ -11,11 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
-from schemas.answers import Refusal
+from schemas.answers import TOKEN_VARIABLE, Refusal
 from stream.errors import ConfigError, ServiceUnavailable
 
-# As the service names it, whose module would load the web server here.
-TOKEN_VARIABLE = "BETAPACK_METRICS_TOKEN"
 TIMEOUT_S = 10.0
 
 _Answer = TypeVar("_Answer", bound=msgspec.Struct)

@@ -12,11 +12,10 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from schemas.answers import Refusal
+from schemas.answers import TOKEN_VARIABLE, Refusal
 from stream.config import MetricsConfig
 from stream.errors import ConfigError
 
-TOKEN_VARIABLE = "BETAPACK_METRICS_TOKEN"
 BACKLOG = 256
 
 

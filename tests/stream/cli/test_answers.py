@@ -12,14 +12,13 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from schemas.answers import Frontier, FrontierPoint, Refusal, WhatIf
+from schemas.answers import TOKEN_VARIABLE, Frontier, FrontierPoint, Refusal, WhatIf
 from schemas.outbound import AssetExposure, HedgeSuggestion, HedgeTrade, ResidualExposure
-from stream.cli.client import TOKEN_VARIABLE, ask
+from stream.cli.client import ask
 from stream.cli.frontier_table import ask_frontier, html, text, write_frontier
 from stream.cli.what_if_table import ask_what_if
 from stream.cli.what_if_table import text as what_if_text
 from stream.errors import BetapackError, ConfigError, ServiceUnavailable
-from stream.web.access import TOKEN_VARIABLE as SERVICE_TOKEN_VARIABLE
 
 TRADE = HedgeTrade(
     instrument="EURUSD", side="sell", lots=4, quantity=4e6, limit_price=1.08, expected_cost=86.0, venue="ECN"
@@ -126,7 +125,6 @@ def test_the_question_and_its_answer(
 ) -> None:
     """Trades and lots stand in the query in the order given, the token in its header, and the answer is the message."""
     monkeypatch.setenv(TOKEN_VARIABLE, "s3cret")
-    assert TOKEN_VARIABLE == SERVICE_TOKEN_VARIABLE
     url = serve(200, msgspec.json.encode(WHAT_IF))
     assert ask_what_if(url + "/", "spot", ("EUR=5e6", "CHF=-2e6"), ("EURUSD=-3",)) == WHAT_IF
     assert asked == [("/what-if?book=spot&EUR=5e6&CHF=-2e6&instrument=EURUSD&lots=-3", "Bearer s3cret")]

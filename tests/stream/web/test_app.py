@@ -19,12 +19,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from schemas.answers import TOKEN_VARIABLE
 from stream.config import Config, MetricsConfig, check_config
 from stream.engine.step import Engine, EngineState
 from stream.errors import ConfigError
 from stream.events.types import PositionLevel, Timestep
 from stream.telemetry.metrics import Metrics
-from stream.web.access import TOKEN_VARIABLE, listener
+from stream.web.access import listener
 from stream.web.app import Busy, Turns
 from stream.web.process import WebProcess
 from stream.web.questions import HypotheticalTrade, Questions
