@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scipy.stats import binomtest
 
-from stream.bench.result import Comparison, measure
+from stream.bench.figures import Comparison, measure
 
 CONFIDENCE = 0.95
 

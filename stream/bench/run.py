@@ -12,10 +12,10 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from solver.warm import warm_kernels
+from stream.bench.figures import Comparison, markdown, report
 from stream.bench.hedging.run import hedging_figures
 from stream.bench.models.run import QUICK_MODELS, ModelsEffort, models_figures
 from stream.bench.packing.run import QUICK, PackingEffort, packing_figures
-from stream.bench.result import Comparison, markdown, report
 from stream.bench.stream.run import full_path_against_bare_consumer, position_to_suggestion_against_echo
 from stream.bench.stream.what_if import what_ifs_beside_the_stream
 from stream.bench.studies.desk import desk_figures

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from schemas.answers import Frontier
 from stream.cli.client import ask
 from stream.cli.what_if_table import orders
 from stream.studies.report.page import page, write_page
 
-_INK, _SOFT, _GRID, _BLUE, _ORANGE, _RED = "#1f2933", "#667480", "#dde3e8", "#1f6fb2", "#d9822b", "#b3261e"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _STYLE = """
 main { max-width: 860px; }
@@ -73,37 +74,28 @@ def html(found: Frontier) -> str:
 
 def plot(found: Frontier) -> str:
     """Cost over risk as SVG, with the limit, and the suggestion where there is one."""
-    from stream.studies.validate.plots import require_matplotlib, without_style
-
-    require_matplotlib()
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
+    from stream.studies.report.plot_style import BLUE, ORANGE, RED, single_plot
 
     risks, costs = [point.risk for point in found.points], [point.cost for point in found.points]
-    with rc_context({"svg.hashsalt": "betapack", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(7.6, 4.2), layout="constrained")
-        axes = figure.add_subplot()
+
+    def draw(axes: Axes) -> None:
         axes.plot(
-            risks, costs, color=_BLUE, marker="o", markersize=4, linewidth=1.4, clip_on=False, label="cheapest found"
+            risks, costs, color=BLUE, marker="o", markersize=4, linewidth=1.4, clip_on=False, label="cheapest found"
         )
-        axes.vlines(risks, [point.cost_lower_bound for point in found.points], costs, color=_BLUE, linewidth=0.8)
-        axes.axvline(found.limit, color=_RED, linewidth=1.0, linestyle="--", label="limit")
+        axes.vlines(risks, [point.cost_lower_bound for point in found.points], costs, color=BLUE, linewidth=0.8)
+        axes.axvline(found.limit, color=RED, linewidth=1.0, linestyle="--", label="limit")
         if found.suggestion is not None:
-            place = (found.suggestion.risk_after, found.suggestion.expected_cost)
-            axes.plot(*place, color=_ORANGE, marker="D", markersize=8, linestyle="none", label="suggested")
+            at = (found.suggestion.risk_after, found.suggestion.expected_cost)
+            axes.plot(*at, color=ORANGE, marker="D", markersize=8, linestyle="none", label="suggested")
         axes.set_xlabel(f"risk that is left, {found.numeraire}")
         axes.set_ylabel(f"cost, {found.numeraire}")
         axes.set_xlim(left=0.0)
         axes.set_ylim(bottom=0.0)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter("{x:,.0f}")
-        axes.grid(color=_GRID, linewidth=0.6)
-        axes.tick_params(colors=_SOFT, labelcolor=_INK)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-        drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-    return without_style(drawn.getvalue())
+
+    return single_plot(draw, "betapack")
 
 
 def _title(found: Frontier) -> str:

@@ -13,7 +13,7 @@ from stream.config import Config
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market, MarketModel
 from stream.engine.step import EngineState
-from stream.events.arrays import decode_array, encode_array
+from stream.events.array_codec import decode_array, encode_array
 from stream.events.types import LATEST_NS, EngineEvent, PositionLevel, Timestep, TradeReport
 
 

@@ -21,7 +21,7 @@ from stream.engine.market.model import LegPrices, Market
 from stream.engine.market.refits import PendingRefit, RefitState
 from stream.engine.step import Engine, EngineState
 from stream.errors import StateMismatch
-from stream.events.arrays import decode_array, encode_array
+from stream.events.array_codec import decode_array, encode_array
 from stream.events.timesteps import TimestepsState
 from stream.kafka.log import TopicPartition
 

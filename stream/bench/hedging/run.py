@@ -10,8 +10,8 @@ import numpy as np
 from solver.hedging.problem import HedgeProblem
 from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
+from stream.bench.figures import Comparison, measure
 from stream.bench.hedging.cases import currency_desk, enumerate_hedge, small_problem
-from stream.bench.result import Comparison, measure
 from stream.bench.timing import timed_alone
 
 SEED = 20_221_003

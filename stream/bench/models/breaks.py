@@ -8,8 +8,8 @@ from solver.arrays import BoolArray, FloatArray
 from solver.reversion.live.betas import LiveBetas, Move, renewed, row_taken, watched
 from solver.reversion.live.watch import Alternatives, log_evidence, reverting_alarm, reverting_alternatives
 from solver.reversion.refits.rolling import RollingReversion
+from stream.bench.figures import Comparison, measure
 from stream.bench.proportion import proportion
-from stream.bench.result import Comparison, measure
 from stream.config import ReversionConfig
 from stream.config.reversion import reversion_settings
 

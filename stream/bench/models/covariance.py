@@ -13,7 +13,7 @@ import pandas as pd
 
 from solver.arrays import FloatArray, IntArray
 from solver.covariance import ExponentialCovariance, HayashiYoshidaCovariance, WindowCovariance
-from stream.bench.result import Comparison, compare, measure
+from stream.bench.figures import Comparison, compare, measure
 
 SEED = 20_141_001
 HALF_LIFE_STEPS = 60.0

@@ -12,8 +12,8 @@ from solver.arrays import BoolArray, FloatArray
 from solver.reversion.evidence.basis import basis_ratios, change_covariance
 from solver.reversion.methods.sparse import sparse_vectors
 from solver.reversion.refits.rolling import RollingReversion
-from stream.bench.models.rates import BREAK, demo_config, rates
-from stream.bench.result import Comparison, measure
+from stream.bench.figures import Comparison, measure
+from stream.bench.models.pegs import BREAK, demo_config, rates
 from stream.config.reversion import reversion_settings
 
 YEAR_DAYS = 250

@@ -13,8 +13,8 @@ from solver.reversion.refits.adjustment import adjustment_speeds, horizon_covari
 from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.refits.settings import ReversionSettings
 from solver.reversion.vector import BetaVector
-from stream.bench.prices import currency_prices
-from stream.bench.result import Comparison, compare, measure
+from stream.bench.figures import Comparison, compare, measure
+from stream.bench.real_prices import currency_prices
 from stream.bench.timing import timed_alone
 from stream.config import ReversionConfig
 from stream.config.reversion import reversion_settings

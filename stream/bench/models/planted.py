@@ -8,8 +8,8 @@ from solver.arrays import FloatArray
 from solver.reversion.error_correction import johansen_moments, regress
 from solver.reversion.methods.proposals import level_vectors
 from solver.reversion.refits.track import angles_between
+from stream.bench.figures import Comparison
 from stream.bench.proportion import counted, proportion
-from stream.bench.result import Comparison
 
 SEED = 20_141_011
 ASSETS = 8

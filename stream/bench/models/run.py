@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from stream.bench.figures import Comparison
 from stream.bench.models.breaks import breaks_found, breaks_found_as_fitted, false_retirements
 from stream.bench.models.covariance import covariance_figures
 from stream.bench.models.forecast import basis_forecast
 from stream.bench.models.horizon import horizon_figures
+from stream.bench.models.pegs import FIRST_DAY, hedges_in_daily_rates
 from stream.bench.models.planted import baskets_found
-from stream.bench.models.rates import FIRST_DAY, hedges_in_daily_rates
 from stream.bench.models.speed import refit_by_every_method, refits_against_statsmodels
 from stream.bench.models.venues import PAIRS, pair_on_two_venues
 from stream.bench.models.walks import in_use_over_refits, selected_among_walks
-from stream.bench.result import Comparison
 
 
 @dataclass(frozen=True, kw_only=True)

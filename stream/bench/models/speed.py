@@ -15,8 +15,8 @@ from solver.reversion.methods.ou import ornstein_uhlenbeck
 from solver.reversion.methods.pca import minor_components
 from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.vector import METHODS, Method
-from stream.bench.prices import currency_prices
-from stream.bench.result import Comparison, compare, measure
+from stream.bench.figures import Comparison, compare, measure
+from stream.bench.real_prices import currency_prices
 from stream.bench.timing import timed_alone
 from stream.config import ReversionConfig
 from stream.config.reversion import reversion_settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +13,15 @@ from schemas.inbound import Tick
 from schemas.outbound import DeadLetter, Model, ModelBeta
 from solver.arrays import FloatArray
 from solver.reversion.refits.rolling import RollingReversion
+from stream.bench.figures import Comparison
 from stream.bench.models.replay import TICKS, record_of, replayed
 from stream.bench.proportion import counted, proportion
-from stream.bench.result import Comparison
 from stream.config import BookConfig, Config, InstrumentConfig, ReversionConfig, SolverConfig, UniverseConfig
 from stream.config.reversion import reversion_settings
 from stream.engine.step import Output
 from stream.errors import ConfigError
 from stream.kafka.log import Record
+from stream.studies.read.quotes import QuoteRows, read_quotes
 
 VENUES = ("oanda", "fxcm")
 PAIRS = ("EURUSD", "NZDUSD")
@@ -81,7 +81,7 @@ def pair_on_two_venues(folder: Path, pair: str, share_of_ticks: float = 1.0) -> 
     for outputs in replayed(config, _records(config, quotes)):
         _note(seen, outputs, config)
     quoted = sum(len(rows) for rows in quotes)
-    locked = sum(int(np.count_nonzero(rows[:, 1] == rows[:, 2])) for rows in quotes)
+    locked = sum(int(np.count_nonzero(rows.bids == rows.asks)) for rows in quotes)
     refused = " and ".join(f"{count:,} {reason}" for reason, count in seen.refused.items()) or "none"
     return _figures(pair, seen, f"{quoted:,} quotes, {refused} refused, {locked:,} locked and used")
 
@@ -172,23 +172,25 @@ def _figures(pair: str, seen: Seen, quotes: str) -> list[Comparison]:
     ]
 
 
-def _quotes(folder: Path, venue: str, pair: str, share: float) -> FloatArray:
-    """(ticks, 3) event time in ms, bid and ask; the first `share` of the file."""
+def _quotes(folder: Path, venue: str, pair: str, share: float) -> QuoteRows:
+    """The first `share` of the venue's file."""
     path = folder / FOLDER / f"{venue}_{pair.lower()}.csv.gz"
     if not path.is_file():
         raise ConfigError(f"--data must be a folder with {FOLDER}/{path.name}, got {folder}")
-    with gzip.open(path, "rt") as lines:
-        rows = np.loadtxt(lines, delimiter=",", skiprows=1, ndmin=2)
-    return rows[: round(share * len(rows))]
+    rows = read_quotes(path)
+    return rows.first(round(share * len(rows)))
 
 
-def _records(config: Config, quotes: Sequence[FloatArray]) -> Iterator[Record]:
+def _records(config: Config, quotes: Sequence[QuoteRows]) -> Iterator[Record]:
     """Both venues' ticks in the order of their times, each venue in a partition of its own."""
     names = [instrument.name for instrument in config.instruments]
-    venue = np.concatenate([np.full(len(rows), place) for place, rows in enumerate(quotes)])
-    rows = np.concatenate(quotes)
-    order = np.argsort(rows[:, 0], kind="stable")
-    for place, (time_ms, bid, ask) in zip(venue[order].tolist(), rows[order].tolist(), strict=True):
-        time_ns = round(time_ms) * 1_000_000
-        tick = Tick(instrument=names[place], event_time_ns=time_ns, bid=bid, ask=ask)
-        yield record_of(tick, TICKS, place, time_ns)
+    venue = np.concatenate([np.full(len(rows), index) for index, rows in enumerate(quotes)])
+    times_ns, bids, asks = (
+        np.concatenate([getattr(rows, column) for rows in quotes]) for column in ("times_ns", "bids", "asks")
+    )
+    order = np.argsort(times_ns, kind="stable")
+    for index, time_ns, bid, ask in zip(
+        *(column[order].tolist() for column in (venue, times_ns, bids, asks)), strict=True
+    ):
+        tick = Tick(instrument=names[index], event_time_ns=time_ns, bid=bid, ask=ask)
+        yield record_of(tick, TICKS, index, time_ns)

@@ -10,8 +10,8 @@ from solver.arrays import FloatArray
 from solver.reversion.live.betas import LiveBetas, Move, renewed, row_taken, watched
 from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.vector import METHODS, Method
+from stream.bench.figures import Comparison, measure
 from stream.bench.proportion import proportion
-from stream.bench.result import Comparison, measure
 from stream.config import ReversionConfig
 from stream.config.reversion import reversion_settings
 

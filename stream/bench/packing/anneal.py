@@ -16,8 +16,8 @@ from solver.packing.evaluation import PROOF_TOLERANCE
 from solver.packing.methods.anneal import pack_by_annealing
 from solver.packing.methods.exact import pack_exactly
 from solver.packing.problem import PackingProblem
+from stream.bench.figures import Comparison, measure
 from stream.bench.packing.instances import random_desk
-from stream.bench.result import Comparison, measure
 
 SEED = 20_141_005
 # Assets and items: of ten of each, exact proves about half within its default budget.

@@ -11,9 +11,9 @@ from solver.packing.methods.enumerate import pack_by_enumeration
 from solver.packing.methods.exact import DEFAULT_MAX_NODES, QuadraticFactors, pack_exactly
 from solver.packing.problem import PackingProblem
 from solver.packing.result import Packing
+from stream.bench.figures import Comparison, compare, measure
 from stream.bench.packing.instances import desk_of_prices, random_desk, small_case
 from stream.bench.packing.scip import INSTALL_SCIP, ScipAnswer, pack_by_scip, scip_is_installed
-from stream.bench.result import Comparison, compare, measure
 from stream.bench.timing import timed_alone
 
 SEED = 20_141_002

@@ -14,9 +14,9 @@ from solver.packing.problem import PackingProblem
 from solver.packing.volume.descent import Search, accept, new_search, scan_pairs, stand_at
 from solver.packing.volume.precision import refresh_precision
 from solver.packing.volume.scaling import VolumeArrays, volume_arrays
+from stream.bench.figures import Comparison, measure
 from stream.bench.packing.instances import LOT, Desk, random_desk
-from stream.bench.packing.warm import repack
-from stream.bench.result import Comparison, measure
+from stream.bench.packing.warm_start import repack
 from stream.bench.timing import timed, timed_alone
 
 SEED = 20_141_004

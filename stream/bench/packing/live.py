@@ -13,8 +13,8 @@ from solver.arrays import FloatArray
 from solver.errors import SolverError
 from solver.packing.methods.many_books import BookPacker
 from solver.packing.result import Packing
+from stream.bench.figures import Comparison, compare, measure
 from stream.bench.packing.instances import LOT, live_sequence, random_desk
-from stream.bench.result import Comparison, compare, measure
 from stream.bench.timing import timed
 
 SEED = 20_141_003

@@ -9,13 +9,13 @@ from typing import get_args
 
 from solver.arrays import FloatArray
 from solver.packing.bounds import Mode
+from stream.bench.figures import Comparison
 from stream.bench.packing.anneal import anneal_against_exact
 from stream.bench.packing.exact import boxed_variance, exact_against_enumeration
 from stream.bench.packing.growth import growth_with_assets, growth_with_items
 from stream.bench.packing.live import books_at_once, live_within_deadline
-from stream.bench.packing.warm import warm_against_cold
-from stream.bench.prices import currency_prices, etf_prices
-from stream.bench.result import Comparison
+from stream.bench.packing.warm_start import warm_against_cold
+from stream.bench.real_prices import currency_prices, etf_prices
 
 # β lots of the live sequences: positions of some two and a half million are about three, ten and thirty of them.
 LIVE_LOTS = (1_000_000.0, 300_000.0, 100_000.0)

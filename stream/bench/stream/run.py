@@ -14,7 +14,7 @@ import numpy as np
 
 from schemas.inbound import Position, Tick
 from schemas.topics import TOPICS
-from stream.bench.result import Comparison, compare
+from stream.bench.figures import Comparison, compare
 from stream.clock import SystemClock
 from stream.config import Config, load_config
 from stream.config.kafka import KafkaSettings

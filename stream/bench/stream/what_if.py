@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from stream.bench.result import Comparison, compare
+from stream.bench.figures import Comparison, compare
 from stream.bench.stream.asker import Asked
 from stream.bench.stream.run import bench_config, own_topics, round_trips, running, warm_service
 from stream.config.kafka import KafkaSettings

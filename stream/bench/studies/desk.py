@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from stream.bench.result import Comparison, compare, measure
+from stream.bench.figures import Comparison, compare, measure
+from stream.studies.desk.comparison import AtRisk, Study
 from stream.studies.desk.policies import Policy
-from stream.studies.desk.report import AtRisk, Study
 from stream.studies.desk.run import DeskSettings, run_desk
 
 DAYS, HOURLY_DAYS = 5.0, 10.0

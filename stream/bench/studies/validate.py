@@ -10,12 +10,13 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.covariance import ExponentialCovariance
-from stream.bench.result import Comparison, measure
+from stream.bench.figures import Comparison, measure
 from stream.config import CovarianceConfig, ReversionConfig
-from stream.studies.read import Prices, read_prices
+from stream.studies.read.currencies import currency_prices
+from stream.studies.read.prices import Prices, read_prices
 from stream.studies.validate import summary
 from stream.studies.validate.covariances import Scorer, Scores
-from stream.studies.validate.result import Loss
+from stream.studies.validate.findings import Loss
 from stream.studies.validate.run import BIAS_BOUNDS, Run, ValidateSettings, shown_times, validate
 from stream.studies.validate.tables import figure, percent_with_interval, shown_time, with_interval
 from stream.studies.validate.walk import Models
@@ -25,6 +26,9 @@ INSTALL_SKFOLIO = "pip install 'betapack[bench]'"
 
 # A refit a day: of hourly bars every refit would take a quarter of an hour, and β rarely change within a day.
 HOURLY_REFIT_STEPS = 24
+
+#: The assets of the hourly pairs, gold among them.
+CURRENCIES = ("EUR", "GBP", "AUD", "CAD", "CHF", "JPY", "XAU")
 
 #: Half-lives beside the shipped one.
 HALF_LIVES = (20.0, 40.0, 60.0, 90.0, 120.0, 180.0)
@@ -54,18 +58,8 @@ def validation_figures(data: Path | None, say: Callable[[str], None]) -> list[Co
 
 
 def as_currencies(pairs: Prices) -> Prices:
-    """The hourly pairs as seven assets in USD: but for noise, ten pairs hold three exact relations."""
-    price = dict(zip(pairs.names, pairs.prices.T, strict=True))
-    assets = {
-        "EUR": price["EURGBP"] * price["GBPUSD"],
-        "GBP": price["GBPUSD"],
-        "AUD": price["AUDUSD"],
-        "CAD": 1.0 / price["USDCAD"],
-        "CHF": 1.0 / price["USDCHF"],
-        "JPY": 1.0 / price["USDJPY"],
-        "XAU": price["XAUUSD"],
-    }
-    return replace(pairs, names=tuple(assets), prices=np.array(list(assets.values())).T)
+    """The hourly pairs as seven assets in USD. Except for noise the ten pairs hold three exact relations."""
+    return replace(pairs, names=CURRENCIES, prices=currency_prices(pairs, CURRENCIES))
 
 
 def _bias(name: str, run: Run) -> Comparison:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from stream.errors import ConfigError
+from stream.studies.desk.comparison import Study, compare_at_equal_risk
 from stream.studies.desk.policies import POLICIES, Policy
-from stream.studies.desk.prices import PriceRows, diffusions, hourly_prices
-from stream.studies.desk.report import Study, compare_at_equal_risk
+from stream.studies.desk.price_paths import PriceRows, diffusions, hourly_prices
 from stream.studies.desk.simulate import Outcome, Plan, simulate
 from stream.studies.desk.universe import HOURLY, SIMULATED, DeskUniverse
 
@@ -30,6 +30,7 @@ RISKS = (8e3, 12e3, 18e3)
 HOURLY_LIMITS = tuple(1e3 * limit for limit in (14.0, 25.0, 45.0, 80.0, 145.0))
 HOURLY_RISKS = (30e3, 45e3, 68e3)
 
+HOURLY_FOLDER = "fx_h1"
 FIRST_HOUR, LAST_HOUR = date(2012, 11, 16), date(2018, 12, 31)
 
 
@@ -50,7 +51,8 @@ def run_desk(settings: DeskSettings, say: Callable[[str], None]) -> Study:
 
     Raises
     ------
-    ConfigError : no seeds, less than a day, or more days than the prices have.
+    ConfigError : no seeds, less than a day, no folder of hourly prices, or more days than the prices have.
+    DataUnavailable : a file of hourly prices is missing or cannot be read.
     """
     if settings.seeds < 1 or settings.days < 1:
         raise ConfigError(f"a desk needs at least one seed and one day, got {settings.seeds} and {settings.days:g}")
@@ -87,7 +89,10 @@ def _paths(settings: DeskSettings, universe: DeskUniverse, steps: int) -> Iterat
         for seed in range(settings.seeds):
             yield diffusions(np.random.default_rng([seed, 0]), rows - 1, universe.timestep_s)
         return
-    whole = hourly_prices(settings.data / "fx_h1", FIRST_HOUR, LAST_HOUR)
+    folder = settings.data / HOURLY_FOLDER
+    if not folder.is_dir():
+        raise ConfigError(f"--data must be a folder with {HOURLY_FOLDER}, got {settings.data}")
+    whole = hourly_prices(folder, FIRST_HOUR, LAST_HOUR)
     if len(whole.mids) < rows:
         raise ConfigError(
             f"{settings.days:g} days and their warm-up take {rows} hours, the prices have {len(whole.mids)}"

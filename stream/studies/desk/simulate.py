@@ -14,8 +14,8 @@ from stream.engine.market.valuation import Valuation
 from stream.events.types import Timestep
 from stream.studies.desk.clients import Requests, poisson_requests
 from stream.studies.desk.policies import Policy, flatten, netted_risk, single_best, single_cheapest
-from stream.studies.desk.prices import PriceRows
-from stream.studies.desk.service import DeskService
+from stream.studies.desk.price_paths import PriceRows
+from stream.studies.desk.service_in_process import DeskService
 from stream.studies.desk.universe import BP, LOT, DeskUniverse
 
 TARGET_SHARE = 0.8

@@ -144,7 +144,7 @@ SIMULATED = DeskUniverse(
     pairs=(EURUSD, GBPUSD, USDCHF, USDJPY, AUDUSD, NZDUSD, EURGBP, EURCHF, EURJPY, GBPCHF, GBPJPY, AUDNZD),
     timestep_s=600.0,
 )
-"""Prices from `stream.studies.desk.prices.diffusions`."""
+"""Prices from `stream.studies.desk.price_paths.diffusions`."""
 
 HOURLY = DeskUniverse(
     name="hourly-desk",
@@ -152,4 +152,4 @@ HOURLY = DeskUniverse(
     pairs=(EURUSD, GBPUSD, USDJPY, USDCHF, USDCAD, AUDUSD, EURGBP, EURJPY, EURCHF, GBPJPY, AUDJPY),
     timestep_s=3600.0,
 )
-"""Prices from `stream.studies.desk.prices.hourly_prices`."""
+"""Prices from `stream.studies.desk.price_paths.hourly_prices`."""

@@ -9,16 +9,16 @@ import msgspec
 
 from stream.config import Config, CovarianceConfig, ReversionConfig
 from stream.errors import ConfigError
-from stream.studies.read import read_prices
-from stream.studies.validate.plots import require_matplotlib
+from stream.studies.read.prices import read_prices
+from stream.studies.report.plot_style import require_matplotlib
+from stream.studies.validate.findings import Validation
 from stream.studies.validate.report import write_report
-from stream.studies.validate.result import Validation
 from stream.studies.validate.run import ValidateSettings, validate
 from stream.studies.validate.tables import text
 from stream.studies.validate.walk import Models
 
 
-def run_validate(
+def validate_command(
     data: Path,
     config: Config | None,
     horizon_steps: int,
@@ -28,14 +28,25 @@ def run_validate(
     say: Callable[[str], None],
     stop: Callable[[], bool],
 ) -> Validation:
-    """What was found; its table is printed. Without a `config` the service's defaults are validated.
+    """What the validation found; its table is printed.
+
+    Parameters
+    ----------
+    data : a file of prices, or a folder with one per asset.
+    config : its covariance and reversion are validated; None takes the service's defaults.
+    horizon_steps : rows that an outcome spans, >= 1.
+    seed : of random portfolios, shuffles and intervals, >= 0.
+    output : HTML file for the report.
+    json : file for the figures; None writes none.
+    say : takes each line of progress.
+    stop : says whether to end early and report what was walked until then.
 
     Raises
     ------
     ConfigError : a setting that cannot be used, matplotlib is missing, or a file cannot be written.
     DataUnavailable : no prices.
     """
-    require_matplotlib()  # before the walk, which takes minutes
+    require_matplotlib()  # here already: the walk takes minutes
     for path in (output, json):
         if path is not None and not path.absolute().parent.is_dir():
             raise ConfigError(f"cannot write {path}: there is no folder {path.absolute().parent}")

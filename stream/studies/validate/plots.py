@@ -1,31 +1,21 @@
-"""The report's plots, as SVG that a strict content security policy lets through."""
+"""The plots of a validation's report."""
 
 from __future__ import annotations
 
-import io
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import erfc
 
-from stream.errors import ConfigError
+from solver.arrays import IntArray
+from stream.studies.report.plot_style import BAND, BLUE, FAMILY_COLOURS, INK, ORANGE, SOFT, legend, small_plot
 from stream.studies.validate.covariances import FAMILIES
 from stream.studies.validate.run import BIAS_BOUNDS, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-INSTALL = "pip install 'betapack[report]'"
-
-_INK, _SOFT, _GRID = "#1f2933", "#667480", "#dde3e8"
-_BLUE, _ORANGE, _BAND = "#1f6fb2", "#d9822b", "#e8f1e4"
-# One colour a family, told apart by the colour-blind too (Okabe and Ito).
-_COLOURS = ("#0072b2", "#009e73", "#e69f00", "#cc79a7", "#56616b")
-
-# As in the page's style sheet.
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 # Rolling figures: a fortieth of the outcomes, and enough for a bias to be known to a tenth.
 _ROLLING_SHARE, _ROLLING_LEAST = 40, 50
@@ -42,48 +32,39 @@ class Plot:
     caption: str
 
 
-def require_matplotlib() -> None:
-    """ConfigError with the line that installs it, unless matplotlib is there."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as exc:
-        raise ConfigError(f"a report needs matplotlib for its plots: {INSTALL}") from exc
-
-
 def plots(run: Run) -> list[Plot]:
     """All plots that the figures give something to draw for."""
-    require_matplotlib()
     drawn = []
     if len(run.scores.rows) > 2 * _ROLLING_LEAST:
         drawn.append(
             Plot(
-                _drawn(_rolling_bias, run),
+                _svg(_rolling_bias, run, dated=True),
                 "Rolling bias, the median over the portfolios of each family. Green: within the bounds. Above 1 the "
                 "risk was forecast too low.",
             )
         )
     if run.validation.biases:
-        drawn.append(Plot(_drawn(_bias_of_each, run), "Bias of each portfolio; the short line is the family's median."))
+        drawn.append(Plot(_svg(_bias_of_each, run), "Bias of each portfolio; the short line is the family's median."))
         drawn.append(
             Plot(
-                _drawn(_tails, run),
+                _svg(_tails, run),
                 "How often an outcome is beyond so many forecast standard deviations. Dashed: a normal distribution.",
             )
         )
     if run.validation.losses:
         drawn.append(
             Plot(
-                _drawn(_loss_over_time, run),
+                _svg(_loss_over_time, run, dated=True),
                 "QLIKE less that of the reference, summed up over time without the row that differs most: falling "
                 "where the configuration is better.",
             )
         )
     if run.validation.vectors.shares:
-        drawn.append(Plot(_drawn(_shares, run), "What held after the date, and by chance; bars are intervals."))
+        drawn.append(Plot(_svg(_shares, run), "What held after the date, and by chance; bars are intervals."))
     if run.validation.vectors.basis_forecast is not None:
         drawn.append(
             Plot(
-                _drawn(_basis_forecasts, run),
+                _svg(_basis_forecasts, run),
                 "Basis ratio of each β in use: forecast against what followed. On the line both are the same; dotted "
                 "is the bound for acceptance.",
             )
@@ -91,13 +72,17 @@ def plots(run: Run) -> list[Plot]:
     return drawn
 
 
+def _svg(draw: Callable[[Axes, Run], None], run: Run, dated: bool = False) -> str:
+    return small_plot(lambda axes: draw(axes, run), draw.__name__, dated)
+
+
 def _rolling_bias(axes: Axes, run: Run) -> None:
     width = max(len(run.scores.rows) // _ROLLING_SHARE, _ROLLING_LEAST)
-    axes.axhspan(*BIAS_BOUNDS, color=_BAND, zorder=0)
-    axes.axhline(1.0, color=_SOFT, linewidth=0.8)
+    axes.axhspan(*BIAS_BOUNDS, color=BAND, zorder=0)
+    axes.axhline(1.0, color=SOFT, linewidth=0.8)
     times = run.times_ns[run.scores.ends].astype("datetime64[ns]")
     highest = 1.0
-    for family, colour in zip(FAMILIES[:4], _COLOURS, strict=False):
+    for family, colour in zip(FAMILIES[:4], FAMILY_COLOURS, strict=False):
         z = run.scores.z[family]
         complete = np.isfinite(z).all(axis=1)
         if complete.sum() <= width:
@@ -110,19 +95,19 @@ def _rolling_bias(axes: Axes, run: Run) -> None:
     # One violent day would flatten everything else.
     axes.set_ylim(0.0, min(highest * 1.05, 3.0))
     axes.set_ylabel(f"bias over {width:,} outcomes")
-    _legend(axes)
+    legend(axes)
 
 
 def _bias_of_each(axes: Axes, run: Run) -> None:
-    axes.axvspan(*BIAS_BOUNDS, color=_BAND, zorder=0)
-    axes.axvline(1.0, color=_SOFT, linewidth=0.8)
+    axes.axvspan(*BIAS_BOUNDS, color=BAND, zorder=0)
+    axes.axvline(1.0, color=SOFT, linewidth=0.8)
     families = [bias.family for bias in run.validation.biases]
-    for place, (bias, colour) in enumerate(zip(run.validation.biases, _COLOURS, strict=False)):
+    for place, (bias, colour) in enumerate(zip(run.validation.biases, FAMILY_COLOURS, strict=False)):
         z = run.scores.z[bias.family]
         each = np.nanstd(z, axis=0)
         spread = np.linspace(-0.22, 0.22, len(each)) if len(each) > 1 else np.zeros(1)
         axes.plot(each, place + spread, "o", color=colour, markersize=3, alpha=0.7, markeredgewidth=0)
-        axes.plot([bias.median.estimate] * 2, [place - 0.34, place + 0.34], color=_INK, linewidth=1.4)
+        axes.plot([bias.median.estimate] * 2, [place - 0.34, place + 0.34], color=INK, linewidth=1.4)
     if max(bias.highest for bias in run.validation.biases) > 3.0:
         axes.set_xscale("log")
         axes.set_xticks([0.8, 1, 1.5, 2, 3, 5, 10], labels=["0.8", "1", "1.5", "2", "3", "5", "10"], minor=False)
@@ -134,26 +119,26 @@ def _bias_of_each(axes: Axes, run: Run) -> None:
 
 def _tails(axes: Axes, run: Run) -> None:
     at = np.linspace(0.0, 6.0, 121)
-    for bias, colour in zip(run.validation.biases, _COLOURS, strict=False):
+    for bias, colour in zip(run.validation.biases, FAMILY_COLOURS, strict=False):
         sizes = np.sort(np.abs(run.scores.z[bias.family][np.isfinite(run.scores.z[bias.family])]))
         beyond = 1.0 - np.searchsorted(sizes, at, side="right") / len(sizes)
         axes.plot(at[beyond > 0], beyond[beyond > 0], color=colour, linewidth=1.2, label=bias.family)
-    axes.plot(at, erfc(at / np.sqrt(2.0)), color=_INK, linewidth=1.0, linestyle=(0, (4, 3)), label="normal")
+    axes.plot(at, erfc(at / np.sqrt(2.0)), color=INK, linewidth=1.0, linestyle=(0, (4, 3)), label="normal")
     axes.set_yscale("log")
     axes.set_ylim(1e-5, 1.0)
     axes.set_yticks([1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5], labels=["100 %", "10 %", "1 %", ".1 %", ".01 %", ".001 %"])
     axes.set_yticks([], minor=True)
     axes.set_xlabel("|z|, forecast standard deviations")
     axes.set_ylabel("share beyond")
-    _legend(axes)
+    legend(axes)
 
 
 def _loss_over_time(axes: Axes, run: Run) -> None:
     ends, own, other = np.intersect1d(run.scores.ends, run.reference.ends, return_indices=True)
     times = run.times_ns[ends].astype("datetime64[ns]")
     for what, colour, mine, theirs in (
-        ("covariance", _BLUE, run.scores.multivariate_qlike[own], run.reference.multivariate_qlike[other]),
-        ("variances", _ORANGE, run.scores.qlike[own].mean(axis=1), run.reference.qlike[other].mean(axis=1)),
+        ("covariance", BLUE, run.scores.multivariate_qlike[own], run.reference.multivariate_qlike[other]),
+        ("variances", ORANGE, run.scores.qlike[own].mean(axis=1), run.reference.qlike[other].mean(axis=1)),
     ):
         both = np.isfinite(mine) & np.isfinite(theirs)
         if both.any():
@@ -162,16 +147,16 @@ def _loss_over_time(axes: Axes, run: Run) -> None:
             total = np.cumsum(difference)
             places = _thinned(len(total))
             axes.plot(times[both][places], total[places], color=colour, linewidth=1.2, label=what)
-    axes.axhline(0.0, color=_SOFT, linewidth=0.8)
+    axes.axhline(0.0, color=SOFT, linewidth=0.8)
     axes.set_ylabel("sum of differences, nats per asset")
-    _legend(axes)
+    legend(axes)
 
 
 def _shares(axes: Axes, run: Run) -> None:
     shares = [share for share in run.validation.vectors.shares if share.vectors]
     for offset, colour, label, values in (
-        (-0.14, _BLUE, "β in use", [share.share for share in shares]),
-        (0.14, _ORANGE, "the same on shuffled prices", [share.chance for share in shares]),
+        (-0.14, BLUE, "β in use", [share.share for share in shares]),
+        (0.14, ORANGE, "the same on shuffled prices", [share.chance for share in shares]),
     ):
         places = np.arange(len(shares)) + offset
         middle = 100 * np.array([value.estimate for value in values])
@@ -185,7 +170,7 @@ def _shares(axes: Axes, run: Run) -> None:
     axes.set_ylim(len(shares) - 0.5, -0.5)
     axes.set_xlim(-3, 103)
     axes.set_xlabel("held, %")
-    axes.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2)
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2)
 
 
 def _basis_forecasts(axes: Axes, run: Run) -> None:
@@ -196,9 +181,9 @@ def _basis_forecasts(axes: Axes, run: Run) -> None:
     forecast, ratio = forecast[positive], ratio[positive]
     bound = run.validation.reversion.basis_ratio_max
     least, most = min(forecast.min(), ratio.min()) * 0.8, max(forecast.max(), ratio.max(), bound) * 1.25
-    axes.plot([least, most], [least, most], color=_SOFT, linewidth=0.9)
-    axes.axhline(bound, color=_SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
-    axes.plot(forecast, ratio, "o", color=_BLUE, markersize=3, alpha=0.5, markeredgewidth=0)
+    axes.plot([least, most], [least, most], color=SOFT, linewidth=0.9)
+    axes.axhline(bound, color=SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
+    axes.plot(forecast, ratio, "o", color=BLUE, markersize=3, alpha=0.5, markeredgewidth=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
     decades = 10.0 ** np.arange(np.ceil(np.log10(least)), np.log10(most) + 1e-9)
@@ -213,74 +198,6 @@ def _basis_forecasts(axes: Axes, run: Run) -> None:
     axes.set_ylabel("followed")
 
 
-def _drawn(draw: Any, run: Run) -> str:
-    """One plot of 4.9 by 3.1 inches, which the page scales to its column."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    look: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": draw.__name__,  # identifiers depend on the plot alone, and do not clash within a page
-        "font.size": 9,
-        "axes.edgecolor": _GRID,
-        "axes.labelcolor": _SOFT,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": _GRID,
-        "grid.linewidth": 0.6,
-        "xtick.color": _SOFT,
-        "ytick.color": _SOFT,
-        "text.color": _INK,
-        "axes.unicode_minus": True,
-    }
-    with rc_context(look):
-        figure = Figure(figsize=(4.9, 3.1), layout="constrained")
-        axes = figure.add_subplot()
-        axes.tick_params(length=0)
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes, run)
-        if draw in (_rolling_bias, _loss_over_time):
-            from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-            locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
-            axes.xaxis.set_major_locator(locator)
-            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return without_style(text.getvalue())
-
-
-def without_style(svg: str) -> str:
-    """The same picture with attributes in place of styles, which `style-src` would refuse, and without its prologue."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' style="([^"]*)"', lambda found: _as_attributes(found[1]), svg)
-    svg = re.sub(r"\s*\n\s*", "\n", svg)
-    width = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
-    assert width is not None
-    opening = (
-        f'<svg viewBox="0 0 {width[1]} {width[2]}" role="img" stroke-linejoin="round" stroke-linecap="butt" '
-        f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
-    )
-    return re.sub(r"<svg[^>]*>", opening, svg, count=1)
-
-
-def _as_attributes(style: str) -> str:
-    attributes = []
-    for declaration in filter(None, (part.strip() for part in style.split(";"))):
-        name, _, value = (part.strip() for part in declaration.partition(":"))
-        if name == "font":
-            size = re.search(r"([\d.]+)px", value)
-            attributes.append(f'font-family="{_FONT}" font-size="{size[1] if size else 9}"')
-        else:
-            attributes.append(f'{name}="{value}"')
-    return "".join(f" {attribute}" for attribute in attributes)
-
-
-def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="best")
-
-
-def _thinned(count: int) -> Any:
+def _thinned(count: int) -> IntArray:
+    """Indices of at most _POINTS of `count` points, evenly spread."""
     return np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(np.int64))

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from stream.studies.report.page import page, write_page
+from stream.studies.validate.findings import Check, Validation
 from stream.studies.validate.plots import Plot, plots
-from stream.studies.validate.result import Check, Validation
 from stream.studies.validate.run import SHUFFLE_BLOCK_STEPS, Run
 from stream.studies.validate.tables import Table, figure, shown_time, tables, verdict
 

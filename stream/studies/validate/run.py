@@ -18,10 +18,10 @@ from solver.scoring.relationships import block_shuffled
 from stream.config import HORIZON_STEPS_MAX, NANOSECONDS
 from stream.engine.market.model import Market
 from stream.errors import ConfigError, DataUnavailable
-from stream.studies.read import Prices
+from stream.studies.read.prices import Prices
 from stream.studies.validate import summary
 from stream.studies.validate.covariances import FAMILIES, Scorer, Scores
-from stream.studies.validate.result import Bias, Check, Input, Validation, Vectors
+from stream.studies.validate.findings import Bias, Check, Input, Validation, Vectors
 from stream.studies.validate.tables import percent_with_interval, with_interval
 from stream.studies.validate.vectors import Assessor, Outcome
 from stream.studies.validate.walk import Models, walk_forward

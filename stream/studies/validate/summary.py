@@ -14,7 +14,7 @@ from solver.scoring.exceedances import coverage, normal_exceedances
 from solver.scoring.intervals import Interval, bootstrap_interval, clustered_share
 from stream.config import ReversionConfig
 from stream.studies.validate.covariances import FAMILIES, Scores
-from stream.studies.validate.result import (
+from stream.studies.validate.findings import (
     BasisForecast,
     Bias,
     Distance,

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from stream.studies.validate.result import Estimate, Validation
+from stream.studies.validate.findings import Estimate, Validation
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -20,7 +20,7 @@ from stream.config import (
 )
 from stream.engine.market.model import Market, MarketModel
 from stream.events.types import Timestep
-from stream.studies.read import Prices
+from stream.studies.read.prices import Prices
 
 # What the prices are in; a name that no column of a file has.
 _NUMERAIRE = "\N{CURRENCY SIGN}"

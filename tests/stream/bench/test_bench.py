@@ -13,6 +13,7 @@ import pytest
 
 from solver.packing.methods.enumerate import pack_by_enumeration
 from stream.bench import run
+from stream.bench.figures import compare, markdown, measure, report
 from stream.bench.hedging.cases import enumerate_hedge, small_problem
 from stream.bench.hedging.run import hedging_figures
 from stream.bench.models import horizon
@@ -23,8 +24,7 @@ from stream.bench.packing.growth import _growth
 from stream.bench.packing.instances import FIT_DAYS, LOT, REFIT_EVERY_DAYS, Desk, live_sequence, random_desk, small_case
 from stream.bench.packing.run import PackingEffort
 from stream.bench.packing.scip import INSTALL_SCIP, pack_by_scip
-from stream.bench.prices import ETF_FILE, etf_prices
-from stream.bench.result import compare, markdown, measure, report
+from stream.bench.real_prices import ETF_FILE, etf_prices
 from stream.errors import ConfigError
 
 TINY = PackingEffort(
@@ -224,8 +224,12 @@ def test_etf_prices_of_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=ETF_FILE):
         etf_prices(tmp_path, 2)
     path = tmp_path / ETF_FILE
-    path.write_bytes(gzip.compress(b"Date,A,B,C\n2008-01-02,1.5,2.5,3.5\n2008-01-03,1.6,2.6,\n"))
-    assert etf_prices(tmp_path, 2).tolist() == [[1.5, 2.5], [1.6, 2.6]]
+    path.write_bytes(
+        gzip.compress(
+            b"Date,A,B,C\n2008-01-02,1.5,2.5,3.5\n2008-01-03,1.6,2.6,\n2008-01-04,1.7,2.7,3.7\n2008-01-05,1.8,2.8,3.8\n"
+        )
+    )
+    assert etf_prices(tmp_path, 2).tolist() == [[1.5, 2.5], [1.6, 2.6], [1.7, 2.7], [1.8, 2.8]]
     for count in (3, 4):
         with pytest.raises(ConfigError, match=ETF_FILE):
             etf_prices(tmp_path, count)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from stream.errors import DataUnavailable
-from stream.studies.read import Prices, read_prices
+from stream.studies.read.currencies import currency_prices
+from stream.studies.read.prices import Prices, read_prices
+from stream.studies.read.quotes import read_quotes
 
 HOUR_NS = 3_600_000_000_000
 
@@ -180,3 +182,42 @@ def test_what_is_not_there_or_not_data(tmp_path: Path) -> None:
     written(quotes, "t,p\n2015-01-01,1\n", "B.csv")
     with pytest.raises(DataUnavailable, match="several named A"):
         read_prices(quotes)
+
+
+def test_only_the_assets_that_are_asked_for(tmp_path: Path) -> None:
+    """In the order asked, from a file and from a folder; what is wrong with the others does not matter."""
+    text = "day,A,B,C\n2015-01-01,1,10,\n2015-01-02,2,20,\n2015-01-05,3,30,-1\n"
+    prices = read_prices(written(tmp_path, text), ["B", "A"])
+    assert prices.names == ("B", "A")
+    np.testing.assert_array_equal(prices.prices, [[10, 1], [20, 2], [30, 3]])
+    assert prices.left_out == ()
+    folder = tmp_path / "bars"
+    folder.mkdir()
+    for name in "ABC":
+        written(folder, "day,close\n2015-01-01,1\n2015-01-02,2\n2015-01-05,3\n", f"{name}.csv")
+    assert read_prices(folder, ["C", "A"]).names == ("C", "A")
+    with pytest.raises(DataUnavailable, match="got none of D"):
+        read_prices(folder, ["C", "A", "D"])
+
+
+def test_pairs_to_currencies(tmp_path: Path) -> None:
+    """Quoted either way round, or through one other currency; a currency that no pair leads to is named."""
+    text = "day,EURGBP,GBPUSD,USDJPY\n2015-01-01,0.8,1.6,100\n2015-01-02,0.7,1.5,110\n2015-01-05,0.9,1.4,90\n"
+    pairs = read_prices(written(tmp_path, text))
+    found = currency_prices(pairs, ["JPY", "EUR", "GBP"])
+    np.testing.assert_array_equal(found[0], [1 / 100, 0.8 * 1.6, 1.6])
+    with pytest.raises(DataUnavailable, match="CHF must have a price in USD"):
+        currency_prices(pairs, ["CHF"])
+
+
+def test_quotes_stay_as_they_came(tmp_path: Path) -> None:
+    """Order, repeated times and crossed quotes are kept; a missing price and other columns are refused."""
+    path = written(tmp_path, "ms,bid,ask\n1398920401813,2,1\n1398920401787,1,3\n1398920401787,1,3\n")
+    quotes = read_quotes(path)
+    assert quotes.times_ns.tolist() == [1398920401813000000, 1398920401787000000, 1398920401787000000]
+    assert (quotes.bids.tolist(), quotes.asks.tolist()) == ([2, 1, 1], [1, 3, 3])
+    assert len(quotes.first(2)) == 2
+    with pytest.raises(DataUnavailable, match="line 2: expected a bid and an ask"):
+        read_quotes(written(tmp_path, "ms,bid,ask\n1398920401813,2,\n"))
+    with pytest.raises(DataUnavailable, match="columns time, bid and ask"):
+        read_quotes(written(tmp_path, "ms,bid\n1398920401813,2\n"))

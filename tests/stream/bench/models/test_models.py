@@ -13,18 +13,18 @@ import pytest
 
 from solver.reversion.live.watch import Detector, reverting_alternatives
 from solver.reversion.refits.rolling import RollingReversion
+from stream.bench.figures import Comparison
 from stream.bench.models import covariance
-from stream.bench.models import rates as rates_bench
 from stream.bench.models import venues as venues_bench
 from stream.bench.models.breaks import FALSE_ALARM_STEPS, _Watch, breaks_found
 from stream.bench.models.forecast import YEAR_DAYS, forecasts
+from stream.bench.models.pegs import demo_config, hedges_in_daily_rates, rates
+from stream.bench.models.pegs import rates as rates_bench
 from stream.bench.models.planted import ASSETS, HALF_LIVES, WINDOW_STEPS, planted_basket
-from stream.bench.models.rates import demo_config, hedges_in_daily_rates, rates
 from stream.bench.models.run import QUICK_MODELS, models_figures
 from stream.bench.models.venues import pair_on_two_venues, venue_config
 from stream.bench.models.walks import garch_steps, heavy_steps, normal_steps
 from stream.bench.proportion import proportion
-from stream.bench.result import Comparison
 from stream.config import check_config
 from stream.config.reversion import reversion_settings
 from stream.errors import ConfigError

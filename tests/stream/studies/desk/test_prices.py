@@ -9,8 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream.errors import ConfigError
-from stream.studies.desk.prices import ASSETS, SPREAD_HALF_LIFE_DAYS, SPREAD_VOLATILITY_BPS, diffusions, hourly_prices
+from stream.errors import DataUnavailable
+from stream.studies.desk.price_paths import (
+    ASSETS,
+    SPREAD_HALF_LIFE_DAYS,
+    SPREAD_VOLATILITY_BPS,
+    diffusions,
+    hourly_prices,
+)
 
 FILES = ("EURGBP", "GBPUSD", "USDJPY", "USDCHF", "USDCAD", "AUDUSD")
 
@@ -53,25 +59,30 @@ def bars(folder: Path, name: str, closes: dict[str, float]) -> None:
 
 def test_hourly_rows_are_the_files_closes(tmp_path: Path) -> None:
     """Prices in USD, EUR through sterling; an hour that one file lacks, and hours outside the dates, are left out."""
-    hours = [f"2014-05-0{day} 10:00:00" for day in (1, 2, 3, 4)]
+    hours = [f"2014-05-0{day} 10:00:00" for day in (1, 2, 3, 4, 5)]
     for name, close in zip(FILES, (0.8, 1.6, 100.0, 0.9, 1.1, 0.7), strict=True):
-        bars(tmp_path, name, {hour: close for hour in hours if not (name == "USDCAD" and hour == hours[1])})
+        closes = {hour: close * (1 + number) for number, hour in enumerate(hours)}
+        bars(tmp_path, name, {hour: close for hour, close in closes.items() if name != "USDCAD" or hour != hours[1]})
     rows = hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3))
     days = [datetime(2014, 5, day, 10, tzinfo=UTC).timestamp() for day in (1, 3)]
     assert rows.end_ns.tolist() == [round(day) * 10**9 for day in days]
-    np.testing.assert_allclose(rows.mids, np.tile([1.28, 1.6, 0.01, 1 / 0.9, 1 / 1.1, 0.7], (2, 1)))
+    first = np.array([1.28, 1.6, 0.01, 1 / 0.9, 1 / 1.1, 0.7])
+    np.testing.assert_allclose(rows.mids, [first, first * [9, 3, 1 / 3, 1 / 3, 1 / 3, 3]])
     assert rows.Sigma is None
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     """A missing file, one without the columns, and dates without an hour: an error that names the path."""
-    with pytest.raises(ConfigError, match=r"EURGBP\.csv\.gz must hold hourly bars"):
+    with pytest.raises(DataUnavailable, match=r"must hold at least two files .* of EURGBP, GBPUSD"):
         hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3))
-    for name in FILES:
-        bars(tmp_path, name, {"2014-05-01 10:00:00": 1.0})
-    with pytest.raises(ConfigError, match="has no hours from 2015-01-01 to 2015-01-02"):
+    for name in FILES[:-1]:
+        bars(tmp_path, name, {f"2014-05-01 {hour}:00:00": 1.0 + hour for hour in (10, 11, 12)})
+    with pytest.raises(DataUnavailable, match=r"got none of AUDUSD"):
+        hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3))
+    bars(tmp_path, FILES[-1], {f"2014-05-01 {hour}:00:00": 1.0 + hour for hour in (10, 11, 12)})
+    with pytest.raises(DataUnavailable, match="has no hours from 2015-01-01 to 2015-01-02"):
         hourly_prices(tmp_path, date(2015, 1, 1), date(2015, 1, 2))
     with gzip.open(tmp_path / "USDCAD.csv.gz", "wt") as file:
         file.write("when,what\n1,2\n")
-    with pytest.raises(ConfigError, match=r"USDCAD\.csv\.gz must hold hourly bars"):
+    with pytest.raises(DataUnavailable, match=r"USDCAD\.csv\.gz, line 2, column when: expected a time or date"):
         hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3))

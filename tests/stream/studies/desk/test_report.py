@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from stream.studies.desk.comparison import Study, compare_at_equal_risk, table
 from stream.studies.desk.policies import Policy
-from stream.studies.desk.report import Study, compare_at_equal_risk, table
 from stream.studies.desk.simulate import Outcome
 
 LIMITS = (10.0, 20.0, 40.0)

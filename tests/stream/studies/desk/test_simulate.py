@@ -12,8 +12,8 @@ from stream.config import BookConfig
 from stream.engine.step import Engine
 from stream.events.types import PositionLevel, Timestep
 from stream.studies.desk.clients import poisson_requests
-from stream.studies.desk.prices import PriceRows, diffusions
-from stream.studies.desk.service import DeskService
+from stream.studies.desk.price_paths import PriceRows, diffusions
+from stream.studies.desk.service_in_process import DeskService
 from stream.studies.desk.simulate import Outcome, Plan, simulate
 from stream.studies.desk.universe import BP, SIMULATED
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream.config import CovarianceConfig, ReversionConfig
-from stream.studies.read import Prices
+from stream.studies.read.prices import Prices
 from stream.studies.validate.walk import Models
 
 DAY_NS = 86_400_000_000_000

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stream.bench.studies.validate import as_currencies, validation_figures
-from stream.studies.read import read_prices
+from stream.studies.read.prices import read_prices
 
 PAIRS = {
     "AUDJPY": ("AUD", "JPY"),

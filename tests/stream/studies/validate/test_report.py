@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from stream.errors import ConfigError
-from stream.studies.read import Prices
-from stream.studies.validate import plots as plots_module
+from stream.studies.read.prices import Prices
+from stream.studies.report.plot_style import require_matplotlib
 from stream.studies.validate.plots import plots
 from stream.studies.validate.report import html, write_report
 from stream.studies.validate.run import Run, ValidateSettings, validate
@@ -89,4 +89,4 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error has the line that installs it."""
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(ConfigError, match=r"pip install 'betapack\[report\]'"):
-        plots_module.require_matplotlib()
+        require_matplotlib()

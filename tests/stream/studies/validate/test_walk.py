@@ -11,7 +11,7 @@ import pytest
 from solver.covariance import ExponentialCovariance
 from stream.engine.market.model import Market
 from stream.errors import ConfigError
-from stream.studies.read import Prices
+from stream.studies.read.prices import Prices
 from stream.studies.validate.walk import Models, walk_forward
 
 

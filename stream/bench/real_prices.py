@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 from solver.arrays import FloatArray
 from stream.demo.rates import read_days
 from stream.errors import ConfigError
+from stream.studies.read.csv_file import read_csv
+from stream.studies.read.prices import read_prices
 
 # By the length of their common history: the first twelve since 2000, the first twenty since 2011.
 CURRENCIES = (
@@ -40,11 +43,12 @@ def etf_prices(folder: Path, count: int) -> FloatArray:
     Raises
     ------
     ConfigError : the file is not there, or has fewer columns or a missing price.
+    DataUnavailable : the file cannot be read.
     """
     path = folder / ETF_FILE
     if not path.is_file():
         raise ConfigError(f"--data must be a folder with {ETF_FILE}, got {folder}")
-    prices = np.genfromtxt(path, delimiter=",", skip_header=1)[:, 1 : count + 1]
-    if prices.shape[1] < count or not (prices > 0.0).all():
+    etfs = read_csv(path, hashlib.sha256()).names[:count]
+    if len(etfs) < count or (found := read_prices(path, etfs)).left_out:
         raise ConfigError(f"{path} must have a date and {count} prices > 0 in every row")
-    return np.asarray(prices, dtype=np.float64)
+    return found.prices

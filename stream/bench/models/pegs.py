@@ -10,9 +10,9 @@ from pathlib import Path
 
 from schemas.inbound import Position
 from schemas.outbound import Alert, Model, ResidualExposure
+from stream.bench.figures import Comparison, measure
 from stream.bench.models.replay import POSITIONS, TICKS, record_of, replayed
 from stream.bench.proportion import proportion
-from stream.bench.result import Comparison, measure
 from stream.config import Config, load_config
 from stream.demo.rates import Day, read_days, ticks_of
 from stream.engine.step import Output

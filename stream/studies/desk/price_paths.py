@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from stream.config import NANOSECONDS
-from stream.errors import ConfigError
+from stream.errors import DataUnavailable
+from stream.studies.read.currencies import currency_prices
+from stream.studies.read.prices import read_prices
 
 START_NS = 1_748_822_400 * NANOSECONDS
 """2025-06-02 00:00 UTC, a Monday and a multiple of every timestep here."""
@@ -34,6 +34,11 @@ CORRELATION = np.array(
 # NZD follows AUD; the log spread between them reverts to its mean. Planted, so that there is a relationship to find.
 SPREAD_VOLATILITY_BPS = 15.0
 SPREAD_HALF_LIFE_DAYS = 0.25
+
+
+HOURLY_PAIRS = ("EURGBP", "GBPUSD", "USDJPY", "USDCHF", "USDCAD", "AUDUSD")
+HOURLY_CURRENCIES = ("EUR", "GBP", "JPY", "CHF", "CAD", "AUD")
+DAY_NS = 86_400 * NANOSECONDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,41 +81,15 @@ def diffusions(rng: np.random.Generator, steps: int, timestep_s: float) -> Price
 def hourly_prices(folder: Path, first: date, last: date) -> PriceRows:
     """Hourly closes of EUR, GBP, JPY, CHF, CAD and AUD in USD from `first` to `last`, both included.
 
-    EUR is EURGBP times GBPUSD: the folder has no EURUSD. Hours that one of the files lacks are left out.
+    The folder has no EURUSD, so EUR is priced through sterling. Hours that one of the files lacks are left out.
 
     Raises
     ------
-    ConfigError : a file is not there, or has no such hours.
+    DataUnavailable : a file is not there or cannot be read, or has no such hours.
     """
-    closes = {
-        name: _closes(folder / f"{name}.csv.gz")
-        for name in ("EURGBP", "GBPUSD", "USDJPY", "USDCHF", "USDCAD", "AUDUSD")
-    }
-    hours = sorted(set.intersection(*(set(close) for close in closes.values())))
-    begin, end = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() for day in (first, last))
-    hours = [hour for hour in hours if begin <= hour < end + 86_400]
-    if not hours:
-        raise ConfigError(f"{folder} has no hours from {first} to {last}")
-    pound = np.array([closes["GBPUSD"][hour] for hour in hours])
-    mids = np.column_stack(
-        [
-            pound * np.array([closes["EURGBP"][hour] for hour in hours]),
-            pound,
-            *(1.0 / np.array([closes[name][hour] for hour in hours]) for name in ("USDJPY", "USDCHF", "USDCAD")),
-            np.array([closes["AUDUSD"][hour] for hour in hours]),
-        ]
-    )
-    return PriceRows(np.array(hours, dtype=np.int64) * NANOSECONDS, mids, None)
-
-
-def _closes(path: Path) -> dict[int, float]:
-    """Close by the second of its hour."""
-    try:
-        with gzip.open(path, "rt", encoding="ascii", newline="") as file:
-            rows = csv.DictReader(file)
-            return {
-                round(datetime.fromisoformat(row["time"]).replace(tzinfo=UTC).timestamp()): float(row["close"])
-                for row in rows
-            }
-    except (OSError, KeyError, ValueError) as exc:
-        raise ConfigError(f"{path} must hold hourly bars with the columns time and close: {exc}") from exc
+    pairs = read_prices(folder, HOURLY_PAIRS)
+    begin, end = np.datetime64(first, "ns").astype(np.int64), np.datetime64(last, "ns").astype(np.int64)
+    chosen = (pairs.times_ns >= begin) & (pairs.times_ns < end + DAY_NS)
+    if not chosen.any():
+        raise DataUnavailable(f"{folder} has no hours from {first} to {last}")
+    return PriceRows(pairs.times_ns[chosen], currency_prices(pairs, HOURLY_CURRENCIES)[chosen], None)

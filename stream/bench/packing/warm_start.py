@@ -18,9 +18,9 @@ from solver.packing.problem import PackingProblem
 from solver.packing.result import Packing
 from solver.packing.volume.scaling import VolumeArrays, volume_arrays
 from solver.packing.volume.solve import Books, nothing_found, packing_found, solve
+from stream.bench.figures import Comparison, compare
 from stream.bench.packing.instances import LOT, TRADE_LOTS, random_desk
 from stream.bench.packing.live import MAX_NODES
-from stream.bench.result import Comparison, compare
 from stream.bench.timing import timed_alone
 
 SEED = 20_141_003

@@ -1,0 +1,37 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from stream.config import Config
+
+ConfigPath = Annotated[Path, Parameter(name="--config", help="TOML file that configures the service.")]
+Bootstrap = Annotated[
+    str | None, Parameter(name="--bootstrap", help="Kafka's host:port, in place of kafka.bootstrap in the file.")
+]
+OwnKafka = Annotated[
+    str | None, Parameter(help="A Kafka that is already there, host:port; by default one is started from pip.")
+]
+
+
+def positive(kind: object, value: float | None) -> None:
+    """A validator for options that must be > 0 where they are given."""
+    if value is not None and not value > 0:
+        raise ValueError(f"must be > 0, got {value}")
+
+
+def loaded_config(path: Path, bootstrap: str | None = None) -> Config:
+    """The checked configuration in the file, with `bootstrap` in place of its own where it is given."""
+    import msgspec
+
+    from stream.config import load_config
+
+    config = load_config(path)
+    if bootstrap:
+        config = msgspec.structs.replace(config, kafka=msgspec.structs.replace(config.kafka, bootstrap=bootstrap))
+    return config

@@ -1,0 +1,122 @@
+"""Commands of whoever runs the service: configuration, topics, Kafka, kernels."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from stream.cli.options import Bootstrap, ConfigPath, loaded_config
+from stream.cli.terminal import EXIT_DONE, say, stop_on_signals
+
+
+def serve(
+    *,
+    config: ConfigPath,
+    bootstrap: Bootstrap = None,
+    rebuild: Annotated[
+        bool, Parameter(help="Ignore kept snapshots and compute the state again from the beginning of the log.")
+    ] = False,
+) -> int:
+    """Run the service until Ctrl-C or SIGTERM.
+
+    Example: ``betapack serve --config desk.toml --bootstrap kafka-1:9092``
+    """
+    from stream.worker.service import run_service
+
+    return run_service(loaded_config(config, bootstrap), rebuild=rebuild, stop=stop_on_signals())
+
+
+def check(*, config: ConfigPath) -> int:
+    """Check a configuration and say what it describes.
+
+    Example: ``betapack check --config desk.toml``
+    """
+    from stream.engine.book.quote_skew import Quoter
+
+    loaded = loaded_config(config)
+    Quoter(loaded)  # the one thing that a start can refuse beyond what the file itself says
+    universe = loaded.universe
+    print(f"universe     {universe.name}: {len(universe.assets)} assets against {universe.numeraire}")
+    print(f"instruments  {len(loaded.instruments)}")
+    print(f"books        {', '.join(book.name for book in loaded.books)}")
+    print(f"timestep     {universe.timestep_s:g} s")
+    return EXIT_DONE
+
+
+def topics(*, config: ConfigPath, bootstrap: Bootstrap = None, create: bool = False) -> int:
+    """List the topics that the service needs; with --create make those that are missing.
+
+    Example: ``betapack topics --config desk.toml --create``
+    """
+    from schemas.topics import TOPICS
+    from stream.kafka.topics import check_topics, create_topics
+
+    loaded = loaded_config(config, bootstrap)
+    if create:
+        for name in create_topics(loaded.kafka, TOPICS, loaded.topics.prefix, loaded.topics.replication):
+            print(f"created {name}", file=sys.stderr)
+    counts = check_topics(loaded.kafka, TOPICS, loaded.topics.prefix)
+    for topic in TOPICS:
+        name = loaded.topics.prefix + topic.name
+        print(f"{name:30} {topic.direction:8} {counts[name]:3} partitions  {topic.summary}")
+    return EXIT_DONE
+
+
+def broker(*, port: int = 9092, data: Path | None = None) -> int:
+    """Run a local Apache Kafka until Ctrl-C or SIGTERM, from pip alone: no Java, Maven or Docker needed.
+
+    Prints its address when it is ready. With --data the log is kept in that folder and found again at the next start.
+
+    Example: ``betapack broker --port 9092 --data ./kafka-data``
+    """
+    from stream.errors import LocalBrokerFailed
+    from stream.kafka.local.broker import LocalBroker
+
+    stop = stop_on_signals()
+    with LocalBroker(data_dir=data, port=port, say=say) as running:
+        print(running.bootstrap, flush=True)
+        while not stop():
+            ended = running.wait(timeout_s=0.2)
+            if ended is not None:
+                raise LocalBrokerFailed(f"Kafka ended by itself with exit code {ended}; see {running.output_file}")
+    return EXIT_DONE
+
+
+def schema(*, write: Annotated[Path | None, Parameter(help="Folder to write the documents to.")] = None) -> int:
+    """Print the AsyncAPI document of all topics and messages, or write it and the JSON Schemas to a folder.
+
+    Example: ``betapack schema > asyncapi.json``
+    """
+    from schemas.generate import documents
+
+    texts = documents()
+    if write is None:
+        print(texts["asyncapi.json"], end="")
+        return EXIT_DONE
+    for name, text in texts.items():
+        path = write / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        say(f"wrote {path}")
+    return EXIT_DONE
+
+
+def warm() -> int:
+    """Compile the numeric kernels ahead of the first start; an installation does it once.
+
+    Those of the default objective; ``serve`` compiles what another one needs before it reads its first message.
+
+    Example: ``betapack warm``
+    """
+    from solver.warm import warm_hedging, warm_models, warm_packing
+
+    # A process each: numba compiles one kernel at a time.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
+        for compiling in [processes.submit(part) for part in (warm_packing, warm_hedging, warm_models)]:
+            compiling.result()
+    return EXIT_DONE
