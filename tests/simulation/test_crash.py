@@ -214,7 +214,7 @@ def test_crashes_between_the_parts_of_a_snapshot_change_nothing(
     day = trading_day(STEPS, 30)
     unbroken = unbroken_run(simulate, patient, day)
     steps = steps_of(simulate, patient, day, seed)
-    parts = [place for place, each in enumerate(steps, start=1) if each == "before the snapshot is sent"]
+    parts = [index for index, each in enumerate(steps, start=1) if each == "before the snapshot is sent"]
     assert len(parts) > 2 * steps.count("before the flush of the snapshot")
     simulation = simulate(patient)
     simulation.feed(day)
@@ -233,7 +233,7 @@ def test_a_crash_between_any_two_steps_of_a_commit_changes_nothing(
     steps = steps_of(simulate, patient, day, seed)
     assert set(steps) == set(STEP_NAMES)
     chance = Random(f"{seed} {name}")
-    at = chance.choice([place for place, each in enumerate(steps, start=1) if each == name])
+    at = chance.choice([index for index, each in enumerate(steps, start=1) if each == name])
     simulation = simulate(patient)
     simulation.feed(day)
     faults = Faults({at})
@@ -368,7 +368,7 @@ def test_an_old_worker_that_comes_back_says_nothing_new(patient: Config, simulat
 def test_every_broken_record_is_a_dead_letter_once_by_id(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
 ) -> None:
-    """Through crashes too: each refused record has its letter with its place and bytes, and no other record has one."""
+    """Through crashes too: each refused record has one letter with its offset and bytes; no other record has one."""
     day = trading_day(STEPS, 90 + seed)
     simulation = simulate(patient)
     simulation.feed(day)
@@ -395,11 +395,11 @@ def answers_to(outputs: dict[str, list[Record]], chance: Random) -> list[HedgeSt
     answers: list[HedgeStatus] = []
     suggestions = [msgspec.json.decode(record.value) for record in outputs["hedge-suggestions"]]
     for number, suggestion in enumerate(suggestions):
-        for place, trade in enumerate(suggestion["trades"]):
+        for index, trade in enumerate(suggestion["trades"]):
             if suggestion["status"] == "unchanged" or chance.random() < 0.2:
                 continue
             # Quotes and positions have whole milliseconds.
-            at_ns = suggestion["event_time_ns"] + 1000 * (10 * number + place) + 1
+            at_ns = suggestion["event_time_ns"] + 1000 * (10 * number + index) + 1
             for status in ("acknowledged", chance.choice(("part-filled", "filled", "rejected"))):
                 answers.append(
                     HedgeStatus(

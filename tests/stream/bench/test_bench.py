@@ -180,15 +180,15 @@ def test_a_live_sequence_is_what_it_says() -> None:
     first, second = sequence(), sequence()
     assert len(first) == steps
     quantities = []
-    for place, (step, same) in enumerate(zip(first, second, strict=True)):
+    for index, (step, same) in enumerate(zip(first, second, strict=True)):
         assert np.array_equal(step.Q, same.Q)
         assert np.array_equal(step.Sigma, same.Sigma)
-        day = place // 2
-        assert step.new_covariance == (place % 2 == 0)
-        assert step.new_items == (place % (2 * REFIT_EVERY_DAYS) == 0)
-        if place:
-            assert np.array_equal(step.B, first[place - 1].B) != step.new_items
-            assert np.array_equal(step.Sigma, first[place - 1].Sigma) != step.new_covariance
+        day = index // 2
+        assert step.new_covariance == (index % 2 == 0)
+        assert step.new_items == (index % (2 * REFIT_EVERY_DAYS) == 0)
+        if index:
+            assert np.array_equal(step.B, first[index - 1].B) != step.new_items
+            assert np.array_equal(step.Sigma, first[index - 1].Sigma) != step.new_covariance
         quantities.append(step.Q / (LOT / prices[FIT_DAYS] * prices[FIT_DAYS + day]))
         assert step.B.shape == (5, 6)
         assert np.allclose(np.max(np.abs(step.B) == 2 * LOT, axis=0), 1)

@@ -167,11 +167,11 @@ def venues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     seconds = 3_600
     mid = 1.4 * np.exp(np.cumsum(chance.normal(0.0, 2e-5, seconds)))
     (tmp_path / "fx_ticks").mkdir()
-    for place, venue in enumerate(("oanda", "fxcm")):
+    for index, venue in enumerate(("oanda", "fxcm")):
         quoted = mid * (1.0 + 1e-6 * chance.normal(size=seconds))
-        half_spread = np.where((place == 1) & (np.arange(seconds) % 10 == 0), -1e-5, 2e-5)
+        half_spread = np.where((index == 1) & (np.arange(seconds) % 10 == 0), -1e-5, 2e-5)
         lines = [
-            f"{1_398_902_400_000 + 1_000 * t + place},{price - half},{price + half}"
+            f"{1_398_902_400_000 + 1_000 * t + index},{price - half},{price + half}"
             for t, (price, half) in enumerate(zip(quoted.tolist(), half_spread.tolist(), strict=True))
         ]
         text = "\n".join(["event_time_ms,bid,ask", *lines])
@@ -209,8 +209,8 @@ def test_many_spreads_are_watched_as_one_is() -> None:
     for row in noise:
         watch.step(row)
         detectors = [detector.step(alternatives, float(z)) for detector, z in zip(detectors, row, strict=True)]
-        for place, detector in enumerate(detectors):
-            alarmed[place] |= detector.log_evidence >= np.log(FALSE_ALARM_STEPS)
+        for index, detector in enumerate(detectors):
+            alarmed[index] |= detector.log_evidence >= np.log(FALSE_ALARM_STEPS)
         assert watch.alarmed.tolist() == alarmed
     assert alarmed == [False, False, True, True]
 
