@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import stream.worker.snapshot
 from schemas.inbound import HedgeStatus
 from schemas.outbound import Model
 from stream.clock import ManualClock
@@ -172,22 +173,37 @@ def patient(desk: Config) -> Config:
     )
 
 
+_unbroken: dict[tuple[bytes, bytes], dict[str, list[Record]]] = {}
+_steps: dict[tuple[bytes, bytes, int, int], list[str]] = {}
+
+
+def content(config: Config, day: list[Any]) -> tuple[bytes, bytes]:
+    return msgspec.msgpack.encode(config), msgspec.msgpack.encode(day)
+
+
 def unbroken_run(simulate: Simulate, config: Config, day: list[Any]) -> dict[str, list[Record]]:
-    simulation = simulate(config)
-    simulation.feed(day)
-    worker = simulation.worker()
-    simulation.drain(worker)
-    worker.finish()
-    return simulation.outputs()
+    """What is published where nobody dies; of the same configuration and day it is run once for all tests."""
+    key = content(config, day)
+    if key not in _unbroken:
+        simulation = simulate(config)
+        simulation.feed(day)
+        worker = simulation.worker()
+        simulation.drain(worker)
+        worker.finish()
+        _unbroken[key] = simulation.outputs()
+    return _unbroken[key]
 
 
 def steps_of(simulate: Simulate, config: Config, day: list[Any], seed: int) -> list[str]:
-    """The names of all steps of a run in which nobody dies."""
-    simulation = simulate(config)
-    simulation.feed(day)
-    faults = Faults()
-    assert run_through(simulation, faults, Random(seed)) == 0
-    return faults.steps
+    """The names of all steps of a run in which nobody dies; these too are run once."""
+    key = (*content(config, day), seed, stream.worker.snapshot.PART_BYTES)
+    if key not in _steps:
+        simulation = simulate(config)
+        simulation.feed(day)
+        faults = Faults()
+        assert run_through(simulation, faults, Random(seed)) == 0
+        _steps[key] = faults.steps
+    return _steps[key]
 
 
 STEP_NAMES = [
