@@ -219,6 +219,7 @@ STEP_NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_crashes_between_the_parts_of_a_snapshot_change_nothing(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -238,6 +239,7 @@ def test_crashes_between_the_parts_of_a_snapshot_change_nothing(
     assert_same_as_unbroken(simulation, unbroken, f"seed {seed}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEP_NAMES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_crash_between_any_two_steps_of_a_commit_changes_nothing(
@@ -259,6 +261,7 @@ def test_a_crash_between_any_two_steps_of_a_commit_changes_nothing(
     assert_same_as_unbroken(simulation, unbroken, where)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_crashes_one_after_another_change_nothing(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
@@ -275,6 +278,7 @@ def test_crashes_one_after_another_change_nothing(
     assert_same_as_unbroken(simulation, unbroken, f"seed {seed}, killed at {sorted(faults.at)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_crashes_while_refits_run_beside_the_stream_change_nothing(
     patient: Config, simulate: Simulate, trading_day: Day, refit_process: RefitProcessOf, seed: int
@@ -297,6 +301,7 @@ def test_crashes_while_refits_run_beside_the_stream_change_nothing(
     assert_same_as_unbroken(simulation, unbroken, f"seed {seed}, killed at {sorted(faults.at)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_crashes_while_the_log_is_being_written_change_nothing(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
@@ -322,6 +327,7 @@ def test_crashes_while_the_log_is_being_written_change_nothing(
     assert_same_as_unbroken(simulation, unbroken, where, unordered=("dead-letters",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_worker_that_is_dropped_is_replaced_without_a_trace(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
@@ -344,6 +350,7 @@ def test_a_worker_that_is_dropped_is_replaced_without_a_trace(
     assert_same_as_unbroken(simulation, unbroken, f"seed {seed}")
 
 
+@pytest.mark.slow
 def test_outputs_that_half_arrived_are_completed(patient: Config, simulate: Simulate, trading_day: Day) -> None:
     """A flush that fails after a part of its records reached the log: the next worker adds the rest."""
     day = trading_day(STEPS, 70)
@@ -380,6 +387,7 @@ def test_an_old_worker_that_comes_back_says_nothing_new(patient: Config, simulat
     assert all(len(records) == 1 for records in found.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_every_broken_record_is_a_dead_letter_once_by_id(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
@@ -444,6 +452,7 @@ def answered(simulate: Simulate, config: Config, day: list[Any], seed: int) -> l
     return messages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_reports_of_trades_survive_crashes(patient: Config, simulate: Simulate, trading_day: Day, seed: int) -> None:
     """What is in flight, what stands and what was forgotten is kept: the very same outputs through several crashes."""

@@ -135,6 +135,7 @@ def assert_adds_up(suggestion: HedgeSuggestion, depths: dict[str, QuoteDepth]) -
         assert lots >= trade.lots
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_an_execution_system_at_random(
     desk: Config,

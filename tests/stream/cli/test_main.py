@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from command_line import betapack_each
 from stream.cli.main import app
 
@@ -47,6 +49,7 @@ def test_help() -> None:
         assert f"betapack {command}" in pages
 
 
+@pytest.mark.slow
 def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
     """A flag that does not exist, a value that is none, a missing or wrong configuration: exit code 2, on stderr."""
     wrong = tmp_path / "wrong.toml"
@@ -75,6 +78,7 @@ def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
     assert "universe.name: Expected `str`, got `int`" in betapack("check", "--config", str(wrong)).stderr
 
 
+@pytest.mark.slow
 def test_no_broker_exits_with_3(desk_toml: str, tmp_path: Path) -> None:
     """A Kafka that is not there: exit code 3, and the address and the reason in one line."""
     path = tmp_path / "desk.toml"
@@ -109,6 +113,7 @@ def test_nothing_heavy_loads_for_help() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow
 def test_a_flow_that_cannot_be_solved_fails_the_check_as_it_would_fail_the_start(
     tmp_path: Path, franchise_toml: str
 ) -> None:

@@ -15,6 +15,7 @@ from stream.engine.step import Engine, Output
 from stream.events.types import PositionLevel, Timestep
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "lag"), [(1, 1), (1, 0), (4, 2)])
 def test_a_scripted_day_says_what_plain_numpy_and_enumeration_say(
     desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf, every: int, lag: int

@@ -58,6 +58,7 @@ def test_a_refused_record_becomes_a_dead_letter_that_can_be_sent(desk: Config, t
     assert len(log.records("dead-letters")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1e308, 1e200, 1e25, 1e-300, 5e-324])
 @pytest.mark.parametrize("kind", ["EURUSD", "USDCHF", "EURCHF", "position", "short position"])
 def test_no_number_that_decode_lets_through_stops_the_stream(

@@ -459,6 +459,7 @@ def test_no_bytes_raise_and_each_record_gives_an_event(record: Record) -> None:
     assert_answers(record)
 
 
+@pytest.mark.slow
 @given(message=almost_messages, record=raw_records, packed=st.booleans())
 def test_no_message_of_almost_the_right_shape_raises(message: dict[str, object], record: Record, packed: bool) -> None:
     """The right fields with the wrong values come closer to the code behind the decoder than random bytes do."""

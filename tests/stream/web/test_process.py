@@ -72,6 +72,7 @@ def web(port_0: Config) -> Iterator[WebProcess]:
         yield web
 
 
+@pytest.mark.slow
 def test_a_question_is_answered_as_in_the_process_itself(web: WebProcess, port_0: Config, state: EngineState) -> None:
     """Over HTTP comes what `Questions` says here; before anything is shown, 503 with the reason. Then what is refused.
 
@@ -117,6 +118,7 @@ def test_a_question_is_answered_as_in_the_process_itself(web: WebProcess, port_0
     assert b'betapack_web_answers_total{path="/what-if",status="404"} 1.0' in body
 
 
+@pytest.mark.slow
 def test_a_crowd_is_answered_or_told_to_come_back(web: WebProcess, state: EngineState) -> None:
     """Two hundred ask at once: each is answered or told to come back, and afterwards everything is as before."""
     web.show(state)
@@ -141,6 +143,7 @@ def test_a_crowd_is_answered_or_told_to_come_back(web: WebProcess, state: Engine
     assert ask(web.port, "/metrics")[0] == 200
 
 
+@pytest.mark.slow
 def test_a_child_that_dies_is_replaced(web: WebProcess, state: EngineState) -> None:
     """On the same port, and told everything again although nothing has changed since."""
     web.show(state)
@@ -157,6 +160,7 @@ def test_a_child_that_dies_is_replaced(web: WebProcess, state: EngineState) -> N
     until(answered)
 
 
+@pytest.mark.slow
 def test_showing_does_not_wait_for_a_child_that_has_stopped(web: WebProcess, state: EngineState) -> None:
     """Ten thousand changes while it is stopped are handed over at once, and afterwards it knows the last."""
     web.show(state)
@@ -180,6 +184,7 @@ def test_showing_does_not_wait_for_a_child_that_has_stopped(web: WebProcess, sta
     until(is_last)
 
 
+@pytest.mark.slow
 def test_it_ends_with_the_service_however_that_ends() -> None:
     """After kill -9 of its parent the child is gone and the port is free."""
     code = (
@@ -211,6 +216,7 @@ def test_it_ends_with_the_service_however_that_ends() -> None:
     listener(MetricsConfig(port=port)).close()
 
 
+@pytest.mark.slow
 def test_a_token_is_asked_of_everyone(port_0: Config, state: EngineState, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one in the environment, answers and metrics alike are only for who brings it."""
     monkeypatch.setenv(TOKEN_VARIABLE, "s3cret")

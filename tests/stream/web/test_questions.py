@@ -130,6 +130,7 @@ def test_without_a_trade_it_is_the_live_message(every_kind: Asked, book: str) ->
     assert figures(answer.quote) == figures(quote)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("book", "asset", "units"),
     [("spot", "EUR", 4e6), ("spot", "EUR", 9e8), ("spot", "CHF", -2.5e6), ("options", "JPY", 7.25e8)],

@@ -20,6 +20,7 @@ def named(figures: Sequence[Comparison], *words: str) -> Comparison:
     return figure
 
 
+@pytest.mark.slow
 def test_the_floor_and_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the table quotes of the franc: in use in every window, then one alert and no packed lot on the day."""
     monkeypatch.setattr(rates_bench, "LAST_DAY", AFTER_THE_FLOOR)

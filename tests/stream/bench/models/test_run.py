@@ -28,6 +28,7 @@ TINY = replace(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """One row a figure, each with a finite value, what is good, and a note of what it was measured on."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stream.bench import run
+from stream.bench.packing import anneal
 from stream.bench.packing.run import PackingEffort
 
 TINY = PackingEffort(
@@ -34,14 +35,17 @@ TINY = PackingEffort(
 def packing_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], str]:
     """The figures in the file and the table of `betapack bench packing`."""
     output = tmp_path_factory.mktemp("bench") / "bench.json"
-    settings = run.BenchSettings("packing", output, None, 1, 1, None, 5.0, True)
+    settings = run.BenchSettings("packing", output, None, 1, 1, None, 0.5, True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "QUICK", TINY)
+        # The proof for one determinant of eight items takes longer than all else here together.
+        patch.setattr(anneal, "DETERMINANT_SIZES", (4, 5))
         table = run.run_bench(settings, lambda text: None)
     return json.loads(output.read_text())["comparisons"], table
 
 
 # The first use of these kernels compiles them.
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_packing_figure_is_there(packing_run: tuple[list[dict[str, Any]], str]) -> None:
     """One row a figure in file and table: right, fast against SCIP and enumeration, live, warm, many books, growth."""
