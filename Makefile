@@ -3,10 +3,14 @@
 #   make test PYTHON=/opt/python3.12/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo check test lint types bench clean kernels
 
 BIN := .venv/bin
 PYTHON_CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3 python)
+
+# Test files are dealt out to two processes in the order of their names; conftest.py keeps those with a Kafka together.
+WORKERS ?= 2
+PYTEST := exec $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Prints what pip is doing where it takes time (downloads of a megabyte and more, unpacking) and leaves out the rest;
 # errors come through on stderr. The last line carries pip's exit code past the pipe.
@@ -22,38 +26,40 @@ define install
 endef
 
 help: ## print this
-	@echo "make demo   run the demo (SECONDS=60 ends it after a minute, BOOTSTRAP=host:port uses that Kafka)"
-	@echo "make test   lint, types, and all tests, with a Kafka of their own"
-	@echo "make lint   ruff: rules and formatting; import-linter: who may import whom"
-	@echo "make types  mypy --strict"
-	@echo "make bench  measure on this machine (SUBJECT=packing, hedging, models, validation, desk or stream alone)"
-	@echo "make clean  remove .venv, build products and caches"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 	@echo "PYTHON=/path/to/python3 says which Python (3.11 or newer) .venv is made from."
 
 # `exec`, so that Ctrl-C reaches the program itself and make waits for its clean-up.
-demo: .venv/demo-installed
+demo: .venv/demo-installed ## run the demo (SECONDS=60 ends it after a minute, BOOTSTRAP=host:port uses that Kafka)
 	@exec $(BIN)/betapack demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
 
-# Compiled ahead, as an installation does: no test and no service under test waits for it.
-test: lint types
-	@echo "Compiling the numeric kernels"
-	@$(BIN)/betapack warm
-	@exec $(BIN)/python -m pytest
+check: lint types kernels ## the inner loop: lint, types and the unit tests, without the slow ones and without Kafka
+	@$(PYTEST) -m "not slow and not kafka"
+	@echo "Left out: tests marked slow (more than a second of processor time) or kafka. All of them: make test"
+	@echo "One kind of them: $(BIN)/python -m pytest -m slow, or -m kafka; one file: $(BIN)/python -m pytest tests/..."
 
-lint: .venv/dev-installed
+test: lint types kernels ## everything: lint, types and all tests, with a Kafka of their own
+	@$(PYTEST)
+
+lint: .venv/dev-installed ## ruff: rules and formatting; import-linter: who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 
-types: .venv/dev-installed
+types: .venv/dev-installed ## mypy --strict
 	$(BIN)/mypy
 
-bench: .venv/bench-installed
+bench: .venv/bench-installed ## measure on this machine (SUBJECT=packing, hedging, models, validation, desk or stream alone)
 	@exec $(BIN)/betapack bench $(SUBJECT) $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP)) $(if $(DATA),--data $(DATA))
 
-clean:
+clean: ## remove .venv, build products and caches
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find stream solver schemas tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Compiled ahead, as an installation does: no test and no service under test waits for it.
+kernels: .venv/dev-installed
+	@echo "Compiling the numeric kernels"
+	@$(BIN)/betapack warm
 
 .venv/created:
 	@for python in $(PYTHON_CANDIDATES); do \

@@ -170,10 +170,10 @@ def timestep_of() -> Callable[..., Timestep]:
     def make(index: int, mids: Sequence[float], quoted_at_s: Mapping[int, float] | None = None) -> Timestep:
         bids, asks = quotes_of(mids)
         quoted_at_ns = np.full(len(bids), index * SECOND - SECOND // 4, dtype=np.int64)
-        for place, at_s in (quoted_at_s or {}).items():
-            quoted_at_ns[place] = round(at_s * SECOND)
+        for instrument, at_s in (quoted_at_s or {}).items():
+            quoted_at_ns[instrument] = round(at_s * SECOND)
             if at_s == 0:
-                bids[place] = asks[place] = np.nan
+                bids[instrument] = asks[instrument] = np.nan
         return Timestep(index, index * SECOND, bids, asks, quoted_at_ns)
 
     return make

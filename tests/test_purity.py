@@ -41,6 +41,7 @@ def module_names(package: str) -> list[str]:
     return [".".join(path.parts).removesuffix(".__init__") for path in paths]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_nothing_of_the_shell_is_loaded(package: str) -> None:
     """Importing every module of the package loads nothing of the shell, prints nothing and configures no logging."""

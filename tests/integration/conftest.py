@@ -65,7 +65,11 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
     started = time.monotonic()
 
     def note(which: str) -> None:
-        request.config.stash[_used] = f"Apache Kafka: {which}, ready after {time.monotonic() - started:.1f} s"
+        used = f"Apache Kafka: {which}, ready after {time.monotonic() - started:.1f} s"
+        if hasattr(request.config, "workeroutput"):  # one of several processes: the root's conftest says it
+            request.config.workeroutput["kafka"] = used
+        else:
+            request.config.stash[_used] = used
 
     given = os.environ.get("KAFKA_BOOTSTRAP")
     if given:

@@ -88,9 +88,9 @@ class Outputs:
         """The first message that is `wanted` and was not returned before; topics have no order among each other."""
         deadline = time.monotonic() + ANSWER_TIMEOUT_S
         while True:
-            for place, (topic, message) in enumerate(self._waiting):
+            for index, (topic, message) in enumerate(self._waiting):
                 if wanted(topic, message):
-                    del self._waiting[place]
+                    del self._waiting[index]
                     return message
             assert time.monotonic() < deadline, f"no such message among {len(self.records)}"
             for record in self._reader.poll(200):
@@ -119,10 +119,10 @@ def quotes(config: Config, mids: Any, first: int, last: int) -> Iterator[Tick]:
     """A quote of every instrument in each of the seconds [first, last)."""
     for second in range(first, last):
         eurusd, usdchf, usdjpy = mids[second].tolist()
-        for place, (instrument, mid) in enumerate(
+        for index, (instrument, mid) in enumerate(
             zip(config.instruments, (eurusd, usdchf, usdjpy, eurusd * usdchf), strict=True)
         ):
-            at_ns = START_NS + second * SECOND_NS + 100_000_000 * (place + 1)
+            at_ns = START_NS + second * SECOND_NS + 100_000_000 * (index + 1)
             yield Tick(instrument=instrument.name, event_time_ns=at_ns, bid=mid * 0.99998, ask=mid * 1.00002)
 
 

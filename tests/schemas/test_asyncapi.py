@@ -96,7 +96,7 @@ def test_messages(topic: Topic) -> None:
 
     All headers are required on what the service writes; on what it reads, only what tells a topic's messages apart.
     """
-    for place, message_type in enumerate(topic.messages):
+    for index, message_type in enumerate(topic.messages):
         message = resolved(f"#/channels/{topic.name}/messages/{message_name(message_type)}")
         assert message["contentType"] == topic.content_type
         assert resolved(message["payload"]["$ref"])["title"] == message_type.__name__
@@ -104,7 +104,7 @@ def test_messages(topic: Topic) -> None:
         headers = message["headers"]["properties"]
         assert set(headers) == {"content-type", "ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time"}
         assert headers["ce_type"]["const"] == event_type(message_type)
-        needed_on_input = {"ce_type"} if place else set()
+        needed_on_input = {"ce_type"} if index else set()
         required = set(message["headers"].get("required", ()))
         assert required == (needed_on_input if topic.direction == "in" else set(headers))
 

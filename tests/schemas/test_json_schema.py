@@ -1,4 +1,4 @@
-"""The generated files: up to date, valid, and of one mind with the decoder."""
+"""The generated schemas: valid, and of one mind with the decoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from jsonschema import Draft202012Validator
 from msgspec import Struct
 
 from schemas.asyncapi import json_schema
-from schemas.generate import DIRECTORY, documents
 from schemas.topics import TOPIC_OF
 from schemas.wire import JSON, decode, message_name
 
@@ -26,20 +25,6 @@ def golden_messages(message_type: type[Struct]) -> list[dict[str, Any]]:
     paths = sorted(GOLDEN.glob(f"*/{message_name(message_type)}.json"))
     assert paths
     return [json.loads(path.read_bytes()) for path in paths]
-
-
-@pytest.mark.parametrize("path", documents())
-def test_files_are_up_to_date(path: str) -> None:
-    """What is on disk is what today's code generates."""
-    file = DIRECTORY / path
-    assert file.exists(), f"{file} is missing; run: python -m schemas.generate"
-    assert file.read_text(encoding="utf-8") == documents()[path], f"{file} is stale; run: python -m schemas.generate"
-
-
-def test_no_file_is_left_over() -> None:
-    """A message that is gone leaves no schema behind."""
-    on_disk = {f"json/{file.name}" for file in (DIRECTORY / "json").iterdir()}
-    assert on_disk == {path for path in documents() if path.startswith("json/")}
 
 
 @each_message

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import stream.worker.snapshot
 from schemas.inbound import HedgeStatus
 from schemas.outbound import Model
 from stream.clock import ManualClock
@@ -172,22 +173,37 @@ def patient(desk: Config) -> Config:
     )
 
 
+_unbroken: dict[tuple[bytes, bytes], dict[str, list[Record]]] = {}
+_steps: dict[tuple[bytes, bytes, int, int], list[str]] = {}
+
+
+def content(config: Config, day: list[Any]) -> tuple[bytes, bytes]:
+    return msgspec.msgpack.encode(config), msgspec.msgpack.encode(day)
+
+
 def unbroken_run(simulate: Simulate, config: Config, day: list[Any]) -> dict[str, list[Record]]:
-    simulation = simulate(config)
-    simulation.feed(day)
-    worker = simulation.worker()
-    simulation.drain(worker)
-    worker.finish()
-    return simulation.outputs()
+    """What is published where nobody dies; of the same configuration and day it is run once for all tests."""
+    key = content(config, day)
+    if key not in _unbroken:
+        simulation = simulate(config)
+        simulation.feed(day)
+        worker = simulation.worker()
+        simulation.drain(worker)
+        worker.finish()
+        _unbroken[key] = simulation.outputs()
+    return _unbroken[key]
 
 
 def steps_of(simulate: Simulate, config: Config, day: list[Any], seed: int) -> list[str]:
-    """The names of all steps of a run in which nobody dies."""
-    simulation = simulate(config)
-    simulation.feed(day)
-    faults = Faults()
-    assert run_through(simulation, faults, Random(seed)) == 0
-    return faults.steps
+    """The names of all steps of a run in which nobody dies; these too are run once."""
+    key = (*content(config, day), seed, stream.worker.snapshot.PART_BYTES)
+    if key not in _steps:
+        simulation = simulate(config)
+        simulation.feed(day)
+        faults = Faults()
+        assert run_through(simulation, faults, Random(seed)) == 0
+        _steps[key] = faults.steps
+    return _steps[key]
 
 
 STEP_NAMES = [
@@ -203,6 +219,7 @@ STEP_NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_crashes_between_the_parts_of_a_snapshot_change_nothing(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -214,7 +231,7 @@ def test_crashes_between_the_parts_of_a_snapshot_change_nothing(
     day = trading_day(STEPS, 30)
     unbroken = unbroken_run(simulate, patient, day)
     steps = steps_of(simulate, patient, day, seed)
-    parts = [place for place, each in enumerate(steps, start=1) if each == "before the snapshot is sent"]
+    parts = [index for index, each in enumerate(steps, start=1) if each == "before the snapshot is sent"]
     assert len(parts) > 2 * steps.count("before the flush of the snapshot")
     simulation = simulate(patient)
     simulation.feed(day)
@@ -222,6 +239,7 @@ def test_crashes_between_the_parts_of_a_snapshot_change_nothing(
     assert_same_as_unbroken(simulation, unbroken, f"seed {seed}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEP_NAMES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_crash_between_any_two_steps_of_a_commit_changes_nothing(
@@ -233,7 +251,7 @@ def test_a_crash_between_any_two_steps_of_a_commit_changes_nothing(
     steps = steps_of(simulate, patient, day, seed)
     assert set(steps) == set(STEP_NAMES)
     chance = Random(f"{seed} {name}")
-    at = chance.choice([place for place, each in enumerate(steps, start=1) if each == name])
+    at = chance.choice([index for index, each in enumerate(steps, start=1) if each == name])
     simulation = simulate(patient)
     simulation.feed(day)
     faults = Faults({at})
@@ -243,6 +261,7 @@ def test_a_crash_between_any_two_steps_of_a_commit_changes_nothing(
     assert_same_as_unbroken(simulation, unbroken, where)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_crashes_one_after_another_change_nothing(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
@@ -259,6 +278,7 @@ def test_crashes_one_after_another_change_nothing(
     assert_same_as_unbroken(simulation, unbroken, f"seed {seed}, killed at {sorted(faults.at)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_crashes_while_refits_run_beside_the_stream_change_nothing(
     patient: Config, simulate: Simulate, trading_day: Day, refit_process: RefitProcessOf, seed: int
@@ -281,6 +301,7 @@ def test_crashes_while_refits_run_beside_the_stream_change_nothing(
     assert_same_as_unbroken(simulation, unbroken, f"seed {seed}, killed at {sorted(faults.at)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_crashes_while_the_log_is_being_written_change_nothing(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
@@ -306,6 +327,7 @@ def test_crashes_while_the_log_is_being_written_change_nothing(
     assert_same_as_unbroken(simulation, unbroken, where, unordered=("dead-letters",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_worker_that_is_dropped_is_replaced_without_a_trace(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
@@ -328,6 +350,7 @@ def test_a_worker_that_is_dropped_is_replaced_without_a_trace(
     assert_same_as_unbroken(simulation, unbroken, f"seed {seed}")
 
 
+@pytest.mark.slow
 def test_outputs_that_half_arrived_are_completed(patient: Config, simulate: Simulate, trading_day: Day) -> None:
     """A flush that fails after a part of its records reached the log: the next worker adds the rest."""
     day = trading_day(STEPS, 70)
@@ -364,11 +387,12 @@ def test_an_old_worker_that_comes_back_says_nothing_new(patient: Config, simulat
     assert all(len(records) == 1 for records in found.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_every_broken_record_is_a_dead_letter_once_by_id(
     patient: Config, simulate: Simulate, trading_day: Day, seed: int
 ) -> None:
-    """Through crashes too: each refused record has its letter with its place and bytes, and no other record has one."""
+    """Through crashes too: each refused record has one letter with its offset and bytes; no other record has one."""
     day = trading_day(STEPS, 90 + seed)
     simulation = simulate(patient)
     simulation.feed(day)
@@ -395,11 +419,11 @@ def answers_to(outputs: dict[str, list[Record]], chance: Random) -> list[HedgeSt
     answers: list[HedgeStatus] = []
     suggestions = [msgspec.json.decode(record.value) for record in outputs["hedge-suggestions"]]
     for number, suggestion in enumerate(suggestions):
-        for place, trade in enumerate(suggestion["trades"]):
+        for index, trade in enumerate(suggestion["trades"]):
             if suggestion["status"] == "unchanged" or chance.random() < 0.2:
                 continue
             # Quotes and positions have whole milliseconds.
-            at_ns = suggestion["event_time_ns"] + 1000 * (10 * number + place) + 1
+            at_ns = suggestion["event_time_ns"] + 1000 * (10 * number + index) + 1
             for status in ("acknowledged", chance.choice(("part-filled", "filled", "rejected"))):
                 answers.append(
                     HedgeStatus(
@@ -428,6 +452,7 @@ def answered(simulate: Simulate, config: Config, day: list[Any], seed: int) -> l
     return messages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_reports_of_trades_survive_crashes(patient: Config, simulate: Simulate, trading_day: Day, seed: int) -> None:
     """What is in flight, what stands and what was forgotten is kept: the very same outputs through several crashes."""

@@ -135,6 +135,7 @@ def assert_adds_up(suggestion: HedgeSuggestion, depths: dict[str, QuoteDepth]) -
         assert lots >= trade.lots
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_an_execution_system_at_random(
     desk: Config,
@@ -157,8 +158,8 @@ def test_an_execution_system_at_random(
 
     def tell(event: EngineEvent) -> list[Output]:
         outputs: list[list[Output]] = []
-        for place, engine in enumerate(engines):
-            states[place], said = engine.step(states[place], event)
+        for index, engine in enumerate(engines):
+            states[index], said = engine.step(states[index], event)
             outputs.append(said)
         assert msgspec.json.encode(outputs[0]) == msgspec.json.encode(outputs[1]), f"seed {seed}"
         if chance.random() < 0.5:
@@ -169,20 +170,20 @@ def test_an_execution_system_at_random(
 
     prices = mid_prices(WARM_UP + STEPS + 1, seed)
     for step in range(1, WARM_UP):
-        for place, engine in enumerate(engines):
-            states[place], _ = engine.step(states[place], timestep_of(step, prices[step - 1]))
+        for index, engine in enumerate(engines):
+            states[index], _ = engine.step(states[index], timestep_of(step, prices[step - 1]))
     in_flight = False
     for step in range(WARM_UP, WARM_UP + STEPS):
         closed = timestep_of(step, prices[step - 1])
         mids = dict(zip(names, (0.5 * (closed.bids + closed.asks)).tolist(), strict=True))
         depths = {
-            place: QuoteDepth(
+            index: QuoteDepth(
                 chance.uniform(0.0, 3.0),
                 chance.uniform(0.0, 3.0),
-                tuple((float(closed.bids[place]) * (1 - 1e-5 * k), chance.uniform(0.0, 4.0)) for k in (1, 2)),
-                tuple((float(closed.asks[place]) * (1 + 1e-5 * k), chance.uniform(0.0, 4.0)) for k in (1, 2)),
+                tuple((float(closed.bids[index]) * (1 - 1e-5 * k), chance.uniform(0.0, 4.0)) for k in (1, 2)),
+                tuple((float(closed.asks[index]) * (1 + 1e-5 * k), chance.uniform(0.0, 4.0)) for k in (1, 2)),
             )
-            for place in range(len(names))
+            for index in range(len(names))
         }
         end_ns = step * SECOND
         if chance.random() < 0.3:
@@ -198,7 +199,7 @@ def test_an_execution_system_at_random(
                 if isinstance(output, HedgeSuggestion):
                     statuses.add(output.status)
                     if isinstance(event, Timestep):
-                        assert_adds_up(output, {names[place]: depth for place, depth in depths.items()})
+                        assert_adds_up(output, {names[index]: depth for index, depth in depths.items()})
                     execution.work(output, mids)
     assert in_flight
     assert {"trade", "unchanged"} <= statuses

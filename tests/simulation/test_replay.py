@@ -48,6 +48,7 @@ def filled(simulate: Simulate, config: Config, day: list[Any]) -> Any:
     return simulation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_log_that_is_replayed_gives_the_same_bytes(
     desk: Config, simulate: Simulate, trading_day: Day, seed: int
@@ -59,16 +60,18 @@ def test_a_log_that_is_replayed_gives_the_same_bytes(
     assert replayed(filled(simulate, desk, day)) == first, f"seed {seed}"
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_polls_of_any_size_give_the_same_bytes(desk: Config, simulate: Simulate, trading_day: Day, seed: int) -> None:
+@pytest.mark.slow
+def test_polls_of_any_size_give_the_same_bytes(desk: Config, simulate: Simulate, trading_day: Day) -> None:
     """Random polls over random partitions of a complete log, from one record to hundreds, and writes at random."""
     day = trading_day(STEPS, 7)
     whole = replayed(filled(simulate, desk, day))
-    chance = Random(seed)
-    cut = replayed(filled(simulate, desk, day), chance, chance.choice((1, 7, 60, 5000)))
-    assert cut == whole, f"seed {seed}"
+    for seed in range(8):
+        chance = Random(seed)
+        cut = replayed(filled(simulate, desk, day), chance, chance.choice((1, 7, 60, 5000)))
+        assert cut == whole, f"seed {seed}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_a_log_read_as_it_is_written_gives_the_bytes_of_its_replay(
     desk: Config, simulate: Simulate, trading_day: Day, seed: int
@@ -88,6 +91,7 @@ def test_a_log_read_as_it_is_written_gives_the_bytes_of_its_replay(
     assert values(live.outputs()) == values(replayed(filled(simulate, desk, day))), f"seed {seed}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "lag"), [(1, 1), (3, 2)])
 def test_refits_in_a_process_give_the_bytes_of_refits_on_the_spot(
     desk: Config, simulate: Simulate, trading_day: Day, refit_process: RefitProcessOf, every: int, lag: int
@@ -212,6 +216,7 @@ for topic in sorted(partitions):
 """
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_bytes(
     desk: Config, desk_toml: str, simulate: Simulate, trading_day: Day, tmp_path: Path
 ) -> None:

@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
+from message_samples import SAMPLES
 from schemas.answers import Frontier, FrontierPoint, Refusal, WhatIf
-from schemas.outbound import AssetExposure, HedgeSuggestion, HedgeTrade, ResidualExposure
+from schemas.outbound import HedgeSuggestion, ResidualExposure
 from stream.cli.client import ask
 from stream.cli.frontier_table import ask_frontier, html, text, write_frontier
 from stream.cli.what_if_table import ask_what_if
@@ -21,27 +22,12 @@ from stream.cli.what_if_table import text as what_if_text
 from stream.config.metrics import TOKEN_VARIABLE
 from stream.errors import BetapackError, ConfigError, ServiceUnavailable
 
-TRADE = HedgeTrade(
-    instrument="EURUSD", side="sell", lots=4, quantity=4e6, limit_price=1.08, expected_cost=86.0, venue="ECN"
-)
-SUGGESTION = HedgeSuggestion(
-    id="hedge/spot/1/1/what-if()",
-    book="spot",
-    event_time_ns=1,
-    timestep=1,
-    model_version=1,
-    residual_exposure_id="residual/spot/1/1/what-if()",
-    status="trade",
-    numeraire="USD",
-    limit=900.0,
-    target=720.0,
-    risk_before=1300.0,
-    risk_after=700.0,
-    expected_cost=86.0,
-    cost_lower_bound=86.0,
-    proven=True,
-    trades=(TRADE,),
-    reason="sell 4 lots EURUSD: <b>unhedged</b>",
+(RESIDUAL,) = (sample for sample in SAMPLES if isinstance(sample, ResidualExposure))
+(SUGGESTION,) = (
+    # A reason names books, whose names come from outside: the page must escape it.
+    msgspec.structs.replace(sample, reason=f"{sample.reason}: <b>unhedged</b>")
+    for sample in SAMPLES
+    if isinstance(sample, HedgeSuggestion)
 )
 FRONTIER = Frontier(
     id="frontier/spot/1/1/what-if()",
@@ -56,32 +42,17 @@ FRONTIER = Frontier(
     risk_now=1300.0,
     points=(
         FrontierPoint(target=1300.0, risk=1300.0, cost=0.0, cost_lower_bound=0.0, proven=True),
-        FrontierPoint(target=700.0, risk=690.0, cost=90.0, cost_lower_bound=80.0, proven=False, trades=(TRADE,)),
+        FrontierPoint(
+            target=700.0, risk=690.0, cost=90.0, cost_lower_bound=80.0, proven=False, trades=SUGGESTION.trades
+        ),
     ),
     suggestion=SUGGESTION,
 )
 WHAT_IF = WhatIf(
-    id="what-if/spot/1/1/what-if(EUR=5e6)",
-    book="spot",
+    id="what-if/desk-zürich/28407421/412/what-if(EUR=5e6)",
+    book="desk-zürich",
     trade={"EUR": 5e6},
-    residual=ResidualExposure(
-        id="residual/spot/1/1/what-if(EUR=5e6)",
-        book="spot",
-        universe="fx",
-        event_time_ns=1,
-        timestep=1,
-        model_version=1,
-        trigger="what-if",
-        status="ok",
-        numeraire="USD",
-        limit=900.0,
-        positions=(AssetExposure(asset="EUR", exposure=5.4e6, residual=4.3e6),),
-        netted_risk=1200.0,
-        basis_risk=50.0,
-        unhedged_risk=1300.0,
-        limit_share=1.444,
-        proven=True,
-    ),
+    residual=msgspec.structs.replace(RESIDUAL, trigger="what-if"),
     suggestion=SUGGESTION,
 )
 
@@ -160,14 +131,21 @@ def test_what_is_no_service_is_said_to_be_none(serve: Serve) -> None:
 def test_the_tables_say_what_the_messages_say() -> None:
     """Risk, share of the limit, trades with their venue, cost and what is not proven."""
     shown = what_if_text(WHAT_IF)
-    for part in ("+5,000,000 EUR", "1,300", "144% of 900", "sell 4 EURUSD@ECN", "risk 700 for 86.00", "proven best"):
+    for part in (
+        "+5,000,000 EUR",
+        "843",
+        "760  101% of 750",
+        "sell 18 EURUSD@ecn-1",
+        "risk 594 for 72.00",
+        "proven best",
+    ):
         assert part in shown
     inside = msgspec.structs.replace(WHAT_IF, suggestion=None)
     assert "nothing: inside the limit" in what_if_text(inside)
     rows = text(FRONTIER).splitlines()
     assert len(rows) == 5
-    assert re.search(r"690 +77% +90\.00 +best found, at least 80\.00 +sell 4 EURUSD@ECN", rows[3])
-    assert "suggested: sell 4 EURUSD@ECN: risk 700 for 86.00" in rows[4]
+    assert re.search(r"690 +77% +90\.00 +best found, at least 80\.00 +sell 18 EURUSD@ecn-1", rows[3])
+    assert "suggested: sell 18 EURUSD@ecn-1: risk 594 for 72.00" in rows[4]
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:

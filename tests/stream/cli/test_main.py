@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import betapack_each
 from stream.cli.main import app
 
 README = Path(__file__).parents[3] / "README.md"
@@ -38,22 +39,22 @@ def test_the_commands_are_these() -> None:
     assert sorted(name for name in app if not name.startswith("-")) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help(command: str) -> None:
+def test_help() -> None:
     """Every command has a help text with an example, and stands in the README or the operations page."""
-    shown = betapack(command, "--help")
-    assert shown.returncode == 0
-    assert f"betapack {command}" in shown.stdout
-    assert "Example:" in shown.stdout
     pages = README.read_text() + (README.parent / "docs" / "operations.md").read_text()
-    assert f"betapack {command}" in pages
+    for command, shown in zip(COMMANDS, betapack_each([(command, "--help") for command in COMMANDS]), strict=True):
+        assert shown.returncode == 0
+        assert f"betapack {command}" in shown.stdout
+        assert "Example:" in shown.stdout
+        assert f"betapack {command}" in pages
 
 
+@pytest.mark.slow
 def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
     """A flag that does not exist, a value that is none, a missing or wrong configuration: exit code 2, on stderr."""
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("[universe]\nname = 3\n")
-    for arguments in (
+    commands = (
         ["serve"],
         ["serve", "--no-such-flag"],
         ["demo", "--seconds", "-1"],
@@ -69,14 +70,15 @@ def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
         ["what-if", "--book", "spot", "--trade", "EUR"],
         ["what-if", "--book", "spot", "--lots", "=3"],
         ["frontier", "--book", "spot", "--url", "127.0.0.1:9464"],
-    ):
-        ended = betapack(*arguments)
+    )
+    for arguments, ended in zip(commands, betapack_each(commands), strict=True):
         assert ended.returncode == 2, (arguments, ended.stderr)
         assert ended.stderr.strip(), arguments
         assert "Traceback" not in ended.stderr, ended.stderr
     assert "universe.name: Expected `str`, got `int`" in betapack("check", "--config", str(wrong)).stderr
 
 
+@pytest.mark.slow
 def test_no_broker_exits_with_3(desk_toml: str, tmp_path: Path) -> None:
     """A Kafka that is not there: exit code 3, and the address and the reason in one line."""
     path = tmp_path / "desk.toml"
@@ -115,6 +117,7 @@ def test_nothing_heavy_loads_for_help(arguments: list[str]) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow
 def test_a_flow_that_cannot_be_solved_fails_the_check_as_it_would_fail_the_start(
     tmp_path: Path, franchise_toml: str
 ) -> None:
@@ -129,8 +132,8 @@ def test_a_flow_that_cannot_be_solved_fails_the_check_as_it_would_fail_the_start
 def test_the_example_configurations_are_valid() -> None:
     """The desk that operators start from and the demo's configuration pass the checks."""
     root = README.parent
-    for path in (root / "deploy" / "desk.toml", root / "stream" / "demo" / "demo.toml"):
-        ended = betapack("check", "--config", str(path))
+    paths = (root / "deploy" / "desk.toml", root / "stream" / "demo" / "demo.toml")
+    for ended in betapack_each([("check", "--config", str(path)) for path in paths]):
         assert ended.returncode == 0, ended.stderr
 
 

@@ -71,7 +71,7 @@ def refusal_of(decoder: Decoder) -> Callable[[Record], Refused]:
 
 @each_encoding
 def test_a_tick_becomes_a_quote_at_its_place_in_the_configuration(decoder: Decoder, content_type: str) -> None:
-    """Either encoding gives the same quote, by the instrument's place."""
+    """Either encoding gives the same quote, by the instrument's index."""
     record = record_of(tick(instrument="USDJPY", bid=150.0, ask=150.02), content_type=content_type)
     assert decoder(record) == [Quotes(NOW_NS, (2,), (150.0,), (150.02,))]
 
@@ -277,12 +277,12 @@ def test_a_position_that_is_no_number_is_refused(refusal_of: Callable[[Record], 
 
 @each_encoding
 def test_a_position_becomes_a_level_with_its_record_as_source(decoder: Decoder, content_type: str) -> None:
-    """The asset by its place, and where it was read."""
+    """The asset by its index, and where it was read."""
     record = record_of(position(), "positions", content_type)
     assert decoder(record) == [PositionLevel(NOW_NS, "spot", 1, -7e6, "positions[2]@17")]
 
 
-def test_the_numeraire_has_no_place(decoder: Decoder) -> None:
+def test_the_numeraire_has_no_index(decoder: Decoder) -> None:
     """A position in the numeraire is accepted, and carries no risk."""
     record = record_of(position(asset="USD"), "positions")
     assert decoder(record) == [PositionLevel(NOW_NS, "spot", None, -7e6, "positions[2]@17")]
@@ -321,7 +321,7 @@ def report(**changes: object) -> HedgeStatus:
 
 
 @each_encoding
-def test_a_report_of_a_trade_names_its_instrument_by_place(decoder: Decoder, content_type: str) -> None:
+def test_a_report_of_a_trade_names_its_instrument_by_index(decoder: Decoder, content_type: str) -> None:
     """What the message says, checked, with the record that it came in."""
     record = record_of(report(), "hedge-status", content_type)
     assert decoder(record) == [
@@ -363,7 +363,7 @@ def test_a_status_that_does_not_exist_is_refused(refusal_of: Callable[[Record], 
 
 @each_encoding
 def test_a_batch_is_one_set_of_quotes(decoder: Decoder, content_type: str) -> None:
-    """In the batch's own order, by places in the configuration."""
+    """In the batch's own order, by indices in the configuration."""
     message = batch({"USDJPY": (150.0, 150.1), "EURUSD": (1.08, 1.09)})
     assert decoder(record_of(message, content_type=content_type)) == [
         Quotes(NOW_NS, (2, 0), (150.0, 1.08), (150.1, 1.09))
@@ -459,6 +459,7 @@ def test_no_bytes_raise_and_each_record_gives_an_event(record: Record) -> None:
     assert_answers(record)
 
 
+@pytest.mark.slow
 @given(message=almost_messages, record=raw_records, packed=st.booleans())
 def test_no_message_of_almost_the_right_shape_raises(message: dict[str, object], record: Record, packed: bool) -> None:
     """The right fields with the wrong values come closer to the code behind the decoder than random bytes do."""

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from msgspec import Struct
 
+from message_samples import SAMPLES
 from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
-from schemas.internal import PartitionOffset, Snapshot
+from schemas.internal import Snapshot
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
 from schemas.wire import JSON, MESSAGE_PACK, decode, event_type
@@ -23,155 +24,21 @@ from stream.testing.memory_log import MemoryLog
 # 2023-11-14 22:13:20.123456789 UTC
 TIME_NS = 1_700_000_000_123_456_789
 
-MESSAGES: dict[type[Struct], tuple[Message, str, str]] = {
-    Tick: (
-        Tick(instrument="EURUSD", event_time_ns=TIME_NS, bid=1.08, ask=1.09, source="lp", seq=7),
-        "EURUSD",
-        "lp/7",
-    ),
-    TickBatch: (
-        TickBatch(
-            universe="fx",
-            event_time_ns=TIME_NS,
-            instruments=("EURUSD",),
-            bids=bytes.fromhex("000000000000f03f"),
-            asks=bytes.fromhex("0000000000000040"),
-            source="lp",
-            seq=8,
-        ),
-        "fx",
-        "lp/8",
-    ),
-    Position: (
-        Position(book="spot", asset="EUR", quantity=-3.0, event_time_ns=TIME_NS, source="oms", seq=9),
-        "spot",
-        "oms/9",
-    ),
-    HedgeStatus: (
-        HedgeStatus(
-            book="spot",
-            suggestion_id="hedge/spot/5",
-            instrument="EURUSD",
-            status="filled",
-            event_time_ns=TIME_NS,
-            source="oms",
-            seq=10,
-        ),
-        "spot",
-        "oms/10",
-    ),
-    ResidualExposure: (
-        ResidualExposure(
-            id="spot/5/2/5",
-            book="spot",
-            universe="fx",
-            event_time_ns=TIME_NS,
-            timestep=5,
-            model_version=2,
-            trigger="timestep",
-            status="unpriced",
-            numeraire="USD",
-            limit=1.0,
-        ),
-        "spot",
-        "spot/5/2/5",
-    ),
-    HedgeSuggestion: (
-        HedgeSuggestion(
-            id="spot/5/2/5",
-            book="spot",
-            event_time_ns=TIME_NS,
-            timestep=5,
-            model_version=2,
-            residual_exposure_id="spot/5/2/5",
-            status="none",
-            numeraire="USD",
-            limit=1.0,
-            target=0.8,
-            risk_before=0.5,
-            risk_after=0.5,
-            expected_cost=0.0,
-            cost_lower_bound=0.0,
-            proven=True,
-        ),
-        "spot",
-        "spot/5/2/5",
-    ),
-    QuoteSkew: (
-        QuoteSkew(
-            id="quote/spot/5/2/5",
-            book="spot",
-            universe="fx",
-            event_time_ns=TIME_NS,
-            timestep=5,
-            model_version=2,
-            status="no-model",
-            numeraire="USD",
-            flows="franchise",
-            flows_hash="0",
-            residual_exposure_id="spot/5/2/5",
-        ),
-        "spot",
-        "quote/spot/5/2/5",
-    ),
-    Alert: (
-        Alert(
-            id="price-stale:EUR/raised/5",
-            alert_key="price-stale:EUR",
-            kind="price-stale",
-            state="raised",
-            severity="warning",
-            subject="EUR",
-            event_time_ns=TIME_NS,
-            timestep=5,
-            message="no price of EUR",
-        ),
-        "EUR",
-        "price-stale:EUR/raised/5",
-    ),
-    Model: (
-        Model(
-            id="fx/5/2",
-            universe="fx",
-            numeraire="USD",
-            event_time_ns=TIME_NS,
-            timestep=5,
-            model_version=2,
-            assets=("EUR",),
-            prices=(None,),
-        ),
-        "fx",
-        "fx/5/2",
-    ),
-    DeadLetter: (
-        DeadLetter(
-            id="ticks/0/3/undecodable",
-            topic="ticks",
-            partition=0,
-            offset=3,
-            reason="undecodable",
-            detail="broken",
-            event_time_ns=TIME_NS,
-            key=None,
-            value=b"\xff",
-        ),
-        "ticks",
-        "ticks/0/3/undecodable",
-    ),
-    Snapshot: (
-        Snapshot(
-            id="fx/5/11",
-            universe="fx",
-            format_version=1,
-            config_hash="00",
-            event_time_ns=TIME_NS,
-            timestep=5,
-            offsets=(PartitionOffset(topic="ticks", partition=0, offset=11),),
-            state=b"\x00",
-        ),
-        "fx",
-        "fx/5/11",
-    ),
+MESSAGES = {type(sample): msgspec.structs.replace(sample, event_time_ns=TIME_NS) for sample in SAMPLES}
+
+# Of each of them the key and the CloudEvents id.
+KEY_AND_ID: dict[type[Struct], tuple[str, str]] = {
+    Tick: ("EURUSD", "ecn-1/184467"),
+    TickBatch: ("majors", "ecn-1/184468"),
+    Position: ("desk-zürich", "ledger/5120"),
+    HedgeStatus: ("desk-zürich", "ems-1/77"),
+    Model: ("majors", "majors/28407421/412"),
+    ResidualExposure: ("desk-zürich", "desk-zürich/28407421/412/28407421"),
+    HedgeSuggestion: ("desk-zürich", "desk-zürich/28407421/412/28407421"),
+    QuoteSkew: ("desk-zürich", "quote/desk-zürich/28407421/412/28407421"),
+    Alert: ("desk-zürich", "limit-breach:desk-zürich/raised/28407421"),
+    DeadLetter: ("ticks", "ticks/2/918273/not-finite"),
+    Snapshot: ("majors", "majors/28407421/923395"),
 }
 
 each_message = pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
@@ -189,13 +56,13 @@ def sent(message: Message, content_type: str | None = None) -> Record:
 
 def test_every_message_has_an_example_here() -> None:
     """A message that is added gets a test."""
-    assert set(MESSAGES) == set(TOPIC_OF)
+    assert set(MESSAGES) == set(KEY_AND_ID) == set(TOPIC_OF)
 
 
 @each_message
 def test_a_message_goes_to_its_topic_under_its_key_at_its_time(kind: type[Struct]) -> None:
     """Topic with the prefix, key, and the event's time in whole milliseconds."""
-    message, key, _ = MESSAGES[kind]
+    message, (key, _) = MESSAGES[kind], KEY_AND_ID[kind]
     record = sent(message)
     assert record.topic == "dev." + TOPIC_OF[kind].name
     assert record.key == key.encode() == key_of(message).encode()
@@ -205,7 +72,7 @@ def test_a_message_goes_to_its_topic_under_its_key_at_its_time(kind: type[Struct
 @each_message
 def test_a_message_is_a_cloud_event(kind: type[Struct]) -> None:
     """The six headers of every record: the id is the message's own, the time keeps its nanoseconds."""
-    message, _, message_id = MESSAGES[kind]
+    message, (_, message_id) = MESSAGES[kind], KEY_AND_ID[kind]
     headers = dict(sent(message).headers)
     assert headers["ce_specversion"] == b"1.0"
     assert headers["ce_id"] == message_id.encode() == id_of(message).encode()
@@ -221,7 +88,7 @@ def test_a_message_is_a_cloud_event(kind: type[Struct]) -> None:
 @pytest.mark.parametrize("content_type", [None, JSON, MESSAGE_PACK])
 def test_the_header_says_how_the_bytes_are_to_be_read(kind: type[Struct], content_type: str | None) -> None:
     """In the topic's own encoding or another: reading by the header gives the message."""
-    message, _, _ = MESSAGES[kind]
+    message = MESSAGES[kind]
     record = sent(message, content_type)
     said = dict(record.headers)["content-type"].decode()
     assert said == content_type or TOPIC_OF[kind].content_type
@@ -239,7 +106,7 @@ def test_types_are_the_names_in_words() -> None:
 
 def test_the_same_message_gives_the_same_record() -> None:
     """Bytes and headers depend on the message alone."""
-    for message, _, _ in MESSAGES.values():
+    for message in MESSAGES.values():
         assert sent(message) == sent(message)
 
 
@@ -247,10 +114,20 @@ def test_the_same_message_gives_the_same_record() -> None:
 def test_what_a_feed_encodes_decode_reads(desk: Config, content_type: str) -> None:
     """Encode and decode are each other's counterpart, a batch's header included."""
     decoder = Decoder(msgspec.structs.replace(desk, topics=TopicsConfig(prefix="dev.")))
-    tick, batch, position = (sent(MESSAGES[kind][0], content_type) for kind in (Tick, TickBatch, Position))
-    assert decoder(tick) == [Quotes(TIME_NS, (0,), (1.08,), (1.09,))]
-    assert decoder(batch) == [Quotes(TIME_NS, (0,), (1.0,), (2.0,))]
-    (level,) = decoder(position)
+    tick = Tick(instrument="EURUSD", event_time_ns=TIME_NS, bid=1.08, ask=1.09, source="lp", seq=7)
+    batch = TickBatch(
+        universe="fx",
+        event_time_ns=TIME_NS,
+        instruments=("EURUSD",),
+        bids=bytes.fromhex("000000000000f03f"),
+        asks=bytes.fromhex("0000000000000040"),
+        source="lp",
+        seq=8,
+    )
+    position = Position(book="spot", asset="EUR", quantity=-3.0, event_time_ns=TIME_NS, source="oms", seq=9)
+    assert decoder(sent(tick, content_type)) == [Quotes(TIME_NS, (0,), (1.08,), (1.09,))]
+    assert decoder(sent(batch, content_type)) == [Quotes(TIME_NS, (0,), (1.0,), (2.0,))]
+    (level,) = decoder(sent(position, content_type))
     assert isinstance(level, PositionLevel)
     assert (level.book, level.asset, level.quantity, level.event_time_ns) == ("spot", 0, -3.0, TIME_NS)
 

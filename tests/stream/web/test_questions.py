@@ -130,6 +130,7 @@ def test_without_a_trade_it_is_the_live_message(every_kind: Asked, book: str) ->
     assert figures(answer.quote) == figures(quote)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("book", "asset", "units"),
     [("spot", "EUR", 4e6), ("spot", "EUR", 9e8), ("spot", "CHF", -2.5e6), ("options", "JPY", 7.25e8)],
@@ -139,10 +140,10 @@ def test_with_a_trade_it_is_the_message_after_the_position(
 ) -> None:
     """Bit for bit those of the position which then arrives, the skew of the quotes among them."""
     answer = every_kind.questions.what_if(book, HypotheticalTrade({asset: units}))
-    place = every_kind.config.universe.assets.index(asset)
+    index = every_kind.config.universe.assets.index(asset)
     state = every_kind.state.books[book]
     state.standing = state.quoted = None
-    residual, suggestion, quote = published(every_kind.hold(book, place, float(state.quantities[place]) + units))
+    residual, suggestion, quote = published(every_kind.hold(book, index, float(state.quantities[index]) + units))
     assert figures(answer.residual) == figures(residual)
     assert figures(answer.suggestion) == figures(suggestion)
     assert figures(answer.quote) == figures(quote)

@@ -12,6 +12,7 @@ from stream.bench.models import covariance
 from stream.bench.models.covariance import HALF_LIFE_STEPS, covariance_figures
 
 
+@pytest.mark.slow
 def test_asynchronous_ticks_are_within_what_is_asked() -> None:
     """Every simulation is within .02 of the correlation, where previous-tick returns miss most of it."""
     row, remembered, *costs = covariance._tick_figures()

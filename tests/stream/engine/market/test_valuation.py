@@ -303,8 +303,8 @@ def test_another_numeraire_says_the_same_of_the_market(
     def rows(valuation: Valuation, currency: str) -> dict[str, tuple[float, np.ndarray]]:
         universe: UniverseConfig = CONFIG_IN[currency].universe
         return {
-            asset: (float(valuation.prices[place]), valuation.exposures[place])
-            for place, asset in enumerate(universe.assets)
+            asset: (float(valuation.prices[index]), valuation.exposures[index])
+            for index, asset in enumerate(universe.assets)
         }
 
     other = rows(in_other, numeraire)

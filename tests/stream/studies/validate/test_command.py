@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command_line import betapack_each
+
 pytest.importorskip("matplotlib", reason="matplotlib is not installed (pip install '.[report]')")
 
 
@@ -72,15 +74,16 @@ def test_errors(tmp_path: Path) -> None:
     path = price_file(tmp_path, 1.0)
     broken = tmp_path / "broken.csv"
     broken.write_text("day,A,B\n2015-01-01,1,2\n2015-01-02,x,2\n")
-    for code, said, arguments in (
+    wrong = (
         (2, "horizon", [str(path), "--horizon", "0"]),
         (2, "--seed", [str(path), "--seed", "-1"]),
         (2, "there is no folder", [str(path), "--output", "none/report.html"]),
         (2, "none.toml", [str(path), "--config", "none.toml"]),
         (3, "does not exist", ["none.csv"]),
         (3, "line 3, column A", [str(broken)]),
-    ):
-        ended = betapack(tmp_path, *arguments)
+    )
+    commands = [("validate", *arguments) for _, _, arguments in wrong]
+    for (code, said, arguments), ended in zip(wrong, betapack_each(commands, tmp_path), strict=True):
         assert ended.returncode == code, (arguments, ended.stderr)
         assert said in ended.stderr, (arguments, ended.stderr)
         assert "Traceback" not in ended.stderr
