@@ -372,7 +372,7 @@ class ModelBeta(Struct, frozen=True, kw_only=True):
     spread_volatility : Standard deviation of the basket spread in the window. [log price]
     deviation : The basket spread's distance from its mean. null: it cannot be told. [standard deviations]
     statistic : Statistic of the method's test of a walk against reversion.
-    version : How many sets of weights it has had before this one.
+    version : Number of its set of weights, counted from 1 on.
     age_steps : Since it was accepted. [timesteps]
     basis_ratio_upper : Upper confidence bound of the basis ratio. null: there is none.
     p_value : The chance of such a statistic where nothing reverts. The model's `candidates_tried` says how many were
