@@ -9,15 +9,18 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from documents import COMMANDS, DOCUMENTS, ROOT, commands_in, commands_to, parse_betapack
 from schemas.inbound import Position
+from schemas.outbound import Alert
 from schemas.topics import TOPICS
 from schemas.wire import JSON, decode
 from stream.config import load_config
+from stream.events.types import RefusalReason
 
 README_WORDS_MAX = 1000
 SENTENCES_MAX = 6
@@ -139,6 +142,33 @@ def test_a_command_runs(command: str, tmp_path: Path) -> None:
         started, folder = [sys.executable, *arguments, "-p", "no:cacheprovider"], ROOT
     ended = subprocess.run(started, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+# Figures and names
+
+
+def test_the_operations_page_names_what_there_is() -> None:
+    """Each alert and each reason of a dead letter stands on the page, and no other."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    alerts = section(page, "Alerts")
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", alerts, re.MULTILINE)) == set(get_args(get_type_hints(Alert)["kind"]))
+    letters = section(page, "Dead letters")
+    assert set(get_args(RefusalReason)) <= set(re.findall(r"`([a-z-]+)`", letters))
+
+
+def section(page: str, heading: str) -> str:
+    return page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_the_readmes_figures_are_the_evidences() -> None:
+    """No figure in the README's table that does not stand on the evidence page or in its appendix."""
+    measured = "".join(
+        (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("evidence.md", "evidence/bench.md")
+    )
+    table = section((ROOT / "README.md").read_text(encoding="utf-8"), "Figures that matter")
+    figures = re.findall(r"[\d.,]*\d", " ".join(row.split("|")[2] for row in table.splitlines() if row.startswith("|")))
+    assert figures
+    assert {figure for figure in figures if figure not in measured} == set()
 
 
 # Links

@@ -86,13 +86,15 @@ def test_questions_to_the_demo(command: str, demo: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", FETCHING)
 def test_requests_to_the_demo(command: str, demo: str) -> None:
-    """An address of the documents answers: metrics as text, everything else as JSON of the book."""
+    """An address of the documents answers: the metrics of the operations page and no other, or JSON of the book."""
     (address,) = arguments_of(command)
     assert address.startswith(ADDRESS)
     with urllib.request.urlopen(address.replace(ADDRESS, demo), timeout=20) as reply:
         body = reply.read().decode()
     if address.endswith("/metrics"):
-        assert "betapack_limit_share_ratio" in body
+        emitted = {name for name in re.findall(r"^# TYPE (\w+)", body, re.MULTILINE) if not name.endswith("_created")}
+        page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+        assert set(re.findall(r"`(betapack_[a-z_]+)", page)) == emitted
     else:
         assert json.loads(body)["book"] == "franc"
 
