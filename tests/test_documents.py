@@ -19,6 +19,7 @@ from schemas.inbound import Position
 from schemas.outbound import Alert
 from schemas.topics import TOPICS
 from schemas.wire import JSON, decode
+from stream.cli.main import app
 from stream.config import load_config
 from stream.events.types import RefusalReason
 
@@ -61,6 +62,12 @@ def test_every_command_is_known() -> None:
     """A command that a document shows is one of those that are run or parsed, and none of these is left over."""
     shown = {command for document in DOCUMENTS for command in commands_in(document.read_text(encoding="utf-8"))}
     assert shown == set(COMMANDS)
+
+
+def test_the_readme_names_every_command() -> None:
+    """Nothing that `betapack` can do is hidden."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in app if not name.startswith("-") and f"betapack {name}" not in readme] == []
 
 
 @each_document

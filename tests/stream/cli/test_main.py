@@ -40,12 +40,13 @@ def test_the_commands_are_these() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(command: str) -> None:
-    """Every command has a help text with an example, and stands in the README."""
+    """Every command has a help text with an example, and stands in the README or the operations page."""
     shown = betapack(command, "--help")
     assert shown.returncode == 0
     assert f"betapack {command}" in shown.stdout
     assert "Example:" in shown.stdout
-    assert f"betapack {command}" in README.read_text()
+    pages = README.read_text() + (README.parent / "docs" / "operations.md").read_text()
+    assert f"betapack {command}" in pages
 
 
 def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
