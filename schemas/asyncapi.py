@@ -5,15 +5,13 @@ Everything is made from the Structs, their docstrings and `schemas.topics`; noth
 
 from __future__ import annotations
 
-import inspect
-import re
-import sys
 from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from schemas import inbound, internal, outbound
+from schemas.meaning import field_meanings, what_it_is
 from schemas.topics import TOPIC_OF, TOPICS, Topic
 from schemas.wire import CONTENT_TYPES, event_type, message_name
 
@@ -98,7 +96,7 @@ def _message(message: type[Struct], topic: Topic) -> Document:
     return {
         "name": message.__name__,
         "title": message.__name__,
-        "summary": _paragraphs(message.__doc__)[0],
+        "summary": what_it_is(message)[0],
         "contentType": topic.content_type,
         "headers": _headers(message, topic),
         "payload": {"$ref": f"#/components/schemas/{message.__name__}"},
@@ -146,23 +144,7 @@ def _components(messages: tuple[type[Struct], ...], ref_template: str) -> dict[s
     _, components = msgspec.json.schema_components(messages, ref_template=ref_template)
     for name, schema in components.items():
         struct = _STRUCTS[name]
-        paragraphs = _paragraphs(struct.__doc__)
-        schema["description"] = "\n\n".join(paragraphs)
-        # What holds for several messages of a module stands in the docstring of the module.
-        shared = _paragraphs(sys.modules[struct.__module__].__doc__)
-        for field, field_schema in schema["properties"].items():
-            description = _sentences_about(field, paragraphs) or _sentences_about(field, shared)
-            if description:
-                field_schema["description"] = description
+        schema["description"] = "\n\n".join(what_it_is(struct))
+        for field, meaning in field_meanings(struct).items():
+            schema["properties"][field]["description"] = str(meaning)
     return components
-
-
-def _paragraphs(docstring: str | None) -> list[str]:
-    """The docstring's paragraphs, each on one line. Python 3.13 strips the indentation itself, older ones do not."""
-    return [" ".join(paragraph.split()) for paragraph in inspect.cleandoc(docstring or "").split("\n\n")]
-
-
-def _sentences_about(field: str, paragraphs: list[str]) -> str:
-    """The sentences that name `field` in backticks."""
-    sentences = [sentence for paragraph in paragraphs for sentence in re.split(r"(?<=\.)\s+", paragraph)]
-    return " ".join(sentence for sentence in sentences if f"`{field}`" in sentence)

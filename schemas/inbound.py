@@ -1,8 +1,14 @@
 """Messages that the service reads.
 
-`event_time_ns` is nanoseconds since the Unix epoch, UTC. `source` and `seq` identify the feed and the message's place
-in it; `seq` counts up from one for each source, zero means that the source does not count. `universe`, `instrument`,
-`book` and `asset` are names from the service's configuration.
+Attributes
+----------
+event_time_ns : When it happened, since the Unix epoch, UTC. [ns]
+universe : Name of the universe in the service's configuration.
+instrument : Name of the instrument in the service's configuration.
+book : Name of the book in the service's configuration.
+asset : Name of the asset in the service's configuration.
+source : The feed that wrote the message.
+seq : Number of the message in its feed. It counts up from one; 0 means that the feed does not count.
 """
 
 from __future__ import annotations
@@ -15,9 +21,16 @@ from msgspec import Struct
 class Tick(Struct, frozen=True, kw_only=True):
     """A quote of one instrument.
 
-    `bid` and `ask` are in units of the instrument's quote asset per unit of the instrument. `bid_size_lots` and
-    `ask_size_lots` are what can be dealt at these prices; None means unknown. `bid_levels` and `ask_levels` are the
-    ladder behind them, as (price, lots) from the better to the worse price; they need the size of the best price.
+    Attributes
+    ----------
+    bid : Best price at which the market buys. [quote asset per unit]
+    ask : Best price at which the market sells. [quote asset per unit]
+    bid_size_lots : What can be sold at `bid`. null: unknown. [lots]
+    ask_size_lots : What can be bought at `ask`. null: unknown. [lots]
+    bid_levels : The ladder behind `bid`, as (price, lots) from the better to the worse price. It needs `bid_size_lots`.
+        [quote asset per unit, lots]
+    ask_levels : The ladder behind `ask`, as (price, lots) from the better to the worse price. It needs `ask_size_lots`.
+        [quote asset per unit, lots]
     """
 
     instrument: str
@@ -35,7 +48,11 @@ class Tick(Struct, frozen=True, kw_only=True):
 class TickBatch(Struct, frozen=True, kw_only=True):
     """Quotes of many instruments taken at one instant, in one record.
 
-    `bids` and `asks` are little-endian float64, one per entry of `instruments`, packed without gaps (base64 in JSON).
+    Attributes
+    ----------
+    instruments : Names of the instruments, in the order of `bids` and `asks`.
+    bids : Best bids as little-endian float64, one for each instrument, packed without gaps. [quote asset per unit]
+    asks : Best asks as little-endian float64, one for each instrument, packed without gaps. [quote asset per unit]
     """
 
     universe: str
@@ -48,12 +65,17 @@ class TickBatch(Struct, frozen=True, kw_only=True):
 
 
 class Position(Struct, frozen=True, kw_only=True):
-    """The position of a book in one asset: a level, not a change, so reading it twice does no harm.
+    """The position of a book in one asset.
 
-    `quantity` is in units of the asset (10_000_000 for ten million EUR, 500 for 500 shares), signed, long positive.
-    A level with an earlier `event_time_ns` than the one that the book holds is ignored. Without `event_time_ns` the
-    position takes effect when it is read, on the prices of the latest timestep; in a replay of the log its record's
-    timestamp puts it in order.
+    It is a level and not a change, so reading it twice does no harm. A level with an earlier `event_time_ns` than the
+    one that the book holds is ignored.
+
+    Attributes
+    ----------
+    quantity : Signed position, long positive: 10_000_000 for ten million EUR, 500 for 500 shares. [units of the asset]
+    event_time_ns : When the position was taken, since the Unix epoch, UTC. Without it the position takes effect when it
+        is read, on the prices of the latest timestep; in a replay of the log the timestamp of its record puts it in
+        order. [ns]
     """
 
     book: str
@@ -67,13 +89,18 @@ class Position(Struct, frozen=True, kw_only=True):
 class HedgeStatus(Struct, frozen=True, kw_only=True):
     """What became of one trade of a hedge suggestion, from the system that executes it.
 
-    `suggestion_id` is that of the `HedgeSuggestion`, `instrument` names the trade in it. From `acknowledged` on the
-    trade counts as done and is not suggested again; `rejected` brings back what was not filled, and leaves the
-    instrument out of the book's suggestions for a while. `filled_lots` counts all lots filled so far, whatever the
-    side: required for `part-filled`, all of them for `filled` unless said; fewer than all end the trade, the rest being
-    rejected. The same report again changes nothing. `event_time_ns` is when it happened: a position dated at or after
-    it is taken to show the fill. When it is left out that is the record's timestamp, and the report takes effect when
-    it is read.
+    The same report again changes nothing.
+
+    Attributes
+    ----------
+    suggestion_id : The `suggestion_id` of the `HedgeSuggestion`.
+    instrument : Instrument of the trade in that suggestion.
+    status : From `acknowledged` on the trade counts as done and is not suggested again. `rejected` brings back what was
+        not filled, and leaves the instrument out of the book's suggestions for a while.
+    filled_lots : All lots filled so far, whatever the side. Required for `part-filled`; without it `filled` means all
+        of them. Fewer than all with `filled` end the trade, and the rest counts as rejected. [lots]
+    event_time_ns : When it happened, since the Unix epoch, UTC. A position dated at or after it is taken to show the
+        fill. Without it the timestamp of the record is taken, and the report takes effect when it is read. [ns]
     """
 
     book: str

@@ -6,7 +6,14 @@ from msgspec import Struct
 
 
 class PartitionOffset(Struct, frozen=True, kw_only=True):
-    """The next `offset` to read of one input `partition` of a `topic`."""
+    """The next offset to read of one input partition.
+
+    Attributes
+    ----------
+    topic : Name of the topic.
+    partition : Number of the partition.
+    offset : The next offset to read.
+    """
 
     topic: str
     partition: int
@@ -16,12 +23,24 @@ class PartitionOffset(Struct, frozen=True, kw_only=True):
 class Snapshot(Struct, frozen=True, kw_only=True):
     """Everything a restarted worker needs: its state, and the input offsets from which to go on.
 
-    `state` is the engine's state in MessagePack, `format_version` that of its layout and `config_hash` that of the
-    configuration which it belongs to: a state is never read into a service that means something else by it.
-    `event_time_ns` is nanoseconds since the Unix epoch, UTC. `offsets` are those of every input partition.
+    A state that is too large for one record is split over several, which name the same `whole`. Snapshots take turns in
+    two slots, so that the topic always holds all of one of them.
 
-    A state that is too large for one record is in the `state` of several, `part` 0 to `parts` - 1, which name the same
-    `whole`, a digest of it. Snapshots take turns in two `slot`s, so that the topic always holds all of one of them.
+    Attributes
+    ----------
+    id : Universe, timestep and the sum of the offsets.
+    universe : Name of the universe.
+    format_version : Version of the layout of `state`.
+    config_hash : Hash of the configuration that the state belongs to. A state is never read into a service that means
+        something else by it.
+    event_time_ns : Event time of the state, since the Unix epoch, UTC. [ns]
+    timestep : Number of the last timestep that was closed.
+    offsets : The next offset of every input partition.
+    state : The engine's state in MessagePack, or a part of it.
+    slot : Which of the two slots the snapshot is in.
+    part : Number of this part, from 0 to `parts` - 1.
+    parts : How many parts the state has.
+    whole : Digest of the whole state.
     """
 
     id: str

@@ -1,11 +1,26 @@
 """Messages that the service publishes.
 
-Every message has a deterministic `id`: the same input gives the same id and the same bytes, so a reader can drop what
-it has already seen. `event_time_ns` is nanoseconds since the Unix epoch, UTC. `timestep` numbers the steps of the
-event-time grid from 1970 on. `model_version` is that of the model on which the figures stand. `trigger_source` names
-what caused the solve: the number of the timestep, or the position's record as topic[partition]@offset. Money is in
-units of the `numeraire`. Risk is one standard deviation in the numeraire: over one timestep, or over `horizon_steps` of
-them where its name begins with `horizon`. The `limit` of a book is on the one or the other, as `limit_on` says.
+Every message has a deterministic `id`: the same input gives the same id and the same bytes, so a reader can drop
+what it has seen before. Money is in units of the numeraire. Risk is one standard deviation in the numeraire: over
+one timestep, or over `horizon_steps` timesteps where the name of the field begins with `horizon`.
+
+Attributes
+----------
+id : The same input gives the same id: drop a message whose id was seen before.
+book : Name of the book.
+universe : Name of the universe.
+asset : Name of the asset.
+instrument : Name of the instrument.
+event_time_ns : Event time that the message stands for, since the Unix epoch, UTC. [ns]
+timestep : Number of the timestep on the event-time grid, counted from 1970 on.
+model_version : Version of the model on which the figures stand.
+trigger_source : What caused the solve: the number of the timestep, or the input record as topic[partition]@offset.
+numeraire : The currency that money is counted in.
+limit : Limit of the book's risk. [numeraire]
+limit_on : What the limit is on: the risk over one timestep, or over `horizon_steps` timesteps.
+effort_nodes : Effort that the search spent. [nodes]
+stopped_by_clock : Whether the deadline cut the search short. Only then can the same input give another answer.
+detail : Why there are no figures, in words.
 """
 
 from __future__ import annotations
@@ -23,10 +38,14 @@ LimitOn: TypeAlias = Literal["timestep", "horizon"]
 
 
 class AssetExposure(Struct, frozen=True, kw_only=True, gc=False):
-    """Net position in one asset (`exposure`) and its `residual` after packing, both valued in the numeraire.
+    """The net position of a book in one asset.
 
-    `in_flight` is the part of `exposure` that comes from hedge trades which are being worked, or were filled after the
-    latest position of the asset.
+    Attributes
+    ----------
+    exposure : Net position before packing. [numeraire]
+    residual : What of it stays after packing. [numeraire]
+    in_flight : The part of `exposure` from hedge trades that are being worked, or were filled after the latest position
+        of the asset. [numeraire]
     """
 
     asset: str
@@ -38,11 +57,20 @@ class AssetExposure(Struct, frozen=True, kw_only=True, gc=False):
 class PackedBeta(Struct, frozen=True, kw_only=True):
     """Whole lots of one β vector that were packed out of a book.
 
-    `beta_id`, `version` and the evidence (`evidence`, `basis_ratio`, `basis_ratio_upper`, `p_value`) are those of the
-    model's β. `weights` are notional weights by asset, the leading leg
-    is +1; `multiples` counts lots of `lot_notional` on that leg. `basis_risk` is the risk that this many lots keep:
-    packed is not riskless. `horizon_basis_risk` is that over the horizon: bounded where the spread reverts, and growing
-    like a walk's where `basis` is its only evidence.
+    Attributes
+    ----------
+    beta_id : The β's id in the model.
+    weights : Notional weights by asset; the leading leg is +1.
+    multiples : How many lots are packed; negative ones are short. [lots]
+    lot_notional : Size of one lot on the leading leg. [numeraire]
+    basis_ratio : The β's basis ratio in the model: 0 a perfect hedge, 1 independent walks.
+    basis_risk : Risk over one timestep that this many lots keep: packed is not riskless. [numeraire]
+    version : The version of the β's weights in the model.
+    evidence : On which grounds the model accepted the β.
+    basis_ratio_upper : Upper confidence bound of the basis ratio. null: there is none.
+    p_value : The β's p-value in the model. null: there is none.
+    horizon_basis_risk : Risk over the horizon that this many lots keep. It is bounded where the basket spread reverts,
+        and grows like a walk's where `basis` is the only evidence. [numeraire]
     """
 
     beta_id: str
@@ -61,26 +89,36 @@ class PackedBeta(Struct, frozen=True, kw_only=True):
 class ResidualExposure(Struct, frozen=True, kw_only=True):
     """What of a book is really unhedged, after everything that hedges itself is packed away.
 
-    `status` is `ok`; `unpriced` when a price that the book needs is missing or stale (`unpriced_assets` names them); or
-    `no-model` while the covariance has seen too little, or nothing for twice as long as a price may be old; `unsolved`
-    when the solver refused the book. `detail` says why in words. Without `ok` every figure is None: unknown, not zero.
+    Without the status `ok` every figure is null: unknown, not zero.
 
-    Risks: `standalone_risk` is the sum of each position's own risk (no offset counts); `netted_risk` takes every offset
-    of the covariance as given; `basis_risk` is that of what was packed, for packed is not riskless. unhedged_risk² =
-    residual' Σ residual + basis_risk², or netted_risk² where that is more, so no offset between residual and packed
-    counts. `horizon_netted_risk`, `horizon_basis_risk` and `horizon_unhedged_risk` are the same with the covariance of
-    the change over `horizon_steps` timesteps, in which only the spreads of β with the evidence `reverting` come back.
-    The `limit` is held against `unhedged_risk`, or against `horizon_unhedged_risk` where `limit_on` is `horizon`;
-    `limit_share` is that risk over the limit.
-
-    Packing: `objective` is the value that was minimised, `objective_before` its value with nothing packed,
-    `lower_bound` a value that no packing can beat, `gap` the difference of `objective` and `lower_bound`, `proven`
-    whether the gap is closed. `second_best` is the objective of the best other packing that the search came across,
-    None when there is none. `objective_name` says what was minimised. `packed` is empty when nothing was packed.
-    `effort_nodes` is the effort spent, `stopped_by_clock` whether the deadline cut it short.
-
-    `trigger` is what caused the solve: the close of a timestep, a change of the book's position, or of what is in
-    flight. `what-if` stands only in answers to requests (`schemas.answers`), never on the topic.
+    Attributes
+    ----------
+    trigger : What caused the solve: the close of a timestep, a change of the book's position, or of what is in flight.
+        `what-if` stands only in answers to requests, never on the topic.
+    status : `ok`; `unpriced` when a price that the book needs is missing or stale; `no-model` while the covariance has
+        seen too little, or nothing for twice as long as a price may be old; `unsolved` when the solver refused the
+        book.
+    positions : Exposure and residual of each asset.
+    unpriced_assets : Assets whose price is missing or stale.
+    packed : The β that were packed; empty when nothing was.
+    standalone_risk : Sum of each position's own risk: no offset counts. [numeraire]
+    netted_risk : Risk with every offset of the covariance taken as given. [numeraire]
+    basis_risk : Risk of what was packed. [numeraire]
+    unhedged_risk : The larger of `netted_risk` and the root of residual' Σ residual + basis_risk²: no offset between
+        residual and packed part counts. [numeraire]
+    limit_share : The risk that the limit is on, over the limit.
+    objective_name : Which objective the packing minimised.
+    objective_before : The objective with nothing packed.
+    objective : The objective of the packing.
+    lower_bound : A value that no packing can beat.
+    gap : `objective` less `lower_bound`.
+    proven : Whether the gap is closed: no packing is better.
+    second_best : Objective of the best other packing that the search came across. null: there was none.
+    horizon_steps : Length of the horizon. [timesteps]
+    horizon_netted_risk : As `netted_risk`, with the covariance over the horizon, in which only basket spreads with the
+        evidence `reverting` come back. [numeraire]
+    horizon_basis_risk : As `basis_risk`, over the horizon. [numeraire]
+    horizon_unhedged_risk : As `unhedged_risk`, over the horizon. [numeraire]
     """
 
     id: str
@@ -127,10 +165,17 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
 class HedgeTrade(Struct, frozen=True, kw_only=True):
     """One whole-lot trade.
 
-    `quantity` is `lots` in units of the instrument. `limit_price` is the worst price that the cost assumes: that of the
-    last level of the ladder which the lots need. `expected_cost`, in the numeraire, is what the lots lose against mid,
-    plus fees. `share_removed` is this trade's part of the variance that all of them take away, an average over every
-    order of trading; the parts add up to one, and a trade that alone would add risk has a negative one.
+    Attributes
+    ----------
+    side : Whether to buy or to sell the instrument.
+    lots : How many lots. [lots]
+    quantity : The lots in units of the instrument. [units]
+    limit_price : The worst price that the cost assumes: that of the last level of the ladder which the lots need.
+        [quote asset per unit]
+    expected_cost : What the lots lose against mid, plus fees. [numeraire]
+    venue : Venue of the instrument, as configured.
+    share_removed : This trade's part of the variance that all trades remove, averaged over every order of trading. The
+        parts add up to one; a trade that alone would add risk has a negative one.
     """
 
     instrument: str
@@ -146,24 +191,38 @@ class HedgeTrade(Struct, frozen=True, kw_only=True):
 class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     """The cheapest whole-lot trades found that bring a book's unhedged risk back to its target.
 
-    `status`: `trade` for a new suggestion; `unchanged` for one that stands, with the trades that nobody has taken up at
-    the quotes of now; `none` when the risk is inside the band again and what was suggested no longer holds;
-    `unreachable` when no permitted trade was found that reaches the target, nor exists if `proven` (`trades` then come
-    within a hundredth of the least risk found).
-    `expected_cost`, in the numeraire, is `expected_spread` (half the quoted spread), `expected_fee` and
-    `expected_depth` (what levels behind the best price and impact add). No hedge costs less than `cost_lower_bound`,
-    `gap` is the difference, and `proven` says that it is within the configured resolution. `runner_up` is the cheapest
-    hedge found that does without at least one of the instruments of `trades` (the same at another venue is no other
-    instrument), `runner_up_cost` what it costs: None where none was found that reaches the target. `runner_up_proven`
-    says that none is cheaper. `target` is the risk that the trades are to reach, `band` that above
-    which they are suggested: the limit, or less in a book that waits for clients, where a position like this one leaves
-    the zone of its quote skew. `risk_before` is the unhedged risk without them, `risk_after` that with them while the
-    packing stays; once they are done the book is packed anew, which can move it by some per cent.
-    `residual_exposure_id` is the id of the message that this one answers. `suggestion_id` stays from when the
-    suggestion was made until it is withdrawn, replaced or taken up; a `HedgeStatus` names it. It is not to be taken up
-    after `expires_at_ns`, unless a later message under the same id renews it. `effort_nodes` is the effort spent,
-    `stopped_by_clock` whether the deadline cut it short: only then can the same input give another answer. All
-    risks, limit, band and target are over one timestep, or over the horizon of that message, as `limit_on` says.
+    All risks, limit, band and target are over one timestep or over the horizon, as `limit_on` says.
+
+    Attributes
+    ----------
+    residual_exposure_id : The `id` of the `ResidualExposure` that this message answers.
+    status : `trade`: a new suggestion. `unchanged`: one that stands, with the trades that nobody has taken up, at the
+        quotes of now. `none`: the risk is inside the band and what was suggested no longer holds. `unreachable`: no
+        permitted trades were found that reach the target, nor exist if `proven`; `trades` then come within a hundredth
+        of the least risk found.
+    target : The risk that the trades are to reach. [numeraire]
+    risk_before : Unhedged risk without the trades. [numeraire]
+    risk_after : Unhedged risk with the trades, while the packing stays. Once they are done the book is packed anew,
+        which can move it by some per cent. [numeraire]
+    expected_cost : Cost of all trades: the sum of its three parts below. [numeraire]
+    cost_lower_bound : No hedge costs less than this. [numeraire]
+    proven : Whether `gap` is within the configured resolution.
+    trades : The trades to do.
+    reason : Why, in words.
+    suggestion_id : Stays from when the suggestion was made until it is withdrawn, replaced or taken up. A `HedgeStatus`
+        names it.
+    expires_at_ns : Not to be taken up after this time, unless a later message under the same `suggestion_id` renews it.
+        [ns]
+    gap : `expected_cost` less `cost_lower_bound`. [numeraire]
+    expected_spread : Part of the cost that is half the bid-ask spread. [numeraire]
+    expected_fee : Part of the cost that is fees. [numeraire]
+    expected_depth : Part of the cost that levels behind the best price and impact add. [numeraire]
+    runner_up : The cheapest hedge found that does without at least one of the instruments of `trades`. The same
+        instrument at another venue does not count as another one.
+    runner_up_cost : Cost of the runner-up. null: none was found that reaches the target. [numeraire]
+    runner_up_proven : Whether no such hedge is cheaper.
+    band : Risk above which trades are suggested. It is the limit, or less in a book that waits for clients: the risk at
+        which a position like this one leaves the zone of its quote skew. [numeraire]
     """
 
     id: str
@@ -200,14 +259,17 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
 
 
 class InstrumentSkew(Struct, frozen=True, kw_only=True, gc=False):
-    """How to lean with the quotes of one instrument, and when to cross its spread.
+    """How to lean with the quotes of one instrument, and when to cross its bid-ask spread.
 
-    `skew_bps` is added to the mid before markups, in basis points of the price: long, it is negative, so that both bid
-    and ask go down, and clients buy rather than sell. `half_spread_bps` is what crossing the spread costs, None where
-    it is no market of the flow, or has no fresh quote to tell. `urgency` is what a unit hedged is worth over that cost:
-    above 1, crossing beats waiting. `hedging_rate` is how fast to trade then, numeraire a timestep, negative to sell; 0
-    up to an urgency of 1. `threshold` is the inventory along the instrument alone, numeraire, from which on it is worth
-    crossing; None where it never is.
+    Attributes
+    ----------
+    skew_bps : Added to the mid before markups. A long inventory has a negative one: bid and ask go down, and clients
+        buy rather than sell. [bps of the price]
+    half_spread_bps : What crossing the bid-ask spread costs. null: it is no market of the flow, or has no fresh quote.
+        [bps of the price]
+    urgency : What a unit hedged is worth, over what crossing costs. Above 1 crossing beats waiting.
+    hedging_rate : How fast to trade, negative to sell; 0 up to an urgency of 1. [numeraire per timestep]
+    threshold : Inventory along this instrument alone from which on crossing is worth it. null: it never is. [numeraire]
     """
 
     instrument: str
@@ -219,17 +281,23 @@ class InstrumentSkew(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class QuoteSkew(Struct, frozen=True, kw_only=True):
-    """How a book leans its quotes so that clients take its inventory, and from which inventory on waiting costs more.
+    """How a book leans its quotes so that clients take its inventory, and when crossing beats waiting for them.
 
-    Published when it differs materially from the one before of the same book, which holds until then. `status` is that
-    of the book's residual exposure, or `unsolved` when the flow has no answer; `detail` says why in words. Without `ok`
-    there are no figures: what was published before holds no more.
+    It is published when it differs materially from the one before of the same book, which holds until then. Without the
+    status `ok` there are no figures, and what was published before holds no more.
 
-    `instruments` are those of the client flow `flows`, whose parameters have the hash `flows_hash`. `risk` is that of
-    the whole position over one timestep, what is in flight included and nothing packed, `urgency` the greatest of the
-    instruments: up to 1 the position is inside the zone in which nothing is worth a hedge. `least_risk` is the least
-    risk on the edge of that zone, None where nothing is ever worth one; a limit below it hedges too early.
-    `risk_aversion` is per numeraire, as configured or as the book's limit implies it.
+    Attributes
+    ----------
+    status : The status of the book's residual exposure, or `unsolved` when the flow has no answer.
+    flows : Name of the client flow in the configuration.
+    flows_hash : Hash of the flow's parameters.
+    residual_exposure_id : The `id` of the `ResidualExposure` of the same solve.
+    risk_aversion : As configured, or as the book's limit implies it. [1 / numeraire]
+    risk : Risk of the whole position over one timestep, trades in flight included, nothing packed. [numeraire]
+    urgency : The greatest urgency of all instruments. Up to 1 nothing is worth a hedge.
+    least_risk : The least risk at which a hedge can be worth it; a limit below it hedges too early. null: none ever is.
+        [numeraire]
+    instruments : One skew for each instrument of the flow.
     """
 
     id: str
@@ -255,8 +323,16 @@ class QuoteSkew(Struct, frozen=True, kw_only=True):
 class Alert(Struct, frozen=True, kw_only=True):
     """Something a human must look at, raised once and cleared once.
 
-    `subject` is the book, asset or β that it is about; `alert_key` names the condition, the same when raised and
-    cleared. `message` is for people; `value` and `limit` are the figures that it compares, where there are any.
+    Attributes
+    ----------
+    alert_key : Names the condition: the same when raised and when cleared.
+    kind : What happened; docs/operations.md says what to do.
+    state : Whether the condition begins or ends.
+    severity : How urgent it is.
+    subject : The book, asset or β that it is about.
+    message : What happened, in words.
+    value : The figure that crossed a limit. null: there is none.
+    limit : The limit that it crossed. null: there is none.
     """
 
     id: str
@@ -283,17 +359,27 @@ class Alert(Struct, frozen=True, kw_only=True):
 class ModelBeta(Struct, frozen=True, kw_only=True):
     """One accepted β vector with its evidence.
 
-    `weights`: notional weights by asset, leading leg +1. `basis_ratio` is Var(β'Δx) / Σ βᵢ² Var(Δxᵢ) over
-    `basis_horizon_steps` on the stretch held back from the fit: 1 for independent walks, 0 for a perfect hedge.
-    `basis_ratio_upper` is its upper confidence bound, None where there is none. `half_life_steps` is None when the
-    spread does not revert in the window. `statistic` is that of the method's test of a walk against reversion,
-    `p_value` the chance of such a one where nothing reverts; how many were tried says the model's `candidates_tried`.
-    `deviation` is the spread's distance from its mean in units of its standard deviation in the window. `evidence` says
-    on which grounds it was accepted. `beta_id` is its `method` with its legs, or with a number where every asset is a
-    leg; it stays the same over refits. `version` counts the weights that it had, `age_steps` the timesteps since it was
-    accepted. `spread_volatility` is the standard deviation of the spread in the window. `adjustment` is by asset the
-    log return of a timestep for a spread that is off by one, as the risk over the horizon takes it; empty for a spread
-    that it takes for a walk: without the evidence `reverting`, or with a pull too weak to count.
+    Attributes
+    ----------
+    beta_id : Its method with its legs, or with a number where every asset is a leg. It stays the same over refits.
+    method : The method that proposed it.
+    evidence : On which grounds it was accepted.
+    weights : Notional weights by asset; the leading leg is +1.
+    basis_ratio : Var(β'Δx) / Σ βᵢ² Var(Δxᵢ) over `basis_horizon_steps`, on the stretch held back from the fit: 1 for
+        independent walks, 0 for a perfect hedge.
+    basis_horizon_steps : Over how many timesteps the basis ratio is taken. [timesteps]
+    half_life_steps : Half-life of the basket spread. null: it does not revert in the window. [timesteps]
+    spread_volatility : Standard deviation of the basket spread in the window. [log price]
+    deviation : The basket spread's distance from its mean. null: it cannot be told. [standard deviations]
+    statistic : Statistic of the method's test of a walk against reversion.
+    version : Number of its set of weights, counted from 1 on.
+    age_steps : Since it was accepted. [timesteps]
+    basis_ratio_upper : Upper confidence bound of the basis ratio. null: there is none.
+    p_value : The chance of such a statistic where nothing reverts. The model's `candidates_tried` says how many were
+        tried.
+    adjustment : By asset, the log return of one timestep for a basket spread that is off by one, as the risk over the
+        horizon takes it. Empty for a basket spread that it takes for a walk: without the evidence `reverting`, or with
+        a pull too weak to count. [1 / timestep]
     """
 
     beta_id: str
@@ -314,9 +400,15 @@ class ModelBeta(Struct, frozen=True, kw_only=True):
 
 
 class LongerCovariance(Struct, frozen=True, kw_only=True):
-    """The covariance of log returns over `every_steps` timesteps, which are `timestep_ns`, row by row of `assets`.
+    """The covariance of log returns over several timesteps.
 
-    Over that time, not over one timestep. `observations` counts the returns seen of the asset with most.
+    Attributes
+    ----------
+    every_steps : Length of a return. [timesteps]
+    timestep_ns : Length of a return. [ns]
+    assets : The assets, in the order of the rows.
+    covariance : Covariance over that length, not over one timestep, row by row. [log return²]
+    observations : Returns seen of the asset with most.
     """
 
     every_steps: int
@@ -329,17 +421,26 @@ class LongerCovariance(Struct, frozen=True, kw_only=True):
 class Model(Struct, frozen=True, kw_only=True):
     """The market's model at the close of one timestep: prices, covariance and the β vectors in use.
 
-    `prices` are in the numeraire per unit of asset, None while one is missing or stale. `priced_by` names for each the
-    instruments whose quotes it stands on: one against the numeraire, or a path of them from the asset on. `covariance`
-    is of log returns over one timestep, row by row in the order of `covariance_assets`: those of `assets` that have a
-    price and enough returns; both are empty until some have. `longer_covariances` are those over several timesteps. An
-    empty `betas` is a normal answer: no reliable vector. `asset_observations` counts the returns seen of each asset,
-    `observations` those of the asset with most. `candidates_tried` counts the β vectors among which the accepted ones
-    were found. `refusals` has a line for each method that could not be fitted, with the reason.
+    The β are those of the last refit in effect, less what broke since. An empty `betas` is a normal answer: no reliable
+    vector.
 
-    The β are those of the last refit in effect, less what broke since; `refitted_at_timestep` is the timestep up to
-    which it saw prices, 0 before the first. `refit_late`: a refit that was due at this close was not ready, or takes
-    effect at it although it was due before; only then can the same input give other β.
+    Attributes
+    ----------
+    assets : The assets of the universe.
+    prices : Price of each asset. null: it is missing or stale. [numeraire per unit]
+    covariance : Covariance of log returns over one timestep, row by row of `covariance_assets`. [log return²]
+    observations : Returns seen of the asset with most.
+    betas : The β vectors in use.
+    candidates_tried : Number of β vectors among which the accepted ones were found.
+    refusals : One line for each method that could not be fitted, with the reason.
+    priced_by : For each asset the instruments whose quotes its price stands on: one against the numeraire, or a path of
+        them from the asset on.
+    covariance_assets : Those of `assets` that have a price and enough returns.
+    asset_observations : Returns seen of each asset.
+    longer_covariances : Covariances over several timesteps, as configured.
+    refitted_at_timestep : The last timestep that the refit in effect saw; 0 before the first refit.
+    refit_late : Whether a refit that was due at this close was not ready, or takes effect at it although it was due
+        before. Only then can the same input give other β.
     """
 
     id: str
@@ -364,10 +465,19 @@ class Model(Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """A message that could not be used, kept whole: where it stood, why it was refused, and its raw bytes.
+    """A record that could not be used, kept whole: where it stood, why it was refused, its raw bytes.
 
-    `topic`, `partition` and `offset` are those of the refused record, `key`, `value` and `content_type` what it held.
-    `reason` comes from a fixed set, `detail` is for people. `event_time_ns` is the refused record's timestamp.
+    Attributes
+    ----------
+    topic : Topic of the refused record.
+    partition : Partition of the refused record.
+    offset : Offset of the refused record.
+    reason : Why it was refused, from a fixed set of words.
+    detail : Why it was refused, for people.
+    event_time_ns : Timestamp of the refused record, since the Unix epoch, UTC. [ns]
+    key : Key of the refused record.
+    value : Value of the refused record.
+    content_type : The `content-type` header of the refused record.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """Refits in a process of their own, so that no lock of this interpreter keeps a timestep waiting for one.
 
 A refit is hundreds of small array operations, in which a thread would hold the lock: with refits by every method the
-slowest hundredth of the positions took twice as long through Kafka (docs/design.md has the figures).
+slowest hundredth of the positions took twice as long through Kafka (docs/evidence.md has the figures).
 
 The child is spawned, not forked: a fork would copy Kafka's sockets and the locks of its threads in whatever state they
 are. It ends with this process, whatever way that ends, and leaves the terminal's Ctrl-C to it.
