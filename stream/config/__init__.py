@@ -1,4 +1,4 @@
-"""The configuration: one TOML file into one frozen Struct. The service's defaults stand here and nowhere else.
+"""The configuration: one TOML file into one frozen Struct. The service's defaults stand in this room and nowhere else.
 
 Each section of the file has a module with its Struct and its checks. Secrets are not in the file: `metrics` and `kafka`
 name the environment variables that hold them.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,3 +150,10 @@ def test_every_number_of_a_list_or_a_table_is_held_to_the_range_of_its_key(franc
         with pytest.raises(ConfigError, match=message):
             check_allowed(msgspec.structs.replace(franchise, flows=(msgspec.structs.replace(flows, **changed),)))
     check_allowed(msgspec.structs.replace(franchise, flows=(msgspec.structs.replace(flows, risk_aversion=None),)))
+
+
+def test_importing_the_configuration_loads_no_numerics() -> None:
+    """Commands that compute nothing start at once."""
+    script = "import sys, stream.config; sys.exit(', '.join({'numba', 'numpy', 'scipy'} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
