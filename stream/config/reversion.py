@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from schemas.outbound import ReversionMethod
-from stream.config.checks import at_least, check, check_distinct, wrong
+from stream.config.checks import at_least, wrong
 
 if TYPE_CHECKING:
     from solver.reversion.refits.settings import ReversionSettings
@@ -116,18 +116,7 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def check_reversion(reversion: ReversionConfig, assets: int) -> None:
-    if not reversion.methods:
-        raise wrong("reversion.methods", f"at least one of {', '.join(get_args(ReversionMethod))}", [])
-    check_distinct("reversion.methods", reversion.methods)
-    _check_window(reversion, assets)
-    _check_evidence(reversion)
-    if not 0 <= reversion.switching_penalty < 1:
-        raise wrong("reversion.switching_penalty", "at least 0 and below 1", reversion.switching_penalty)
-    if not 1 < reversion.false_alarm_steps < math.inf:
-        raise wrong("reversion.false_alarm_steps", "a number above 1", reversion.false_alarm_steps)
-    if reversion.max_legs not in (2, 3):
-        raise wrong("reversion.max_legs", "2 or 3", reversion.max_legs)
-    check("reversion.max_vectors", reversion.max_vectors, at_least(1))
+    _check_settings(reversion, assets)
     if not 0 <= reversion.refit_lag_steps <= reversion.refit_every_steps:
         # One refit is under way at a time: with a longer lag there would be fewer than was asked for.
         raise wrong(
@@ -137,31 +126,23 @@ def check_reversion(reversion: ReversionConfig, assets: int) -> None:
         )
 
 
-def _check_window(reversion: ReversionConfig, assets: int) -> None:
-    check("reversion.basis_horizon_steps", reversion.basis_horizon_steps, at_least(1))
-    check("reversion.holdout_steps", reversion.holdout_steps, at_least(4 * reversion.basis_horizon_steps))
-    check("reversion.lags", reversion.lags, at_least(1))
-    # A regression of n series on (lags + 1) n + 1 others needs some observations to spare.
-    least = reversion.holdout_steps + (reversion.lags + 2) * assets + 10
-    check("reversion.window_steps", reversion.window_steps, at_least(least))
+def _check_settings(reversion: ReversionConfig, assets: int) -> None:
+    """The solver's own rules, with the key in place of the setting. The setting of a key has the key's name."""
+    # Here, so that importing a configuration does not load numpy and scipy.
+    from solver.errors import RefusedSetting
+    from solver.reversion.refits.settings import check_settings
 
-
-def _check_evidence(reversion: ReversionConfig) -> None:
-    for name in ("basis_ratio_max", "basis_confidence", "false_discovery_rate"):
-        if not 0 < getattr(reversion, name) < 1:
-            raise wrong(f"reversion.{name}", "a number between 0 and 1", getattr(reversion, name))
-    check("reversion.half_life_min_steps", reversion.half_life_min_steps, at_least(0))
-    if not reversion.half_life_min_steps < reversion.half_life_max_steps < math.inf:
-        raise wrong(
-            "reversion.half_life_max_steps",
-            f"above reversion.half_life_min_steps {reversion.half_life_min_steps}",
-            reversion.half_life_max_steps,
-        )
+    try:
+        check_settings(assets, reversion_settings(reversion))
+    except RefusedSetting as exc:
+        keys = "|".join(reversion.__struct_fields__)
+        expected = re.sub(rf"\b({keys})\b", r"reversion.\1", exc.expected)
+        raise wrong(f"reversion.{exc.setting}", expected, exc.got) from exc
 
 
 def reversion_settings(config: ReversionConfig) -> ReversionSettings:
     """What the solver is told of the configuration."""
-    # Here, so that reading a configuration does not load numpy and scipy.
+    # Here, so that importing a configuration does not load numpy and scipy.
     from solver.reversion.refits.settings import ReversionSettings
 
     return ReversionSettings(
