@@ -66,42 +66,31 @@ def merged(
         fewest lots win.
     max_trades : how many instruments may be traded at once; None for any number.
     """
-    allowed = np.array([np.minimum(upper, buy.reach), np.minimum(-lower, sell.reach)])
-    # An instrument whose variance is only the rounding of a singular covariance cannot help.
-    variance = ((root @ A) ** 2).sum(axis=0)
-    allowed[:, variance <= 1e-14 * (root**2).sum() * (A**2).sum(axis=0)] = 0
-
+    allowed = _allowed_lots(A, buy, sell, lower, upper, root)
     traded = np.flatnonzero(allowed.any(axis=0))
-    number_of: dict[bytes, int] = {}
-    numbers = [number_of.setdefault((A[:, j] + 0.0).tobytes(), len(number_of)) for j in traded.tolist()]
-    legs = np.array(numbers, dtype=np.int64)
+    legs = _numbered_legs(A[:, traded])
     apart = max_trades is not None and max_trades < len(traded)
     of_traded = np.arange(len(traded)) if apart else legs
     firsts = np.unique(of_traded, return_index=True)[1]
-    g, m = len(firsts), len(lower)
-    group_of = np.full(m, -1, dtype=np.int64)
+    g = len(firsts)
+    group_of = np.full(len(lower), -1, dtype=np.int64)
     group_of[traded] = of_traded
-
-    # All levels of both sides in one list, sorted by row (side and group), then by price, then by instrument.
-    columns = [_usable_levels(ladders, allowed[side]) for side, ladders in ((BUY, buy), (SELL, sell))]
-    instrument = np.concatenate([column[0] for column in columns])
-    lots, cost = (np.concatenate([column[k] for column in columns]) for k in (1, 2))
-    row = group_of[instrument] + g * np.repeat((BUY, SELL), [len(column[0]) for column in columns])
-    order = np.lexsort((cost, row))
-    instrument, lots, cost, row = instrument[order], lots[order], cost[order], row[order]
+    instrument, lots, cost, row = _sorted_levels(buy, sell, allowed, group_of, g)
     paying = cost[cost > 0]
     money = float(paying.min()) if len(paying) else 1.0
     surcharge = tie if len(paying) else 1.0
+
+    # From one list to a matrix with a row for each side and group.
     levels = np.bincount(row, minlength=2 * g)
     level_in_row = np.arange(len(row)) - np.repeat(np.cumsum(levels) - levels, levels)
     width = int(levels.max(initial=0))
-    ends, slope = np.zeros((2 * g, width)), np.zeros((2 * g, width))
+    level_lots, slope = np.zeros((2 * g, width)), np.zeros((2 * g, width))
     instruments = np.zeros((2 * g, width), dtype=np.int64)
-    ends[row, level_in_row] = lots
+    level_lots[row, level_in_row] = lots
     slope[row, level_in_row] = cost / money + surcharge
     instruments[row, level_in_row] = instrument
-    paid = np.cumsum(ends * slope, axis=1)
-    ends = np.cumsum(ends, axis=1)
+    paid = np.cumsum(level_lots * slope, axis=1)
+    ends = np.cumsum(level_lots, axis=1)
 
     legs = legs[firsts]
     G = np.ascontiguousarray((root @ A[:, traded[firsts]]).T)
@@ -122,6 +111,40 @@ def merged(
         legs=legs,
         ahead=_venues_ahead(legs, levels.reshape(2, g), ends.reshape(2, g, width), slope.reshape(2, g, width)),
     )
+
+
+def _allowed_lots(
+    A: FloatArray, buy: CostLadders, sell: CostLadders, lower: IntArray, upper: IntArray, root: FloatArray
+) -> IntArray:
+    """(2, m) lots that may be traded of each instrument on each side; arguments as of `merged`."""
+    allowed = np.array([np.minimum(upper, buy.reach), np.minimum(-lower, sell.reach)])
+    # An instrument whose variance is only the rounding of a singular covariance cannot help.
+    variance = ((root @ A) ** 2).sum(axis=0)
+    allowed[:, variance <= 1e-14 * (root**2).sum() * (A**2).sum(axis=0)] = 0
+    return allowed
+
+
+def _numbered_legs(A: FloatArray) -> IntArray:
+    """(m,) the same number for equal columns of `A` (n, m), counted from 0 in their order."""
+    number_of: dict[bytes, int] = {}
+    # Plus 0 turns -0 into 0.
+    numbers = [number_of.setdefault((column + 0.0).tobytes(), len(number_of)) for column in A.T]
+    return np.array(numbers, dtype=np.int64)
+
+
+def _sorted_levels(
+    buy: CostLadders, sell: CostLadders, allowed: IntArray, group_of: IntArray, groups: int
+) -> tuple[IntArray, FloatArray, FloatArray, IntArray]:
+    """Instrument, lots, cost per lot and row of all usable levels, sorted by row, then by price, then by instrument.
+
+    The row of a level is its group on the buying side, and `groups` later on the selling side.
+    """
+    columns = [_usable_levels(ladders, allowed[side]) for side, ladders in ((BUY, buy), (SELL, sell))]
+    instrument = np.concatenate([column[0] for column in columns])
+    lots, cost = (np.concatenate([column[k] for column in columns]) for k in (1, 2))
+    row = group_of[instrument] + groups * np.repeat((BUY, SELL), [len(column[0]) for column in columns])
+    order = np.lexsort((cost, row))
+    return instrument[order], lots[order], cost[order], row[order]
 
 
 def lots_of_groups(merged: Merged, lots: IntArray) -> IntArray:
