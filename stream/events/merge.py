@@ -16,7 +16,7 @@ from stream.events.types import Decoded, Quotes, Refused
 from stream.kafka.log import TopicPartition
 
 BYTES_PER_QUOTE = 100
-"""A decoded quote is two floats, a place and their share of the record."""
+"""A decoded quote is two floats, a index and their share of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Merge:
             self._offer(partition)
 
     def ready(self, exhausted: Callable[[TopicPartition], bool]) -> Iterator[Merged]:
-        """Records in order, up to the first place where a partition that is not `exhausted` has none to compare."""
+        """Records in order, up to the first index where a partition that is not `exhausted` has none to compare."""
         if not all(exhausted(partition) for partition in self._empty):
             return
         while self._heads:

@@ -95,18 +95,18 @@ class Timesteps:
         if open_step is None:
             open_step = state.open_steps[step] = _no_quotes(self._instruments)
         depths = quotes.depths or (None,) * len(quotes.instruments)
-        for place, bid, ask, depth in zip(quotes.instruments, quotes.bids, quotes.asks, depths, strict=True):
+        for index, bid, ask, depth in zip(quotes.instruments, quotes.bids, quotes.asks, depths, strict=True):
             # Two partitions may bring the same instrument: the later quote counts, not the later arrival.
-            if time_ns >= open_step.quoted_at_ns[place]:
-                open_step.bids[place] = bid
-                open_step.asks[place] = ask
-                open_step.quoted_at_ns[place] = time_ns
+            if time_ns >= open_step.quoted_at_ns[index]:
+                open_step.bids[index] = bid
+                open_step.asks[index] = ask
+                open_step.quoted_at_ns[index] = time_ns
                 # A depth belongs to its own quote: the next one without leaves none.
-                open_step.depths.pop(place, None)
+                open_step.depths.pop(index, None)
                 if depth is not None:
-                    open_step.depths[place] = depth
+                    open_step.depths[index] = depth
             if self._with_ticks and len(open_step.ticks) < STEP_TICKS_MAX:
-                open_step.ticks.append((time_ns, place, 0.5 * (bid + ask)))
+                open_step.ticks.append((time_ns, index, 0.5 * (bid + ask)))
         watermark_ns = self.watermark_ns(state)
         if min(state.open_steps) * self._step_ns >= watermark_ns:
             return []
@@ -138,7 +138,7 @@ class Timesteps:
             state.bids = np.where(fresh, quoted.bids, state.bids)
             state.asks = np.where(fresh, quoted.asks, state.asks)
             state.quoted_at_ns = np.where(fresh, quoted.quoted_at_ns, state.quoted_at_ns)
-            kept = {place: depth for place, depth in state.depths.items() if not fresh[place]}
+            kept = {index: depth for index, depth in state.depths.items() if not fresh[index]}
             state.depths = kept | quoted.depths
             state.last_closed = step
             if fresh.any():

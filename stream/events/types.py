@@ -40,7 +40,7 @@ class QuoteDepth:
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """Checked quotes of one or more instruments at one instant; `instruments` are their places in the configuration.
+    """Checked quotes of one or more instruments at one instant; `instruments` are their indices in the configuration.
 
     `depths` has what is known of each one's size, or nothing at all.
     """
@@ -54,7 +54,7 @@ class Quotes:
 
 @dataclass(frozen=True, slots=True)
 class PositionLevel:
-    """The position of `book` in the asset at place `asset` (None: the numeraire, which carries no risk).
+    """The position of `book` in the asset at index `asset` (None: the numeraire, which carries no risk).
 
     `source` is the record it came from, as ``positions[2]@17``. Not `dated`: the message left its time to the record's
     timestamp, which orders it but says nothing about the market's time, as in a replay of old prices.
@@ -70,7 +70,7 @@ class PositionLevel:
 
 @dataclass(frozen=True, slots=True)
 class TradeReport:
-    """What the execution system says of one suggested trade, of the instrument at place `instrument`.
+    """What the execution system says of one suggested trade, of the instrument at index `instrument`.
 
     `filled_lots` counts all lots filled so far, >= 0, None where it was not said. `record` is what it came from, and
     where it is not `dated` its timestamp is the event time, as for a `PositionLevel`.
@@ -99,7 +99,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """Quotes in the order of their times: (k,) event time, place of the instrument in the configuration, and mid."""
+    """Quotes in the order of their times: (k,) event time, index of the instrument in the configuration, and mid."""
 
     times_ns: IntArray
     instruments: IntArray
@@ -112,7 +112,7 @@ class Timestep:
 
     `bids`, `asks` (m,) in quote units, NaN where the instrument was never quoted; `quoted_at_ns` (m,), 0 there. Step
     `index` covers the times in ((index - 1) ΔT, index ΔT], and `end_ns` is index ΔT. `ticks` are all quotes of the
-    step, for a covariance that takes each of them; None where none does. `depths` by the place of the instrument, where
+    step, for a covariance that takes each of them; None where none does. `depths` by the index of the instrument, where
     its latest quote shows any.
     """
 

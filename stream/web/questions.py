@@ -47,8 +47,8 @@ class Questions:
         self._view = view
         self._solver = BookSolver(config, clock)
         self._books = {book.name: book for book in config.books}
-        self._assets = {asset: place for place, asset in enumerate(config.universe.assets)}
-        self._instruments = {instrument.name: place for place, instrument in enumerate(config.instruments)}
+        self._assets = {asset: index for index, asset in enumerate(config.universe.assets)}
+        self._instruments = {instrument.name: index for index, instrument in enumerate(config.instruments)}
 
     def what_if(self, book: str, trade: HypotheticalTrade) -> WhatIf:
         """The messages for `book` with `trade` on top of what it holds. What is in flight counts, as it does live.
@@ -64,7 +64,7 @@ class Questions:
         return WhatIf(
             id=f"what-if/{result.residual.id.removeprefix('residual/')}",
             book=book,
-            trade={asset: float(units[place]) for asset, place in self._assets.items() if units[place]},
+            trade={asset: float(units[index]) for asset, index in self._assets.items() if units[index]},
             residual=result.residual,
             suggestion=result.suggestion,
             quote=result.quote,
@@ -108,10 +108,10 @@ class Questions:
                 units[self._assets[asset]] += quantity
         valuation = market.valuation
         for instrument, lots in trade.lots.items():
-            place = self._instruments[instrument]
-            if not valuation.tradeable[place]:
+            index = self._instruments[instrument]
+            if not valuation.tradeable[index]:
                 raise NoAnswer(f"{instrument} has no fresh quote, or a leg of it no price: what a lot adds is unknown")
-            exposure = lots * valuation.exposures[:, place]
+            exposure = lots * valuation.exposures[:, index]
             legs = exposure != 0
             units[legs] += exposure[legs] / valuation.prices[legs]
         return units
