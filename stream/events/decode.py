@@ -1,6 +1,6 @@
-"""Records to checked events. What cannot be used becomes `Refused` with its reason, and never an exception.
+"""Records to checked events. What cannot be used becomes `Refused` with its reason, never an exception.
 
-Everything that a price or a position must satisfy is decided here, once: the engine computes with what it is given.
+Here, and nowhere else, it is decided what a price or a position must satisfy. The engine trusts what it gets.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ TICK_BATCH_TYPE = b"betapack.tick-batch"
 PRICE_RANGE = (1e-12, 1e12)
 QUANTITY_MAX = 1e15
 SIZE_MAX = 1e12
-"""Beyond every market, and far inside what squares and reciprocals can hold: a fat finger must not stop all books."""
+"""These bounds lie beyond every market, and far inside what squares and reciprocals can hold. So a mistyped number
+cannot stop all books."""
 
 
 class Decoder:
@@ -53,7 +54,7 @@ class Decoder:
         }
 
     def __call__(self, record: Record) -> list[Decoded]:
-        """The events of one record: one as a rule, several when only a part of a batch can be used, never none."""
+        """The events of one record, at least one. Several where only a part of a batch can be used."""
         content_type, batch = JSON, False
         for name, value in record.headers:
             if name == "content-type":
@@ -180,9 +181,9 @@ class Decoder:
         ]
 
     def _wrong_time(self, event_time_ns: int, record: Record) -> str | None:
-        """Why the event time cannot be believed.
+        """Why the event time cannot be believed; None where it can.
 
-        One time from the far future would pass the watermark over everything that follows and make all of it late.
+        A single time from the far future would move the watermark past everything that follows and make all of it late.
         The record's timestamp is at or after the event whether the producer stamps the event's time or its own.
         """
         if not 0 < event_time_ns <= LATEST_NS:
@@ -199,7 +200,7 @@ class Decoder:
 
 
 def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
-    """Why a quote cannot be used. Locked quotes (bid = ask) can: a tenth of some venues' quotes are locked."""
+    """Why a quote cannot be used; None where it can. Locked ones (bid = ask) can: on some venues a tenth are locked."""
     if not (math.isfinite(bid) and math.isfinite(ask)):
         return "not-finite", f"bid {bid}, ask {ask}"
     if bid <= 0 or ask <= 0:
@@ -213,14 +214,14 @@ def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
 
 
 def _time_of(message: Position | HedgeStatus, record: Record) -> int:
-    """When it happened, or when its record was written."""
+    """The event time of the message, or of its record where it has none."""
     return record.timestamp_ms * 1_000_000 if message.event_time_ns is None else message.event_time_ns
 
 
 def _wrong_side(
     name: str, best: float, size: float | None, levels: tuple[tuple[float, float], ...], sign: int
 ) -> str | None:
-    """Why one side of a ladder cannot be used; `sign` is 1 where prices rise from the best on."""
+    """Why one side of a ladder cannot be used; None where it can. `sign` is 1 for asks, whose prices rise, else -1."""
     if size is None:
         return f"{name}_levels without {name}_size_lots, expected the size of the best price" if levels else None
     least, most = PRICE_RANGE

@@ -204,11 +204,11 @@ class Metrics:
         self._snapshot_bytes = self.registry.gauge("snapshot_bytes", "Size of the last snapshot.")
 
     def exposition(self) -> bytes:
-        """All of them in the text format of Prometheus."""
+        """All metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
     def expose(self, books: Iterable[str], alerts: Iterable[str]) -> None:
-        """Show books before their first solve (unknown, not zero), and the alerts that stood before a restart."""
+        """Show all books before their first solve, and the alerts that stood before a restart."""
         for book in books:
             self._books.expose(book)
         for alert_key in alerts:

@@ -1,6 +1,6 @@
-"""What would be published for a book if it held one more trade, and what less risk would cost it.
+"""What would be published for a book with one more trade, and what less risk would cost it.
 
-The service's own solve, on copies of its state.
+Both are the service's own solve, on copies of its state.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from stream.web.views import View
 
 @dataclass(frozen=True)
 class HypotheticalTrade:
-    """A trade that nobody has done: `units` of assets by name, and signed `lots` of instruments by name."""
+    """A trade that did not happen: `units` of assets by name, and signed `lots` of instruments by name."""
 
     units: Mapping[str, float] = field(default_factory=dict)
     lots: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """The same trade gives the same text, in whichever order it was written."""
+        """The trade as text, the same whatever the order of its parts."""
         parts = [f"{name}={quantity!r}" for name, quantity in sorted(self.units.items())]
         parts += [f"{lots:+d} lots {name}" for name, lots in sorted(self.lots.items())]
         return ", ".join(parts)
@@ -51,7 +51,7 @@ class Questions:
         self._instruments = {instrument.name: index for index, instrument in enumerate(config.instruments)}
 
     def what_if(self, book: str, trade: HypotheticalTrade) -> WhatIf:
-        """The messages for `book` with `trade` on top of what it holds. What is in flight counts, as it does live.
+        """The messages for `book` with `trade` on top of what it holds. Trades in flight count as done.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Questions:
         return result
 
     def _now(self, book: str) -> tuple[Market, BookState]:
-        """The market, and the state of `book` for a solve to change, as if no suggestion stood and no skew held."""
+        """The market, and a copy of the state of `book` in which no suggestion stands and no skew was published."""
         market, state = self._view.of(book)
         if market is None or state is None:
             raise NoAnswer(f"{book} has no figures: no timestep has closed since the service was started")
@@ -101,7 +101,7 @@ class Questions:
         return market, state
 
     def _units(self, trade: HypotheticalTrade, market: Market) -> FloatArray:
-        """(n,) units of each asset. The numeraire carries no risk, so what is traded of it changes nothing."""
+        """(n,) units of each asset. Trades in the numeraire are left out, for it carries no risk."""
         units = np.zeros(len(self._assets))
         for asset, quantity in trade.units.items():
             if asset in self._assets:

@@ -105,8 +105,8 @@ def _bias_of_each(axes: Axes, run: Run) -> None:
     for row, (bias, colour) in enumerate(zip(run.validation.biases, FAMILY_COLOURS, strict=False)):
         z = run.scores.z[bias.family]
         each = np.nanstd(z, axis=0)
-        spread = np.linspace(-0.22, 0.22, len(each)) if len(each) > 1 else np.zeros(1)
-        axes.plot(each, row + spread, "o", color=colour, markersize=3, alpha=0.7, markeredgewidth=0)
+        jitter = np.linspace(-0.22, 0.22, len(each)) if len(each) > 1 else np.zeros(1)
+        axes.plot(each, row + jitter, "o", color=colour, markersize=3, alpha=0.7, markeredgewidth=0)
         axes.plot([bias.median.estimate] * 2, [row - 0.34, row + 0.34], color=INK, linewidth=1.4)
     if max(bias.highest for bias in run.validation.biases) > 3.0:
         axes.set_xscale("log")
