@@ -167,9 +167,9 @@ class Demo:
             self._send_ticks(day)
             self._writer.flush()
             positions = list(self._flow.trades(day))
-            for place, position in enumerate(positions, start=1):
+            for number, position in enumerate(positions, start=1):
                 # Clients trade all day long, not all at once.
-                if not self._watch(day_begun_s + day_s * place / (len(positions) + 1), end_s, show, show_every_s):
+                if not self._watch(day_begun_s + day_s * number / (len(positions) + 1), end_s, show, show_every_s):
                     break
                 assert position.event_time_ns is not None
                 self._sent_at_s[position.book, position.event_time_ns] = time.monotonic()

@@ -1,6 +1,6 @@
-"""Records to checked events. What cannot be used becomes `Refused` with its reason, and never an exception.
+"""Records to checked events. What cannot be used becomes `Refused` with its reason, never an exception.
 
-Everything that a price or a position must satisfy is decided here, once: the engine computes with what it is given.
+Here, and nowhere else, it is decided what a price or a position must satisfy. The engine trusts what it gets.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ TICK_BATCH_TYPE = b"betapack.tick-batch"
 PRICE_RANGE = (1e-12, 1e12)
 QUANTITY_MAX = 1e15
 SIZE_MAX = 1e12
-"""Beyond every market, and far inside what squares and reciprocals can hold: a fat finger must not stop all books."""
+"""These bounds lie beyond every market, and far inside what squares and reciprocals can hold. So a mistyped number
+cannot stop all books."""
 
 
 class Decoder:
@@ -41,9 +42,9 @@ class Decoder:
     def __init__(self, config: Config) -> None:
         universe = config.universe
         self._universe = universe.name
-        self._instruments = {instrument.name: place for place, instrument in enumerate(config.instruments)}
+        self._instruments = {instrument.name: index for index, instrument in enumerate(config.instruments)}
         self._books = {book.name for book in config.books}
-        self._assets: dict[str, int | None] = {asset: place for place, asset in enumerate(universe.assets)}
+        self._assets: dict[str, int | None] = {asset: index for index, asset in enumerate(universe.assets)}
         self._assets[universe.numeraire] = None
         self._max_ahead_ns = round(universe.max_event_time_ahead_s * NANOSECONDS)
         self._decode: dict[str, Callable[[Record, str, bool], list[Decoded]]] = {
@@ -53,7 +54,7 @@ class Decoder:
         }
 
     def __call__(self, record: Record) -> list[Decoded]:
-        """The events of one record: one as a rule, several when only a part of a batch can be used, never none."""
+        """The events of one record, at least one. Several where only a part of a batch can be used."""
         content_type, batch = JSON, False
         for name, value in record.headers:
             if name == "content-type":
@@ -75,8 +76,8 @@ class Decoder:
         if batch:
             return self._batch(record, decode(TickBatch, record.value, content_type), content_type)
         tick = decode(Tick, record.value, content_type)
-        place = self._instruments.get(tick.instrument)
-        if place is None:
+        index = self._instruments.get(tick.instrument)
+        if index is None:
             return [Refused(record, "unknown-instrument", _unknown("instrument", tick.instrument), content_type)]
         wrong_time = self._wrong_time(tick.event_time_ns, record)
         if wrong_time:
@@ -92,7 +93,7 @@ class Decoder:
             return [Refused(record, "size", wrong_depth, content_type)]
         depth = QuoteDepth(tick.bid_size_lots, tick.ask_size_lots, tick.bid_levels, tick.ask_levels)
         depths = () if depth == QuoteDepth() else (depth,)
-        return [Quotes(tick.event_time_ns, (place,), (tick.bid,), (tick.ask,), depths)]
+        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths)]
 
     def _batch(self, record: Record, batch: TickBatch, content_type: str) -> list[Decoded]:
         size = len(batch.instruments)
@@ -109,8 +110,8 @@ class Decoder:
         used: list[tuple[int, float, float]] = []
         refused: dict[RefusalReason, list[str]] = {}
         for name, bid, ask in zip(batch.instruments, bids, asks, strict=True):
-            place = self._instruments.get(name)
-            if place is None:
+            index = self._instruments.get(name)
+            if index is None:
                 refused.setdefault("unknown-instrument", []).append(_unknown("instrument", name))
                 continue
             wrong_quote = _wrong_quote(bid, ask)
@@ -118,11 +119,11 @@ class Decoder:
                 reason, detail = wrong_quote
                 refused.setdefault(reason, []).append(f"{name}: {detail}")
             else:
-                used.append((place, bid, ask))
+                used.append((index, bid, ask))
         events: list[Decoded] = []
         if used:
-            places, good_bids, good_asks = zip(*used, strict=True)
-            events.append(Quotes(batch.event_time_ns, places, good_bids, good_asks))
+            indices, good_bids, good_asks = zip(*used, strict=True)
+            events.append(Quotes(batch.event_time_ns, indices, good_bids, good_asks))
         events.extend(Refused(record, reason, _list(texts), content_type) for reason, texts in refused.items())
         # A batch of nothing is a heartbeat of the feed: it moves the watermark.
         return events or [Quotes(batch.event_time_ns, (), (), ())]
@@ -153,8 +154,8 @@ class Decoder:
         report = decode(HedgeStatus, record.value, content_type)
         if report.book not in self._books:
             return [Refused(record, "unknown-book", _unknown("book", report.book), content_type)]
-        place = self._instruments.get(report.instrument)
-        if place is None:
+        index = self._instruments.get(report.instrument)
+        if index is None:
             return [Refused(record, "unknown-instrument", _unknown("instrument", report.instrument), content_type)]
         if report.filled_lots is None and report.status == "part-filled":
             return [Refused(record, "out-of-range", "part-filled: expected filled_lots, got none", content_type)]
@@ -170,7 +171,7 @@ class Decoder:
                 event_time_ns=event_time_ns,
                 book=report.book,
                 suggestion_id=report.suggestion_id,
-                instrument=place,
+                instrument=index,
                 status=report.status,
                 filled_lots=report.filled_lots,
                 record=record,
@@ -180,9 +181,9 @@ class Decoder:
         ]
 
     def _wrong_time(self, event_time_ns: int, record: Record) -> str | None:
-        """Why the event time cannot be believed.
+        """Why the event time cannot be believed; None where it can.
 
-        One time from the far future would pass the watermark over everything that follows and make all of it late.
+        A single time from the far future would move the watermark past everything that follows and make all of it late.
         The record's timestamp is at or after the event whether the producer stamps the event's time or its own.
         """
         if not 0 < event_time_ns <= LATEST_NS:
@@ -199,7 +200,7 @@ class Decoder:
 
 
 def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
-    """Why a quote cannot be used. Locked quotes (bid = ask) can: a tenth of some venues' quotes are locked."""
+    """Why a quote cannot be used; None where it can. Locked ones (bid = ask) can: on some venues a tenth are locked."""
     if not (math.isfinite(bid) and math.isfinite(ask)):
         return "not-finite", f"bid {bid}, ask {ask}"
     if bid <= 0 or ask <= 0:
@@ -213,25 +214,25 @@ def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
 
 
 def _time_of(message: Position | HedgeStatus, record: Record) -> int:
-    """When it happened, or when its record was written."""
+    """The event time of the message, or of its record where it has none."""
     return record.timestamp_ms * 1_000_000 if message.event_time_ns is None else message.event_time_ns
 
 
 def _wrong_side(
     name: str, best: float, size: float | None, levels: tuple[tuple[float, float], ...], sign: int
 ) -> str | None:
-    """Why one side of a ladder cannot be used; `sign` is 1 where prices rise from the best on."""
+    """Why one side of a ladder cannot be used; None where it can. `sign` is 1 for asks, whose prices rise, else -1."""
     if size is None:
         return f"{name}_levels without {name}_size_lots, expected the size of the best price" if levels else None
     least, most = PRICE_RANGE
     last = best
-    for place, (price, lots) in enumerate(((best, size), *levels)):
-        what = f"{name}_size_lots" if place == 0 else f"{name}_levels[{place - 1}]"
+    for index, (price, lots) in enumerate(((best, size), *levels)):
+        what = f"{name}_size_lots" if index == 0 else f"{name}_levels[{index - 1}]"
         if not 0 <= lots <= SIZE_MAX:
             return f"{what} has {lots} lots, expected from 0 to {SIZE_MAX:g}"
         if not least <= price <= most:
             return f"{what} has the price {price}, expected from {least:g} to {most:g}"
-        if place and sign * (price - last) <= 0:
+        if index and sign * (price - last) <= 0:
             return f"{what} has the price {price}, expected one {'above' if sign > 0 else 'below'} {last}"
         last = price
     return None

@@ -65,12 +65,12 @@ def key_of(message: Message) -> str:
 
 
 def snapshot_key(universe: str, slot: int, part: int) -> str:
-    """What a compacted topic keeps the latest of: each part in each slot."""
+    """The key under which a compacted topic keeps the latest record: one for each part in each slot."""
     return universe if slot == part == 0 else f"{universe}#{slot}.{part}"
 
 
 def id_of(message: Message) -> str:
-    """The CloudEvents id: that of the message, of inputs their source's count; a part of a snapshot has its own."""
+    """The CloudEvents id: the message's own; for inputs the source and its count; for parts of a snapshot one each."""
     if isinstance(message, Inbound):
         return f"{message.source}/{message.seq}"
     if isinstance(message, Snapshot) and message.part:

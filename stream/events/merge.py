@@ -1,8 +1,8 @@
 """All input partitions as one sequence, in the order (event time, topic, partition, offset).
 
-The smallest head goes first, as soon as no partition can still come up with a smaller one: a partition holds the
-others back only while the log is known to hold records of it that have not been read. So a complete log gives one
-order however it is cut into polls, and a live record waits for nothing.
+The smallest head goes first, as soon as no partition can still bring a smaller one. A partition holds the others back
+only while the log is known to hold records of it that have not been read. So a complete log has one order, however it
+is cut into polls, and a live record waits for nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stream.events.types import Decoded, Quotes, Refused
 from stream.kafka.log import TopicPartition
 
 BYTES_PER_QUOTE = 100
-"""A decoded quote is two floats, a place and their share of the record."""
+"""A decoded quote is two floats, an index and their share of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Merged:
 class Merge:
     """A bounded k-way merge over the partitions of the inputs.
 
-    `full` names the partitions that hold `capacity` quotes or more: the reader must pause them until `drained` does.
-    What is no quote counts by its size, as so many quotes would.
+    `full` names the partitions that hold `capacity` quotes or more. The reader must pause them until `drained` names
+    them. Other events count by their size, in quotes.
     """
 
     def __init__(self, partitions: Iterable[TopicPartition], capacity: int) -> None:
@@ -57,7 +57,7 @@ class Merge:
             self._offer(partition)
 
     def ready(self, exhausted: Callable[[TopicPartition], bool]) -> Iterator[Merged]:
-        """Records in order, up to the first place where a partition that is not `exhausted` has none to compare."""
+        """Records in order, until a partition that is not `exhausted` has no record to compare."""
         if not all(exhausted(partition) for partition in self._empty):
             return
         while self._heads:
@@ -88,7 +88,7 @@ class Merge:
 
 
 def _order_time_ns(events: list[Decoded]) -> int:
-    """A refused record has no time to be trusted: it goes at once, and holds up nothing behind it."""
+    """The time that orders a record. A refused record has none to be trusted: it goes at once and delays nothing."""
     for event in events:
         if not isinstance(event, Refused):
             return event.event_time_ns
@@ -96,7 +96,7 @@ def _order_time_ns(events: list[Decoded]) -> int:
 
 
 def _weight(event: Decoded) -> int:
-    """What an event takes up, in quotes. Never zero: a thousand empty records are a thousand records."""
+    """The size of an event in quotes. It is never zero, for a thousand empty records are a thousand records."""
     if isinstance(event, Quotes):
         return len(event.instruments) or 1
     if isinstance(event, Refused):

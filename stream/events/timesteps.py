@@ -1,13 +1,12 @@
 """Quotes to timesteps: an event-time grid that a watermark closes.
 
-Step k covers the times in ((k - 1) ΔT, k ΔT]. It closes when the watermark has passed its end: then no partition that
-is waited for can still bring a quote of it. The watermark is the least of the active partitions' latest event times,
-less the allowed lateness. A partition that lies further behind the newest than `idle_after` is idle: it is not waited
-for, and counted. A quote of a step that has closed is late: counted and left out. A step without any quote is not
-emitted.
+Step k covers the times in ((k - 1) ΔT, k ΔT]. It closes when the watermark has passed its end: then no active partition
+can still bring a quote of it. The watermark is the least of the active partitions' latest event times, less the allowed
+lateness. A partition that lies further behind the newest than `idle_after` is idle: nothing waits for it, and it is
+counted. A quote of a step that has closed is late: it is counted and left out. A step without any quote is not emitted.
 
-Where every tick is wanted, a step keeps its first STEP_TICKS_MAX quotes for whoever takes them; of one that brings more
-the rest still prices, as everywhere else, and the covariance takes the next step's first tick for all that it missed.
+Where every tick is wanted, a step keeps its first STEP_TICKS_MAX quotes. Later quotes of the step still set its prices.
+The covariance misses them; the first tick of the next step carries the whole move since the last one that was kept.
 
 No wall clock in here: the same sequence of quotes gives the same timesteps.
 """
@@ -33,7 +32,8 @@ STEP_TICKS_MAX = 50_000
 class OpenStep:
     """Quotes of a step that has not closed yet, (m,) each; NaN and 0 where there is none.
 
-    `ticks` are time, instrument and mid of each, as they came, `depths` what the latest of each instrument shows.
+    `ticks` are the time, instrument and mid of each quote in order of arrival. `depths` is what the latest quote of
+    each instrument shows.
     """
 
     bids: FloatArray
@@ -45,7 +45,7 @@ class OpenStep:
 
 @dataclass
 class TimestepsState:
-    """Everything that decides what comes next, to be kept in a snapshot."""
+    """Everything that decides which timesteps come next. A snapshot keeps it."""
 
     bids: FloatArray
     asks: FloatArray
@@ -72,7 +72,7 @@ def _no_quotes(instruments: int) -> OpenStep:
 
 
 class Timesteps:
-    """Closes the timesteps of one universe, `with_ticks` if wanted. Holds no state but the one it is given."""
+    """Closes the timesteps of one universe, with their ticks where `with_ticks`. Its state is passed in."""
 
     def __init__(self, universe: UniverseConfig, instruments: int, with_ticks: bool = False) -> None:
         self._with_ticks = with_ticks
@@ -95,36 +95,36 @@ class Timesteps:
         if open_step is None:
             open_step = state.open_steps[step] = _no_quotes(self._instruments)
         depths = quotes.depths or (None,) * len(quotes.instruments)
-        for place, bid, ask, depth in zip(quotes.instruments, quotes.bids, quotes.asks, depths, strict=True):
+        for index, bid, ask, depth in zip(quotes.instruments, quotes.bids, quotes.asks, depths, strict=True):
             # Two partitions may bring the same instrument: the later quote counts, not the later arrival.
-            if time_ns >= open_step.quoted_at_ns[place]:
-                open_step.bids[place] = bid
-                open_step.asks[place] = ask
-                open_step.quoted_at_ns[place] = time_ns
-                # A depth belongs to its own quote: the next one without leaves none.
-                open_step.depths.pop(place, None)
+            if time_ns >= open_step.quoted_at_ns[index]:
+                open_step.bids[index] = bid
+                open_step.asks[index] = ask
+                open_step.quoted_at_ns[index] = time_ns
+                # A depth belongs to its own quote: a later quote without a depth removes it.
+                open_step.depths.pop(index, None)
                 if depth is not None:
-                    open_step.depths[place] = depth
+                    open_step.depths[index] = depth
             if self._with_ticks and len(open_step.ticks) < STEP_TICKS_MAX:
-                open_step.ticks.append((time_ns, place, 0.5 * (bid + ask)))
+                open_step.ticks.append((time_ns, index, 0.5 * (bid + ask)))
         watermark_ns = self.watermark_ns(state)
         if min(state.open_steps) * self._step_ns >= watermark_ns:
             return []
         return self._close(state, [s for s in state.open_steps if s * self._step_ns < watermark_ns])
 
     def flush(self, state: TimestepsState) -> list[Timestep]:
-        """Close every open step: for the end of a log that nothing will be added to."""
+        """Close every open step: for the end of a log to which nothing will be added."""
         return self._close(state, list(state.open_steps))
 
     def watermark_ns(self, state: TimestepsState) -> int:
-        """No active partition can bring a quote at or before this time; 0 before the first quote."""
+        """The time up to which no active partition can bring another quote; 0 before the first quote."""
         if not state.latest_ns:
             return NEVER
         oldest_active_ns = max(state.latest_ns.values()) - self._idle_after_ns
         return min(time_ns for time_ns in state.latest_ns.values() if time_ns >= oldest_active_ns) - self._lateness_ns
 
     def idle_partitions(self, state: TimestepsState) -> list[str]:
-        """Partitions that lie too far behind to be waited for."""
+        """Partitions so far behind that nothing waits for them."""
         if not state.latest_ns:
             return []
         oldest_active_ns = max(state.latest_ns.values()) - self._idle_after_ns
@@ -138,7 +138,7 @@ class Timesteps:
             state.bids = np.where(fresh, quoted.bids, state.bids)
             state.asks = np.where(fresh, quoted.asks, state.asks)
             state.quoted_at_ns = np.where(fresh, quoted.quoted_at_ns, state.quoted_at_ns)
-            kept = {place: depth for place, depth in state.depths.items() if not fresh[place]}
+            kept = {index: depth for index, depth in state.depths.items() if not fresh[index]}
             state.depths = kept | quoted.depths
             state.last_closed = step
             if fresh.any():
@@ -149,7 +149,7 @@ class Timesteps:
 
 
 def _in_order(ticks: list[tuple[int, int, float]]) -> Ticks:
-    """By time; what came at one instant stays in the order in which it came."""
+    """The ticks by time; ticks of one instant stay in their order of arrival."""
     ordered = sorted(ticks, key=lambda tick: tick[0])
     times_ns, instruments, mids = zip(*ordered, strict=True) if ordered else ((), (), ())
     return Ticks(

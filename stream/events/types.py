@@ -9,7 +9,8 @@ from solver.arrays import FloatArray, IntArray
 from stream.kafka.log import Record
 
 LATEST_NS = 2**63 - 1
-"""In the year 2262. A producer that stamps its records in microseconds would come after it, and overflow our arrays."""
+"""The latest event time, in the year 2262. A later one, as from a producer whose unit is wrong, would overflow our
+arrays."""
 
 RefusalReason = Literal[
     "undecodable",
@@ -30,7 +31,7 @@ RefusalReason = Literal[
 
 @dataclass(frozen=True, slots=True)
 class QuoteDepth:
-    """How much a quote shows, in lots: at the best prices (None unknown), and at (price, lots) behind them in order."""
+    """How much a quote shows, in lots: at the best prices (None: unknown), and behind them as (price, lots)."""
 
     bid_size_lots: float | None = None
     ask_size_lots: float | None = None
@@ -40,9 +41,9 @@ class QuoteDepth:
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """Checked quotes of one or more instruments at one instant; `instruments` are their places in the configuration.
+    """Checked quotes of one or more instruments at one instant; `instruments` are their indices in the configuration.
 
-    `depths` has what is known of each one's size, or nothing at all.
+    `depths` has one entry for each instrument, or is empty where no size is known.
     """
 
     event_time_ns: int
@@ -54,10 +55,10 @@ class Quotes:
 
 @dataclass(frozen=True, slots=True)
 class PositionLevel:
-    """The position of `book` in the asset at place `asset` (None: the numeraire, which carries no risk).
+    """The position of `book` in the asset at index `asset` (None: the numeraire, which carries no risk).
 
-    `source` is the record it came from, as ``positions[2]@17``. Not `dated`: the message left its time to the record's
-    timestamp, which orders it but says nothing about the market's time, as in a replay of old prices.
+    `source` is the record it came from, as ``positions[2]@17``. `dated` is False where the message had no event time.
+    Then the record's timestamp orders it but says nothing about the market's time, as in a replay of old prices.
     """
 
     event_time_ns: int
@@ -70,10 +71,10 @@ class PositionLevel:
 
 @dataclass(frozen=True, slots=True)
 class TradeReport:
-    """What the execution system says of one suggested trade, of the instrument at place `instrument`.
+    """What the execution system says of one suggested trade, of the instrument at index `instrument`.
 
-    `filled_lots` counts all lots filled so far, >= 0, None where it was not said. `record` is what it came from, and
-    where it is not `dated` its timestamp is the event time, as for a `PositionLevel`.
+    `filled_lots` counts all lots filled so far, >= 0; None where the report does not say. `record` is what it came
+    from. `dated` is as for a `PositionLevel`.
     """
 
     event_time_ns: int
@@ -89,7 +90,7 @@ class TradeReport:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A record, or a part of it, that cannot be used."""
+    """A record, or a part of one, that cannot be used."""
 
     record: Record
     reason: RefusalReason
@@ -99,7 +100,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """Quotes in the order of their times: (k,) event time, place of the instrument in the configuration, and mid."""
+    """Quotes in the order of their times: (k,) event time, index of the instrument in the configuration, and mid."""
 
     times_ns: IntArray
     instruments: IntArray
@@ -110,10 +111,14 @@ class Ticks:
 class Timestep:
     """The close of one step of the event-time grid.
 
-    `bids`, `asks` (m,) in quote units, NaN where the instrument was never quoted; `quoted_at_ns` (m,), 0 there. Step
-    `index` covers the times in ((index - 1) ΔT, index ΔT], and `end_ns` is index ΔT. `ticks` are all quotes of the
-    step, for a covariance that takes each of them; None where none does. `depths` by the place of the instrument, where
-    its latest quote shows any.
+    Step `index` covers the times in ((index - 1) ΔT, index ΔT], and `end_ns` is index ΔT.
+
+    Attributes
+    ----------
+    bids, asks : (m,) in quote units; NaN where the instrument was never quoted.
+    quoted_at_ns : (m,) event time of the latest quote; 0 where there is none.
+    ticks : all quotes of the step, for a covariance that takes each of them; None where none does.
+    depths : by the index of the instrument, where its latest quote shows any.
     """
 
     index: int
@@ -127,7 +132,7 @@ class Timestep:
 
 @dataclass(frozen=True, slots=True)
 class FeedSilence:
-    """The wall clock's word that quotes stopped arriving, or came back."""
+    """Quotes have stopped arriving by the wall clock, or arrive again."""
 
     silent: bool
     silent_for_s: float

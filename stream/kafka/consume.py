@@ -197,7 +197,7 @@ class KafkaReader:
             if end is None:
                 continue
             if end > self._position[partition]:
-                # Behind the last record there may be the marks of transactions, or places emptied by compaction.
+                # Behind the last record there may be the marks of transactions, or offsets emptied by compaction.
                 self._position[partition] = self._consumer.position(kafka, timeout_ms=0)
             self._known_end[partition] = max(end, self._known_end.get(partition, 0))
             if end > self._position[partition] and partition not in polled:

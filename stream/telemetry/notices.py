@@ -1,4 +1,4 @@
-"""Log lines as ``event key=value``, once per change of state. What happens per tick is a metric."""
+"""What the service says of itself: a line ``event key=value`` a change of state. What happens per tick is a metric."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ logger = logging.getLogger("betapack")
 
 
 def notice(event: str, level: int = logging.INFO, **fields: object) -> None:
-    """One line: what happened, and what is worth knowing of it."""
+    """Write one line: the event, and its fields as ``name=value``."""
     if logger.isEnabledFor(level):
         logger.log(level, "%s", " ".join([event, *(f"{name}={_quoted(value)}" for name, value in fields.items())]))
 
 
 def notices_to_stderr(level: int = logging.INFO) -> None:
-    """Show betapack's lines on stderr, and of other libraries only warnings."""
+    """Show betapack's notices on stderr; other libraries show warnings only."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)

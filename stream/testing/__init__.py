@@ -1,1 +1,1 @@
-"""What tests of betapack, and of programs around it, run against instead of Kafka."""
+"""Stand-ins for Kafka, and Kafka without betapack: for tests of betapack and of programs around it."""

@@ -1,4 +1,4 @@
-"""Kafka's client library as it comes: what reading a topic costs without anything of this project around it."""
+"""Kafka's client library alone: what it costs to read a topic without this project's code."""
 
 from __future__ import annotations
 

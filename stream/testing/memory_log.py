@@ -1,8 +1,8 @@
 """An in-memory log with the semantics of Kafka, for simulations.
 
 `tests/integration/test_log_contract.py` runs one contract over this log and over Apache Kafka. Everything is
-deterministic: with a seeded `Random`, readers and writers vary what Kafka leaves open (how many records a poll returns,
-which partition comes first, what of an unflushed send has reached the log), the same way for the same seed.
+deterministic. With a seeded `Random`, readers and writers vary what Kafka leaves open: how many records a poll returns,
+which partition comes first, and which records reach the log before a flush. The same seed gives the same run.
 
 >>> log = MemoryLog({"ticks": 2})
 >>> writer = log.writer()
@@ -27,7 +27,7 @@ from stream.kafka.log import Headers, Record, TopicPartition, check_offset
 
 
 class MemoryLog:
-    """Topics, their records and the groups' offsets. Readers and writers come and go, this stays, as a broker does.
+    """Topics, their records and the groups' offsets. Like a broker, it stays while readers and writers come and go.
 
     Parameters
     ----------
@@ -113,11 +113,11 @@ class MemoryLog:
 
 
 class MemoryReader:
-    """A `stream.kafka.log.Reader` of a `MemoryLog`. It never waits: time passes only where a test lets it pass.
+    """A `stream.kafka.log.Reader` of a `MemoryLog`. It never waits: only the test lets time pass.
 
-    With `chance`, each look at a partition may see less than there is (a fetch that is still under way), and takes a
-    random number of the records it sees, from the partitions in random order. To crash it, drop it: what it had
-    committed stays in the log.
+    With `chance`, a poll may see only a part of a partition (a fetch is still under way), takes a random number of the
+    records it sees, and goes through the partitions in random order. To crash a reader, drop it: what it committed
+    stays in the log.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class MemoryReader:
         self._closed = True
 
     def _visible_end(self, partition: TopicPartition) -> int:
-        """The end as this poll sees it: never behind what was seen before."""
+        """The end as this poll sees it: never before an end that was seen already."""
         end, seen = self._log.end(partition), self._known_end[partition]
         if self._chance is None or self._chance.random() < 0.5:
             return end
@@ -214,7 +214,7 @@ class MemoryReader:
 
 
 class MemoryWriter:
-    """A `stream.kafka.log.Writer` of a `MemoryLog`. To crash it, drop it: what it had not flushed is lost.
+    """A `stream.kafka.log.Writer` of a `MemoryLog`. To crash a writer, drop it: what it did not flush is lost.
 
     With `chance`, some of what was sent reaches the log before the flush, in order within a partition, as in Kafka.
     """
@@ -245,9 +245,9 @@ class MemoryWriter:
                 self._pending = [record for record in self._pending if record[0] != arriving]
 
     def fail_next_flush(self, delivered: int = 0) -> None:
-        """Make the next flush fail once, after `delivered` of the waiting records have reached the log all the same.
+        """Make the next flush fail once. The first `delivered` waiting records reach the log, the others are lost.
 
-        The others are lost. Kafka does both: a send that timed out may be in the log.
+        Kafka does the same: a send that timed out may be in the log, or not.
         """
         self._delivered_by_failing_flush = delivered
 

@@ -1,4 +1,4 @@
-"""Who may ask: the address that is listened on, the names it goes by, and the token."""
+"""Who may ask: the address to listen on, the host names to answer to, and the token."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def listener(settings: MetricsConfig) -> socket.socket:
 
 
 def token() -> str:
-    """What every request has to bring; empty for nothing."""
+    """The token that every request must bring; empty where none is needed."""
     return os.environ.get(TOKEN_VARIABLE, "").strip()
 
 
 def host_names(settings: MetricsConfig) -> list[str]:
-    """The names, as a `Host` header has them, under which requests are answered."""
+    """The host names, as in a request's `Host` header, to which the service answers."""
     return ["localhost", "127.0.0.1", "::1", settings.host, *settings.allowed_hosts]
 
 
 class BearerToken:
-    """Lets through what brings ``Authorization: Bearer TOKEN``; everything where `token` is empty."""
+    """Lets requests with ``Authorization: Bearer TOKEN`` through, and all requests where `token` is empty."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -62,7 +62,7 @@ class BearerToken:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._expected:
             got = Headers(scope=scope).get("authorization", "").encode()
-            # In a time that says nothing of where they differ.
+            # Takes the same time wherever the two differ, so that the time says nothing about the token.
             if not hmac.compare_digest(got, self._expected):
                 refusal = Refusal(
                     error="unauthorized",

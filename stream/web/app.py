@@ -29,22 +29,22 @@ from stream.web.request import Query, Requests, UnknownBook, WrongRequest
 from stream.web.views import View
 
 WAITING_MAX = 32
-"""Questions that may wait for those before them, some 30 ms; the next is told to come back."""
+"""How many questions may wait for those before them, some 30 ms in all. The next one is refused as busy."""
 
 FRONTIERS_WAITING_MAX = 2
 FRONTIER_DEADLINE_MS = 1000.0
-"""For all points together: nothing waits for a frontier but whoever asked for it."""
+"""For all points together. Only the one who asked waits for a frontier, so it may take longer than a what-if."""
 
 SCRAPE_AGE_S = 0.25
-"""Scrapes within it share one text: each costs the service a few milliseconds of its own time."""
+"""Scrapes within this time share one text, for each text costs the service a few milliseconds."""
 
 
 class Busy(Exception):
-    """As many requests as may wait do."""
+    """As many requests wait as may wait."""
 
 
 class Turns:
-    """Lets one request at a time through, and at most so many wait for it."""
+    """Lets one request at a time through, and at most `waiting_max` others wait."""
 
     def __init__(self, waiting_max: int) -> None:
         self._waiting_max = waiting_max
@@ -53,13 +53,13 @@ class Turns:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """Raises Busy when too many wait."""
+        """A turn, for ``async with``. Raises Busy when too many wait already."""
         if self._waiting > self._waiting_max:
             raise Busy
         self._waiting += 1
         try:
             async with self._turn:
-                # Whoever has come meanwhile is counted, and a scrape is answered, before this one is computed.
+                # Requests that came meanwhile are counted, and scrapes answered, before this one is computed.
                 await asyncio.sleep(0)
                 yield
         finally:
@@ -69,14 +69,14 @@ class Turns:
 class Answers:
     """The endpoints of one configuration, on what `view` shows.
 
-    `scrape` gets the service's own metrics as text, or None when it does not answer; it may wait.
+    `scrape` returns the service's own metrics as text, or None when the service does not answer. It may block.
     """
 
     def __init__(self, config: Config, view: View, scrape: Callable[[], bytes | None], clock: Clock) -> None:
         self._requests = Requests(config)
         self._questions = Questions(config, view, clock)
         patient = msgspec.structs.replace(config.solver, deadline_ms=FRONTIER_DEADLINE_MS)
-        # Its own, as it is asked in a thread of its own.
+        # Frontiers run in a thread, and `Questions` is not for two threads at once.
         self._frontiers = Questions(msgspec.structs.replace(config, solver=patient), view, clock)
         self._turns = Turns(WAITING_MAX)
         self._frontier_turns = Turns(FRONTIERS_WAITING_MAX)
@@ -123,11 +123,11 @@ class Answers:
     async def _frontier(self, query: Query) -> msgspec.Struct:
         book, points = self._requests.frontier(query)
         async with self._frontier_turns.one():
-            # It can take a second, in which what-ifs and scrapes go on.
+            # It can take a second. What-ifs and scrapes go on meanwhile.
             return await asyncio.to_thread(self._frontiers.frontier, book, points)
 
     async def _answer(self, request: Request, answer: Callable[[Query], Awaitable[msgspec.Struct]]) -> Response:
-        # From the scope: the request's own `url` and `query_params` take as long as all else that is not the answer.
+        # From the scope: the request's own `url` and `query_params` take as long as everything else around the answer.
         path: str = request.scope["path"]
         query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         with self._seconds.labels(path).time():
@@ -152,7 +152,8 @@ class Answers:
 
 
 def application(config: Config, view: View, scrape: Callable[[], bytes | None], clock: Clock, token: str) -> Starlette:
-    """All routes behind the checks of who asks. Without CORS headers no other site's page can read an answer."""
+    """All routes, behind the checks of host name and token. There are no CORS headers, so no page of another site can
+    read an answer."""
     answers = Answers(config, view, scrape, clock)
     return Starlette(
         routes=[

@@ -1,13 +1,13 @@
 """The process that answers over HTTP, fed by the service with what changed.
 
 A thousand questions a second in the service's own process would take its interpreter lock from the stream. So a child
-answers them, at the lowest priority, and the service only encodes what changed: some 3 µs a book, after the outputs
-are in the log. What the child has not taken yet is merged, of everything the latest: nothing waits, and nothing grows.
+answers them at the lowest priority. The service only encodes what changed, some 3 µs a book, after its outputs are in
+Kafka. Updates that the child has not taken yet are merged into one: the service never waits, and nothing grows.
 
-The metrics stay in the service. The child asks for their text when it is scraped, so that it is not written for nobody.
+The metrics stay in the service. The child asks for their text when Prometheus asks the child.
 
-The child is spawned, not forked: a fork would copy Kafka's sockets and the locks of its threads in whatever state they
-are. It ends when its pipe does, which the kernel closes whatever way the service ends.
+The child is spawned, not forked: a fork would copy Kafka's sockets, and the locks of its threads in the state in which
+they happen to be. The child ends when its pipe is closed. The kernel closes the pipe however the service ends.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from stream.web.app import application
 from stream.web.views import View, ViewEncoder, ViewUpdate
 
 NICENESS = 19
-"""The stream goes first wherever both want the same core."""
+"""The stream goes first where both want the same core."""
 
 CONNECTIONS_MAX = 256
 SCRAPE_TIMEOUT_S = 5.0
@@ -81,7 +81,7 @@ class WebProcess:
         with self._lifecycle:
             self._closed.set()
         self._is_pending.set()
-        # The child sees the end of its pipe, and the thread that watches it sees that of the child.
+        # The child ends when its pipe is closed; the thread that watches the child then ends too.
         self._process.join(STOP_TIMEOUT_S)
         self._process.kill()
         for thread in self._threads:
@@ -91,21 +91,21 @@ class WebProcess:
 
     @property
     def port(self) -> int:
-        """That is listened on."""
+        """The port on which the child answers."""
         number: int = self._listener.getsockname()[1]
         return number
 
     @property
     def pid(self) -> int | None:
-        """Of the child."""
+        """The process id of the child."""
         return self._process.pid
 
     def note(self, event: EngineEvent) -> None:
-        """`event` went through the engine."""
+        """Note that `event` went through the engine."""
         self._encoder.note(event)
 
     def show(self, state: EngineState) -> None:
-        """Hand on what changed since the last call. Never waits for the child."""
+        """Send what changed since the last call. Never waits for the child."""
         if self._child_is_new:
             self._child_is_new = False
             self._encoder.forget()
@@ -123,7 +123,7 @@ class WebProcess:
             with self._pending_lock:
                 update, self._pending = self._pending, None
             if update is not None:
-                # To a child that has died it is lost, and the next one is told everything.
+                # If the child has died the update is lost; the next child gets the whole state.
                 with suppress(OSError):
                     self._updates.send_bytes(msgspec.msgpack.encode(update))
         self._updates.close()
@@ -152,15 +152,15 @@ class WebProcess:
         arguments = (self._config, self._listener, their_updates, their_scrapes)
         self._process = context.Process(target=_serve, args=arguments, name="web", daemon=True)
         self._process.start()
-        # Else the end of the child would not end the connections.
+        # Otherwise the connections would stay open when the child ends.
         their_updates.close()
         their_scrapes.close()
         self._child_is_new = True
 
 
 def _serve(config: Config, listening: socket.socket, updates: Connection, scrapes: Connection) -> None:
-    """The child: answer until the other side of `updates` is gone."""
-    # A terminal's Ctrl-C and a supervisor's SIGTERM go to the whole group. The service ends its work, and then this.
+    """Run the child: answer until the service closes its end of `updates`."""
+    # A terminal's Ctrl-C and a supervisor's SIGTERM go to the whole process group. The service ends the child itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(NICENESS)
@@ -177,7 +177,7 @@ def _serve(config: Config, listening: socket.socket, updates: Connection, scrape
             headers=[("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")],
         )
     )
-    # In a thread, where uvicorn leaves signals alone; this one waits for the service to speak, or to be gone.
+    # In a thread of its own, where uvicorn leaves signals alone. This thread takes updates until the service ends.
     answering = threading.Thread(target=server.run, args=([listening],), daemon=True)
     answering.start()
     is_warm = False
@@ -185,12 +185,12 @@ def _serve(config: Config, listening: socket.socket, updates: Connection, scrape
         while answering.is_alive():
             view.take(_decoder.decode(updates.recv_bytes()))
             if not is_warm:
-                # Not before: the service compiles them at its own start, and this finds them in the cache.
+                # Not earlier: the service compiles the kernels at its start, and leaves them in the cache.
                 warm_kernels(config.solver.minimised)
-                # What the imports left is there to stay: to look through it for garbage takes a tenth of a second.
+                # Objects of the imports never become garbage; looking through them takes a tenth of a second.
                 gc.freeze()
                 is_warm = True
-    # At once, whatever connections are open: the next service may be about to listen on the same port.
+    # At once, even with open connections: the next service may be about to listen on the same port.
     os._exit(0)
 
 
@@ -198,7 +198,7 @@ def _scrape(scrapes: Connection) -> bytes | None:
     """The service's metrics; None when it does not answer."""
     try:
         while scrapes.poll():
-            scrapes.recv_bytes()  # of a question that was given up
+            scrapes.recv_bytes()  # a late answer to a request that was given up
         scrapes.send_bytes(b"?")
         return scrapes.recv_bytes() if scrapes.poll(SCRAPE_TIMEOUT_S) else None
     except (EOFError, OSError):

@@ -1,6 +1,6 @@
-"""What would be published for a book if it held one more trade, and what less risk would cost it.
+"""What would be published for a book with one more trade, and what less risk would cost it.
 
-The service's own solve, on copies of its state.
+Both are the service's own solve, on copies of its state.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from stream.web.views import View
 
 @dataclass(frozen=True)
 class HypotheticalTrade:
-    """A trade that nobody has done: `units` of assets by name, and signed `lots` of instruments by name."""
+    """A trade that did not happen: `units` of assets by name, and signed `lots` of instruments by name."""
 
     units: Mapping[str, float] = field(default_factory=dict)
     lots: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """The same trade gives the same text, in whichever order it was written."""
+        """The trade as text, the same whatever the order of its parts."""
         parts = [f"{name}={quantity!r}" for name, quantity in sorted(self.units.items())]
         parts += [f"{lots:+d} lots {name}" for name, lots in sorted(self.lots.items())]
         return ", ".join(parts)
@@ -49,11 +49,11 @@ class Questions:
         self._view = view
         self._solver = BookSolver(config, Runtime(clock))
         self._books = {book.name: book for book in config.books}
-        self._assets = {asset: place for place, asset in enumerate(config.universe.assets)}
-        self._instruments = {instrument.name: place for place, instrument in enumerate(config.instruments)}
+        self._assets = {asset: index for index, asset in enumerate(config.universe.assets)}
+        self._instruments = {instrument.name: index for index, instrument in enumerate(config.instruments)}
 
     def what_if(self, book: str, trade: HypotheticalTrade) -> WhatIf:
-        """The messages for `book` with `trade` on top of what it holds. What is in flight counts, as it does live.
+        """The messages for `book` with `trade` on top of what it holds. Trades in flight count as done.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class Questions:
         return WhatIf(
             id=f"what-if/{result.residual.id.removeprefix('residual/')}",
             book=book,
-            trade={asset: float(units[place]) for asset, place in self._assets.items() if units[place]},
+            trade={asset: float(units[index]) for asset, index in self._assets.items() if units[index]},
             residual=result.residual,
             suggestion=result.suggestion,
             quote=result.quote,
@@ -96,7 +96,7 @@ class Questions:
         return result
 
     def _now(self, book: str) -> tuple[Market, BookState]:
-        """The market, and the state of `book` for a solve to change, as if no suggestion stood and no skew held."""
+        """The market, and a copy of the state of `book` in which no suggestion stands and no skew was published."""
         market, state = self._view.of(book)
         if market is None or state is None:
             raise NoAnswer(f"{book} has no figures: no timestep has closed since the service was started")
@@ -104,17 +104,17 @@ class Questions:
         return market, state
 
     def _units(self, trade: HypotheticalTrade, market: Market) -> FloatArray:
-        """(n,) units of each asset. The numeraire carries no risk, so what is traded of it changes nothing."""
+        """(n,) units of each asset. Trades in the numeraire are left out, for it carries no risk."""
         units = np.zeros(len(self._assets))
         for asset, quantity in trade.units.items():
             if asset in self._assets:
                 units[self._assets[asset]] += quantity
         valuation = market.valuation
         for instrument, lots in trade.lots.items():
-            place = self._instruments[instrument]
-            if not valuation.tradeable[place]:
+            index = self._instruments[instrument]
+            if not valuation.tradeable[index]:
                 raise NoAnswer(f"{instrument} has no fresh quote, or a leg of it no price: what a lot adds is unknown")
-            exposure = lots * valuation.exposures[:, place]
+            exposure = lots * valuation.exposures[:, index]
             legs = exposure != 0
             units[legs] += exposure[legs] / valuation.prices[legs]
         return units

@@ -1,4 +1,4 @@
-"""The query of a request to what it asks, checked; or the key that is wrong, what was expected, and what came."""
+"""The query of a request to a checked question; or an error with the key, what was expected and what came."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class UnknownBook(WrongRequest):
 
 
 class Requests:
-    """Reads the queries that are about books, assets and instruments of `config`."""
+    """Reads queries about the books, assets and instruments of `config`."""
 
     def __init__(self, config: Config) -> None:
         self._books = [book.name for book in config.books]
@@ -44,7 +44,7 @@ class Requests:
 
         Raises
         ------
-        WrongRequest : UnknownBook among them.
+        WrongRequest : a key or value cannot be used; its subclass UnknownBook for a book that is not configured.
         """
         book = ""
         units: dict[str, float] = {}
@@ -79,7 +79,7 @@ class Requests:
         return book, HypotheticalTrade(units, lots)
 
     def frontier(self, query: Query) -> tuple[str, int]:
-        """``book=franc&points=20``. Raises WrongRequest, UnknownBook among them."""
+        """``book=franc&points=20``. Raises as `what_if`."""
         book, points = "", POINTS_DEFAULT
         for key, value in query:
             if key == "book":

@@ -1,7 +1,7 @@
-"""What a book's solve needs of the engine's state, handed from the service to whoever answers questions about it.
+"""The part of the engine's state that a book's solve needs, for the process that answers questions.
 
-That is the market at the last close and the books, not the rolling estimators: small, and copied by being encoded, so
-that no question can reach the state it is about.
+It is the market at the last close and the books, without the rolling estimators, so it is small. It is copied by
+encoding, so no question can change the service's own state.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from stream.events.types import LATEST_NS, EngineEvent, PositionLevel, Timestep,
 
 
 class ViewUpdate(Struct, array_like=True):
-    """What changed since the last update: `market` None and the `books` that are not named stay as they were."""
+    """What changed since the last update. `market` None: as it was. Books not named: as they were."""
 
     market: bytes | None
     books: dict[str, bytes]
     silent: bool
 
     def merged(self, later: ViewUpdate) -> ViewUpdate:
-        """This update and a `later` one in one: of everything the latest, so that it never grows beyond one view."""
+        """This update and a `later` one as one. It keeps the latest of everything, so it never outgrows one view."""
         market = self.market if later.market is None else later.market
         return ViewUpdate(market, self.books | later.books, later.silent)
 
 
 class ViewEncoder:
-    """Notes which events change what, and encodes only that."""
+    """Notes what events change, and encodes only that."""
 
     def __init__(self, config: Config) -> None:
         self._names = [book.name for book in config.books]
@@ -42,12 +42,12 @@ class ViewEncoder:
         self.forget()
 
     def forget(self) -> None:
-        """The next update holds everything: its reader has nothing yet."""
+        """Make the next update hold everything, for a reader that has nothing yet."""
         self._market_changed = True
         self._changed = set(self._names)
 
     def note(self, event: EngineEvent) -> None:
-        """`event` went through the engine."""
+        """Note that `event` went through the engine."""
         match event:
             case Timestep():
                 self.forget()
@@ -55,7 +55,7 @@ class ViewEncoder:
                 self._changed.add(event.book)
 
     def update(self, state: EngineState) -> ViewUpdate | None:
-        """What changed since the last one, None when nothing did. Some 3 µs a book, more with many trades."""
+        """What changed since the last update; None when nothing did. Takes some 3 µs a book, more with many trades."""
         silent = self._silence in state.alerts
         if not self._market_changed and not self._changed and silent == self._silent:
             return None
@@ -75,14 +75,14 @@ class View:
         self._decoded: tuple[bytes, Market] | None = None
 
     def take(self, update: ViewUpdate) -> None:
-        """Make `update` known; a reader in another thread sees all of it or nothing."""
+        """Take `update` into the view. A reader in another thread sees all of it or nothing."""
         self._latest = self._latest.merged(update)
 
     def of(self, book: str) -> tuple[Market | None, BookState | None]:
         """The market as the engine would take it for a position without a time of its own, and a copy of the book.
 
-        None before the first close, and before the book was heard of. The market's covariance and β stay the same
-        objects until another close comes, so that what is prepared of them can be kept.
+        The market is None before the first close, the book before its first event. The market's covariance and β stay
+        the same objects until the next close, so what was prepared from them can be kept.
         """
         latest = self._latest
         state = latest.books.get(book)

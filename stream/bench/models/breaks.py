@@ -30,9 +30,9 @@ STEP = 0.006
 def breaks_found(paths: int) -> list[Comparison]:
     """Half-lives from the break to the retirement, where the model of the spread is known; a row for each drift."""
     rows = []
-    for place, drift in enumerate(DRIFTS):
+    for number, drift in enumerate(DRIFTS):
         delays = {
-            half_life: _delays(np.random.default_rng([SEED, place, at]), half_life, drift, paths)
+            half_life: _delays(np.random.default_rng([SEED, number, at]), half_life, drift, paths)
             for at, half_life in enumerate(HALF_LIVES)
         }
         quartiles = "; ".join(
@@ -81,8 +81,8 @@ def breaks_found_as_fitted(paths: int) -> Comparison:
 def false_retirements(paths: int, half_lives: tuple[float, ...] = (5.0, 20.0, 60.0)) -> list[Comparison]:
     """Spreads that hold for 1,000 half-lives and are retired nevertheless."""
     rows = []
-    for place, half_life in enumerate(half_lives):
-        chance = np.random.default_rng([SEED, 100 + place])
+    for number, half_life in enumerate(half_lives):
+        chance = np.random.default_rng([SEED, 100 + number])
         watch = _Watch(half_life, paths)
         for _ in range(round(1000 * half_life)):
             watch.step(chance.normal(size=paths))

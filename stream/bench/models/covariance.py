@@ -146,7 +146,7 @@ def _river_us(returns: FloatArray, updates: int = 20) -> float:
     from river.covariance import EmpiricalCovariance
 
     estimator: Any = EmpiricalCovariance(ddof=0)  # type: ignore[no-untyped-call]
-    names = [f"asset{place}" for place in range(returns.shape[1])]
+    names = [f"asset{asset}" for asset in range(returns.shape[1])]
     rows = [dict(zip(names, row.tolist(), strict=True)) for row in returns[:updates]]
     for row in rows:
         estimator.update(row)
@@ -198,12 +198,12 @@ def _cost_figures() -> list[Comparison]:
     chance, cost_ns = np.random.default_rng(SEED), {}
     for n in (2, *ASKED_US):
         ticks = 100_000
-        places, moments = chance.integers(0, n, ticks), np.sort(chance.uniform(0.0, 1.0, ticks))
+        assets, moments = chance.integers(0, n, ticks), np.sort(chance.uniform(0.0, 1.0, ticks))
         log_prices = np.cumsum(chance.normal(0.0, 1e-5, ticks))
         estimator, seconds = HayashiYoshidaCovariance(n, HALF_LIFE_STEPS, SLOW_TICKS, "none"), []
         for _ in range(6):
             begun = time.thread_time()
-            estimator.update(places, moments, log_prices)
+            estimator.update(assets, moments, log_prices)
             seconds.append(time.thread_time() - begun)
         cost_ns[n] = float(np.median(seconds[1:])) / ticks * 1e9
     return [
@@ -221,34 +221,34 @@ def _cost_figures() -> list[Comparison]:
 
 def _fed(estimators: Sequence[HayashiYoshidaCovariance], ticks: Ticks) -> Iterator[int]:
     """Hand `ticks` to the estimators, timestep by timestep; yields the timesteps closed so far."""
-    places, times, log_prices = ticks
+    assets, times, log_prices = ticks
     steps = TICKED_S // STEP_S
     edges = np.searchsorted(times, np.arange(steps + 1) * STEP_S, side="right")
     for step in range(steps):
         part = slice(edges[step], edges[step + 1])
         for estimator in estimators:
-            estimator.update(places[part], times[part] / STEP_S - step, log_prices[part])
+            estimator.update(assets[part], times[part] / STEP_S - step, log_prices[part])
         yield step + 1
 
 
 def _poisson_ticks(chance: np.random.Generator) -> Ticks:
     """Assets, times in seconds and log prices of the ticks of two assets of 1 bp a second."""
     counts = [chance.poisson(TICKED_S / gap) for gap in MEAN_GAPS_S]
-    places = np.repeat(np.arange(2), counts)
-    times = chance.uniform(0.0, TICKED_S, len(places))
+    assets = np.repeat(np.arange(2), counts)
+    times = chance.uniform(0.0, TICKED_S, len(assets))
     order = np.argsort(times)
-    places, times = places[order], times[order]
+    assets, times = assets[order], times[order]
     shocks = chance.normal(size=(len(times), 2))
     shocks[:, 1] = CORRELATION * shocks[:, 0] + np.sqrt(1.0 - CORRELATION**2) * shocks[:, 1]
     paths = np.cumsum(shocks * np.sqrt(np.diff(times, prepend=0.0))[:, None] * 1e-4, axis=0)
-    return places, times, paths[np.arange(len(times)), places]
+    return assets, times, paths[np.arange(len(times)), assets]
 
 
-def _previous_tick_correlation(places: IntArray, times: FloatArray, log_prices: FloatArray) -> float:
+def _previous_tick_correlation(assets: IntArray, times: FloatArray, log_prices: FloatArray) -> float:
     grid = np.arange(100, TICKED_S + 1)
     columns = []
-    for place in range(2):
-        own = places == place
+    for asset in range(2):
+        own = assets == asset
         latest = np.searchsorted(times[own], grid, side="right") - 1
         columns.append(np.diff(log_prices[own][latest]))
     returns = np.column_stack(columns)

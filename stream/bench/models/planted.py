@@ -48,15 +48,15 @@ def planted_basket(chance: np.random.Generator, legs: int, innovation: float) ->
 
 def baskets_found(cases: int) -> list[Comparison]:
     """For each size of innovation the share of `cases` in which the first basket proposed is the planted one."""
-    return [_found(innovation, cases, place) for place, innovation in enumerate(INNOVATIONS)]
+    return [_found(innovation, cases, number) for number, innovation in enumerate(INNOVATIONS)]
 
 
-def _found(innovation: float, cases: int, place: int) -> Comparison:
+def _found(innovation: float, cases: int, number: int) -> Comparison:
     hits = dict.fromkeys(LEGS, 0)
     tries = dict.fromkeys(LEGS, 0)
     for case in range(cases):
         legs = LEGS[case % len(LEGS)]
-        log_prices, weights = planted_basket(np.random.default_rng([SEED, place, case]), legs, innovation)
+        log_prices, weights = planted_basket(np.random.default_rng([SEED, number, case]), legs, innovation)
         regression = regress(johansen_moments(log_prices, 1), ASSETS, 1, constant="restricted")
         first = level_vectors("baskets", regression, max_legs=max(LEGS))[0]
         angle = angles_between(weights[:, None], first.weights[:, None], np.sqrt(regression.changes.diagonal()))

@@ -59,8 +59,8 @@ def selected_among_walks(windows: int, lengths: tuple[int, ...]) -> list[Compari
     ]
     return [
         figure
-        for place, (name, steps, length) in enumerate(cases)
-        for figure in _selected(name, steps, length, windows, place)
+        for number, (name, steps, length) in enumerate(cases)
+        for figure in _selected(name, steps, length, windows, number)
     ]
 
 
@@ -69,8 +69,8 @@ def in_use_over_refits(sets: int, steps: int) -> Comparison:
     settings = reversion_settings(ReversionConfig())
     names = tuple(str(asset) for asset in range(ASSETS))
     shares, fresh = [], []
-    for place in range(sets):
-        walks = STEP * np.cumsum(normal_steps(np.random.default_rng([SEED + 1, place]), steps), axis=0)
+    for number in range(sets):
+        walks = STEP * np.cumsum(normal_steps(np.random.default_rng([SEED + 1, number]), steps), axis=0)
         rolling, live = RollingReversion(ASSETS, settings), LiveBetas()
         in_use, anew = [], []
         for t, log_prices in enumerate(walks):
@@ -98,12 +98,12 @@ def in_use_over_refits(sets: int, steps: int) -> Comparison:
     )
 
 
-def _selected(name: str, steps: Steps, length: int, windows: int, place: int) -> list[Comparison]:
+def _selected(name: str, steps: Steps, length: int, windows: int, number: int) -> list[Comparison]:
     defaults = ReversionConfig().methods
     choices: dict[str, tuple[Method, ...]] = {"sparse": defaults, "all seven methods": METHODS}
     selected = dict.fromkeys(choices, 0)
     for window in range(windows):
-        walks = STEP * np.cumsum(steps(np.random.default_rng([SEED, place, window]), length + 2), axis=0)
+        walks = STEP * np.cumsum(steps(np.random.default_rng([SEED, number, window]), length + 2), axis=0)
         for choice, methods in choices.items():
             selected[choice] += _any_selected(walks, methods, length)
     return [

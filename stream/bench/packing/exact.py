@@ -101,12 +101,12 @@ def boxed_variance(
     # twice running would find the caches full of it, and the processor would know its branches.
     rounds = np.full((ROUNDS, cases), np.nan)
     ours = []
-    for place, (problem, factors) in enumerate(zip(problems, prepared, strict=True)):
-        rounds[0, place], packing = timed_alone(pack_exactly, problem, factors=factors)
+    for index, (problem, factors) in enumerate(zip(problems, prepared, strict=True)):
+        rounds[0, index], packing = timed_alone(pack_exactly, problem, factors=factors)
         ours.append(packing)
     for again in range(1, ROUNDS):
-        for place in np.flatnonzero(rounds[0] < REPEATED_S).tolist():
-            rounds[again, place], _ = timed_alone(pack_exactly, problems[place], factors=prepared[place])
+        for index in np.flatnonzero(rounds[0] < REPEATED_S).tolist():
+            rounds[again, index], _ = timed_alone(pack_exactly, problems[index], factors=prepared[index])
     ours_ms = (np.nanmedian(rounds, axis=0) * 1e3).tolist()
     gaps = [packing.gap / packing.objective for packing in ours if not packing.proven]
     note = (
@@ -169,7 +169,7 @@ def _beside_scip(
 
 def _time_beside_scip(what: str, ours_ms: list[float], pairs: list[tuple[Packing, ScipAnswer]]) -> Comparison:
     """The medians of the times, over the cases that both proved; `ours_ms` of these cases before any others."""
-    both = [place for place, (packing, answer) in enumerate(pairs) if packing.proven and answer.proven]
+    both = [index for index, (packing, answer) in enumerate(pairs) if packing.proven and answer.proven]
     scip_ms = [answer.seconds * 1e3 for _, answer in pairs]
     ours_median = float(np.median(ours_ms[: len(pairs)]))
     note = f"{len(both)} of {len(pairs)} cases that both proved; medians of all {ours_median:.3g} ms and "

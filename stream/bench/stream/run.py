@@ -194,10 +194,10 @@ def walk_ticks(config: Config, count: int, per_timestep: int = TICKS_PER_TIMESTE
     names = [instrument.name for instrument in config.instruments]
     gap_ns = config.universe.timestep_ns // per_timestep
     log_moves = np.cumsum(chance.normal(0.0, 1e-4, (count // len(names) + 1, len(names))), axis=0)
-    for place in range(count):
-        name = names[place % len(names)]
-        mid = START_PRICES[name] * float(np.exp(log_moves[place // len(names), place % len(names)]))
-        yield Tick(instrument=name, event_time_ns=EPOCH_NS + place * gap_ns + 1, bid=mid * 0.99999, ask=mid * 1.00001)
+    for number in range(count):
+        name = names[number % len(names)]
+        mid = START_PRICES[name] * float(np.exp(log_moves[number // len(names), number % len(names)]))
+        yield Tick(instrument=name, event_time_ns=EPOCH_NS + number * gap_ns + 1, bid=mid * 0.99999, ask=mid * 1.00001)
 
 
 def _bare_rate(kafka: KafkaSettings, topic: str, records: int) -> float:

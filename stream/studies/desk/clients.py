@@ -14,7 +14,7 @@ from solver.market_making.dealer import Dealer
 class Requests:
     """Requests for quotes in the order of their arrival, (r,) each.
 
-    `step` is the timestep in which they arrive, `stream` and `size` their places in the dealer's streams and the
+    `step` is the timestep in which they arrive, `stream` and `size` their indices in the dealer's streams and the
     stream's sizes. A request deals when its `patience` is below the share of clients that deal at the quote.
     """
 
@@ -27,11 +27,11 @@ class Requests:
 def poisson_requests(rng: np.random.Generator, dealer: Dealer, steps: int) -> Requests:
     """Requests over `steps` timesteps: for each stream and size a Poisson process, and a uniform patience."""
     times, streams, sizes = [], [], []
-    for place, stream in enumerate(dealer.streams):
+    for index, stream in enumerate(dealer.streams):
         for size, rate in enumerate(stream.rates):
             count = int(rng.poisson(rate * steps))
             times.append(rng.uniform(0.0, steps, count))
-            streams.append(np.full(count, place, dtype=np.int64))
+            streams.append(np.full(count, index, dtype=np.int64))
             sizes.append(np.full(count, size, dtype=np.int64))
     time = np.concatenate(times)
     order = np.argsort(time, kind="stable")

@@ -91,9 +91,9 @@ class _Curves:
         """The columns where the average risk is `risk`, linear in its logarithm; NaN outside the limits."""
         means = self._tables[policy][drawn].mean(axis=0)
         means = means[np.argsort(means[:, 0])]
-        place = np.log(means[:, 0])
+        log_risks = np.log(means[:, 0])
         return {
-            name: float(np.interp(np.log(risk), place, means[:, column], left=np.nan, right=np.nan))
+            name: float(np.interp(np.log(risk), log_risks, means[:, column], left=np.nan, right=np.nan))
             for column, name in enumerate(self.COLUMNS, start=1)
         }
 

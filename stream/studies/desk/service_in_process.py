@@ -21,7 +21,7 @@ class DeskService:
     def __init__(self, config: Config) -> None:
         self._engine = Engine(config)
         self._state = self._engine.new_state()
-        self._places = {instrument.name: place for place, instrument in enumerate(config.instruments)}
+        self._index_of = {instrument.name: index for index, instrument in enumerate(config.instruments)}
         self._sent = 0
 
     def hold(self, event_time_ns: int, book: str, quantities: FloatArray) -> None:
@@ -49,7 +49,7 @@ class DeskService:
                 event_time_ns=suggestion.event_time_ns + 1,  # after the positions of the same moment
                 book=suggestion.book,
                 suggestion_id=suggestion.suggestion_id,
-                instrument=self._places[trade.instrument],
+                instrument=self._index_of[trade.instrument],
                 status="filled",
                 filled_lots=None,
                 record=_NO_RECORD,
@@ -58,7 +58,7 @@ class DeskService:
             self._state, _ = self._engine.step(self._state, report)
 
     def _lots(self, suggestion: HedgeSuggestion) -> IntArray:
-        lots = np.zeros(len(self._places), dtype=np.int64)
+        lots = np.zeros(len(self._index_of), dtype=np.int64)
         for trade in suggestion.trades:
-            lots[self._places[trade.instrument]] = trade.lots if trade.side == "buy" else -trade.lots
+            lots[self._index_of[trade.instrument]] = trade.lots if trade.side == "buy" else -trade.lots
         return lots

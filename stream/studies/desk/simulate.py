@@ -134,14 +134,14 @@ def simulate(
             policy=ledger.plan.policy,
             limit=ledger.plan.limit,
             risk=ledger.risk_sum / (2 * steps),
-            realised_risk=float(np.std(changes[place])),
+            realised_risk=float(np.std(changes[index])),
             hedge_cost=ledger.hedge_cost,
             income=ledger.income,
             volume=ledger.volume,
             turnover=ledger.turnover,
             hedges=ledger.hedges,
         )
-        for place, ledger in enumerate(desk.ledgers)
+        for index, ledger in enumerate(desk.ledgers)
     ]
 
 
@@ -161,9 +161,9 @@ class _Desk:
         ) or (BookConfig(name="nobody", limit=1.0),)
         self.service = DeskService(universe.config(books, refit_every_steps))
         self._half_spreads = BP * np.array([pair.half_spread_bps for pair in universe.pairs])
-        places = {asset: place for place, asset in enumerate((*universe.assets, "USD"))}
-        self._bases = np.array([places[pair.base] for pair in universe.pairs])
-        self._quotes = np.array([places[pair.quote] for pair in universe.pairs])
+        indices = {asset: index for index, asset in enumerate((*universe.assets, "USD"))}
+        self._bases = np.array([indices[pair.base] for pair in universe.pairs])
+        self._quotes = np.array([indices[pair.quote] for pair in universe.pairs])
         unskewed = universe.dealer(np.eye(n), 1.0)
         self._directions = np.array([stream.direction for stream in unskewed.streams])
         self._sizes = np.array([stream.sizes for stream in unskewed.streams])
@@ -218,10 +218,10 @@ class _Desk:
             ledger.income += income
         for ledger, internaliser in zip(self._skewed, self._internalisers, strict=True):
             y = ledger.quantities * mids
-            for each, place, amount, last in zip(
+            for each, index, amount, last in zip(
                 stream.tolist(), size.tolist(), amounts.tolist(), patience.tolist(), strict=True
             ):
-                markup = internaliser.markups(y, each)[place]
+                markup = internaliser.markups(y, each)[index]
                 if last < internaliser.dealer.streams[each].demand.share(markup):
                     y = y + amount * self._directions[each]
                     ledger.volume += amount

@@ -89,8 +89,8 @@ def _rolling_bias(axes: Axes, run: Run) -> None:
             continue
         squares = np.vstack([np.zeros(z.shape[1]), np.cumsum(z[complete] ** 2, axis=0)])
         rolling = np.median(np.sqrt((squares[width:] - squares[:-width]) / width), axis=1)
-        places = _thinned(len(rolling))
-        axes.plot(times[complete][width - 1 :][places], rolling[places], color=colour, linewidth=1.2, label=family)
+        shown = _thinned(len(rolling))
+        axes.plot(times[complete][width - 1 :][shown], rolling[shown], color=colour, linewidth=1.2, label=family)
         highest = max(highest, float(rolling.max()))
     # One violent day would flatten everything else.
     axes.set_ylim(0.0, min(highest * 1.05, 3.0))
@@ -102,12 +102,12 @@ def _bias_of_each(axes: Axes, run: Run) -> None:
     axes.axvspan(*BIAS_BOUNDS, color=BAND, zorder=0)
     axes.axvline(1.0, color=SOFT, linewidth=0.8)
     families = [bias.family for bias in run.validation.biases]
-    for place, (bias, colour) in enumerate(zip(run.validation.biases, FAMILY_COLOURS, strict=False)):
+    for row, (bias, colour) in enumerate(zip(run.validation.biases, FAMILY_COLOURS, strict=False)):
         z = run.scores.z[bias.family]
         each = np.nanstd(z, axis=0)
-        spread = np.linspace(-0.22, 0.22, len(each)) if len(each) > 1 else np.zeros(1)
-        axes.plot(each, place + spread, "o", color=colour, markersize=3, alpha=0.7, markeredgewidth=0)
-        axes.plot([bias.median.estimate] * 2, [place - 0.34, place + 0.34], color=INK, linewidth=1.4)
+        jitter = np.linspace(-0.22, 0.22, len(each)) if len(each) > 1 else np.zeros(1)
+        axes.plot(each, row + jitter, "o", color=colour, markersize=3, alpha=0.7, markeredgewidth=0)
+        axes.plot([bias.median.estimate] * 2, [row - 0.34, row + 0.34], color=INK, linewidth=1.4)
     if max(bias.highest for bias in run.validation.biases) > 3.0:
         axes.set_xscale("log")
         axes.set_xticks([0.8, 1, 1.5, 2, 3, 5, 10], labels=["0.8", "1", "1.5", "2", "3", "5", "10"], minor=False)
@@ -145,8 +145,8 @@ def _loss_over_time(axes: Axes, run: Run) -> None:
             difference = (mine - theirs)[both]
             difference[np.argmax(np.abs(difference))] = 0.0
             total = np.cumsum(difference)
-            places = _thinned(len(total))
-            axes.plot(times[both][places], total[places], color=colour, linewidth=1.2, label=what)
+            shown = _thinned(len(total))
+            axes.plot(times[both][shown], total[shown], color=colour, linewidth=1.2, label=what)
     axes.axhline(0.0, color=SOFT, linewidth=0.8)
     axes.set_ylabel("sum of differences, nats per asset")
     legend(axes)
@@ -158,12 +158,12 @@ def _shares(axes: Axes, run: Run) -> None:
         (-0.14, BLUE, "β in use", [share.share for share in shares]),
         (0.14, ORANGE, "the same on shuffled prices", [share.chance for share in shares]),
     ):
-        places = np.arange(len(shares)) + offset
+        shown = np.arange(len(shares)) + offset
         middle = 100 * np.array([value.estimate for value in values])
         below = middle - 100 * np.array([value.lower for value in values])
         above = 100 * np.array([value.upper for value in values]) - middle
         axes.errorbar(
-            middle, places, xerr=np.array([below, above]).clip(min=0.0), fmt="o", color=colour, markersize=5,
+            middle, shown, xerr=np.array([below, above]).clip(min=0.0), fmt="o", color=colour, markersize=5,
             elinewidth=1.6, label=label,
         )  # fmt: skip
     axes.set_yticks(range(len(shares)), labels=[share.what.replace(", of", ",\nof") for share in shares])

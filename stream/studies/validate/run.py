@@ -61,13 +61,68 @@ class Run:
 def validate(
     prices: Prices, name: str, settings: ValidateSettings, say: Callable[[str], None], stop: Callable[[], bool]
 ) -> Run:
-    """Walk and score. When `stop` says so, what was walked until then is reported as partial.
+    """Walk the models over the prices and over shuffled ones, and score what they forecast.
+
+    Parameters
+    ----------
+    prices : at least one forecast and two outcomes of them.
+    name : of the input, for messages and the report.
+    settings : what is validated, over which horizon, with which seed.
+    say : takes each line of progress.
+    stop : asked at every row; once it is true, what was walked until then is reported as partial.
 
     Raises
     ------
     DataUnavailable : too few prices for a forecast to be held against anything.
     ConfigError : settings that do not fit the data.
     """
+    _check(prices, name, settings)
+    say(f"{len(prices.prices):,} rows of {len(prices.names)} assets from {name}")
+    # One generator for each purpose: what one of them draws does not move the others.
+    portfolios, shuffling, intervals = np.random.SeedSequence(settings.seed).spawn(3)
+    progress = _Progress(say, len(prices.prices))
+    scores, reference, assessor, walked = _walk(prices, settings, portfolios, progress, stop)
+    partial = walked < len(prices.prices)
+    shuffles = np.random.default_rng(shuffling)
+    log_prices = np.log(prices.prices)
+    shuffled_logs = block_shuffled(log_prices, SHUFFLE_BLOCK_STEPS, shuffles)
+    shuffled_assessor = _walk_shuffled(prices, shuffled_logs, settings.models, walked, progress, stop)
+    partial = partial or stop()
+    real, by_chance = assessor.outcomes(log_prices[:walked]), assessor.outcomes(shuffled_logs[:walked])
+    for _ in range(1, CHANCE_SHUFFLES):
+        by_chance += assessor.outcomes(block_shuffled(log_prices, SHUFFLE_BLOCK_STEPS, shuffles)[:walked])
+    shuffled = shuffled_assessor.outcomes(shuffled_logs[:walked])
+    chance = np.random.default_rng(intervals)
+    times = shown_times(prices)
+    # In this order: all draw from the same generator.
+    biases = summary.biases(scores, times, chance)
+    vectors = summary.vectors(settings.models.reversion, real, by_chance, shuffled, chance)
+    losses = summary.losses(scores, reference, _reference_label(settings.models), times, chance)
+    distance = summary.distance(scores, chance)
+    models = settings.models
+    validation = Validation(
+        version=distribution_version("betapack"),
+        input=_input(prices, name, times),
+        covariance=models.covariance,
+        reversion=models.reversion,
+        config_hash=hashlib.sha256(msgspec.json.encode((models.covariance, models.reversion))).hexdigest()[:16],
+        horizon_steps=settings.horizon_steps,
+        seed=settings.seed,
+        partial=partial,
+        checks=(*_bias_checks(biases), *_vector_checks(vectors)),
+        outcomes=len(scores.rows),
+        unforecast=scores.unforecast,
+        singular=scores.singular,
+        biases=biases,
+        exceedances=summary.exceedances(scores),
+        losses=losses,
+        distance=distance,
+        vectors=vectors,
+    )
+    return Run(validation, prices.times_ns, scores, reference, real)
+
+
+def _check(prices: Prices, name: str, settings: ValidateSettings) -> None:
     if not 1 <= settings.horizon_steps <= HORIZON_STEPS_MAX:
         raise ConfigError(f"--horizon must be from 1 to {HORIZON_STEPS_MAX:,}, got {settings.horizon_steps}")
     if settings.models.covariance.takes_ticks:
@@ -84,64 +139,38 @@ def validate(
             f"(covariance.min_observations {settings.models.covariance.min_observations}, "
             f"--horizon {settings.horizon_steps}), got {len(prices.prices)}"
         )
-    say(f"{len(prices.prices):,} rows of {len(prices.names)} assets from {name}")
-    # One generator a purpose: what one of them draws moves nothing in another.
-    portfolios, shuffling, intervals = np.random.SeedSequence(settings.seed).spawn(3)
-    log_prices = np.log(prices.prices)
-    progress = _Progress(say, len(log_prices))
-    scores, reference, assessor, walked = _walk(prices, settings, portfolios, progress, stop)
-    partial = walked < len(log_prices)
-    shuffles = np.random.default_rng(shuffling)
-    shuffled_logs = block_shuffled(log_prices, SHUFFLE_BLOCK_STEPS, shuffles)
-    shuffled = replace(prices, prices=np.exp(shuffled_logs))
-    shuffled_assessor = Assessor(settings.models.reversion)
-    for row, market in walk_forward(shuffled, settings.models):
+
+
+def _input(prices: Prices, name: str, times: list[str]) -> Input:
+    return Input(
+        name=name,
+        sha256=prices.sha256,
+        assets=prices.names,
+        rows=len(prices.prices),
+        first=times[0],
+        last=times[-1],
+        timestep_s=prices.timestep_ns / NANOSECONDS,
+        gaps=prices.gaps,
+        left_out=tuple((entry.what, entry.count) for entry in prices.left_out),
+    )
+
+
+def _walk_shuffled(
+    prices: Prices,
+    shuffled_logs: FloatArray,
+    models: Models,
+    walked: int,
+    progress: _Progress,
+    stop: Callable[[], bool],
+) -> Assessor:
+    """The β that the service has in use when it runs on the first `walked` rows of shuffled log prices (T, n)."""
+    assessor = Assessor(models.reversion)
+    for row, market in walk_forward(replace(prices, prices=np.exp(shuffled_logs)), models):
         if stop() or row >= walked:
             break
-        shuffled_assessor.add(row, market)
+        assessor.add(row, market)
         progress.at("shuffled prices", row)
-    partial = partial or stop()
-    chance = np.random.default_rng(intervals)
-    real = assessor.outcomes(log_prices[:walked])
-    by_chance = assessor.outcomes(shuffled_logs[:walked])
-    for _ in range(1, CHANCE_SHUFFLES):
-        by_chance += assessor.outcomes(block_shuffled(log_prices, SHUFFLE_BLOCK_STEPS, shuffles)[:walked])
-    times = shown_times(prices)
-    found_biases = summary.biases(scores, times, chance)
-    found_vectors = summary.vectors(
-        settings.models.reversion, real, by_chance, shuffled_assessor.outcomes(shuffled_logs[:walked]), chance
-    )
-    models = settings.models
-    validation = Validation(
-        version=distribution_version("betapack"),
-        input=Input(
-            name=name,
-            sha256=prices.sha256,
-            assets=prices.names,
-            rows=len(log_prices),
-            first=times[0],
-            last=times[-1],
-            timestep_s=prices.timestep_ns / NANOSECONDS,
-            gaps=prices.gaps,
-            left_out=tuple((entry.what, entry.count) for entry in prices.left_out),
-        ),
-        covariance=models.covariance,
-        reversion=models.reversion,
-        config_hash=hashlib.sha256(msgspec.json.encode((models.covariance, models.reversion))).hexdigest()[:16],
-        horizon_steps=settings.horizon_steps,
-        seed=settings.seed,
-        partial=partial,
-        checks=(*_bias_checks(found_biases), *_vector_checks(found_vectors)),
-        outcomes=len(scores.rows),
-        unforecast=scores.unforecast,
-        singular=scores.singular,
-        biases=found_biases,
-        exceedances=summary.exceedances(scores),
-        losses=summary.losses(scores, reference, _reference_label(models), times, chance),
-        distance=summary.distance(scores, chance),
-        vectors=found_vectors,
-    )
-    return Run(validation, prices.times_ns, scores, reference, real)
+    return assessor
 
 
 def shown_times(prices: Prices) -> list[str]:

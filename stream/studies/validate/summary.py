@@ -208,8 +208,8 @@ def _basis_forecast(real: Dates, chance: np.random.Generator) -> BasisForecast |
         return None
     forecast = np.array([outcome.forecast_ratio for _, outcome in found])
     ratio = np.array([outcome.ratio for _, outcome in found])
-    place = np.array([date for date, _ in found])
-    dates = [np.flatnonzero(place == date) for date in np.unique(place)]
+    date_of = np.array([date for date, _ in found])
+    dates = [np.flatnonzero(date_of == date) for date in np.unique(date_of)]
 
     def of_dates(statistic: Callable[[IntArray], float]) -> Estimate:
         resampled = [
@@ -219,16 +219,16 @@ def _basis_forecast(real: Dates, chance: np.random.Generator) -> BasisForecast |
         lower, upper = np.nanquantile(resampled, [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2])
         return Estimate(statistic(np.arange(len(found))), float(lower), float(upper))
 
-    def rank_correlation(places: IntArray) -> float:
-        if np.ptp(forecast[places]) == 0.0 or np.ptp(ratio[places]) == 0.0:
+    def rank_correlation(drawn: IntArray) -> float:
+        if np.ptp(forecast[drawn]) == 0.0 or np.ptp(ratio[drawn]) == 0.0:
             return np.nan
-        return float(spearmanr(forecast[places], ratio[places]).statistic)
+        return float(spearmanr(forecast[drawn], ratio[drawn]).statistic)
 
     return BasisForecast(
         vectors=len(found),
         mean_forecast=float(forecast.mean()),
         mean_followed=float(ratio.mean()),
-        median_quotient=of_dates(lambda places: float(np.median(ratio[places] / forecast[places]))),
+        median_quotient=of_dates(lambda drawn: float(np.median(ratio[drawn] / forecast[drawn]))),
         rank_correlation=of_dates(rank_correlation),
         within_upper_bound=_share(real, lambda outcome: outcome.ratio <= outcome.ratio_upper, usable),
     )

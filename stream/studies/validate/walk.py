@@ -35,7 +35,7 @@ class Models:
 
 
 def walk_forward(prices: Prices, models: Models) -> Iterator[tuple[int, Market]]:
-    """Each row's place, and what the service knows at its close.
+    """Each row's index, and what the service knows at its close.
 
     It is `MarketModel` itself that is advanced, with a configuration in which every column is an asset whose price is
     quoted without a spread. A row is read only when its turn comes, so nothing can look ahead.
