@@ -23,7 +23,7 @@ def run_of(prices: Prices, models: Models, horizon: int = 1, seed: int = 7) -> R
     return validate(prices, "simulated", ValidateSettings(models, horizon, seed), lambda said: None, lambda: False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def related_run(related: Prices, models: Models) -> Run:
     """A validation of four walks of which two go together."""
     return run_of(related, models)
@@ -86,11 +86,11 @@ def test_repeatable_and_complete_as_json(related: Prices, related_run: Run, mode
     assert other.biases[1].lowest != related_run.validation.biases[1].lowest
 
 
-def test_the_past_of_the_figures_does_not_change(related: Prices, models: Models) -> None:
+def test_the_past_of_the_figures_does_not_change(related: Prices, related_run: Run, models: Models) -> None:
     """With other prices from row 400 on, every score of an outcome known before stays as it was."""
     other = related.prices.copy()
     other[400:] = other[400:][::-1] * 1.5
-    first, second = run_of(related, models).scores, run_of(replace(related, prices=other), models).scores
+    first, second = related_run.scores, run_of(replace(related, prices=other), models).scores
     past = first.ends < 400
     assert past.sum() == 339
     np.testing.assert_array_equal(first.multivariate_qlike[past], second.multivariate_qlike[past])
