@@ -25,6 +25,7 @@ def one_day() -> tuple[Study, list[str]]:
     return run_desk(DeskSettings(1, 1.0), told.append), told
 
 
+@pytest.mark.slow
 def test_a_run_has_every_policy_along_its_limits(one_day: tuple[Study, list[str]]) -> None:
     """The unhedged book and every other policy at every limit, and progress told by seed."""
     study, told = one_day
@@ -36,6 +37,7 @@ def test_a_run_has_every_policy_along_its_limits(one_day: tuple[Study, list[str]
     assert {*ASKED, *OURS} == set(limited)
 
 
+@pytest.mark.slow
 def test_figures_hold_ours_against_the_simpler(
     one_day: tuple[Study, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,6 +57,7 @@ def test_figures_hold_ours_against_the_simpler(
     assert [(row.ours, row.reference, row.better) for row in rows] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(DATA is None, reason="BETAPACK_TEST_DATA names no folder with fx_h1")
 def test_real_hours_are_replayed_in_stretches_of_their_own() -> None:
     """Two seeds on hourly prices: other stretches, so other risks, at the hourly limits."""

@@ -39,6 +39,7 @@ def page(run: Run, drawn: list[Plot]) -> str:
     return html(run.validation, drawn)
 
 
+@pytest.mark.slow
 def test_nothing_from_elsewhere(page: str) -> None:
     """No script, no address but names of namespaces, no reference that leaves the page; the input's name is escaped."""
     addresses = set(re.findall(r"https?://[^\s\"'<>)]+", page))
@@ -49,6 +50,7 @@ def test_nothing_from_elsewhere(page: str) -> None:
     assert "&lt;prices&gt; &amp; co.csv" in page
 
 
+@pytest.mark.slow
 def test_a_strict_policy_lets_it_through(page: str) -> None:
     """Its policy allows the one style sheet by its hash and nothing else, and no element has a style of its own."""
     (style,) = re.findall(r"<style>(.*?)</style>", page, flags=re.DOTALL)
@@ -57,6 +59,7 @@ def test_a_strict_policy_lets_it_through(page: str) -> None:
     assert not re.search(r'\sstyle="|\son\w+="', page)
 
 
+@pytest.mark.slow
 def test_verdict_comes_first_and_everything_stands_in_it(run: Run, page: str) -> None:
     """Verdict, plots, tables, limits and provenance, in that order, with the hash of the input and the settings."""
     places = [page.index(part) for part in ('class="verdict', "<svg", "<table", "What this does not show", "SHA-256")]
@@ -66,6 +69,7 @@ def test_verdict_comes_first_and_everything_stands_in_it(run: Run, page: str) ->
     assert page.count("<figure>") == 6
 
 
+@pytest.mark.slow
 def test_plots_are_well_formed_and_alike_in_every_run(run: Run, drawn: list[Plot]) -> None:
     """Each SVG parses, says its size, and is the same to the byte when drawn again."""
     for plot in drawn:
@@ -75,6 +79,7 @@ def test_plots_are_well_formed_and_alike_in_every_run(run: Run, drawn: list[Plot
     assert [plot.svg for plot in plots(run)] == [plot.svg for plot in drawn]
 
 
+@pytest.mark.slow
 def test_a_finding_shows(run: Run) -> None:
     """A check that failed turns the verdict, and a partial run says so."""
     check = msgspec.structs.replace(run.validation.checks[0], passed=False)
@@ -85,6 +90,7 @@ def test_a_finding_shows(run: Run) -> None:
     assert "■ does not" in page
 
 
+@pytest.mark.slow
 def test_where_it_cannot_be_written(run: Run, tmp_path: Path) -> None:
     """The error names the file and the option."""
     with pytest.raises(ConfigError, match="--output"):
