@@ -34,6 +34,8 @@ SECOND = 1_000_000_000
 # 2025-06-02 08:00:00 UTC, a multiple of the timestep.
 START_S = 1_748_851_200
 
+# Made for tests: a cross, a fee, a book that may not trade everything, windows that fill within a minute. The stream's
+# benchmark has a desk of its own (stream/bench/stream/run.py), so that no test can change what its figures are of.
 DESK_TOML = """
 [universe]
 name = "fx"

@@ -130,7 +130,7 @@ def test_a_second_broker_on_the_same_port_is_refused(broker: LocalBroker) -> Non
     assert time.monotonic() - started < 2
 
 
-def test_a_broker_that_dies_says_why(broker: LocalBroker, tmp_path: Path) -> None:
+def test_a_broker_that_dies_says_why(tmp_path: Path) -> None:
     """The end of the JVM's log is in the message: here, a data folder that is not Kafka's any more."""
     logs = tmp_path / "logs"
     logs.mkdir()

@@ -11,6 +11,7 @@ from solver.errors import IllPosed
 from solver.moments import SlidingMoments
 
 
+@pytest.mark.slow
 def test_no_drift_over_a_million_updates() -> None:
     """After 10⁶ rows of sizes over eight decades each entry is that of a batch, to 1e-12 of its own absolute terms.
 

@@ -73,6 +73,7 @@ print(*sorted(name for name, _ in specialisations() - before))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "kind"),
     [*((objective, "exponential") for objective in get_args(Objective)), *(("volume", kind) for kind in KINDS)],

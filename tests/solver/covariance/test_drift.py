@@ -40,6 +40,7 @@ def batch(rows: np.ndarray, gaps: bool, updates: int) -> np.ndarray:
     return held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gaps", [False, True])
 def test_ten_million_updates_stay_within_1e_9_of_a_batch(gaps: bool) -> None:
     """Ten million rows over eight decades of size, with and without gaps: 1e-9 of what the window's rows say.

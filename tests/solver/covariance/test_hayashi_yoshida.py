@@ -99,6 +99,7 @@ def test_variances_are_those_of_two_scales_by_definition() -> None:
     assert estimator.variances()[0] == pytest.approx((slow - fast) / (K - 1) * ticks_in_a_timestep, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_correlation_of_poisson_ticks() -> None:
     """Mean gaps of 1 and 3 timesteps, correlation .7: within .02 of it on average over 100,000, with and without noise.
 

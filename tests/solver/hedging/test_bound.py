@@ -76,6 +76,7 @@ def cases(seed: int, count: int) -> list[tuple[HedgeProblem, np.ndarray, np.ndar
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_bound_and_what_it_cuts_off(seed: int) -> None:
     """No lots within the target cost less than the bound; those within the room above it are never cut off."""
@@ -134,6 +135,7 @@ def test_a_limit_that_many_instruments_compete_for() -> None:
     assert bound >= 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lower_risk", [False, True])
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=60, deadline=None)

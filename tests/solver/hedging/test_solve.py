@@ -121,6 +121,7 @@ def assert_honest(problem: HedgeProblem, result: Hedge) -> None:
         assert result.gap == pytest.approx(0.0, abs=problem.cost_resolution)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_equals_enumeration(seed: int) -> None:
     """On 100 random problems a seed: status, risk and cost of looking at everything, and the fewest lots at it."""

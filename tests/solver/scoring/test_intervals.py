@@ -15,6 +15,7 @@ def mean_of(means: np.ndarray) -> np.ndarray:
     return first
 
 
+@pytest.mark.slow
 def test_bootstrap_covers_the_mean_of_a_series_that_hangs_together() -> None:
     """Of 300 AR(1) series with coefficient .5, blocks of 20 cover the mean in 90 to 98 %, single rows in far fewer."""
     chance = np.random.default_rng(1)

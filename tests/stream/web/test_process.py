@@ -218,7 +218,7 @@ def test_it_ends_with_the_service_however_that_ends() -> None:
 
 
 @pytest.mark.slow
-def test_a_token_is_asked_of_everyone(port_0: Config, state: EngineState, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_asked_of_everyone(port_0: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one in the environment, answers and metrics alike are only for who brings it."""
     monkeypatch.setenv(TOKEN_VARIABLE, "s3cret")
     with WebProcess(port_0, lambda: b"figures") as web:

@@ -77,6 +77,7 @@ def until(condition: object, limit_s: float = 60.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_the_process_finds_what_is_found_here(refits: RefitProcess, request_: RefitRequest) -> None:
     """Bit for bit, and again: it keeps nothing of the refit before."""
     expected = run_here(Refitter(3, SETTINGS, NAMES))(request_).result()
@@ -84,6 +85,7 @@ def test_the_process_finds_what_is_found_here(refits: RefitProcess, request_: Re
         assert_same(future.result(), expected)
 
 
+@pytest.mark.slow
 def test_a_refit_whose_process_is_killed_is_run_again(refits: RefitProcess, request_: RefitRequest) -> None:
     """Killed while it waits or while it works, the next one answers as if nothing had been."""
     expected = refits.submit(request_).result()
@@ -99,6 +101,7 @@ def test_a_refit_whose_process_is_killed_is_run_again(refits: RefitProcess, requ
         assert gone(before)
 
 
+@pytest.mark.slow
 def test_a_request_that_ends_its_process_twice_is_refused(refits: RefitProcess, request_: RefitRequest) -> None:
     """A crash that the request itself causes is not tried for ever, and the next request is answered."""
 
@@ -112,6 +115,7 @@ def test_a_request_that_ends_its_process_twice_is_refused(refits: RefitProcess, 
     assert refits.submit(request_).result().betas
 
 
+@pytest.mark.slow
 def test_a_refit_that_raises_is_refused_in_the_words_that_it_has_here(
     refits: RefitProcess, request_: RefitRequest
 ) -> None:
@@ -128,6 +132,7 @@ def test_a_refit_that_raises_is_refused_in_the_words_that_it_has_here(
     assert refits.pid == before
 
 
+@pytest.mark.slow
 def test_a_refit_that_hangs_is_given_up(request_: RefitRequest) -> None:
     """Its process is replaced, and the time that it took shows."""
 
@@ -148,6 +153,7 @@ def test_a_refit_that_hangs_is_given_up(request_: RefitRequest) -> None:
     assert seconds[0] >= 1.0
 
 
+@pytest.mark.slow
 def test_leaving_ends_the_process_and_what_it_is_at(request_: RefitRequest) -> None:
     """A stop does not wait for refits: none of them changes what was published."""
     with RefitProcess(NAMES, SETTINGS) as refits:
@@ -178,6 +184,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["idle", "hanging"])
 def test_the_process_does_not_outlive_the_service(state: str, tmp_path: Path) -> None:
     """Killed with -9, the service has no chance to end it; it ends by itself, also in the midst of a refit."""

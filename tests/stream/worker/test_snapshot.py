@@ -102,6 +102,7 @@ def mids(mid_prices: MidPrices) -> np.ndarray:
     return mid_prices(110, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_a_run_that_is_cut_anywhere_goes_on_bit_for_bit(desk: Config, mids: np.ndarray, seed: int) -> None:
     """Three cuts at random places, in warm-up, with open steps, stale prices or standing alerts: the same bytes."""
@@ -131,6 +132,7 @@ def test_a_snapshot_before_anything_was_read(desk: Config, mids: np.ndarray) -> 
     assert fresh.restart().take(course(mids, 4)) == Run(desk).take(course(mids, 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "shrinkage", "methods"),
     [
@@ -161,6 +163,7 @@ def test_every_estimator_goes_on_bit_for_bit(
         assert published + run.restart().take(inputs[-left:]) == unbroken, f"{left} inputs left"
 
 
+@pytest.mark.slow
 def test_reverting_spreads_go_on_bit_for_bit(desk: Config, mid_prices: MidPrices) -> None:
     """Their adjustment speeds are kept: from a refit on, and between refits, the risk over the horizon is the same."""
     rng = np.random.default_rng(12)

@@ -163,6 +163,7 @@ def test_wide_ranges_are_proven(mode: Mode) -> None:
             assert evaluate(problem.arrays, other.multiples)[1] >= packing.objective / PROOF, f"seed {seed}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_whatever_ends_the_search_the_bound_holds(mode: Mode) -> None:
     """Budgets from 1 node on: the bound is below every packing known, proof never wrong, no start made worse."""

@@ -87,6 +87,7 @@ def gap(problem: PackingProblem, multiples: IntArray, optimum: IntArray) -> floa
     return 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("costs", [False, True])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("mode", MODES)
@@ -107,6 +108,7 @@ def test_gap_to_enumeration(objective: Objective, mode: Mode, costs: bool) -> No
     assert gaps.count(0.0) >= 38
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("mode", MODES)
 def test_gap_where_exact_proves(objective: Objective, mode: Mode) -> None:

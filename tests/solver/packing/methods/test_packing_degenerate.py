@@ -96,6 +96,7 @@ def test_degenerate_problems(objective: Objective, mode: Mode) -> None:
         assert min(packing.objective for packing in others) >= best.objective * (1.0 - PROOF_TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("mode", MODES)
 def test_positions_of_many_lots(objective: Objective, mode: Mode) -> None:

@@ -112,6 +112,7 @@ def desk_problem(seed: int, n: int, K: int, mode: Mode = "free") -> PackingProbl
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", get_args(Objective))
 @pytest.mark.parametrize("mode", MODES)
 def test_exact_equals_enumeration(objective: Objective, mode: Mode) -> None:
@@ -130,6 +131,7 @@ def test_exact_equals_enumeration(objective: Objective, mode: Mode) -> None:
             assert packing.second_best >= best.second_best / PROOF, f"seed {seed}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", get_args(Objective))
 def test_every_method_counts_costs(objective: Objective) -> None:
     """Objective = measure of the residual + cost @ |omega|; enumeration is the least of them, bounds hold."""
@@ -235,6 +237,7 @@ def test_desks_are_proven_in_few_nodes(n: int, K: int, mode: Mode, nodes: int) -
         assert other.objective >= packing.objective / PROOF, f"seed {seed}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_either_search_alone_proves_the_same(mode: Mode) -> None:
     """Splitting boxes, and going through all of the first box in its ball, share the bound at a point and little else.

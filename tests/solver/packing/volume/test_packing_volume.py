@@ -252,6 +252,7 @@ def test_what_is_cut_off_a_range_is_beyond_the_limit(
     assert (values[cut] > limit - 1e-12).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inside", "free"])
 @pytest.mark.parametrize("rank", [None, 1, 2])
 def test_what_is_cut_from_a_box_is_no_better(mode: Mode, rank: int | None) -> None:
@@ -305,6 +306,7 @@ def test_a_cut_never_widens_a_range(price: float) -> None:
     assert nodes.high[0, 0] <= 10**9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inside", "free"])
 @pytest.mark.parametrize("rank", [None, 1, 2])
 def test_no_packing_beats_the_bound_of_its_box(mode: Mode, rank: int | None) -> None:
@@ -405,6 +407,7 @@ def test_equal_legs_leave_a_residual_a_grid() -> None:
     np.testing.assert_allclose(nodes.x_low[0, 0], 0.2, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inside", "free"])
 def test_proofs_and_bounds_against_enumeration(mode: Mode) -> None:
     """Singular and regular covariances, wide ranges: a proof is right and a bound holds, from any start and budget."""
@@ -425,6 +428,7 @@ def test_proofs_and_bounds_against_enumeration(mode: Mode) -> None:
     assert proven >= (57 if mode == "inside" else 40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inside", "free"])
 def test_a_cost_per_lot_is_honoured(mode: Mode) -> None:
     """Against enumeration: costs that matter change the packing, and costs of zero change no bit."""
@@ -579,6 +583,7 @@ def test_every_size_of_problem_runs_the_same_kernels(mode: Mode) -> None:
     assert len(types) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [7, 16, 20])
 def test_proofs_hold_where_no_exponential_does(seed: int) -> None:
     """Thirty assets of millions of lots have a volume that e cannot be raised to; the proof is still enumeration's."""

@@ -26,6 +26,7 @@ def log_prices_in_usd(first: str, second: str, first_year: int) -> np.ndarray:
     return log_prices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second", "first_year", "expected"),
     [

@@ -203,6 +203,7 @@ def daily_log_prices() -> tuple[list[date], np.ndarray]:
     return days, per_eur[:, :1] - per_eur[:, 1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("methods", "refit_every"), [(("sparse",), 1), (("sparse",), 60), (METHODS, 20)])
 def test_the_franc(methods: tuple[Method, ...], refit_every: int) -> None:
     """EUR/CHF is in use on every day of the floor with two years of it behind, EUR/DKK on every day.

@@ -133,6 +133,7 @@ def test_equal_to_statsmodels_vecm(constant: Constant, seasons: int) -> None:
         np.testing.assert_array_equal(model.constant, np.zeros(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("constant", ["unrestricted", "restricted"])
 def test_size_on_driftless_walks(constant: Constant) -> None:
     """On two driftless walks the 5 % trace test rejects 5 % with a restricted constant, and too often without.

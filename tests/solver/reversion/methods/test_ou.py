@@ -98,6 +98,7 @@ def test_error_of_the_decay_is_the_delta_method() -> None:
     np.testing.assert_allclose((decays[:, 0] - decays[:, 1]) / 2, expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_intervals_cover() -> None:
     """Of 200 windows with 40 half-lives and more, 95 % intervals hold the true half-life in 95 %, within 4 errors."""
     rng = np.random.default_rng(6)

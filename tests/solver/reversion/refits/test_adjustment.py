@@ -74,6 +74,7 @@ def test_speeds_are_those_of_a_regression_slowed() -> None:
     np.testing.assert_allclose(adjustment_speeds(*moments(x), PAIRS), plain * shares, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_slowing_takes_away_the_bias_and_one_standard_error() -> None:
     """In 1,000 windows of 500 steps the mean pull is one standard error below the true one, within four standard errors
     of that mean; that of least squares alone is above the true one by more than as much."""

@@ -178,6 +178,7 @@ def test_permuted_assets_give_permuted_vectors() -> None:
             assert other[name] / other[leading] == pytest.approx(weight / weights[leading], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_independent_walks_give_nothing() -> None:
     """Of 100 windows of six independent walks, every method on, at most five have any vector, and none by `basis`."""
     settings = replace(ALL_METHODS, max_legs=2, window_steps=300, holdout_steps=75)

@@ -230,6 +230,7 @@ def test_permanent_impact_widens_the_zone(desk_of: DeskOf) -> None:
     assert moved.quote.flows_hash != plain.quote.flows_hash
 
 
+@pytest.mark.slow
 def test_a_constant_position_is_quoted_once_in_an_hour(desk_of: DeskOf) -> None:
     """And again when it changes materially: not for a hundredth, but for a half."""
     desk = desk_of()
@@ -310,6 +311,7 @@ def test_a_limit_that_implies_nothing_is_said(desk_of: DeskOf) -> None:
     assert desk.all_of(HedgeSuggestion)[0].band == 900.0
 
 
+@pytest.mark.slow
 def test_inside_the_zone_an_hour_brings_no_suggestion(desk_of: DeskOf) -> None:
     """At 95 % of the way to the zone's edge nothing is suggested, whatever the least risk elsewhere on it."""
     desk = desk_of({"risk_aversion": 4e-6}, limit=1e6, band="internalise")

@@ -102,6 +102,7 @@ def desk_of(desk: Config, timestep_of: TimestepOf) -> Callable[..., Desk]:
     return make
 
 
+@pytest.mark.slow
 def test_inside_the_band_an_hour_brings_no_suggestion(desk_of: Callable[..., Desk]) -> None:
     """3,600 timesteps at a constant 90 % of the limit: not one message on what to trade, and no alert."""
     desk = desk_of()
@@ -136,6 +137,7 @@ def test_a_constant_breach_is_one_suggestion(desk_of: Callable[..., Desk]) -> No
     assert len({each.id for each in seen}) == 100
 
 
+@pytest.mark.slow
 def test_a_suggestion_renewed_for_hours_can_be_taken_up(desk_of: Callable[..., Desk]) -> None:
     """Its trade is not forgotten, and what is in flight of a cross counts at the price of the last renewal."""
     desk = desk_of(instruments=("EURCHF",), limit=300.0, expiry_s=60.0, in_flight_max_s=5.0)
@@ -180,6 +182,7 @@ def test_what_stands_is_withdrawn_below_the_margin_and_not_at_the_limit(desk_of:
     assert not desk.all_of(HedgeSuggestion)
 
 
+@pytest.mark.slow
 def test_between_the_margin_and_the_limit_nothing_new_is_suggested(desk_of: Callable[..., Desk]) -> None:
     """An hour at a constant 97 % after a breach: what was suggested stands until it expires, and nothing follows it."""
     desk = desk_of(min_life_s=0.0)
@@ -206,6 +209,7 @@ def test_trades_that_no_longer_fit_are_withdrawn_inside_the_limit(desk_of: Calla
     assert (desk.suggestion.status, desk.suggestion.suggestion_id) == ("none", first.suggestion_id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", [{"max_lots": 1}, {"max_trades": 1}, {"instruments": ("USDJPY",)}])
 def test_what_stands_keeps_to_what_the_book_may_do_after_a_restart(
     desk_of: Callable[..., Desk], then: dict[str, Any]
@@ -586,6 +590,7 @@ def test_the_exposure_in_flight_of_a_cross_is_in_both_of_its_legs(desk_of: Calla
     assert np.isclose(sum(flying for _, flying in desk.exposure.values()), 0.0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_worker_restarted_before_every_event_says_the_same(desk: Config, timestep_of: TimestepOf, seed: int) -> None:
     """Bit for bit, with nothing prepared: two books that may trade the same, of which one is refused lots, is filled in

@@ -11,16 +11,24 @@ import pytest
 from stream.bench.studies import desk
 from stream.bench.studies.desk import ASKED, OURS
 from stream.errors import ConfigError
+from stream.studies.desk.comparison import Study
 from stream.studies.desk.policies import POLICIES
 from stream.studies.desk.run import HOURLY_LIMITS, LIMITS, DeskSettings, run_desk
 
 DATA = os.environ.get("BETAPACK_TEST_DATA")
 
 
-def test_a_run_has_every_policy_along_its_limits() -> None:
-    """One seed, one day: the unhedged book and every other policy at every limit, and progress told by seed."""
+@pytest.fixture(scope="module")
+def one_day() -> tuple[Study, list[str]]:
+    """One seed, one day; and what was told on the way."""
     told: list[str] = []
-    study = run_desk(DeskSettings(1, 1.0), told.append)
+    return run_desk(DeskSettings(1, 1.0), told.append), told
+
+
+@pytest.mark.slow
+def test_a_run_has_every_policy_along_its_limits(one_day: tuple[Study, list[str]]) -> None:
+    """The unhedged book and every other policy at every limit, and progress told by seed."""
+    study, told = one_day
     assert [message.split(",")[0] for message in told] == ["desk: seed 1 of 1"]
     (outcomes,) = study.outcomes
     limited = [policy for policy in POLICIES if policy != "no hedge"]
@@ -29,11 +37,14 @@ def test_a_run_has_every_policy_along_its_limits() -> None:
     assert {*ASKED, *OURS} == set(limited)
 
 
-def test_figures_hold_ours_against_the_simpler(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_figures_hold_ours_against_the_simpler(
+    one_day: tuple[Study, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A row for each risk, each of ours and each simpler policy that the study has there, with what is asked of it."""
     monkeypatch.setattr(desk, "DAYS", 1.0)
     rows = desk.desk_figures(None, lambda text: None, seeds=1)
-    study = run_desk(DeskSettings(1, 1.0), lambda text: None)
+    study, _ = one_day
     costs = {(each.risk, each.policy): each.cost for each in study.at_risk}
     expected = [
         (costs[risk, ours], costs[risk, other], ASKED[other])
@@ -46,6 +57,7 @@ def test_figures_hold_ours_against_the_simpler(monkeypatch: pytest.MonkeyPatch) 
     assert [(row.ours, row.reference, row.better) for row in rows] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(DATA is None, reason="BETAPACK_TEST_DATA names no folder with fx_h1")
 def test_real_hours_are_replayed_in_stretches_of_their_own() -> None:
     """Two seeds on hourly prices: other stretches, so other risks, at the hourly limits."""

@@ -33,13 +33,13 @@ def walks(T: int, n: int, seed: int) -> np.ndarray:
     return np.cumsum(np.random.default_rng(seed).normal(0.0, 0.01, (T, n)), axis=0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def independent() -> Prices:
     """Four walks that have nothing to do with each other."""
     return priced(walks(700, 4, 1))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def related() -> Prices:
     """The same, but B follows A up to a hundredth of its variance."""
     log_prices = walks(700, 4, 1)
@@ -47,7 +47,7 @@ def related() -> Prices:
     return priced(log_prices)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def models() -> Models:
     """Windows short enough for 700 rows, and refits every tenth."""
     return Models(

@@ -40,6 +40,7 @@ def price_file(folder: Path, growth: float) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_right_run(tmp_path: Path, desk_toml: str) -> None:
     """Table on stdout, progress on stderr, report and figures in the files named; the desk's settings are used; 0."""
     (tmp_path / "desk.toml").write_text(desk_toml.replace('shrinkage = "ledoit-wolf"', 'shrinkage = "none"'))
@@ -60,6 +61,7 @@ def test_a_right_run(tmp_path: Path, desk_toml: str) -> None:
     assert figures["input"]["rows"] == 300
 
 
+@pytest.mark.slow
 def test_a_finding(tmp_path: Path, desk_toml: str) -> None:
     """Risk that grows faster than the covariance follows: exit code 1, and the verdict says what."""
     (tmp_path / "desk.toml").write_text(desk_toml.replace("half_life_steps = 20.0", "half_life_steps = 100.0"))
@@ -69,6 +71,7 @@ def test_a_finding(tmp_path: Path, desk_toml: str) -> None:
     assert (tmp_path / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_errors(tmp_path: Path) -> None:
     """Usage is 2, data that cannot be had is 3; one line on stderr, no traceback."""
     path = price_file(tmp_path, 1.0)

@@ -47,6 +47,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_figure_of_every_file(folder: Path) -> None:
     """Bias, losses beside skfolio's and other half-lives on each half, of the pairs, the currencies and the funds."""
     pytest.importorskip("skfolio", reason="skfolio is not installed (pip install '.[bench]')")
@@ -81,6 +82,7 @@ def test_currencies_are_free_of_the_pairs_relations(folder: Path) -> None:
     assert smallest[1] > 0.1
 
 
+@pytest.mark.slow
 def test_without_data_and_without_skfolio(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a folder there are no figures, and it is said; without skfolio its rows say how to install it."""
     said: list[str] = []

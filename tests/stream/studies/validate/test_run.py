@@ -23,12 +23,13 @@ def run_of(prices: Prices, models: Models, horizon: int = 1, seed: int = 7) -> R
     return validate(prices, "simulated", ValidateSettings(models, horizon, seed), lambda said: None, lambda: False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def related_run(related: Prices, models: Models) -> Run:
     """A validation of four walks of which two go together."""
     return run_of(related, models)
 
 
+@pytest.mark.slow
 def test_a_planted_pair_holds_and_not_by_chance(related_run: Run) -> None:
     """It is in use at every date, its ratio stays within the bound; on shuffled prices none is in use by its ratio."""
     vectors = related_run.validation.vectors
@@ -43,6 +44,7 @@ def test_a_planted_pair_holds_and_not_by_chance(related_run: Run) -> None:
     assert [check.passed for check in related_run.validation.checks if "β" in check.text] == [True]
 
 
+@pytest.mark.slow
 def test_a_right_covariance_passes(related_run: Run) -> None:
     """Constant normal covariances: biases within the bounds, exceedances at their rate, QLIKE near the window's."""
     found = related_run.validation
@@ -76,6 +78,7 @@ def test_risk_that_doubled_is_found(independent: Prices, models: Models) -> None
     assert any("more than forecast" in check.text for check in found.checks)
 
 
+@pytest.mark.slow
 def test_repeatable_and_complete_as_json(related: Prices, related_run: Run, models: Models) -> None:
     """The same seed gives the same figures to the byte, which decode again; another seed draws other portfolios."""
     encoded = msgspec.json.encode(related_run.validation)
@@ -86,11 +89,12 @@ def test_repeatable_and_complete_as_json(related: Prices, related_run: Run, mode
     assert other.biases[1].lowest != related_run.validation.biases[1].lowest
 
 
-def test_the_past_of_the_figures_does_not_change(related: Prices, models: Models) -> None:
+@pytest.mark.slow
+def test_the_past_of_the_figures_does_not_change(related: Prices, related_run: Run, models: Models) -> None:
     """With other prices from row 400 on, every score of an outcome known before stays as it was."""
     other = related.prices.copy()
     other[400:] = other[400:][::-1] * 1.5
-    first, second = run_of(related, models).scores, run_of(replace(related, prices=other), models).scores
+    first, second = related_run.scores, run_of(replace(related, prices=other), models).scores
     past = first.ends < 400
     assert past.sum() == 339
     np.testing.assert_array_equal(first.multivariate_qlike[past], second.multivariate_qlike[past])
@@ -99,6 +103,7 @@ def test_the_past_of_the_figures_does_not_change(related: Prices, models: Models
     assert not np.array_equal(first.multivariate_qlike[~past], second.multivariate_qlike[~past])
 
 
+@pytest.mark.slow
 def test_a_longer_horizon(related: Prices, models: Models) -> None:
     """Outcomes over five steps: a fifth as many, and still as forecast where returns are independent."""
     found = run_of(related, models, horizon=5).validation
@@ -106,6 +111,7 @@ def test_a_longer_horizon(related: Prices, models: Models) -> None:
     assert found.biases[1].median.lower < 1.0 < found.biases[1].median.upper
 
 
+@pytest.mark.slow
 def test_the_horizon_is_the_service_s_own(related: Prices, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     """Forecasts over a horizon come from the function that the books' risk at the horizon comes from."""
     asked: list[int] = []
