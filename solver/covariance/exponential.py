@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solver.arrays import BoolArray, FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_inline
 from solver.covariance.gaps import PRESENT, begin, common_returns, is_usable, is_whole, note
 from solver.covariance.pairs import PairEstimate, by_pair, covariance_of, divided
 from solver.covariance.shrinkage import Shrinkage, checked_shrinkage
@@ -25,7 +25,7 @@ _PRODUCTS, _SQUARES, _PENDING, _SPANS, _FOURTH = range(5)
 _ROWS, _WAITING, _TORN, _KNOWN = range(4)
 
 
-@compiled
+@compiled_inline
 def _add_whole(sums: FloatArray, row: FloatArray, decay: float) -> None:
     """Decay all sums and add a `row` in which every asset has a return over one timestep."""
     n = row.size
@@ -44,7 +44,7 @@ def _add_whole(sums: FloatArray, row: FloatArray, decay: float) -> None:
                 fourth[i, j] = decay * fourth[i, j] + square * (row[j] * row[j])
 
 
-@compiled
+@compiled_inline
 def _is_steady(known: IntArray, row: FloatArray, i: int) -> bool:
     """Whether asset i has a return in `row` and had one in the row before, so that nothing of it waits."""
     return bool(row[i] == row[i] and known[i] == PRESENT)
@@ -52,7 +52,7 @@ def _is_steady(known: IntArray, row: FloatArray, i: int) -> bool:
 
 @compiled
 def _add_steady(sums: FloatArray, known: IntArray, row: FloatArray, decay: float) -> None:
-    """Decay and add the pairs of two steady assets: `common_returns` would say the same, at twenty times the cost."""
+    """Decay and add the pairs of two steady assets: `common_returns` would say the same, at many times the cost."""
     n = row.size
     products, squares = sums[_PRODUCTS], sums[_SQUARES]
     # Vectorised over all j: the returns of assets that are not steady count as nothing, and their sums do not decay.
@@ -78,7 +78,7 @@ def _add_steady(sums: FloatArray, known: IntArray, row: FloatArray, decay: float
                 fourth[j] = decays[j] * fourth[j] + square * (taken[j] * taken[j])
 
 
-@compiled
+@compiled_inline
 def _add_unsteady(sums: FloatArray, missed: IntArray, known: IntArray, row: FloatArray, decay: float) -> None:
     """Decay and add the pairs with an asset that is not steady, where they have a common return; else count a miss."""
     n = row.size

@@ -11,14 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_borrowing
 from solver.moments import LARGEST_ENTRY
 
 # What is known of an asset at a row of returns: no return yet, one in the row before, none in the row before.
 UNLISTED, PRESENT, ABSENT = range(3)
 
 
-@compiled
+@compiled_borrowing
 def is_usable(row: FloatArray) -> bool:
     """Whether each return of `row` is missing (NaN) or small enough that sums of products stay finite."""
     for value in row:  # noqa: SIM110, numba knows no generators
@@ -27,7 +27,7 @@ def is_usable(row: FloatArray) -> bool:
     return True
 
 
-@compiled
+@compiled_borrowing
 def is_whole(waiting: int, row: FloatArray) -> bool:
     """Whether `row` has a return of every asset, and so had the row before it (`waiting` is then 0, see `note`)."""
     if waiting != 0:
@@ -46,7 +46,7 @@ def begin(known: IntArray, pending: FloatArray) -> None:
         known[:] = PRESENT
 
 
-@compiled
+@compiled_borrowing
 def common_returns(
     pending: FloatArray, spans: FloatArray, i: int, j: int, known: IntArray, row: FloatArray
 ) -> tuple[bool, float, float]:
@@ -87,7 +87,7 @@ def common_returns(
     return True, a, b
 
 
-@compiled
+@compiled_borrowing
 def note(known: IntArray, row: FloatArray) -> bool:
     """Update in place what is known of each asset after `row`; whether an asset is missing from it."""
     missing = False
