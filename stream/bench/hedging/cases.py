@@ -11,8 +11,8 @@ from solver.arrays import FloatArray, IntArray
 from solver.hedging.cost import CostLadders, flat_ladders, impact_levels
 from solver.hedging.problem import TIE, HedgeProblem
 
-# Dollars per unit, volatility in bps a day, quoted spread in bps against the dollar; in the order in which the market
-# names them, base currency first.
+# Dollars per unit, volatility in bps a day, bid-ask spread in bps against the dollar. In the order in which the market
+# names pairs, base currency first.
 CURRENCIES = {
     "EUR": (1.08, 50.0, 0.3),
     "GBP": (1.27, 55.0, 0.4),
@@ -33,7 +33,7 @@ POSITION = 20e6
 
 @dataclass(frozen=True, eq=False)
 class Enumerated:
-    """What looking at every combination of lots finds: of the least cost `cost`, all `lots` (k, m) with fewest lots."""
+    """What enumeration finds: the least cost, and of its hedges all `lots` (k, m) with fewest lots."""
 
     status: str
     lots: IntArray
@@ -91,7 +91,7 @@ def _small_ladders(chance: np.random.Generator, m: int, gridded: bool) -> CostLa
 
 
 def enumerate_hedge(problem: HedgeProblem) -> Enumerated:
-    """The answer to a small problem, by the cost and the risk of every combination of lots, in plain numpy."""
+    """The answer to a small problem from the cost and risk of every combination of lots, in plain numpy."""
     low = np.maximum(problem.lower, -problem.sell.lots.sum(axis=1))
     high = np.minimum(problem.upper, problem.buy.lots.sum(axis=1))
     grid = [range(a, b + 1) for a, b in zip(low.tolist(), high.tolist(), strict=True)]

@@ -1,4 +1,4 @@
-"""The figures of the packing: how right, how fast, against what, and how it grows."""
+"""The figures of the packing: correctness, speed against references, and growth with the problem's size."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ QUICK = PackingEffort(
 
 
 def packing_figures(effort: PackingEffort, data: Path | None, say: Callable[[str], None]) -> list[Comparison]:
-    """All of them, in the order of the table; `data` is a folder with the ETF prices, None leaves those rows out.
+    """All figures of the packing, in the order of the table. Without a folder `data` of ETF prices those rows are left
+    out.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Mid prices for the simulated desk: correlated diffusions with a planted pair, or rows of real prices."""
+"""Mid prices for the simulated desk: correlated diffusions with a planted pair, or real prices by the hour."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CORRELATION = np.array(
         [0.5, 0.5, 0.2, 0.1, 1.0],
     ]
 )
-# NZD follows AUD; the log spread between them reverts to its mean. Planted, so that there is a relationship to find.
+# NZD follows AUD: the log basket spread of the two reverts to its mean. So there is a relationship to find.
 SPREAD_VOLATILITY_BPS = 15.0
 SPREAD_HALF_LIFE_DAYS = 0.25
 
@@ -45,8 +45,11 @@ DAY_NS = 86_400 * NANOSECONDS
 class PriceRows:
     """Mids at the closes of timesteps.
 
-    `end_ns` (T,) ascending, multiples of the timestep. `mids` (T, n) numeraire per unit of asset. `Sigma` (n, n) the
-    true covariance of log returns over one timestep, None where nobody knows it.
+    Attributes
+    ----------
+    end_ns : (T,) ascending, multiples of the timestep.
+    mids : (T, n) numeraire per unit of asset.
+    Sigma : (n, n) true covariance of log returns over one timestep; None where nobody knows it.
     """
 
     end_ns: IntArray
@@ -55,7 +58,7 @@ class PriceRows:
 
 
 def diffusions(rng: np.random.Generator, steps: int, timestep_s: float) -> PriceRows:
-    """`steps` + 1 rows of ASSETS: five correlated geometric walks, and NZD on a reverting spread to AUD."""
+    """`steps` + 1 rows of ASSETS: five correlated geometric walks, and NZD, whose basket spread to AUD reverts."""
     days = timestep_s / 86_400.0
     volatility = VOLATILITY_BPS * 1e-4 * np.sqrt(days)
     walks = CORRELATION * np.outer(volatility, volatility)
