@@ -146,23 +146,23 @@ def currency_desk(chance: np.random.Generator, lot: float, ladders: bool) -> Hed
         correlation[i, j] = correlation[j, i] = value
     volatility = np.array([CURRENCIES[name][1] for name in assets]) * 1e-4
     Sigma = correlation * np.outer(volatility, volatility)
-    columns, spreads, fees = [], [], []
+    columns, half_spreads, fees = [], [], []
     for base, quote in itertools.combinations(CURRENCIES, 2):
         notional = lot * CURRENCIES[base][0]
         legs = {base: notional, quote: -notional}
         width = sum(CURRENCIES[name][2] for name in (base, quote)) * (1.0 if "USD" in (base, quote) else 0.75)
         for _ in range(VENUES):
             columns.append([legs.get(name, 0.0) for name in assets])
-            spreads.append(notional * 0.5e-4 * width * chance.uniform(0.7, 1.3))
+            half_spreads.append(notional * 0.5e-4 * width * chance.uniform(0.7, 1.3))
             fees.append(notional * FEE)
-    spread, fee = np.array(spreads), np.array(fees)
-    m = len(spread)
+    half_spread, fee = np.array(half_spreads), np.array(fees)
+    m = len(half_spread)
     if ladders:
         sizes = np.rint(np.array(LADDER_MILLIONS) * 1e6 / lot).astype(np.int64)
-        costs = spread[:, None] * np.array(LADDER_WIDTHS) + fee[:, None]
-        side = CostLadders(np.tile(sizes, (m, 1)), costs, spread, fee)
+        costs = half_spread[:, None] * np.array(LADDER_WIDTHS) + fee[:, None]
+        side = CostLadders(np.tile(sizes, (m, 1)), costs, half_spread, fee)
     else:
-        side = flat_ladders(spread + fee)
+        side = flat_ladders(half_spread + fee)
     q = POSITION * chance.standard_normal(n)
     most = np.full(m, round(100e6 / lot))
     return HedgeProblem(

@@ -119,21 +119,21 @@ def _delays(chance: np.random.Generator, half_life: float, drift: float, paths: 
     """Half-lives (paths,) from the break to the alarm; paths with an alarm before the break are left out."""
     kept = 0.5 ** (1.0 / half_life)
     deviation = 1.0 / np.sqrt(1.0 - kept**2)
-    spread = deviation * chance.normal(size=paths)
+    basket_spread = deviation * chance.normal(size=paths)
     watch = _Watch(half_life, paths)
     for _ in range(round(HELD_HALF_LIVES * half_life)):
         noise = _noise(chance, paths)
-        spread = kept * spread + noise
+        basket_spread = kept * basket_spread + noise
         watch.step(noise)
     before = watch.alarmed
     steps = round(FOLLOWED_HALF_LIVES * half_life)
     delays = np.full(paths, steps)
     for step in range(steps):
-        after = spread + drift * deviation / half_life + _noise(chance, paths)
+        after = basket_spread + drift * deviation / half_life + _noise(chance, paths)
         known = watch.alarmed
-        watch.step(after - kept * spread)
+        watch.step(after - kept * basket_spread)
         delays[watch.alarmed & ~known] = step + 1
-        spread = after
+        basket_spread = after
     of_paths: FloatArray = delays[~before] / half_life
     return of_paths
 
@@ -154,11 +154,11 @@ def _fitted_delay(chance: np.random.Generator) -> tuple[int, bool] | None:
     break_at = FITTED_WINDOW_STEPS + settings.lags + 1 + round(HELD_HALF_LIVES * half_life)
     end = break_at + round(FOLLOWED_HALF_LIVES * half_life)
     log_prices = np.cumsum(STEP * chance.normal(size=(end, n)), axis=0)
-    spread = deviation * chance.normal()
+    basket_spread = deviation * chance.normal()
     for t in range(end):
-        pulled = kept * spread if t < break_at else spread + FITTED_DRIFT * deviation / half_life
-        spread = pulled + STEP * chance.normal()
-        log_prices[t, 0] = log_prices[t, 1] + spread
+        pulled = kept * basket_spread if t < break_at else basket_spread + FITTED_DRIFT * deviation / half_life
+        basket_spread = pulled + STEP * chance.normal()
+        log_prices[t, 0] = log_prices[t, 1] + basket_spread
 
     names = tuple(str(asset) for asset in range(n))
     rolling, live = RollingReversion(n, settings, names), LiveBetas()

@@ -29,7 +29,7 @@ SETTINGS = reversion_settings(ReversionConfig(methods=("johansen", "baskets")))
 
 
 def horizon_figures(windows: int = 300, walks: int = 1500) -> list[Comparison]:
-    """Planted spreads by half-life and window, walks mistaken for spreads, currencies, and the time of one model.
+    """Planted basket spreads by half-life and window, walks mistaken for them, currencies, and the time of one model.
 
     `windows` of 500 steps, and a quarter as many of 2,000, for each half-life.
     """

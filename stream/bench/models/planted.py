@@ -38,11 +38,11 @@ def planted_basket(chance: np.random.Generator, legs: int, innovation: float) ->
     kept = 0.5 ** (1.0 / chance.uniform(*HALF_LIVES))
     noise = innovation * chance.normal(size=WINDOW_STEPS)
     level = noise[0] / np.sqrt(1.0 - kept**2)
-    spread = [level]
+    levels = [level]
     for shock in noise[1:]:
         level = kept * level + shock
-        spread.append(level)
-    log_prices[:, chosen[0]] = np.array(spread) - log_prices[:, chosen[1:]] @ weights[chosen[1:]]
+        levels.append(level)
+    log_prices[:, chosen[0]] = np.array(levels) - log_prices[:, chosen[1:]] @ weights[chosen[1:]]
     return log_prices, weights
 
 

@@ -67,7 +67,7 @@ def _growth(
     repeats: int,
     asked: str,
 ) -> Comparison:
-    """The slope of log time over log size by least squares; beside it that between the two largest sizes.
+    """The slope of log time over log size by least squares. The note has the slope between the two largest sizes.
 
     Fixed costs flatten the slope at small sizes, so the second slope is nearer to theory.
     """

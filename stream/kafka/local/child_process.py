@@ -17,11 +17,11 @@ class ChildProcess:
     def __init__(self, command: list[str], output_file: Path, folder: Path | None = None) -> None:
         self._watchdog = subprocess.Popen(["/bin/sh", "-c", WATCHDOG], stdin=subprocess.PIPE, process_group=0)
         self.output_file = output_file
-        with output_file.open("wb") as log:
+        with output_file.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
                 process_group=self._watchdog.pid,

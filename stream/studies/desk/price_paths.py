@@ -32,8 +32,8 @@ CORRELATION = np.array(
     ]
 )
 # NZD follows AUD: the log basket spread of the two reverts to its mean. So there is a relationship to find.
-SPREAD_VOLATILITY_BPS = 15.0
-SPREAD_HALF_LIFE_DAYS = 0.25
+BASKET_SPREAD_VOLATILITY_BPS = 15.0
+BASKET_SPREAD_HALF_LIFE_DAYS = 0.25
 
 
 HOURLY_PAIRS = ("EURGBP", "GBPUSD", "USDJPY", "USDCHF", "USDCAD", "AUDUSD")
@@ -62,17 +62,17 @@ def diffusions(rng: np.random.Generator, steps: int, timestep_s: float) -> Price
     days = timestep_s / 86_400.0
     volatility = VOLATILITY_BPS * 1e-4 * np.sqrt(days)
     walks = CORRELATION * np.outer(volatility, volatility)
-    kept = 0.5 ** (days / SPREAD_HALF_LIFE_DAYS)
-    stationary = SPREAD_VOLATILITY_BPS * 1e-4
+    kept = 0.5 ** (days / BASKET_SPREAD_HALF_LIFE_DAYS)
+    stationary = BASKET_SPREAD_VOLATILITY_BPS * 1e-4
     changes = rng.multivariate_normal(np.zeros(len(walks)), walks, steps)
     shocks = rng.normal(0.0, stationary * np.sqrt(1.0 - kept**2), steps)
-    spread = np.empty(steps + 1)
-    spread[0] = rng.normal(0.0, stationary)
+    basket_spread = np.empty(steps + 1)
+    basket_spread[0] = rng.normal(0.0, stationary)
     for step in range(steps):
-        spread[step + 1] = kept * spread[step] + shocks[step]
+        basket_spread[step + 1] = kept * basket_spread[step] + shocks[step]
     logs = np.zeros((steps + 1, len(ASSETS)))
     logs[1:, :5] = np.cumsum(changes, axis=0)
-    logs[:, 5] = logs[:, 4] + spread - spread[0]
+    logs[:, 5] = logs[:, 4] + basket_spread - basket_spread[0]
     Sigma = np.zeros((len(ASSETS), len(ASSETS)))
     Sigma[:5, :5] = walks
     Sigma[5, :5] = Sigma[:5, 5] = walks[4]

@@ -73,7 +73,7 @@ def validate(
 
     Raises
     ------
-    DataUnavailable : too few prices for a forecast to be held against anything.
+    DataUnavailable : too few prices for a forecast and its outcome.
     ConfigError : settings that do not fit the data.
     """
     _check(prices, name, settings)
