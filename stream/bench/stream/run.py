@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 import msgspec
@@ -34,62 +35,6 @@ EPOCH_NS = 1_400_000_000 * 1_000_000_000
 TICKS_PER_TIMESTEP = 1000
 ANSWER_TIMEOUT_S = 20.0
 WARM_UP_TRIPS = 20
-
-CONFIG = """
-[universe]
-name = "bench"
-numeraire = "USD"
-assets = ["EUR", "GBP", "CHF", "JPY"]
-timestep_s = 1.0
-max_price_age_s = 3600.0
-feed_silent_after_s = 3600.0
-
-[[instruments]]
-name = "EURUSD"
-legs = { EUR = 1.0 }
-quote = "USD"
-lot = 100_000.0
-
-[[instruments]]
-name = "GBPUSD"
-legs = { GBP = 1.0 }
-quote = "USD"
-lot = 100_000.0
-
-[[instruments]]
-name = "USDCHF"
-legs = { USD = 1.0 }
-quote = "CHF"
-lot = 100_000.0
-
-[[instruments]]
-name = "USDJPY"
-legs = { USD = 1.0 }
-quote = "JPY"
-lot = 100_000.0
-
-[[books]]
-name = "bench"
-limit = 100.0
-
-# A book that never reaches its limit and holds nothing, for what-ifs.
-[[books]]
-name = "wide"
-limit = 1e12
-
-[covariance]
-min_observations = 30
-
-[reversion]
-window_steps = 120
-holdout_steps = 40
-
-[solver]
-lot_notional = 100_000.0
-
-[metrics]
-port = 0
-"""
 
 START_PRICES = {"EURUSD": 1.25, "GBPUSD": 1.6, "USDCHF": 0.96, "USDJPY": 110.0}
 
@@ -191,7 +136,8 @@ def bench_config(folder: Path, kafka: KafkaSettings) -> Config:
     """Write a configuration with topics and a group of its own to `folder`/bench.toml, and return it."""
     path = folder / "bench.toml"
     prefix = f"betapack-bench-{secrets.token_hex(4)}."
-    path.write_text(f'{CONFIG}\n[topics]\nprefix = "{prefix}"\n', encoding="utf-8")
+    desk = (files("stream.bench.stream") / "desk.toml").read_text(encoding="utf-8")
+    path.write_text(f'{desk}\n[topics]\nprefix = "{prefix}"\n', encoding="utf-8")
     config = load_config(path)
     return msgspec.structs.replace(config, kafka=msgspec.structs.replace(kafka, group=f"{prefix}group"))
 

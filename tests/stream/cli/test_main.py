@@ -127,10 +127,10 @@ def test_a_flow_that_cannot_be_solved_fails_the_check_as_it_would_fail_the_start
 
 
 def test_the_example_configurations_are_valid() -> None:
-    """The desk that operators start from and the demo's configuration pass the checks."""
+    """The desk that operators start from and the configurations of demo and benchmarks pass the checks."""
     root = README.parent
-    for path in (root / "deploy" / "desk.toml", root / "stream" / "demo" / "demo.toml"):
-        ended = betapack("check", "--config", str(path))
+    for path in ("deploy/desk.toml", "stream/demo/demo.toml", "stream/bench/stream/desk.toml"):
+        ended = betapack("check", "--config", str(root / path))
         assert ended.returncode == 0, ended.stderr
 
 
