@@ -25,7 +25,7 @@ LAST_DAY = date(2021, 12, 31)
 ETF_FILE = "etf23_daily.csv.gz"
 
 
-def currency_prices(count: int) -> FloatArray:
+def ecb_prices(count: int) -> FloatArray:
     """(days, count) daily prices in USD of the first `count` of CURRENCIES.
 
     Raises

@@ -14,7 +14,7 @@ from solver.reversion.rolling import RollingReversion
 from solver.reversion.settings import ReversionSettings
 from solver.reversion.vector import BetaVector
 from stream.bench.figures import Comparison, compare, measure
-from stream.bench.real_prices import currency_prices
+from stream.bench.real_prices import ecb_prices
 from stream.bench.timing import timed_alone
 from stream.config import ReversionConfig
 from stream.engine.market.model import reversion_settings
@@ -108,7 +108,7 @@ def _mistaken(windows: int) -> list[Comparison]:
 def _currencies() -> list[Comparison]:
     """Every β in use on the European Central Bank's rates, and its basket spread over the next ten days."""
     steps = 10
-    log_prices = np.log(currency_prices(CURRENCIES))
+    log_prices = np.log(ecb_prices(CURRENCIES))
     settings = replace(SETTINGS, methods=("sparse", "johansen", "baskets"))
     rolling = RollingReversion(CURRENCIES, settings)
     covariance = ExponentialCovariance(CURRENCIES, 60.0, "none")

@@ -16,7 +16,7 @@ from solver.reversion.pca import minor_components
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.vector import METHODS, Method
 from stream.bench.figures import Comparison, compare, measure
-from stream.bench.real_prices import currency_prices
+from stream.bench.real_prices import ecb_prices
 from stream.bench.timing import timed_alone
 from stream.config import ReversionConfig
 from stream.engine.market.model import reversion_settings
@@ -101,7 +101,7 @@ def _eigenproblems(regression: ErrorCorrection) -> None:
 
 def refit_by_every_method(refits: int) -> Comparison:
     """One refit as in the service, by all methods at once; the note has the time of each alone."""
-    log_prices = np.log(currency_prices(ASSETS))[-(WINDOW_STEPS + 2 + refits) :]
+    log_prices = np.log(ecb_prices(ASSETS))[-(WINDOW_STEPS + 2 + refits) :]
     alone = {method: _refit_ms(log_prices, (method,)) for method in METHODS}
     each = ", ".join(f"`{method}` {ms:.1f}" for method, ms in alone.items())
     return measure(
