@@ -14,8 +14,7 @@ import pytest
 from solver.reversion.rolling import RollingReversion
 from solver.reversion.watch import Detector, reverting_alternatives
 from stream.bench.figures import Comparison
-from stream.bench.models import covariance
-from stream.bench.models import rates as rates_bench
+from stream.bench.models import covariance, pegs
 from stream.bench.models import venues as venues_bench
 from stream.bench.models.breaks import FALSE_ALARM_STEPS, _Watch, breaks_found
 from stream.bench.models.forecast import YEAR_DAYS, forecasts
@@ -54,7 +53,7 @@ def named(figures: Sequence[Comparison], *words: str) -> Comparison:
 @pytest.mark.timeout(600)
 def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """One row a figure, each with a finite value, what is good, and a note of what it was measured on."""
-    monkeypatch.setattr(rates_bench, "LAST_DAY", date(2016, 6, 30))
+    monkeypatch.setattr(pegs, "LAST_DAY", date(2016, 6, 30))
     monkeypatch.setattr(covariance, "ASKED_US", {3: 2.0})
     monkeypatch.setattr(covariance, "TICKED_S", 20_000)
     figures = models_figures(TINY, None, lambda text: None)
@@ -125,7 +124,7 @@ def test_a_planted_basket_is_what_it_says(legs: int) -> None:
 
 def test_the_floor_and_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the table quotes of the franc: in use in every window, then one alert and no packed lot on the day."""
-    monkeypatch.setattr(rates_bench, "LAST_DAY", AFTER_THE_FLOOR)
+    monkeypatch.setattr(pegs, "LAST_DAY", AFTER_THE_FLOOR)
     figures = hedges_in_daily_rates(FLOOR_BEGINS)
     assert named(figures, "EUR/DKK").ours == 100.0
     under_floor = named(figures, "under the floor")
@@ -139,7 +138,7 @@ def test_the_floor_and_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_forecast_is_what_the_service_publishes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every pair in use the ratio that its β carries; pairs with the franc around 2015 count as breaks."""
-    monkeypatch.setattr(rates_bench, "LAST_DAY", AFTER_THE_FLOOR)
+    monkeypatch.setattr(pegs, "LAST_DAY", AFTER_THE_FLOOR)
     found = forecasts(FLOOR_BEGINS)
     config = demo_config()
     days = rates(config, FLOOR_BEGINS)
