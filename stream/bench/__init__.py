@@ -1,1 +1,1 @@
-"""`betapack bench`: speed as ratios, each against something that ran beside it."""
+"""`betapack bench`: figures of every part, with those of a reference from the same run where there is one."""

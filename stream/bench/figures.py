@@ -1,4 +1,4 @@
-"""What a benchmark hands back, and the table it becomes."""
+"""The figures of a benchmark, and the table of them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NAMED_PACKAGES = (
     "pandas",
     "river",
 )
-"""Whose versions a figure can depend on; those that are not installed are left out."""
+"""Packages whose versions a figure can depend on. Those that are not installed are left out."""
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """One figure of ours, beside the same figure of a reference measured in the same run where there is one.
+    """One figure of ours, and the same figure of a reference from the same run where there is one.
 
-    `ratio` is ours over the reference's; both are None for a figure that stands alone, held only against `better`, and
-    `reference_label` then says why there is none, or nothing. `better` says which ratio, or which figure, is good.
+    `ratio` is ours over the reference's. Without a reference both are None, and `reference_label` says why, or nothing.
+    `better` says which ratio, or which figure, is good.
     """
 
     what: str
@@ -44,7 +44,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """A whole run: where, with what, and every figure. `kafka` is empty for a run that needed none."""
+    """A whole run: machine, versions and every figure. `kafka` is empty for a run without Kafka."""
 
     machine: str
     python: str
@@ -63,7 +63,16 @@ def compare(
     better: str,
     note: str = "",
 ) -> Comparison:
-    """A `Comparison` with its ratio; to nothing there is none."""
+    """A `Comparison` with its ratio; None where the reference's figure is 0.
+
+    Parameters
+    ----------
+    what : what is measured.
+    ours_label, reference_label : who is measured.
+    ours, reference : the figures, in `unit`.
+    better : which ratio is good, for readers.
+    note : how it was measured.
+    """
     return Comparison(
         what=what,
         ours_label=ours_label,
@@ -80,7 +89,14 @@ def compare(
 def measure(
     what: str, ours_label: str, ours: float, unit: str, better: str, note: str = "", reference_label: str = ""
 ) -> Comparison:
-    """A `Comparison` without a reference's figure: what was measured beside what is asked."""
+    """A `Comparison` without the figure of a reference.
+
+    Parameters
+    ----------
+    what, ours_label, ours, unit, note : as for `compare`.
+    better : which figure is asked for.
+    reference_label : why there is no reference, where that needs saying.
+    """
     return Comparison(
         what=what,
         ours_label=ours_label,
@@ -95,7 +111,7 @@ def measure(
 
 
 def report(kafka: str, comparisons: Sequence[Comparison]) -> Report:
-    """The report of this machine."""
+    """The report of a run on this machine."""
     return Report(
         machine=machine(),
         python=platform.python_version(),
@@ -106,7 +122,7 @@ def report(kafka: str, comparisons: Sequence[Comparison]) -> Report:
 
 
 def machine() -> str:
-    """Processor, cores and memory, as far as the system tells."""
+    """Processor, cores and memory, as far as the system says."""
     name, memory = platform.processor() or platform.machine(), ""
     cpuinfo, meminfo = Path("/proc/cpuinfo"), Path("/proc/meminfo")
     if cpuinfo.exists():
@@ -118,7 +134,7 @@ def machine() -> str:
 
 
 def markdown(run: Report) -> str:
-    """The table for the README."""
+    """The figures as a Markdown table with notes."""
     measured_with = [run.machine, f"Python {run.python}", *([run.kafka] if run.kafka else [])]
     head = [
         f"Measured on: {'; '.join(measured_with)}.",

@@ -1,4 +1,4 @@
-"""A share of cases as a figure, with what chance alone would let it be."""
+"""A share of cases as a figure, with its confidence interval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ CONFIDENCE = 0.95
 def proportion(what: str, label: str, hits: int, cases: int, better: str, note: str) -> Comparison:
     """`hits` of `cases` in per cent; the note begins with the counts and their Clopper-Pearson interval.
 
-    The interval takes the cases as independent; where they are not, the note should say so.
+    The interval takes the cases as independent. Where they are not, `note` should say so.
+
+    Parameters
+    ----------
+    what, label, better : as for `stream.bench.figures.measure`.
+    hits, cases : counts; cases >= 1.
+    note : follows the counts.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Real prices for benchmark instances: the European Central Bank's daily rates, and ETFs where the data is at hand."""
+"""Real prices for benchmark instances: the European Central Bank's daily rates, and ETFs where there is a file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CURRENCIES = (
     "PLN", "CZK", "HUF", "KRW", "THB", "MXN", "ILS", "INR",
 )  # fmt: skip
 FIRST_DAY = date(2000, 1, 1)
-# A newer package of rates must not make other instances of the same seed.
+# A newer package of rates must not change the instances of a seed.
 LAST_DAY = date(2021, 12, 31)
 ETF_FILE = "etf23_daily.csv.gz"
 
 
-def currency_prices(count: int) -> FloatArray:
+def ecb_prices(count: int) -> FloatArray:
     """(days, count) daily prices in USD of the first `count` of CURRENCIES.
 
     Raises

@@ -1,4 +1,4 @@
-"""Runs the benchmarks that were asked for on one machine, and keeps the figures."""
+"""Runs the benchmarks that were asked for, and writes their figures to a file."""
 
 from __future__ import annotations
 

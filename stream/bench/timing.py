@@ -17,9 +17,9 @@ def timed(work: Callable[..., Result], *arguments: Any, **named: Any) -> tuple[f
 
 
 def timed_alone(work: Callable[..., Result], *arguments: Any, **named: Any) -> tuple[float, Result]:
-    """As `timed`, in seconds that this thread had a processor: what one thread takes on a machine with nothing else.
+    """As `timed`, in seconds of processor time of this thread.
 
-    For work of one thread; in a tail of milliseconds the wall clock would show what else the machine had to do.
+    For work of one thread. Where milliseconds matter, the wall clock would also show the other work of the machine.
     """
     begun = time.thread_time()
     result = work(*arguments, **named)

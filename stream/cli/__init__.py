@@ -1,1 +1,1 @@
-"""The command line: its commands, and what prints the answers of a running service."""
+"""The command line: its commands, and tables of what a running service answers."""

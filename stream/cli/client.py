@@ -1,4 +1,4 @@
-"""A question to a running service over HTTP, and its answer; or why there is none."""
+"""Asks a running service over HTTP, and says why where there is no answer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _Answer = TypeVar("_Answer", bound=msgspec.Struct)
 
 
 def ask(url: str, path: str, query: Sequence[tuple[str, str]], kind: type[_Answer]) -> _Answer:
-    """The answer of the service at `url`, with the token of the environment where there is one.
+    """The answer of the service at `url`. The question carries the token in TOKEN_VARIABLE where it is set.
 
     Raises
     ------
-    ConfigError : it refuses the question.
-    ServiceUnavailable : nobody answers at `url`, or not now, or not to us.
+    ConfigError : the service refuses the question.
+    ServiceUnavailable : no service answers at `url`, it has no answer now, or it wants another token.
     """
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"--url must be http://HOST:PORT of a running service, got {url!r}")

@@ -1,4 +1,4 @@
-"""`betapack frontier`: what each level of risk costs a book, as a table, and as a page with a plot."""
+"""`betapack frontier`: what each level of risk costs a book, as a table and as a page with a plot."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ th:last-child, td:last-child { text-align: left; }
 
 
 def ask_frontier(url: str, book: str, points: int) -> Frontier:
-    """The frontier of `book` in `points` steps; raises as `ask`."""
+    """The frontier of `book` in `points` steps. Raises as `ask`."""
     return ask(url, "/frontier", [("book", book), ("points", str(points))], Frontier)
 
 
 def text(found: Frontier) -> str:
-    """A row for each point, from nothing to flat."""
+    """A row for each point, from no trade to flat."""
     lines = [f"{_title(found)}, in {found.numeraire}", _HEADER]
     for point in found.points:
         state = "proven" if point.proven else f"best found, at least {point.cost_lower_bound:,.2f}"
@@ -48,12 +48,12 @@ _HEADER = f"{'risk':>14}{'of limit':>9}{'cost':>14}  {'':32}  trades"
 
 
 def write_frontier(found: Frontier, path: Path) -> None:
-    """Write one HTML file that needs nothing else. ConfigError where matplotlib is missing or the file cannot be."""
+    """Write the page to `path`. Raises ConfigError where matplotlib is missing or the file cannot be written."""
     write_page(html(found), path, "frontier")
 
 
 def html(found: Frontier) -> str:
-    """The page: the plot, and the same as a table."""
+    """The page: the plot, and its points as a table."""
     rows = "".join(
         f"<tr><td>{point.risk:,.0f}</td><td>{point.risk / found.limit:.0%}</td><td>{point.cost:,.2f}</td>"
         f"<td>{point.cost_lower_bound:,.2f}</td><td>{escape(orders(point.trades))}</td></tr>"

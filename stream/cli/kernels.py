@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, and how many threads they may take. Must run before numba and numpy load."""
+"""The folder of compiled kernels, and the number of threads they may take. Must run before numba and numpy load."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 def prepare_kernels() -> None:
     """Set numba's cache folder and one BLAS thread, unless the environment already says otherwise.
 
-    numba looks only at the file of the kernel itself: one that calls a changed kernel of another file would go on with
-    the old one. So the folder is named by a hash of all sources of `solver`.
+    numba looks only at the source file of a kernel itself. A kernel that calls a changed kernel of another file would
+    keep its old code. So the folder is named after a hash of all sources of `solver`.
 
-    Matrices here are small: a second BLAS thread costs more in hand-overs (0.7 ms become 1.5 in a Johansen fit of 11
-    series) than it computes.
+    Matrices here are small: a second BLAS thread costs more than it saves (a Johansen fit of 11 series takes 1.5 ms in
+    place of 0.7).
     """
     os.environ.setdefault("NUMBA_CACHE_DIR", str(_cache_folder()))
     for variable in THREAD_VARIABLES:
@@ -34,7 +34,8 @@ def _cache_folder() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        # A home that cannot be written, as in a container: compiled anew at each start of the machine.
+        # A home that cannot be written, as in a container: kernels are compiled again after each restart of the
+        # machine.
         folder = Path(tempfile.gettempdir()) / "betapack" / folder.name
         folder.mkdir(parents=True, exist_ok=True)
     return folder

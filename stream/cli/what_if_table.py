@@ -1,4 +1,4 @@
-"""`betapack what-if`: a hypothetical trade to the figures of its book, as text."""
+"""`betapack what-if`: the figures of a book with a hypothetical trade, as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stream.errors import ConfigError
 
 
 def ask_what_if(url: str, book: str, trades: Sequence[str], lots: Sequence[str]) -> WhatIf:
-    """The answer for `book` with ``ASSET=UNITS`` of `trades` and ``INSTRUMENT=LOTS`` of `lots`; raises as `ask`."""
+    """The answer for `book` with ``ASSET=UNITS`` of `trades` and ``INSTRUMENT=LOTS`` of `lots`. Raises as `ask`."""
     query = [("book", book), *_pairs("--trade", "ASSET=UNITS as EUR=5e6", trades)]
     for instrument, count in _pairs("--lots", "INSTRUMENT=LOTS as EURUSD=-3", lots):
         query += [("instrument", instrument), ("lots", count)]
@@ -19,7 +19,7 @@ def ask_what_if(url: str, book: str, trades: Sequence[str], lots: Sequence[str])
 
 
 def text(answer: WhatIf) -> str:
-    """A small table: exposure and residual by asset, risks against the limit, what is packed, traded and quoted."""
+    """A small table: exposure and residual by asset, risks against the limit, packing, suggestion and quote skew."""
     residual, suggestion, quote = answer.residual, answer.suggestion, answer.quote
     money = residual.numeraire
     over = f"risk over {residual.horizon_steps} timesteps" if residual.limit_on == "horizon" else "risk"
@@ -47,7 +47,7 @@ def text(answer: WhatIf) -> str:
 
 
 def orders(trades: Iterable[HedgeTrade]) -> str:
-    """Trades in a line."""
+    """The trades in one line."""
     parts = [
         f"{trade.side} {trade.lots} {trade.instrument}{'@' + trade.venue if trade.venue else ''}" for trade in trades
     ]

@@ -1,4 +1,4 @@
-"""A simulated client flow: seeded trades that pull each book's positions about. No real client is behind it."""
+"""A simulated client flow: seeded trades that move each book's positions. There are no real clients in it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from schemas.inbound import Position
 from stream.demo.rates import Day
 
 TRADES_A_DAY = 1.0
-"""Of each pair. At four days a second that is some seventy position changes a second."""
+"""Client trades of each pair. At four days a second that makes some seventy position changes a second."""
 
 REVERSION_A_DAY = 0.06
-"""Share of the distance to its usual position that a pair's inventory comes back each day: clients trade both ways."""
+"""Share of its distance to the usual position by which a pair's inventory returns each day: clients trade both ways."""
 
 
 @dataclass(frozen=True)
 class PairFlow:
-    """Clients of `book` trade `base` against `quote`: the book's usual position and the size of one trade, USD."""
+    """Clients of `book` trade `base` against `quote`. Usual position and size of one trade are in USD."""
 
     book: str
     base: str

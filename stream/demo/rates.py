@@ -14,7 +14,8 @@ FIXING_UTC = time(15, 0)
 """The rates are published around 16:00 in Frankfurt."""
 
 HALF_SPREAD_BPS = {"EURUSD": 0.25, "USDJPY": 0.3, "GBPUSD": 0.4, "EURGBP": 0.5, "EURCHF": 0.5, "USDCHF": 0.5}
-"""Simulated, as are OTHER_HALF_SPREAD_BPS: what a dealer pays in calm hours, in basis points of the price."""
+"""Half the bid-ask spread that a dealer pays in calm hours, in basis points of the price. Simulated, like
+OTHER_HALF_SPREAD_BPS."""
 
 OTHER_HALF_SPREAD_BPS = 0.8
 
@@ -64,7 +65,7 @@ def read_days(currencies: tuple[str, ...], first: date) -> list[Day]:
 
 
 def ticks_of(day: Day, config: Config) -> Iterator[Tick]:
-    """One quote of every instrument of `config`: the fixing with a simulated spread around it."""
+    """One quote of every instrument of `config`: the fixing with a simulated bid-ask spread around it."""
     for instrument in config.instruments:
         (base,) = instrument.legs
         mid = day.price(base, instrument.quote)
@@ -80,5 +81,5 @@ def ticks_of(day: Day, config: Config) -> Iterator[Tick]:
 
 
 def half_spread_bps(instrument: InstrumentConfig) -> float:
-    """The simulated half spread of an instrument, basis points."""
+    """Half the simulated bid-ask spread of an instrument, basis points of the price."""
     return HALF_SPREAD_BPS.get(instrument.name, OTHER_HALF_SPREAD_BPS)

@@ -52,7 +52,7 @@ OUTPUTS: dict[str, type[ResidualExposure] | type[HedgeSuggestion] | type[Alert] 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """`seconds` None runs to the end of the rates; `bootstrap` None starts a Kafka of its own."""
+    """With `seconds` None the demo runs to the end of the rates, with `bootstrap` None on a Kafka of its own."""
 
     seconds: float | None
     bootstrap: str | None
@@ -63,7 +63,7 @@ class DemoSettings:
 
 
 def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
-    """Run the demo until it ends or `stop`; whether hedge suggestions were published."""
+    """Run the demo until it ends or `stop` says so. Returns whether hedge suggestions were published."""
     console = Console()
     config_file = Path(str(files("stream.demo") / "demo.toml"))
     config = load_config(config_file)
@@ -113,7 +113,16 @@ def run_demo(settings: DemoSettings, stop: Callable[[], bool]) -> bool:
 
 
 class Demo:
-    """The feeds and the reader around one running service."""
+    """The feeds of one running service, and the reader of its outputs.
+
+    Parameters
+    ----------
+    settings : of the demo.
+    config : of the service.
+    service : runs with `config`.
+    writer, reader : of its inputs and outputs.
+    desk : keeps what the reader sees.
+    stop : says whether to end early."""
 
     def __init__(
         self,
@@ -145,7 +154,7 @@ class Demo:
             self._encoder.send(self._writer, position)
             self._desk.sent += 1
         self._writer.flush()
-        # The opening positions come last in event time: once each book is solved, the whole history was.
+        # The opening positions come last in event time: when each book is solved, so is the whole history.
         give_up_s = time.monotonic() + START_TIMEOUT_S
         while len(self._desk.residuals) < len(self._desk.books):
             self._read(0.2)
@@ -168,7 +177,7 @@ class Demo:
             self._writer.flush()
             positions = list(self._flow.trades(day))
             for number, position in enumerate(positions, start=1):
-                # Clients trade all day long, not all at once.
+                # Clients trade all day, not all at once.
                 if not self._watch(day_begun_s + day_s * number / (len(positions) + 1), end_s, show, show_every_s):
                     break
                 assert position.event_time_ns is not None
@@ -213,14 +222,14 @@ class Demo:
 
 @contextmanager
 def _kafka(settings: DemoSettings, config: Config) -> Iterator[tuple[KafkaSettings, str]]:
-    """A Kafka with the demo's topics: one of its own, or topics of its own in the one that was named."""
+    """A Kafka with the demo's topics and their prefix: a local one, or the named one with topics of the demo's own."""
     if settings.bootstrap is None:
         with LocalBroker(say=say) as broker:
             kafka = msgspec.structs.replace(config.kafka, bootstrap=broker.bootstrap)
             create_topics(kafka, TOPICS)
             yield kafka, ""
         return
-    # Somebody else's broker: names that nobody else uses, and no topic left behind.
+    # This Kafka has other users, so the topics have names of their own and are deleted at the end.
     prefix = f"betapack-demo-{secrets.token_hex(4)}."
     kafka = msgspec.structs.replace(config.kafka, bootstrap=settings.bootstrap, group=f"{prefix}group")
     created = create_topics(kafka, TOPICS, prefix)
@@ -232,7 +241,7 @@ def _kafka(settings: DemoSettings, config: Config) -> Iterator[tuple[KafkaSettin
 
 
 def _web_port(usual: int) -> int:
-    """`usual`, where the commands look without being told, or a free one while another service has it."""
+    """The port `usual`, where the commands look by default, or a free one while that is taken."""
     for port in (usual, 0):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -254,12 +263,12 @@ def draw_picture(path: Path, screen: RenderableType) -> None:
 
 
 def say(text: str) -> None:
-    """Talk goes to stderr: stdout is for the desk."""
+    """Print to stderr: stdout is for the desk."""
     print(text, file=sys.stderr, flush=True)
 
 
 def summarise(desk: Desk, console: Console) -> None:
-    """What came out, in a few lines."""
+    """Print what was sent and received, in a few lines."""
     latency = desk.latency_ms()
     lines = ["", f"sent      {desk.sent:,} ticks and positions"]
     lines += [f"received  {desk.received.get(name, 0):,} {name}" for name in OUTPUTS]

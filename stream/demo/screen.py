@@ -1,4 +1,4 @@
-"""What the demo shows: the state of the desk as it reads it from the output topics."""
+"""What the demo shows: the state of the desk, as read from the output topics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RATE_WINDOW_S = 5.0
 
 @dataclass
 class Desk:
-    """The latest message of each kind, as any reader of the topics would keep it."""
+    """The latest message of each kind, as any reader of the topics would keep them."""
 
     books: list[str]
     numeraire: str
@@ -73,7 +73,7 @@ class Desk:
 
 
 def render(desk: Desk, bootstrap: str, web: str, now_s: float) -> RenderableType:
-    """The whole screen; Kafka is at `bootstrap`, answers to what-ifs at `web`."""
+    """The whole screen, with the addresses of Kafka, `bootstrap`, and of the service, `web`."""
     return Group(_header(desk, bootstrap, web, now_s), _books(desk), _vectors(desk), _alerts(desk))
 
 

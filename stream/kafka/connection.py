@@ -1,8 +1,8 @@
-"""Connecting kafka-python to Kafka, and saying in our own words why that failed.
+"""Connecting kafka-python to Kafka, with errors that say why a connection failed.
 
 kafka-python reports a dead port, a TLS port, an unknown authority and a wrong login alike: "Unable to bootstrap", after
-its whole time-out. So the address is looked at first, with a socket of our own: is there a listener, does it speak
-TLS, is its certificate trusted, does it speak Kafka, does it want a login.
+its whole time-out. So a socket of our own looks at the address first. Is there a listener? Does it speak TLS? Is its
+certificate trusted? Does it speak Kafka? Does it want a login?
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ BOOTSTRAP_TIMEOUT_MS = 10_000
 # How long a call may take before it counts as failed; a new leader is elected within a few seconds.
 REQUEST_TIMEOUT_MS = 10_000
 
-# kafka-python logs every attempt to reconnect as an error, several a second and client while a broker is down. What an
-# operator must know arrives as our errors; setting a level on the logger "kafka" brings the rest back.
+# While a broker is down, kafka-python logs each attempt to reconnect as an error: several a second for each client.
+# What an operator must know is in our own errors. A level on the logger "kafka" brings its messages back.
 logging.getLogger("kafka").setLevel(logging.CRITICAL + 1)
 
 Client = TypeVar("Client")
@@ -72,21 +72,21 @@ def open_client(client_class: Callable[..., Client], settings: KafkaSettings, **
             **options,
         )
     except kafka_errors.KafkaError as exc:
-        # A client that fails in its constructor leaves its sockets and its thread to nobody.
+        # A client that fails in its constructor closes neither its sockets nor its thread.
         for network in opened:
             network.close()
         raise _why_no_bootstrap(exc, settings) from exc
 
 
 def check_reachable(settings: KafkaSettings) -> None:
-    """Return when at least one of the bootstrap addresses answers as the kind of Kafka listener `settings` describes.
+    """Return when at least one bootstrap address answers as the kind of Kafka listener that `settings` describes.
 
     Takes milliseconds, and at most `LOOK_TIMEOUT_S` an address for each of at most three connections.
 
     Raises
     ------
     ConfigError : an address is not ``host:port``, or the file of `ssl_cafile` cannot be read.
-    BrokerUnavailable : none of them does; the message and `reason` are those of the first address.
+    BrokerUnavailable : none does; message and `reason` are those of the first address.
     """
     tls = _tls_context(settings) if settings.tls else None
     first_failure: BrokerUnavailable | None = None
@@ -102,9 +102,9 @@ def check_reachable(settings: KafkaSettings) -> None:
 
 
 def translate(exc: kafka_errors.KafkaError, doing: str, settings: KafkaSettings) -> BetapackError:
-    """The error of ours that says what kafka-python's `exc` means for an operator. `doing` completes "while ...".
+    """Our error for kafka-python's `exc`, in an operator's words. `doing` completes "while ...".
 
-    For a time-out or a lost connection the broker is looked at again, so this can take some seconds.
+    After a time-out or a lost connection this looks at the broker again, which can take some seconds.
     """
     if isinstance(exc, kafka_errors.AuthorizationError):
         return AccessDenied(
@@ -242,7 +242,7 @@ def _not_kafka(where: str) -> BrokerUnavailable:
 
 
 def _check_login(connection: socket.socket, where: str, settings: KafkaSettings) -> None:
-    """Compare what the listener says to a SaslHandshake request with the settings. The password is not tried."""
+    """Compare the listener's answer to a SaslHandshake request with the settings. The password is not tried."""
     try:
         answer = _ask(connection, api_key=17, version=1, body=_kafka_string(settings.sasl_mechanism))
     except OSError:
@@ -281,7 +281,7 @@ def _login_refused(settings: KafkaSettings, detail: str) -> BrokerUnavailable:
 
 
 def _why_no_bootstrap(exc: kafka_errors.KafkaError, settings: KafkaSettings) -> BetapackError:
-    # The listener was seen to speak Kafka and to want a login of this kind; what is left is the login itself.
+    # The listener speaks Kafka and wants a login of this kind, so only the login itself can be wrong.
     if settings.sasl and isinstance(exc, kafka_errors.KafkaTimeoutError):
         return _login_refused(settings, f"no attempt succeeded within {BOOTSTRAP_TIMEOUT_MS} ms")
     return translate(exc, "connecting", settings)
@@ -300,7 +300,7 @@ def _speaks_tls(address: tuple[str, int]) -> bool:
         with _connect(address) as connection, context.wrap_socket(connection):
             return True
     except ssl.SSLError as exc:
-        # The listener got as far as asking for a certificate of ours, or for another version: TLS all the same.
+        # The listener asked for a certificate of ours, or for another version: it speaks TLS.
         return "ALERT" in (exc.reason or "")
     except OSError:
         return False
@@ -320,7 +320,7 @@ def _speaks_kafka(connection: socket.socket) -> bool:
         return False
 
 
-# Any value: the answer repeats it, which something that is not Kafka would not.
+# Any value. Kafka's answer repeats it; another program's would not.
 _CORRELATION_ID = 0x62657461
 
 

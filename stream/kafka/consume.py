@@ -19,18 +19,18 @@ from stream.kafka.topics import partition_counts
 
 # Measured with 72-byte records on two cores: together a third more than the defaults of 500 and 1 MB.
 MAX_POLL_RECORDS = 5000
-# More than a live feed brings between two polls; a lookup of the ends costs a millisecond or two.
+# More records than a live feed brings between two polls. A look-up of the ends costs a millisecond or two.
 BEHIND_RECORDS = 50
 MAX_PARTITION_FETCH_BYTES = 4 * 1024 * 1024
-# Kafka wakes a waiting fetch when a record is appended, so this costs no latency; an idle reader asks twice a second.
+# Kafka answers a waiting fetch as soon as a record comes, so this adds no latency. An idle reader asks twice a second.
 FETCH_MAX_WAIT_MS = 500
 
 
 class KafkaReader:
     """Reads all partitions of `topics`, records of committed transactions only.
 
-    Partitions are assigned here, not by Kafka's group protocol, so there is no rebalance; the group's only use is to
-    keep committed offsets where operators look for lag. Offsets are never reset silently.
+    Partitions are assigned here, not by Kafka's group protocol, so there is no rebalance. The group only keeps
+    committed offsets, where operators look for lag. Offsets are never reset silently.
 
     Raises
     ------
@@ -50,8 +50,8 @@ class KafkaReader:
         self._partitions = sorted(TopicPartition(topic, p) for topic in topics for p in range(counts[topic]))
         self._kafka = {partition: KafkaPartition(*partition) for partition in self._partitions}
         self._consumer = self._open(group_id=settings.group)
-        # A broker answers the requests of one connection in turn, so behind a fetch that waits for records a question
-        # for offsets would wait as long. It has a connection of its own.
+        # A broker answers the requests of one connection in order. A look-up of offsets would wait behind a fetch that
+        # waits for records, so it has a connection of its own.
         try:
             self._offsets = self._open(group_id=None)
         except BetapackError:
@@ -105,7 +105,7 @@ class KafkaReader:
         return records
 
     def _take(self, batches: Mapping[tuple[str, int], Sequence[Any]]) -> list[Record]:
-        """Our records of kafka-python's, with the positions moved behind them."""
+        """Turn kafka-python's records into ours, and move the positions behind them."""
         records: list[Record] = []
         for (topic, partition), batch in batches.items():
             records += [
@@ -116,7 +116,7 @@ class KafkaReader:
                     record.timestamp,
                     record.key,
                     record.value,
-                    # Kafka allows a header without a value, and the list is empty for most foreign records.
+                    # Kafka allows a header without a value, and records of other programs mostly have no headers.
                     tuple((name, value or b"") for name, value in record.headers) if record.headers else (),
                 )
                 for record in batch
@@ -146,9 +146,9 @@ class KafkaReader:
     def _assign_unpaused(self) -> None:
         """Read all but the paused partitions.
 
-        Not kafka-python's own pause: records that it has fetched by then are parked, and forgotten if another partition
-        was read to its end before the resume, so the partition stays silent for ever (3.0.12). What is fetched again
-        here is at most one fetch.
+        kafka-python's own pause is not used (3.0.12). It sets fetched records aside, and forgets them if another
+        partition is read to its end before the resume: then the partition stays silent for ever. Here at most one
+        fetch is repeated.
         """
         self._consumer.assign([kafka for partition, kafka in self._kafka.items() if partition not in self._paused])
 
@@ -182,7 +182,7 @@ class KafkaReader:
         self._offsets.close(autocommit=False, timeout_ms=1000)
 
     def _update_known_ends(self, polled: Collection[tuple[str, int]], behind: bool) -> None:
-        """Move the known ends up to what the fetches behind the last poll said.
+        """Move the known ends to where the fetches of the last poll say.
 
         A fetch tells the end of the log including transactions that are still open. So where it says there is more and
         the poll brought nothing, the broker is asked for the end of what is readable. It is also asked when

@@ -1,4 +1,4 @@
-"""The log as betapack sees it: where it is, its records, and how they are read and written.
+"""Kafka's log as betapack sees it: its partitions and records, and how they are read and written.
 
 Nothing outside `stream.kafka` knows which client library (or whether a broker at all) is behind these two protocols.
 """
@@ -24,7 +24,7 @@ class TopicPartition(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One record of the log. `timestamp_ms` is the time of the event, in ms since 1970, given by whoever wrote it."""
+    """One record of the log. `timestamp_ms` is the event time in ms since 1970, set by the writer."""
 
     topic: str
     partition: int
@@ -36,7 +36,7 @@ class Record(NamedTuple):
 
 
 def check_offset(partition: TopicPartition, offset: int, low: int, end: int) -> None:
-    """Raise OffsetOutOfRange unless `offset` lies in ``low..end``, both of which can be sought."""
+    """Raise OffsetOutOfRange unless `offset` lies in ``low..end``, both included."""
     if offset < low:
         raise OffsetOutOfRange(
             f"offset {offset} is below the low watermark {low} on {partition}; "
@@ -61,7 +61,8 @@ class Reader(Protocol):
         ...
 
     def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Go on at these offsets; partitions that are not named keep theirs. What was fetched before is dropped.
+        """Continue at these offsets. Partitions that are not named keep theirs. Records that were fetched before are
+        dropped.
 
         Raises
         ------
@@ -82,10 +83,10 @@ class Reader(Protocol):
         ...
 
     def exhausted(self, partition: TopicPartition) -> bool:
-        """Whether `poll` has returned every readable record the log was known to hold at the last look at its end.
+        """Whether `poll` has returned every readable record up to the known end of the partition.
 
-        The end is looked up when the position is set and moves with every fetch. False while it is not known, and true
-        for an empty partition once it is. Ask again after every `poll`: new records make it false.
+        The end is looked up when the position is set, and every fetch may move it. The answer is False while the end is
+        not known. Ask again after every `poll`: new records make it False.
         """
         ...
 
@@ -114,11 +115,11 @@ class Reader(Protocol):
         ...
 
     def committed(self) -> dict[TopicPartition, int]:
-        """The offsets last stored with the group; partitions without one are left out."""
+        """The offsets last stored with the group. Partitions without one are left out."""
         ...
 
     def close(self) -> None:
-        """Give up the connection, without a commit. May be called twice."""
+        """Close the connection, without a commit. May be called twice."""
         ...
 
 
@@ -128,8 +129,16 @@ class Writer(Protocol):
     def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, timestamp_ms: int) -> None:
         """Queue one record. Returns at once, unless the bounded queue is full: then it waits until the queue is sent.
 
-        What goes wrong with the record is not raised here, but by the next `flush`. After a failure, what is sent until
-        that flush may be dropped.
+        A failure of the record is raised by the next `flush`, not here. After a failure, records sent before that flush
+        may be dropped.
+
+        Parameters
+        ----------
+        topic : name with the prefix.
+        key : decides the partition; None takes any.
+        value : None deletes the key in a compacted topic.
+        headers : name and value of each.
+        timestamp_ms : event time, ms since 1970.
 
         Raises
         ------
@@ -144,10 +153,10 @@ class Writer(Protocol):
         Raises
         ------
         PublishFailed : for at least one of them it did not; names the first one's topic and cause, and how many.
-            The next flush answers for later records only.
+            The next flush reports on later records only.
         """
         ...
 
     def close(self) -> None:
-        """Give up the connection. Records that were not flushed may be lost. May be called twice."""
+        """Close the connection. Records that were not flushed may be lost. May be called twice."""
         ...

@@ -15,9 +15,9 @@ from stream.kafka.connection import open_client
 from stream.kafka.log import Headers
 from stream.kafka.topics import partition_counts
 
-# A broker that restarts is back within seconds; after this long the worker is better restarted from its snapshot.
+# A broker that restarts is back within seconds. After this time it is better to restart the worker.
 DELIVERY_TIMEOUT_MS = 30_000
-# How long the first record for a topic may wait to learn of its partitions; a missing topic costs this once a flush.
+# How long the first record of a topic may wait for its partitions. A missing topic costs this time once per flush.
 MAX_BLOCK_MS = 5_000
 # kafka-python bounds neither the number nor the bytes of what waits to be sent.
 MAX_WAITING_RECORDS = 20_000
@@ -25,9 +25,9 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024
 
 
 class KafkaWriter:
-    """Writes with acknowledgement by all replicas in sync, in order and without doubles (an idempotent producer).
+    """Writes with acknowledgement by all replicas in sync, in order and without duplicates (an idempotent producer).
 
-    What waits to be acknowledged is bounded: `send` waits when it is `MAX_WAITING_RECORDS` records or
+    The queue of records without acknowledgement is bounded: `send` waits when it holds `MAX_WAITING_RECORDS` records or
     `MAX_WAITING_BYTES` bytes. After a failure nothing more is sent until `flush` has reported it.
 
     Raises
@@ -103,7 +103,7 @@ class KafkaWriter:
             return
         waiting, self._waiting = self._waiting, []
         self._waiting_bytes = 0
-        # The producer itself gives up on a record after the delivery time-out; the rest is for its threads to say so.
+        # The producer gives up on a record after the delivery time-out; its threads need some more time to report it.
         with suppress(kafka_errors.KafkaTimeoutError):
             self._producer.flush(timeout=DELIVERY_TIMEOUT_MS / 1000 + 5)
         for topic, sent in waiting:
@@ -112,7 +112,7 @@ class KafkaWriter:
             elif sent.exception is not None:
                 self._failures.append((topic, sent.exception))
         if self._failures:
-            # What a producer does with the sequence numbers after a lost batch is not worth finding out: begin anew.
+            # After a lost batch the producer's sequence numbers are in doubt, so the next send opens another producer.
             self._discard_producer()
 
     def _discard_producer(self) -> None:
@@ -127,7 +127,7 @@ class KafkaWriter:
         if isinstance(cause, kafka_errors.TopicAuthorizationFailedError):
             return f"Kafka refused the user ({cause}); grant WRITE on the topic"
         if isinstance(cause, kafka_errors.RetriableError):
-            # A missing topic and a broker that is down both end as a time-out of the client.
+            # A missing topic and a broker that is down both end in a time-out of the client.
             try:
                 partition_counts(self._settings, [topic])
             except BetapackError as found:

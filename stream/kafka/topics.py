@@ -13,22 +13,22 @@ from stream.config.kafka import MAX_RECORD_BYTES, KafkaSettings
 from stream.errors import AccessDenied, TopicMismatch, TopicMissing
 from stream.kafka.connection import open_client, translate
 
-# A tick from a clock that runs ahead would close every timestep before the other quotes of it came. Its record carries
-# the event's time, so the broker, which has a clock of its own, refuses it at the door.
+# A tick from a clock that runs ahead would close timesteps before their other quotes come. Its record carries the event
+# time, so the broker, which has its own clock, can refuse it.
 _INPUT_AHEAD_MAX_MS = "60000"
 
-# Our outputs carry the event time of their inputs: one that Kafka refused for its date would stop the service.
+# Outputs carry the event time of their inputs. If Kafka refused one for its date, the service would stop.
 _NO_TIMESTAMP_LIMIT = str(2**63 - 1)
 
-# A record that cannot be read goes into a dead letter, where base64 makes four bytes of three: it must fit there.
+# A record that cannot be read must fit into a dead letter, where base64 makes four bytes of three.
 _INPUT_BYTES_MAX = str(MAX_RECORD_BYTES // 4)
 
-# The active segment is never compacted, so with Kafka's default of 1 GB a restart would read up to 1 GB of old state.
+# The active segment is never compacted. With Kafka's default size of 1 GB a restart could read 1 GB of old state.
 _COMPACTED_SEGMENT_BYTES = 4 * MAX_RECORD_BYTES
 
 
 def topic_settings(topic: Topic, replication: int) -> dict[str, str]:
-    """Kafka's settings for `topic`. Without time retention, as a replay writes old timestamps."""
+    """Kafka's settings for `topic`. Retention by time is off, for a replay writes old timestamps."""
     settings = {
         "cleanup.policy": topic.cleanup_policy,
         "message.timestamp.type": "CreateTime",
@@ -152,7 +152,7 @@ def partition_counts(settings: KafkaSettings, names: Iterable[str]) -> dict[str,
 
 
 def _partition_counts(admin: Any, names: Iterable[str]) -> dict[str, int]:
-    """Those of the topics that exist. Raises AccessDenied: Kafka hides topics that the user may not describe."""
+    """Number of partitions of those topics that exist. Raises AccessDenied where the user may not describe a topic."""
     counts = {}
     for described in admin.describe_topics(list(names)):
         error = kafka_errors.for_code(described["error_code"])

@@ -1,1 +1,1 @@
-"""What runs over files, without Kafka."""
+"""Studies: what runs over files, without Kafka."""

@@ -11,8 +11,8 @@ from solver.arrays import FloatArray, IntArray
 from solver.hedging.cost import CostLadders, flat_ladders, impact_levels
 from solver.hedging.problem import TIE, HedgeProblem
 
-# Dollars per unit, volatility in bps a day, quoted spread in bps against the dollar; in the order in which the market
-# names them, base currency first.
+# Dollars per unit, volatility in bps a day, bid-ask spread in bps against the dollar. In the order in which the market
+# names pairs, base currency first.
 CURRENCIES = {
     "EUR": (1.08, 50.0, 0.3),
     "GBP": (1.27, 55.0, 0.4),
@@ -33,7 +33,7 @@ POSITION = 20e6
 
 @dataclass(frozen=True, eq=False)
 class Enumerated:
-    """What looking at every combination of lots finds: of the least cost `cost`, all `lots` (k, m) with fewest lots."""
+    """What enumeration finds: the least cost, and of its hedges all `lots` (k, m) with fewest lots."""
 
     status: str
     lots: IntArray
@@ -91,7 +91,7 @@ def _small_ladders(chance: np.random.Generator, m: int, gridded: bool) -> CostLa
 
 
 def enumerate_hedge(problem: HedgeProblem) -> Enumerated:
-    """The answer to a small problem, by the cost and the risk of every combination of lots, in plain numpy."""
+    """The answer to a small problem from the cost and risk of every combination of lots, in plain numpy."""
     low = np.maximum(problem.lower, -problem.sell.lots.sum(axis=1))
     high = np.minimum(problem.upper, problem.buy.lots.sum(axis=1))
     grid = [range(a, b + 1) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
@@ -146,23 +146,23 @@ def currency_desk(chance: np.random.Generator, lot: float, ladders: bool) -> Hed
         correlation[i, j] = correlation[j, i] = value
     volatility = np.array([CURRENCIES[name][1] for name in assets]) * 1e-4
     Sigma = correlation * np.outer(volatility, volatility)
-    columns, spreads, fees = [], [], []
+    columns, half_spreads, fees = [], [], []
     for base, quote in itertools.combinations(CURRENCIES, 2):
         notional = lot * CURRENCIES[base][0]
         legs = {base: notional, quote: -notional}
         width = sum(CURRENCIES[name][2] for name in (base, quote)) * (1.0 if "USD" in (base, quote) else 0.75)
         for _ in range(VENUES):
             columns.append([legs.get(name, 0.0) for name in assets])
-            spreads.append(notional * 0.5e-4 * width * chance.uniform(0.7, 1.3))
+            half_spreads.append(notional * 0.5e-4 * width * chance.uniform(0.7, 1.3))
             fees.append(notional * FEE)
-    spread, fee = np.array(spreads), np.array(fees)
-    m = len(spread)
+    half_spread, fee = np.array(half_spreads), np.array(fees)
+    m = len(half_spread)
     if ladders:
         sizes = np.rint(np.array(LADDER_MILLIONS) * 1e6 / lot).astype(np.int64)
-        costs = spread[:, None] * np.array(LADDER_WIDTHS) + fee[:, None]
-        side = CostLadders(np.tile(sizes, (m, 1)), costs, spread, fee)
+        costs = half_spread[:, None] * np.array(LADDER_WIDTHS) + fee[:, None]
+        side = CostLadders(np.tile(sizes, (m, 1)), costs, half_spread, fee)
     else:
-        side = flat_ladders(spread + fee)
+        side = flat_ladders(half_spread + fee)
     q = POSITION * chance.standard_normal(n)
     most = np.full(m, round(100e6 / lot))
     return HedgeProblem(

@@ -1,4 +1,4 @@
-"""The figures of the hedges: how right, how fast, how often proven."""
+"""The figures of the hedges: correctness, speed, and how often they are proven."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_NODES = 2_000
 
 
 def hedging_figures(say: Callable[[str], None], small_cases: int = 300, books: int = 1_000) -> list[Comparison]:
-    """All of them: against enumeration, and on desks of six currencies, fifteen pairs and two venues each."""
+    """All figures of the hedges: against enumeration, and on desks of six currencies at two venues."""
     say(f"{small_cases} small hedges, and by enumeration")
     figures = [against_enumeration(small_cases)]
     for lot, ladders, max_trades in (
@@ -43,7 +43,7 @@ def _kind(lot: float, ladders: bool, max_trades: int | None) -> str:
 
 
 def against_enumeration(cases: int) -> Comparison:
-    """Random small problems with ladders, impact, permissions and limits: in how many the cost is enumeration's."""
+    """In how many random small problems, with all that a hedge may have, the cost is that of enumeration."""
     chance = np.random.default_rng(SEED)
     same = proven = reached = 0
     for _ in range(cases):
@@ -64,7 +64,7 @@ def against_enumeration(cases: int) -> Comparison:
 
 
 def desks(books: int, lot: float, ladders: bool, max_trades: int | None) -> list[Comparison]:
-    """Books over their limits: processor time of a suggestion, hedge and runner-up, and how many hedges are proven."""
+    """Books over their limits: processor time of a suggestion (hedge and runner-up), and how many hedges are proven."""
     chance = np.random.default_rng(SEED)
     times_ms, hedge_ms, nodes, proven, second_proven, reached, bound, gaps = [], [], [], 0, 0, 0, 0, []
     hedge_and_runner_up(replace(currency_desk(chance, lot, ladders), max_trades=max_trades))
@@ -110,5 +110,5 @@ def desks(books: int, lot: float, ladders: bool, max_trades: int | None) -> list
 
 
 def hedge_and_runner_up(problem: HedgeProblem) -> None:
-    """Once through both, so that no kernel is compiled while they are timed."""
+    """Run both once, so that no kernel is compiled while they are timed."""
     runner_up(problem, hedge(problem))

@@ -1,4 +1,4 @@
-"""Relationships that break: how soon they are retired, and how often one that holds is."""
+"""Relationships that break: how soon they are retired, and how often one that holds is retired."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRIFTS = (1.0, 2.0, 4.0)
 FALSE_ALARM_STEPS = ReversionConfig().false_alarm_steps
 # A path that raises no alarm by then counts as retired at its end.
 FOLLOWED_HALF_LIVES = 12
-# What the watch has gathered when the break comes.
+# How long the watch has followed the relationship when the break comes.
 HELD_HALF_LIVES = 20
 
 FITTED_ASSETS, FITTED_WINDOW_STEPS, FITTED_HALF_LIFE, FITTED_DRIFT = 4, 2_000, 10.0, 2.0
@@ -28,7 +28,7 @@ STEP = 0.006
 
 
 def breaks_found(paths: int) -> list[Comparison]:
-    """Half-lives from the break to the retirement, where the model of the spread is known; a row for each drift."""
+    """Half-lives from the break to the retirement, where the basket spread's model is known; a row for each drift."""
     rows = []
     for number, drift in enumerate(DRIFTS):
         delays = {
@@ -56,7 +56,7 @@ def breaks_found(paths: int) -> list[Comparison]:
 
 
 def breaks_found_as_fitted(paths: int) -> Comparison:
-    """The same through refits and watch: the model is what `johansen` makes of the window."""
+    """The same with refits and watch, where `johansen` fits the model to the window."""
     delays, by_watch, in_use = [], 0, 0
     for path in range(paths):
         outcome = _fitted_delay(np.random.default_rng([SEED, len(DRIFTS), path]))
@@ -79,7 +79,7 @@ def breaks_found_as_fitted(paths: int) -> Comparison:
 
 
 def false_retirements(paths: int, half_lives: tuple[float, ...] = (5.0, 20.0, 60.0)) -> list[Comparison]:
-    """Spreads that hold for 1,000 half-lives and are retired nevertheless."""
+    """Share of basket spreads that hold for 1,000 half-lives and are retired nevertheless."""
     rows = []
     for number, half_life in enumerate(half_lives):
         chance = np.random.default_rng([SEED, 100 + number])
@@ -101,7 +101,7 @@ def false_retirements(paths: int, half_lives: tuple[float, ...] = (5.0, 20.0, 60
 
 
 class _Watch:
-    """The watch on many spreads at once; `alarmed` (paths,) whether it has retired each."""
+    """The watch on many basket spreads at once; `alarmed` (paths,) says which ones it has retired."""
 
     def __init__(self, half_life: float, paths: int) -> None:
         self._alternatives: Alternatives = reverting_alternatives(half_life)
@@ -110,7 +110,7 @@ class _Watch:
         self.alarmed: BoolArray = np.zeros(paths, dtype=np.bool_)
 
     def step(self, z: FloatArray) -> None:
-        """After the standardised innovations `z` (paths,)."""
+        """Take the standardised innovations `z` (paths,)."""
         self._log_statistics = self._alternatives.log_statistics(self._log_statistics, z)
         self.alarmed = self.alarmed | (log_evidence(self._log_statistics) >= self._alarm)
 
@@ -119,21 +119,21 @@ def _delays(chance: np.random.Generator, half_life: float, drift: float, paths: 
     """Half-lives (paths,) from the break to the alarm; paths with an alarm before the break are left out."""
     kept = 0.5 ** (1.0 / half_life)
     deviation = 1.0 / np.sqrt(1.0 - kept**2)
-    spread = deviation * chance.normal(size=paths)
+    basket_spread = deviation * chance.normal(size=paths)
     watch = _Watch(half_life, paths)
     for _ in range(round(HELD_HALF_LIVES * half_life)):
         noise = _noise(chance, paths)
-        spread = kept * spread + noise
+        basket_spread = kept * basket_spread + noise
         watch.step(noise)
     before = watch.alarmed
     steps = round(FOLLOWED_HALF_LIVES * half_life)
     delays = np.full(paths, steps)
     for step in range(steps):
-        after = spread + drift * deviation / half_life + _noise(chance, paths)
+        after = basket_spread + drift * deviation / half_life + _noise(chance, paths)
         known = watch.alarmed
-        watch.step(after - kept * spread)
+        watch.step(after - kept * basket_spread)
         delays[watch.alarmed & ~known] = step + 1
-        spread = after
+        basket_spread = after
     of_paths: FloatArray = delays[~before] / half_life
     return of_paths
 
@@ -154,11 +154,11 @@ def _fitted_delay(chance: np.random.Generator) -> tuple[int, bool] | None:
     break_at = FITTED_WINDOW_STEPS + settings.lags + 1 + round(HELD_HALF_LIVES * half_life)
     end = break_at + round(FOLLOWED_HALF_LIVES * half_life)
     log_prices = np.cumsum(STEP * chance.normal(size=(end, n)), axis=0)
-    spread = deviation * chance.normal()
+    basket_spread = deviation * chance.normal()
     for t in range(end):
-        pulled = kept * spread if t < break_at else spread + FITTED_DRIFT * deviation / half_life
-        spread = pulled + STEP * chance.normal()
-        log_prices[t, 0] = log_prices[t, 1] + spread
+        pulled = kept * basket_spread if t < break_at else basket_spread + FITTED_DRIFT * deviation / half_life
+        basket_spread = pulled + STEP * chance.normal()
+        log_prices[t, 0] = log_prices[t, 1] + basket_spread
 
     names = tuple(str(asset) for asset in range(n))
     rolling, live = RollingReversion(n, settings, names), LiveBetas()

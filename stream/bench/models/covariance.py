@@ -1,4 +1,4 @@
-"""Covariances: what an update costs beside what users would write, and what asynchronous ticks do to a correlation."""
+"""Covariances: the cost of an update against code that users would write, and correlations of asynchronous ticks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INSTALL_RIVER = "river not installed: pip install 'betapack[bench]'"
 
 CORRELATION = 0.7
 MEAN_GAPS_S = (1.0, 3.0)
-# Some four days, after which the sampling error of the correlation is .004, and what is asked for can be told from it.
+# Some four days. The sampling error of the correlation is then .004, well below what is asked.
 TICKED_S = 400_000
 STEP_S = 60
 LIVE_HALF_LIFE_S = 3600
@@ -35,7 +35,7 @@ Ticks: TypeAlias = tuple[IntArray, FloatArray, FloatArray]
 
 
 def covariance_figures(data: Path | None, say: Callable[[str], None]) -> list[Comparison]:
-    """Every row of this file. No figure is taken on prices: `data` changes nothing."""
+    """All figures of the covariances. All are taken on simulated returns: `data` changes nothing."""
     figures = []
     for n, asked_us in ASKED_US.items():
         say(f"covariance updates of {n} assets")
@@ -108,7 +108,7 @@ def _update_figures(n: int, asked_us: float) -> list[Comparison]:
 
 
 class _NumpySums:
-    """What one would write: the recursion in two lines of numpy."""
+    """The recursion in two lines of numpy, as a user would write it."""
 
     def __init__(self, n: int, decay: float) -> None:
         self._sums = np.zeros((n, n))
@@ -194,7 +194,7 @@ def _tick_figures() -> list[Comparison]:
 
 
 def _cost_figures() -> list[Comparison]:
-    """What a tick costs by the number of assets, with all ticks handed over at once."""
+    """The cost of a tick by the number of assets, where all ticks come in one call."""
     chance, cost_ns = np.random.default_rng(SEED), {}
     for n in (2, *ASKED_US):
         ticks = 100_000
@@ -220,7 +220,7 @@ def _cost_figures() -> list[Comparison]:
 
 
 def _fed(estimators: Sequence[HayashiYoshidaCovariance], ticks: Ticks) -> Iterator[int]:
-    """Hand `ticks` to the estimators, timestep by timestep; yields the timesteps closed so far."""
+    """Feed `ticks` to the estimators timestep by timestep; yields how many timesteps have closed."""
     assets, times, log_prices = ticks
     steps = TICKED_S // STEP_S
     edges = np.searchsorted(times, np.arange(steps + 1) * STEP_S, side="right")

@@ -1,4 +1,4 @@
-"""The basis ratio as a forecast: what was published of a pair against what it did in the year after."""
+"""The basis ratio as a forecast: the published ratio of a pair against that of the year after."""
 
 from __future__ import annotations
 
@@ -17,17 +17,21 @@ from stream.bench.models.pegs import BREAK, demo_config, rates
 from stream.config.reversion import reversion_settings
 
 YEAR_DAYS = 250
-# Its floor was the one relationship that the watch calls broken in all these years.
+# The end of its floor is the only break in all these years.
 BROKEN_CURRENCY = "CHF"
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """One entry for each pair and year, (cases,).
+    """Basis ratios with one entry for each pair and year, (cases,).
 
-    `held_back` is what is published, of the stretch that the weights were not fitted to; `whole` that of the whole
-    window; `followed` that of the year after. `outside` the breaks: not a pair with BROKEN_CURRENCY in a window or year
-    that holds BREAK. `in_use` by `basis` at that day.
+    Attributes
+    ----------
+    held_back : on the stretch that the weights were not fitted to; this one is published.
+    whole : on the whole window.
+    followed : on the year after.
+    outside : False for pairs with BROKEN_CURRENCY whose window or year holds BREAK.
+    in_use : whether the pair was in use by `basis` on that day.
     """
 
     held_back: FloatArray
@@ -38,7 +42,7 @@ class Forecasts:
 
 
 def forecasts(first: date) -> Forecasts:
-    """Every YEAR_DAYS, without overlap of what followed, all pairs of the demo's currencies since `first`."""
+    """All pairs of the demo's currencies, every YEAR_DAYS since `first`, so that the years after do not overlap."""
     config = demo_config()
     settings = reversion_settings(config.reversion)
     days = rates(config, first)
@@ -72,8 +76,8 @@ def forecasts(first: date) -> Forecasts:
 def basis_forecast(first: date) -> list[Comparison]:
     """Rank correlation and bias of the published ratio, over all pairs and over those in use.
 
-    Bias is the mean of what followed over the mean of what was forecast. The mean of their ratios would be above 1 for
-    the best of forecasts, since a small denominator counts for more than a large one.
+    Bias is the mean of what followed over the mean of the forecasts. The mean of their ratios would be above 1 even for
+    perfect forecasts, since small denominators weigh more than large ones.
     """
     found = forecasts(first)
     every, used = found.outside, found.outside & found.in_use
@@ -122,7 +126,7 @@ def _bias(forecast: FloatArray, followed: FloatArray, chosen: BoolArray) -> floa
 
 
 def _others(found: Forecasts, chosen: BoolArray) -> str:
-    """What other definitions of bias, and another forecast, would say."""
+    """The figures by other definitions of bias, and with another forecast."""
     if not chosen.any():
         return "no case"
     ratios = found.followed[chosen] / found.held_back[chosen]

@@ -1,4 +1,4 @@
-"""Risk over many timesteps: forecast for the β that a refit accepts, and what follows; and what it costs."""
+"""Risk over many timesteps: the forecast for the β that a refit accepts, what follows, and the cost of computing it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.refits.settings import ReversionSettings
 from solver.reversion.vector import BetaVector
 from stream.bench.figures import Comparison, compare, measure
-from stream.bench.real_prices import currency_prices
+from stream.bench.real_prices import ecb_prices
 from stream.bench.timing import timed_alone
 from stream.config import ReversionConfig
 from stream.config.reversion import reversion_settings
@@ -22,14 +22,14 @@ from stream.config.reversion import reversion_settings
 SEED = 20_141_005
 ASSETS, SPREADS = 6, 2
 HORIZONS = (10, 50)
-# Futures of one window, so that the next steps' chance does not hide that of the estimate.
+# Futures of one window. With many, the error of the estimate shows beside the chance of the next steps.
 FUTURES = 40
 CURRENCIES = 11
 SETTINGS = reversion_settings(ReversionConfig(methods=("johansen", "baskets")))
 
 
 def horizon_figures(windows: int = 300, walks: int = 1500) -> list[Comparison]:
-    """Planted spreads by half-life and window, walks mistaken for spreads, currencies, and the time of one model.
+    """Planted basket spreads by half-life and window, walks mistaken for them, currencies, and the time of one model.
 
     `windows` of 500 steps, and a quarter as many of 2,000, for each half-life.
     """
@@ -42,7 +42,7 @@ def horizon_figures(windows: int = 300, walks: int = 1500) -> list[Comparison]:
 
 
 def _planted(half_life: float, window: int, windows: int) -> list[Comparison]:
-    """Two spreads of two legs each among six correlated assets; each leg does a random share of the coming back."""
+    """Two basket spreads of two legs each among six correlated assets; the legs share the reversion at random."""
     chance = np.random.default_rng([SEED, round(half_life), window])
     settings = replace(SETTINGS, window_steps=window, holdout_steps=window // 4)
     forecast: dict[int, list[float]] = {steps: [] for steps in HORIZONS}
@@ -78,7 +78,7 @@ def _planted(half_life: float, window: int, windows: int) -> list[Comparison]:
 
 
 def _mistaken(windows: int) -> list[Comparison]:
-    """The β by reversion among walks, if there are any: how much too low the risk of those is."""
+    """The β that are accepted as reverting among random walks: how much too low their risk is."""
     chance = np.random.default_rng([SEED, 0])
     settings = replace(SETTINGS, methods=("sparse", "baskets"))
     ratios: list[float] = []
@@ -106,9 +106,9 @@ def _mistaken(windows: int) -> list[Comparison]:
 
 
 def _currencies() -> list[Comparison]:
-    """Every β in use on the European Central Bank's rates, and what its spread did over the next ten days."""
+    """Every β in use on the European Central Bank's rates, and its basket spread over the next ten days."""
     steps = 10
-    log_prices = np.log(currency_prices(CURRENCIES))
+    log_prices = np.log(ecb_prices(CURRENCIES))
     settings = replace(SETTINGS, methods=("sparse", "johansen", "baskets"))
     rolling = RollingReversion(CURRENCIES, settings)
     covariance = ExponentialCovariance(CURRENCIES, 60.0, "none")

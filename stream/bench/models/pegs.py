@@ -1,4 +1,4 @@
-"""The European Central Bank's daily rates through the whole service: what hedges is in use, what breaks is retired."""
+"""Pegs in the European Central Bank's daily rates: they are in use while they hold, and retired when they break."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from stream.engine.step import Output
 from stream.kafka.log import Record
 
 FIRST_DAY, LAST_DAY = date(1999, 1, 1), date(2026, 10, 30)
-# Two years of the franc's floor, which was given on 2011-09-06, and the window before them is in the fit.
+# The floor was given on 2011-09-06. In these days it was as old as a whole window.
 FLOOR = (date(2013, 9, 2), date(2015, 1, 14))
 BREAK = date(2015, 1, 15)
-# Until when nothing may be raised a second time.
+# Until this day no alert may be raised a second time.
 AFTER_BREAK = date(2015, 2, 13)
 
 BOOK, LONG, SHORT = "franc", "EUR", "CHF"
@@ -37,7 +37,7 @@ def demo_config() -> Config:
 
 
 def rates(config: Config, first: date) -> list[Day]:
-    """The days since `first` that the figures are about, however new the package of the rates is.
+    """The days since `first` up to LAST_DAY, however new the package of the rates is.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def rates(config: Config, first: date) -> list[Day]:
 
 @dataclass
 class Seen:
-    """What was published: the days with a full window and what was in use on them, and what happened at the break."""
+    """What was published: days with a full window, days with each peg in use, and what happened at the break."""
 
     windows: int = 0
     danish: int = 0
@@ -125,7 +125,7 @@ def _records(config: Config, days: Sequence[Day]) -> Iterator[Record]:
 
 def _note(seen: Seen, outputs: Sequence[Output]) -> None:
     for output in outputs:
-        # A timestep ends with its day, and the instant of its end is in it.
+        # A timestep ends at midnight, which still belongs to its day.
         day = datetime.fromtimestamp((output.event_time_ns - 1) // 1_000_000_000, UTC).date()
         match output:
             case Model():
@@ -163,7 +163,7 @@ def _packed_lots(residual: ResidualExposure | None) -> int:
 
 
 def _state(residual: ResidualExposure | None) -> str:
-    """Position, what of it stays, and the risk of that."""
+    """The position, its residual, and the unhedged risk."""
     if residual is None or residual.unhedged_risk is None:
         return "not solved"
     held = _millions({row.asset: row.exposure for row in residual.positions})

@@ -1,4 +1,4 @@
-"""Planted baskets: how often they are found, by how many legs they have and how noisy they are."""
+"""Planted baskets: how often they are found, by their number of legs and their noise."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ASSETS = 8
 WINDOW_STEPS = 500
 LEGS = (2, 3, 4)
 INNOVATIONS = (0.1, 0.3, 0.5, 0.7, 1.0)
-# The slowest is the twentieth of the window that is asked for.
+# The slowest is a twentieth of the window, for which the share is asked.
 HALF_LIVES = (WINDOW_STEPS / 100.0, WINDOW_STEPS / 20.0)
 CORRELATION = 0.3
 LARGEST_ANGLE_DEGREES = 5.0
 
 
 def planted_basket(chance: np.random.Generator, legs: int, innovation: float) -> tuple[FloatArray, FloatArray]:
-    """Walks of which one is chosen so that a basket reverts; (WINDOW_STEPS, ASSETS) log prices and (ASSETS,) weights.
+    """Random walks, one changed so that a basket reverts; (WINDOW_STEPS, ASSETS) log prices and (ASSETS,) weights.
 
     Steps have a standard deviation of 1 and a common factor. The basket has weights of .5 to 2 either way, 1 on the
     leg that is chosen; its level is an AR(1), stationary from the start, whose innovations have `innovation` of a
@@ -38,11 +38,11 @@ def planted_basket(chance: np.random.Generator, legs: int, innovation: float) ->
     kept = 0.5 ** (1.0 / chance.uniform(*HALF_LIVES))
     noise = innovation * chance.normal(size=WINDOW_STEPS)
     level = noise[0] / np.sqrt(1.0 - kept**2)
-    spread = [level]
+    levels = [level]
     for shock in noise[1:]:
         level = kept * level + shock
-        spread.append(level)
-    log_prices[:, chosen[0]] = np.array(spread) - log_prices[:, chosen[1:]] @ weights[chosen[1:]]
+        levels.append(level)
+    log_prices[:, chosen[0]] = np.array(levels) - log_prices[:, chosen[1:]] @ weights[chosen[1:]]
     return log_prices, weights
 
 

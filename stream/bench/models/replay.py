@@ -1,4 +1,4 @@
-"""Prices of the past through decode, timesteps and engine, as the service takes them, and what it would publish."""
+"""Past prices through decoder, timesteps and engine, as in the service, and what it would publish."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TICKS, POSITIONS = "ticks", "positions"
 
 
 def record_of(message: Struct, topic: str, partition: int, time_ns: int) -> Record:
-    """`message` as a record that was written at its own time."""
+    """`message` as a record whose timestamp is its own event time."""
     content_type = ("content-type", MESSAGE_PACK.encode())
     # The broker's clock counts whole milliseconds; an event lies before its record.
     timestamp_ms = -(-time_ns // 1_000_000)
@@ -26,7 +26,7 @@ def record_of(message: Struct, topic: str, partition: int, time_ns: int) -> Reco
 
 
 def replayed(config: Config, records: Iterable[Record]) -> Iterator[list[Output]]:
-    """What each event of `records`, in the order of their times, makes the engine publish."""
+    """For each event of `records`, which are in the order of their times, what the engine publishes."""
     decode = Decoder(config)
     timesteps = Timesteps(config.universe, len(config.instruments))
     open_steps = new_timesteps_state(len(config.instruments))

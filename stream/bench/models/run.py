@@ -1,4 +1,4 @@
-"""The figures of the models: what they claim of data they have not seen, and how fast they are refitted."""
+"""The figures of the models: how their claims hold on unseen data, and how fast a refit is."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ QUICK_MODELS = ModelsEffort(
     followed_walks=2,
     followed_steps=700,
     baskets=30,
-    # From when the franc had its floor: the first full window is that of the figure under it.
+    # The day the franc got its floor, so the first full window lies under the floor.
     rates_first=date(2011, 9, 6),
     share_of_ticks=0.3,
     breaking_paths=100,
@@ -60,7 +60,8 @@ QUICK_MODELS = ModelsEffort(
 
 
 def models_figures(effort: ModelsEffort, data: Path | None, say: Callable[[str], None]) -> list[Comparison]:
-    """All of them, in the order of the table; `data` is a folder with the ticks of two venues, None leaves those out.
+    """All figures of the models, in the order of the table. Without a folder `data` of ticks from two venues those are
+    left out.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Speed of the model fits: from moments against statsmodels, and a refit as the service does it."""
+"""Speed of the model fits: from moments, against statsmodels, and as the service refits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from solver.reversion.methods.pca import minor_components
 from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.vector import METHODS, Method
 from stream.bench.figures import Comparison, compare, measure
-from stream.bench.real_prices import currency_prices
+from stream.bench.real_prices import ecb_prices
 from stream.bench.timing import timed_alone
 from stream.config import ReversionConfig
 from stream.config.reversion import reversion_settings
@@ -30,7 +30,8 @@ MAX_LEGS = 3
 def refits_against_statsmodels(refits: int) -> list[Comparison]:
     """One refit of a sliding window from its moments, and Johansen's by statsmodels from its rows.
 
-    Ours is with the row's way into the moments, by Johansen alone, and by all models that are functions of the moments.
+    Our time includes adding the row to the moments. It is measured for Johansen alone, and for all models that are
+    functions of the moments.
     """
     chance = np.random.default_rng(SEED)
     n, T, lags = 10, 2000, 1
@@ -91,7 +92,7 @@ def _fit_moment_models(moments: SlidingMoments, n: int, lags: int) -> ErrorCorre
 
 
 def _eigenproblems(regression: ErrorCorrection) -> None:
-    """What the four models cannot do without, on matrices of their sizes, as LAPACK alone does it."""
+    """The decompositions that the four models need, by LAPACK alone, on matrices of the same sizes."""
     lapack.dgesdd(regression.response, full_matrices=0)
     lapack.dgeev(regression.response)
     lapack.dsyevd(regression.levels, lower=1)
@@ -99,8 +100,8 @@ def _eigenproblems(regression: ErrorCorrection) -> None:
 
 
 def refit_by_every_method(refits: int) -> Comparison:
-    """One refit as the service does it, by all methods at once; each alone stands in the note."""
-    log_prices = np.log(currency_prices(ASSETS))[-(WINDOW_STEPS + 2 + refits) :]
+    """One refit as in the service, by all methods at once; the note has the time of each alone."""
+    log_prices = np.log(ecb_prices(ASSETS))[-(WINDOW_STEPS + 2 + refits) :]
     alone = {method: _refit_ms(log_prices, (method,)) for method in METHODS}
     each = ", ".join(f"`{method}` {ms:.1f}" for method, ms in alone.items())
     return measure(

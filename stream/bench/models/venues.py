@@ -1,4 +1,4 @@
-"""One currency pair on two venues: the relationship that is known to be there, in real ticks."""
+"""One currency pair on two venues: a relationship that is known to exist, in real ticks."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ VENUES = ("oanda", "fxcm")
 PAIRS = ("EURUSD", "NZDUSD")
 FOLDER = "fx_ticks"
 
-# At one second a step is mostly that one venue has not quoted yet: the spread's half-life is then that of the slower
-# feed, and 2,000 steps see the price move by so little that weights are uncertain by several per cent. Five seconds
-# are past the one, and ten hours of them are enough of the other.
+# At one second, one venue has often not quoted yet: the basket spread's half-life is then that of the slower feed. And
+# 2,000 such steps see so little movement that weights are uncertain by several per cent. Five seconds and ten hours of
+# them avoid both.
 TIMESTEP_S = 5.0
 WINDOW_STEPS, HOLDOUT_STEPS = 7_200, 1_800
 MINUTE_STEPS = 12
@@ -40,8 +40,8 @@ WEIGHT_TOLERANCE = 0.01
 def venue_config(pair: str) -> Config:
     """Two assets, the pair's base on each venue, and the method that looks at levels with few legs.
 
-    `sparse` weighs the legs by how much each moves, and the venue with the noisier quotes moves more: its weights are
-    those of the best hedge over a timestep, 2 to 6 % from (1, -1). The relation of the levels is what is asked for.
+    `sparse` weights legs by how much each moves, and the venue with noisier quotes moves more. So its weights are
+    those of the best hedge over one timestep, 2 to 6 % from (1, -1). Here the relation of the levels is asked for.
     """
     base, quote = pair[:3], pair[3:]
     assets = tuple(f"{base}@{venue}" for venue in VENUES)
@@ -69,7 +69,7 @@ def venue_config(pair: str) -> Config:
 
 
 def pair_on_two_venues(folder: Path, pair: str, share_of_ticks: float = 1.0) -> list[Comparison]:
-    """In how many windows the pair's two venues are one relationship, with weights and half-life as they must be.
+    """In how many windows the pair on its two venues is a relationship, with the right weights and half-life.
 
     Raises
     ------
@@ -88,10 +88,16 @@ def pair_on_two_venues(folder: Path, pair: str, share_of_ticks: float = 1.0) -> 
 
 @dataclass
 class Seen:
-    """The pair's β at every refit with a full window, None where none was in use; and quotes refused, by reason.
+    """What was published for one pair.
 
-    `own` are the weights that the same window gives by itself: those in use stay until others are better by the
-    switching penalty. `rolling` finds them, from the published prices, of which `pushed` were complete.
+    Attributes
+    ----------
+    rolling : fits each window anew, from the published prices.
+    pushed : how many of these prices were complete.
+    betas : the β in use at every refit with a full window; None where none was.
+    own : the weights that the same window gives when fitted anew. Those in use stay until others are better by the
+        switching penalty.
+    refused : quotes refused, by reason.
     """
 
     rolling: RollingReversion
@@ -103,7 +109,7 @@ class Seen:
 
 def _note(seen: Seen, outputs: Sequence[Output], config: Config) -> None:
     reversion = config.reversion
-    # The first row of a window needs so many prices before it.
+    # The first row of a window needs the rows of its lags, or of the basis horizon, before it.
     full_at = reversion.window_steps + max(reversion.lags + 1, reversion.basis_horizon_steps)
     for output in outputs:
         match output:

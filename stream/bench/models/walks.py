@@ -1,4 +1,4 @@
-"""Independent random walks: how often any β is selected where there is none."""
+"""Independent random walks, which have no β: how often one is selected nevertheless."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def garch_steps(chance: np.random.Generator, count: int) -> FloatArray:
 
 
 def selected_among_walks(windows: int, lengths: tuple[int, ...]) -> list[Comparison]:
-    """Windows with any β in use; normal steps at every length, the others at the middle one."""
+    """Share of windows with any β selected: normal steps at every length, other steps at the middle length."""
     middle = lengths[len(lengths) // 2]
     cases: list[tuple[str, Steps, int]] = [
         *(("normal steps", normal_steps, length) for length in lengths),
@@ -65,7 +65,7 @@ def selected_among_walks(windows: int, lengths: tuple[int, ...]) -> list[Compari
 
 
 def in_use_over_refits(sets: int, steps: int) -> Comparison:
-    """Walks followed through refits and watch: at what share of the refits any β is in use."""
+    """Walks followed over refits and watch: the share of refits with any β in use."""
     settings = reversion_settings(ReversionConfig())
     names = tuple(str(asset) for asset in range(ASSETS))
     shares, fresh = [], []

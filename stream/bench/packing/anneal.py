@@ -1,4 +1,4 @@
-"""`anneal` against `exact`, where `exact` proves its packing: how far above the optimum it ends, and in what time."""
+"""`anneal` against `exact`, where `exact` has a proof: how far above the optimum it ends, and how long it takes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from stream.bench.figures import Comparison, measure
 from stream.bench.packing.instances import random_desk
 
 SEED = 20_141_005
-# Assets and items: of ten of each, exact proves about half within its default budget.
+# Assets and items. With ten of each, exact proves about half of the cases within its default budget.
 DETERMINANT_SIZES = (6, 8)
 
 
 def anneal_against_exact(cases: int) -> list[Comparison]:
-    """Relative gap to the optimum, for each objective at a size that is mostly proven, and the determinant beyond."""
+    """Relative gap to the optimum, for each objective at a size where most cases are proven."""
     makers: tuple[tuple[str, Callable[[np.random.Generator], PackingProblem]], ...] = (
         ("variance with box and costs, free, 20/20", _boxed_variance),
         ("volume, inside, 12/20", _volume),

@@ -1,4 +1,4 @@
-"""`exact`: right where enumeration can tell, and its time against enumeration and SCIP."""
+"""`exact`: whether it agrees with enumeration, and its time against enumeration and SCIP."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TINY_COMBINATIONS, MANY_COMBINATIONS = 27, 1_000
 # Solves shorter than this are repeated in further rounds over all cases.
 REPEATED_S = 1e-3
 ROUNDS = 5
-# Two ways of adding up the same variance differ by this share of that of the whole position.
+# Two ways to add up one variance may differ by this share of the whole position's variance.
 ROUNDING = 1e-13
 
 
 def exact_against_enumeration(cases: int) -> list[Comparison]:
-    """Random small cases of every objective and mode: equal, proven, and the time of both where few or many combine."""
+    """Random small cases of every objective and mode: how many are equal and proven, and the time of both methods."""
     chance = np.random.default_rng(SEED)
     equal = proven = with_cost = 0
     ours_s, reference_s, combinations = [], [], []
@@ -69,7 +69,7 @@ def exact_against_enumeration(cases: int) -> list[Comparison]:
 
 
 def are_equal(problem: PackingProblem, ours: Packing, reference: Packing) -> bool:
-    """Whether both keys are the same up to what a proof leaves open and to rounding."""
+    """Whether both keys are the same up to the tolerance of a proof and to rounding."""
     unpacked = problem.key(np.zeros_like(problem.lower))
     return all(
         abs(one - other) <= PROOF_TOLERANCE * abs(other) + ROUNDING * abs(whole)
@@ -82,9 +82,16 @@ def are_equal(problem: PackingProblem, ours: Packing, reference: Packing) -> boo
 def boxed_variance(
     source: str, prices: FloatArray | None, size: int, mode: Mode, cases: int, scip_cases: int, scip_limit_s: float
 ) -> list[Comparison]:
-    """`exact` on the variance with bounds and costs, `size` assets and items; SCIP on the first `scip_cases` of them.
+    """`exact` on the variance with bounds and costs, and SCIP on the first of the cases.
 
-    `prices` (days, size) are what β and covariance are made from; None draws both.
+    Parameters
+    ----------
+    source : names the cases in the table.
+    prices : (days, size) from which β and covariance are made; None draws both.
+    size : number of assets, and of items.
+    mode : of the packing.
+    cases, scip_cases : how many `exact` solves, and how many of them SCIP solves too.
+    scip_limit_s : seconds after which SCIP gives up a case.
     """
     chance = np.random.default_rng(SEED)
     name = f"exact variance with box and costs, {mode}, {size}/{size}, {source}"
@@ -92,13 +99,13 @@ def boxed_variance(
     for _ in range(cases):
         desk = random_desk(chance, size, size) if prices is None else desk_of_prices(chance, prices, size)
         problem = desk.boxed_variance(chance, mode)
-        # Kept while items and covariance stay, so not part of a solve.
+        # It is kept as long as items and covariance stay, so it is not part of a solve.
         seconds, factors = timed_alone(QuadraticFactors, problem.B, problem.Sigma)
         preparing_ms.append(seconds * 1e3)
         problems.append(problem)
         prepared.append(factors)
-    # One problem after the other, as a caller has them, and each of them for the first time in its round: the same one
-    # twice running would find the caches full of it, and the processor would know its branches.
+    # All problems in each round, one after the other, as a caller has them. The same problem twice in a row would find
+    # its data in the caches and its branches predicted.
     rounds = np.full((ROUNDS, cases), np.nan)
     ours = []
     for index, (problem, factors) in enumerate(zip(problems, prepared, strict=True)):
@@ -125,7 +132,7 @@ def boxed_variance(
 def _beside_scip(
     name: str, problems: list[PackingProblem], ours_ms: list[float], ours: list[Packing], limit_s: float
 ) -> list[Comparison]:
-    """The same cases by SCIP: the time of both where both proved theirs, and in how many SCIP's packing is better."""
+    """The same cases by SCIP: both times where both have a proof, and in how many cases SCIP's packing is better."""
     if not problems:
         return []
     cases = len(problems)
@@ -168,7 +175,7 @@ def _beside_scip(
 
 
 def _time_beside_scip(what: str, ours_ms: list[float], pairs: list[tuple[Packing, ScipAnswer]]) -> Comparison:
-    """The medians of the times, over the cases that both proved; `ours_ms` of these cases before any others."""
+    """The median times over the cases that both proved. `ours_ms` begins with the times of these cases."""
     both = [index for index, (packing, answer) in enumerate(pairs) if packing.proven and answer.proven]
     scip_ms = [answer.seconds * 1e3 for _, answer in pairs]
     ours_median = float(np.median(ours_ms[: len(pairs)]))

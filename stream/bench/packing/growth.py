@@ -1,4 +1,4 @@
-"""How the parts of a packing grow with assets and items, beside what theory says."""
+"""How the parts of a packing grow with assets and items, against theory."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def _growth(
     repeats: int,
     asked: str,
 ) -> Comparison:
-    """The slope of log time over log size by least squares; beside it that between the two largest sizes.
+    """The slope of log time over log size by least squares. The note has the slope between the two largest sizes.
 
-    Fixed costs flatten the slope at the small sizes, so the second one is nearer to the theory.
+    Fixed costs flatten the slope at small sizes, so the second slope is nearer to theory.
     """
     chance = np.random.default_rng(SEED)
     seconds = [part(random_desk(chance, n, K), repeats) for n, K in sizes]
@@ -76,7 +76,7 @@ def _growth(
 
 
 def candidate_s(desk: Desk, repeats: int) -> float:
-    """Median seconds that judging one candidate takes: a pass over the pairs at a local optimum."""
+    """Median seconds to judge one candidate: a pass over the pairs at a local optimum."""
     problem = desk.volume()
     volume, search = _stand(problem, _local_optimum(problem))
     pairs = len(volume.near)
@@ -88,8 +88,8 @@ def candidate_s(desk: Desk, repeats: int) -> float:
 
 
 def accepted_s(desk: Desk, repeats: int) -> float:
-    """Median seconds that an accepted move takes: judged from scratch, and P updated for its legs."""
-    # Free, so that a lot of any item can be taken and given back.
+    """Median seconds of an accepted move: it is judged from scratch, and P is updated for its legs."""
+    # Free, so that a lot of any item can be added and removed.
     problem = desk.volume("free")
     volume, search = _stand(problem, np.zeros(desk.B.shape[1], dtype=np.int64))
     accept_in_turn(volume, problem.arrays, search, 0, 1)
@@ -101,7 +101,7 @@ def accepted_s(desk: Desk, repeats: int) -> float:
 
 
 def refresh_s(desk: Desk, repeats: int) -> float:
-    """Median seconds that P from scratch takes, with no position flat."""
+    """Median seconds to compute P from scratch, with no position flat."""
     volume, search = _stand(desk.volume(), np.zeros(desk.B.shape[1], dtype=np.int64))
     times = [
         timed_alone(refresh_precision, volume.correlation, search.x, search.P, search.row)[0] for _ in range(repeats)
@@ -110,7 +110,7 @@ def refresh_s(desk: Desk, repeats: int) -> float:
 
 
 def preparation_s(desk: Desk, repeats: int) -> float:
-    """Median seconds that `exact` takes for what stays while items and covariance stay."""
+    """Median seconds of what `exact` prepares once for items and covariance."""
     return float(np.median([timed(QuadraticFactors, desk.B, desk.Sigma)[0] for _ in range(repeats)]))
 
 
@@ -143,11 +143,19 @@ def _stand(problem: PackingProblem, multiples: IntArray) -> tuple[VolumeArrays, 
 
 @compiled
 def accept_in_turn(volume: VolumeArrays, arrays: PackingArrays, search: Search, item: int, times: int) -> None:
-    """Accept one lot of `item` more and less in turn, so many `times`, whatever it does to the objective."""
+    """Accept one lot of `item` more, then one less, and so on, whatever that does to the objective.
+
+    Parameters
+    ----------
+    volume, arrays : of the problem.
+    search : where the search stands; is changed.
+    item : index of the item.
+    times : how many moves.
+    """
     for _ in range(times):
         copy_multiples(search.multiples, search.trial)
         search.trial[item] = 1 - search.trial[item]
-        # Nothing is worse than where it stands, and no rebuilding of P in between: that is measured by itself.
+        # Every move counts as an improvement, and P is not rebuilt in between, which is measured by itself.
         search.state[0] = np.inf
         search.state[2] = 0.0
         accept(volume, arrays, search)

@@ -1,4 +1,4 @@
-"""Packing problems to measure on: random desks, books of real prices, live sequences. All from a passed generator."""
+"""Packing problems to measure on: random desks, books of real prices, live sequences. All chance is passed in."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from solver.reversion.methods.sparse import sparse_vectors
 LOT = 100_000.0
 # Positions of a desk: a few million, one standard deviation.
 POSITION_LOTS = 30.0
-# What one lot costs, as a share of the variance of that lot alone: from hardly any to one that half decides.
+# Cost of one lot as a share of that lot's own variance: from hardly any to half.
 COST_SHARE = (0.02, 0.5)
-# Least and most of the random bounds either way: a few lots to more than any position wants.
+# Range of the random bounds on either side: from a few lots to more than any position needs.
 BOX_LOTS = (5, 40)
-# The same for cases that enumeration must get through: (2 · 2 + 1)^6 combinations at most.
+# The largest bound where every combination is enumerated: at most (2 · 2 + 1)^6.
 MOST_OF_FEW = 2
 FIT_DAYS = 500
 HALF_LIFE_DAYS = 60.0
@@ -104,7 +104,7 @@ def desk_of_prices(chance: np.random.Generator, prices: FloatArray, K: int) -> D
 
 
 def best_vectors(covariance: FloatArray, K: int, lot: float) -> FloatArray:
-    """(n, K) one lot each of the K sparse β of least basis ratio on `covariance` (n, n)."""
+    """(n, K) one lot each of the K sparse β with the least basis ratios on `covariance` (n, n)."""
     found, _ = sparse_vectors(covariance, max_legs=3)
     vectors = np.array(found)
     ratio = np.einsum("ki,ij,kj->k", vectors, covariance, vectors) / (vectors**2 @ np.diag(covariance))
@@ -114,7 +114,7 @@ def best_vectors(covariance: FloatArray, K: int, lot: float) -> FloatArray:
 def small_case(chance: np.random.Generator) -> PackingProblem:
     """Up to 6 assets and 6 items with few multiples each: any objective and mode, with and without costs and flat legs.
 
-    In whole weights and positions in every other case, where packings tie.
+    Half of the cases have whole weights and positions, so that packings tie.
     """
     n, K = int(chance.integers(1, 7)), int(chance.integers(0, 7))
     desk = random_desk(chance, n, K)
@@ -154,7 +154,7 @@ def small_case(chance: np.random.Generator) -> PackingProblem:
 
 @dataclass(frozen=True, eq=False)
 class LiveStep:
-    """What a live solver is handed when a book changes; `new_items` and `new_covariance` say what else did."""
+    """The input of a live solver when a book changes; `new_items` and `new_covariance` say what else changed."""
 
     B: FloatArray
     Sigma: FloatArray
@@ -167,11 +167,19 @@ class LiveStep:
 def live_sequence(
     chance: np.random.Generator, prices: FloatArray, K: int, lot: float, steps: int
 ) -> Iterator[LiveStep]:
-    """One book through the history of `prices` (days, n), `inside` the position, β of `lot` numeraire on their leg.
+    """One book through the history of `prices`, packed `inside` the position.
 
-    The steps are spread evenly over the days. Prices move when the day does, and with them every exposure and the
+    Steps are evenly distributed over the days. Prices move when the day does, and with them every exposure and the
     exponentially weighted covariance; the β are fitted again every REFIT_EVERY_DAYS on the FIT_DAYS before. At every
     step one position changes by a client's trade, and by what the desk trades back, both in whole lots of quantity.
+
+    Parameters
+    ----------
+    chance : draws positions and trades.
+    prices : (days, n), numeraire per unit; more than FIT_DAYS days.
+    K : number of β.
+    lot : numeraire on the leading leg of one β lot.
+    steps : how many to yield.
     """
     n = prices.shape[1]
     returns = np.diff(np.log(prices), axis=0)
@@ -194,7 +202,7 @@ def live_sequence(
             B = best_vectors(np.cov(returns[day - FIT_DAYS : day].T), K, lot)
         asset = int(chance.integers(n))
         traded = np.rint(chance.normal(0.0, TRADE_LOTS))
-        # Rounded by chance, so that small positions are pulled back too.
+        # Rounded at random, so that small positions are traded back too.
         traded_back = np.floor(TRADED_BACK * abs(held[asset]) + chance.random()) * np.sign(held[asset])
         held[asset] += traded - traded_back
         Q = held * quantity_lot * prices[day]

@@ -24,15 +24,23 @@ MAX_NODES = 20_000
 MAX_TIMESTEP_NODES = 250_000
 BOOK_ASSETS, BOOK_ITEMS = 20, 20
 THREADS = 2
-# Between two timesteps: a typical move of an asset, and so of every book's position in it.
+# A typical move of an asset between two timesteps, and so of every book's position in it.
 TIMESTEP_MOVE = 1e-3
 
 
 def live_within_deadline(source: str, prices: FloatArray, K: int, lot: float, steps: int) -> list[Comparison]:
-    """Share of a live sequence's steps proven within DEADLINE_MS, what gap the others end with, and the times.
+    """Share of a live sequence's steps proven within DEADLINE_MS, the gaps of the others, and the times.
 
     A step starts from the last multiples, or from nothing where the β are new. Its time includes the renewal of the
     packer when β or covariance changed.
+
+    Parameters
+    ----------
+    source : names the prices in the table.
+    prices : (days, n), numeraire per unit.
+    K : number of β.
+    lot : numeraire on the leading leg of one β lot.
+    steps : length of the sequence.
     """
     chance = np.random.default_rng(SEED)
     packer: BookPacker | None = None
@@ -107,7 +115,7 @@ def books_at_once(books: int, rounds: int) -> list[Comparison]:
                 warm_gap = float(np.median([packing.gap / packing.objective for packing in packings]))
                 proven = float(np.mean([packing.proven for packing in packings]))
             else:
-                # The first also pays for the threads and for what is compiled at its first use.
+                # The first timestep also pays for the threads and for kernels that are compiled at first use.
                 packings = _all_packed(cold)
             last = np.array([packing.multiples for packing in packings])
     name = f"{books:,} books of {BOOK_ASSETS} assets, {BOOK_ITEMS} items, one timestep"

@@ -1,4 +1,4 @@
-"""The figures of the packing: how right, how fast, against what, and how it grows."""
+"""The figures of the packing: correctness, speed against references, and growth with the problem's size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.bench.packing.exact import boxed_variance, exact_against_enumeration
 from stream.bench.packing.growth import growth_with_assets, growth_with_items
 from stream.bench.packing.live import books_at_once, live_within_deadline
 from stream.bench.packing.warm_start import warm_against_cold
-from stream.bench.real_prices import currency_prices, etf_prices
+from stream.bench.real_prices import ecb_prices, etf_prices
 
 # β lots of the live sequences: positions of some two and a half million are about three, ten and thirty of them.
 LIVE_LOTS = (1_000_000.0, 300_000.0, 100_000.0)
@@ -65,7 +65,8 @@ QUICK = PackingEffort(
 
 
 def packing_figures(effort: PackingEffort, data: Path | None, say: Callable[[str], None]) -> list[Comparison]:
-    """All of them, in the order of the table; `data` is a folder with the ETF prices, None leaves those rows out.
+    """All figures of the packing, in the order of the table. Without a folder `data` of ETF prices those rows are left
+    out.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def packing_figures(effort: PackingEffort, data: Path | None, say: Callable[[str
     say(f"{effort.small_cases:,} small packings, exact and by enumeration")
     figures = exact_against_enumeration(effort.small_cases)
 
-    sources: dict[str, FloatArray | None] = {"random desks": None, "ECB rates": currency_prices(20)}
+    sources: dict[str, FloatArray | None] = {"random desks": None, "ECB rates": ecb_prices(20)}
     if data is not None:
         sources["ETFs"] = etf_prices(data, 20)
     counts: dict[Mode, tuple[int, int]] = {
@@ -96,7 +97,7 @@ def packing_figures(effort: PackingEffort, data: Path | None, say: Callable[[str
     say("anneal against exact")
     figures += anneal_against_exact(effort.anneal_cases)
 
-    histories = {"ECB rates": currency_prices(LIVE_ASSETS)}
+    histories = {"ECB rates": ecb_prices(LIVE_ASSETS)}
     if data is not None:
         histories["ETFs"] = etf_prices(data, LIVE_ASSETS)
     for source, prices in histories.items():

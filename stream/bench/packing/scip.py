@@ -12,13 +12,13 @@ from solver.packing.problem import PackingProblem
 from stream.bench.timing import timed_alone
 
 INSTALL_SCIP = "SCIP not installed: pip install 'betapack[bench]'"
-# As betapack's own proof: optimal up to this share of the objective.
+# Optimal up to this share of the objective, as betapack's own proof.
 GAP = 1e-9
 
 
 @dataclass(frozen=True)
 class ScipAnswer:
-    """What SCIP found: its objective (infinite without a packing), whether it proved it, and how long it took."""
+    """What SCIP found: its objective (infinite without a packing), whether it has a proof, and how long it took."""
 
     objective: float
     proven: bool
@@ -33,17 +33,17 @@ def scip_is_installed() -> bool:
 def pack_by_scip(problem: PackingProblem, limit_s: float, tuned: bool = True) -> ScipAnswer:
     """Solve a `variance` problem: min t + c'a with ``|R x - d|² <= t``, ``-a <= x <= a``, x whole.
 
-    R is the triangular factor of L B with L'L = Sigma, and what of L Q lies outside of its span a constant: of the
-    formulations tried (L in place of R; B'ΣB as it is; a variable for each square; buying and selling apart) the one
-    that SCIP is fastest on. Everything is in lots and in units of the mean variance, so that SCIP's tolerances fit. The
-    objective is recomputed from the whole multiples. Only the solving is timed, not the building of the model. One
-    thread, as ours.
+    With L'L = Sigma, R is the triangular factor of L B, and the part of L Q outside its span is a constant. Of all
+    formulations tried, SCIP is fastest on this one; the others had L for R, B'ΣB itself, a variable for each square, or
+    buying and selling apart. Everything is in lots and in units of the mean variance, so that SCIP's tolerances fit.
+    The objective is recomputed from the whole multiples. Only the solution is timed, not the building of the model.
+    SCIP has one thread, as betapack has.
 
     Parameters
     ----------
     limit_s : > 0, seconds of wall clock after which SCIP stops with what it has.
-    tuned : with the settings that SCIP was fastest with on `free`: without its own heuristics, and few cuts. False
-        leaves all but the gap as it comes.
+    tuned : with the settings that are fastest on `free`: no heuristics of SCIP's own, and few cuts. False leaves all
+        settings but the gap at their defaults.
     """
     from pyscipopt import Model, quicksum
     from pyscipopt.scip import PY_SCIP_PARAMSETTING
@@ -89,7 +89,7 @@ def pack_by_scip(problem: PackingProblem, limit_s: float, tuned: bool = True) ->
     objective = np.inf
     if model.getNSols():
         found = np.array([round(model.getVal(one)) for one in multiples], dtype=np.int64)
-        # SCIP allows a leg to miss its limit by a millionth of a lot; what breaks ours is no packing.
+        # SCIP lets a leg miss its limit by a millionth of a lot. A packing that misses ours does not count.
         if fits(problem.arrays, found):
             objective = problem.key(found)[0]
     return ScipAnswer(float(objective), model.getStatus() in ("optimal", "gaplimit"), seconds)

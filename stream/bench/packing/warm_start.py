@@ -1,4 +1,4 @@
-"""What the last packing is worth when one position has changed: starting from it against starting from nothing."""
+"""What the last packing is worth when one position changes: a warm start against a cold one."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ from stream.bench.timing import timed_alone
 
 SEED = 20_141_003
 n, K = 30, 60
-# Budgets that a cold start is given until it is as good as the warm one: each a quarter more than the last.
+# Budgets of a cold start until it is as good as the warm one: each is a quarter more than the last.
 LEAST_BUDGET, BUDGET_GROWTH, MOST_BUDGET = 750, 1.25, 200_000
 
 
 class Step(NamedTuple):
-    """A book after a trade, and what the service has to start from."""
+    """A book after a trade, and what the service can start from."""
 
     problem: PackingProblem  # holds the items and the covariance
     volume: VolumeArrays
     Q: FloatArray  # (n,)
-    last: IntArray  # (K,), what the step before has ended with, after its whole budget
+    last: IntArray  # (K,), result of the step before, after its whole budget
 
 
 def warm_against_cold(desks: int, steps: int) -> list[Comparison]:
-    """One position changes a step: from the last packing against from nothing, to a first answer and to as good a one.
+    """A start from the last packing against one from nothing, where one position changes in each step.
 
-    A cold start has what is prepared of items and covariance, or nothing at all, as after a restart. Each way is timed
-    in a pass of its own over the `steps` of every desk, and takes medians over all of them.
+    They are compared to the first answer, and to an answer as good. A cold start has what is prepared from items and
+    covariance, or nothing at all, as after a restart. Each way has a pass of its own over the `steps` of every desk;
+    the figures are medians over all steps.
     """
     live = [step for number in range(desks) for step in live_steps(number, steps)]
     prepare_us = np.array([prepare(step) for step in live])
@@ -58,7 +59,7 @@ def warm_against_cold(desks: int, steps: int) -> list[Comparison]:
 
 
 def live_steps(number: int, steps: int) -> list[Step]:
-    """So many steps of one random desk, each from what the last one's whole budget has found."""
+    """`steps` steps of one random desk, each from what the whole budget of the step before found."""
     chance = np.random.default_rng([SEED, number])
     desk = random_desk(chance, n, K)
     problem, Q = desk.volume(), desk.Q.copy()
@@ -80,7 +81,7 @@ def prepare(step: Step) -> float:
 
 
 def to_local_optimum(step: Step, start: IntArray, prove: bool = False) -> Packing:
-    """The first local optimum; with `prove` what is known at the root's bound."""
+    """The first local optimum; with `prove` the packing once the root has its bound."""
     # With an infinite `enough` nothing is left to branch on once the root has its bound.
     return timed(
         time.thread_time, repack, step.problem, step.volume, step.Q, start, MAX_NODES, prove, math.inf if prove else 0.0
@@ -88,7 +89,7 @@ def to_local_optimum(step: Step, start: IntArray, prove: bool = False) -> Packin
 
 
 def until_as_good(step: Step, aim: Packing) -> Packing:
-    """From nothing, with the least budget that is enough to be as good as `aim`.
+    """From nothing, with the least budget that gives a packing as good as `aim`.
 
     First the local optimum alone, then with the root, whose rounded point is a second start, then a search.
     """
@@ -104,7 +105,7 @@ def until_as_good(step: Step, aim: Packing) -> Packing:
 
 
 def is_as_good(packing: Packing, aim: Packing) -> bool:
-    """Whether it is not worse, up to what a proof leaves open."""
+    """Whether `packing` is no worse than `aim`, up to the tolerance of a proof."""
     return packing.objective <= aim.objective * (1.0 + PROOF_TOLERANCE)
 
 
@@ -117,9 +118,17 @@ def repack(
     prove: bool = False,
     enough: float = 0.0,
 ) -> Packing:
-    """What a `BookPacker` does for a book at Q (n,); without `prove` only to the local optimum.
+    """Pack one book as a `BookPacker` does; without `prove` only to the local optimum.
 
-    `problem` holds the same items and covariance, `volume` what is kept of them.
+    Parameters
+    ----------
+    problem : holds the items and the covariance.
+    volume : what is prepared from them.
+    Q : (n,) held exposure, numeraire.
+    start : (K,) multiples to start from.
+    max_nodes : budget of the search.
+    prove : whether to search for a proof after the local optimum.
+    enough : gap at which the search may end.
     """
     lower, upper = checked_lot_bounds(problem.B, Q, problem.mode)
     books = Books(Q[None, :], lower[None, :], upper[None, :], start[None, :])

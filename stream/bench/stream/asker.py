@@ -1,6 +1,6 @@
-"""Asks a service what-ifs at a steady rate until SIGTERM, then prints what came back. Run as a process of its own.
+"""Asks a service what-ifs at a steady rate until SIGTERM, then prints the counts. Runs as a process of its own.
 
-What came before the last SIGUSR1 does not count.
+The counts start again at each SIGUSR1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONNECTIONS = 8
 
 
 class Asked(Struct):
-    """What an asker saw: questions, how many of them were answered and turned away, in `seconds`, and how long."""
+    """How many questions were answered and turned away in `seconds`, and the percentiles of the time to an answer."""
 
     answered: int
     turned_away: int
@@ -29,7 +29,7 @@ class Asked(Struct):
 
 
 async def ask(port: int, book: str, rate: float) -> Asked:
-    """`rate` questions a second over some connections, each about another trade; later ones wait for late answers."""
+    """Ask `rate` questions a second, each about another trade. A late answer delays later questions."""
     stopped = asyncio.Event()
     took_ms: list[float] = []
     turned_away = turn = 0

@@ -1,4 +1,4 @@
-"""The least that a Kafka worker can do: read a record, write a record. Run as a process, as the service is."""
+"""The least that a Kafka worker can do: read a record, write a record. Runs as a process, like the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POLL_TIMEOUT_MS = 100
 
 
 def echo(bootstrap: str, source: str, target: str) -> None:
-    """Copy every new record of `source` to `target`, for ever."""
+    """Copy every new record of `source` to `target`, without end."""
     settings = KafkaSettings(bootstrap=bootstrap, group="bench-echo")
     reader, writer = KafkaReader(settings, [source]), KafkaWriter(settings)
     reader.seek(reader.end_offsets())

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 import msgspec
@@ -35,67 +36,11 @@ TICKS_PER_TIMESTEP = 1000
 ANSWER_TIMEOUT_S = 20.0
 WARM_UP_TRIPS = 20
 
-CONFIG = """
-[universe]
-name = "bench"
-numeraire = "USD"
-assets = ["EUR", "GBP", "CHF", "JPY"]
-timestep_s = 1.0
-max_price_age_s = 3600.0
-feed_silent_after_s = 3600.0
-
-[[instruments]]
-name = "EURUSD"
-legs = { EUR = 1.0 }
-quote = "USD"
-lot = 100_000.0
-
-[[instruments]]
-name = "GBPUSD"
-legs = { GBP = 1.0 }
-quote = "USD"
-lot = 100_000.0
-
-[[instruments]]
-name = "USDCHF"
-legs = { USD = 1.0 }
-quote = "CHF"
-lot = 100_000.0
-
-[[instruments]]
-name = "USDJPY"
-legs = { USD = 1.0 }
-quote = "JPY"
-lot = 100_000.0
-
-[[books]]
-name = "bench"
-limit = 100.0
-
-# Never over it, and without positions of its own: for what-ifs.
-[[books]]
-name = "wide"
-limit = 1e12
-
-[covariance]
-min_observations = 30
-
-[reversion]
-window_steps = 120
-holdout_steps = 40
-
-[solver]
-lot_notional = 100_000.0
-
-[metrics]
-port = 0
-"""
-
 START_PRICES = {"EURUSD": 1.25, "GBPUSD": 1.6, "USDCHF": 0.96, "USDJPY": 110.0}
 
 
 def full_path_against_bare_consumer(kafka: KafkaSettings, folder: Path, ticks: int, rounds: int = 3) -> Comparison:
-    """Ticks a second from the log to committed outputs, and through a consumer that does nothing with them."""
+    """Ticks a second from Kafka to committed outputs, against a consumer that does nothing with them."""
     config = bench_config(folder, kafka)
     ours, bare = [], []
     with own_topics(kafka, config):
@@ -104,7 +49,7 @@ def full_path_against_bare_consumer(kafka: KafkaSettings, folder: Path, ticks: i
             for tick in walk_ticks(config, ticks):
                 encoder.send(writer, tick)
             writer.flush()
-        for _ in range(rounds):  # in turn, so that a machine that slows down slows both
+        for _ in range(rounds):  # in turns, so that a machine that slows down slows both
             bare.append(_bare_rate(kafka, topic_names(config)["ticks"], ticks))
             ours.append(_worker_rate(config, ticks))
     return compare(
@@ -156,7 +101,15 @@ def position_to_suggestion_against_echo(kafka: KafkaSettings, folder: Path, posi
 def warm_service(
     kafka: KafkaSettings, folder: Path, config: Config, writer: Writer, encoder: Encoder
 ) -> Iterator[tuple[ChildProcess, int]]:
-    """The service with models, so that every solve is a full one, and the time of the last tick that it has."""
+    """A running service that has models, so that every solve is a full one, and the time of its last tick.
+
+    Parameters
+    ----------
+    kafka : where the service runs.
+    folder : holds bench.toml, and takes the service's output.
+    config : of bench.toml.
+    writer, encoder : send the ticks that the models need.
+    """
     last_tick_ns = EPOCH_NS
     for tick in walk_ticks(config, 4 * (config.reversion.window_steps + 10), per_timestep=4):
         encoder.send(writer, tick)
@@ -171,7 +124,7 @@ def warm_service(
 
 @contextmanager
 def own_topics(kafka: KafkaSettings, config: Config) -> Iterator[None]:
-    """The topics of `config`, for as long as they are needed."""
+    """Create the topics of `config`, and delete them at the end."""
     created = create_topics(kafka, TOPICS, config.topics.prefix)
     try:
         yield
@@ -180,16 +133,17 @@ def own_topics(kafka: KafkaSettings, config: Config) -> Iterator[None]:
 
 
 def bench_config(folder: Path, kafka: KafkaSettings) -> Config:
-    """The configuration that `folder`/bench.toml then holds, with topics and a group of its own."""
+    """Write a configuration with topics and a group of its own to `folder`/bench.toml, and return it."""
     path = folder / "bench.toml"
     prefix = f"betapack-bench-{secrets.token_hex(4)}."
-    path.write_text(f'{CONFIG}\n[topics]\nprefix = "{prefix}"\n', encoding="utf-8")
+    desk = (files("stream.bench.stream") / "desk.toml").read_text(encoding="utf-8")
+    path.write_text(f'{desk}\n[topics]\nprefix = "{prefix}"\n', encoding="utf-8")
     config = load_config(path)
     return msgspec.structs.replace(config, kafka=msgspec.structs.replace(kafka, group=f"{prefix}group"))
 
 
 def walk_ticks(config: Config, count: int, per_timestep: int = TICKS_PER_TIMESTEP) -> Iterator[Tick]:
-    """`count` seeded ticks of walks, every instrument in turn."""
+    """`count` seeded ticks of random walks, each instrument in turn."""
     chance = np.random.default_rng(SEED)
     names = [instrument.name for instrument in config.instruments]
     gap_ns = config.universe.timestep_ns // per_timestep
@@ -231,7 +185,7 @@ def running(command: list[str], output_file: Path) -> Iterator[ChildProcess]:
 
 
 def wait_for_models(models: KafkaReader, timesteps: int) -> None:
-    """Read until so many models were published."""
+    """Read until `timesteps` models were published."""
     models.seek(models.low_watermarks())
     _until(lambda: len(models.poll(200)), timesteps, "models")
 
@@ -256,8 +210,17 @@ def round_trips(
 ) -> list[float]:
     """Milliseconds from each position to the first record that answers it.
 
-    A position is sent when the one before is answered, `gap_s` after it at the earliest. `begin` is called when both
-    sides are warm.
+    A position is sent when the one before is answered.
+
+    Parameters
+    ----------
+    kafka : for the reader of answers.
+    writer, encoder : send the positions.
+    answers : topic on which the answers come.
+    count : round trips that are timed.
+    last_tick_ns : event time of the first position.
+    gap_s : least time between two positions.
+    begin : called once both sides are warm, before the first timed trip.
     """
     trips_ms = []
     with closing(KafkaReader(kafka, [answers])) as reader:
@@ -274,7 +237,7 @@ def round_trips(
             )
             encoder.send(writer, position)
 
-        # Until the other side is up, and then a few more: the first trips pay for connections.
+        # Wait until the other side is up, and then some more: the first trips pay for connections.
         turn, answered, give_up_s = 0, 0, time.monotonic() + ANSWER_TIMEOUT_S
         while answered < WARM_UP_TRIPS:
             send(turn)

@@ -1,4 +1,4 @@
-"""What-ifs beside the live stream: what a thousand a second cost its latency, and how many of them are answered."""
+"""What-ifs beside the live stream: what a thousand a second add to its latency, and how many are answered."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ RATE = 1000
 ROUNDS = 4
 TRIPS_A_ROUND = 100
 BOOKS = {"wide": "a book inside its limit", "bench": "a book over it"}
-"""The second is hedged, and its runner-up found, for every answer."""
+"""Every answer about the second book includes a hedge and its runner-up."""
 
 GAPS_S = {0.02: "50 positions a second", 0.0: "positions as fast as they are answered"}
-"""Kafka, service and client take nearly two cores for the second: a fifth of one is left for whoever answers."""
+"""In the second case Kafka, service and client take nearly two cores; a fifth of a core is left for the answers."""
 
 
 def what_ifs_beside_the_stream(kafka: KafkaSettings, folder: Path, positions: int) -> list[Comparison]:
-    """Position to suggestion with and without what-ifs, in turns, and the what-ifs that were answered meanwhile."""
+    """Time from position to suggestion with and without what-ifs, in turns, and the share of what-ifs answered."""
     config = bench_config(folder, kafka)
     names = topic_names(config)
     rounds = min(ROUNDS, max(positions // TRIPS_A_ROUND, 1))

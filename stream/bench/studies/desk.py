@@ -18,7 +18,7 @@ OURS: tuple[Policy, ...] = ("ours", "ours and skew")
 def desk_figures(
     data: Path | None, say: Callable[[str], None], seeds: int = 20, stretches: int = 12
 ) -> list[Comparison]:
-    """Rows of `seeds` of five days of simulated prices, and with `data` of stretches of ten days of hourly ones."""
+    """Figures over `seeds` runs of five simulated days, and with `data` over `stretches` of ten real ones."""
     figures = _costs(run_desk(DeskSettings(seeds, DAYS), say), "simulated prices")
     if data is not None:
         study = run_desk(DeskSettings(stretches, HOURLY_DAYS, data), say)
@@ -27,7 +27,7 @@ def desk_figures(
 
 
 def _costs(study: Study, label: str) -> list[Comparison]:
-    """The policies' costs at each risk, against each of the simpler ones."""
+    """The cost of our policies at each risk, against each simpler policy."""
     rows = []
     for ours in study.at_risk:
         if ours.policy not in OURS:
@@ -55,7 +55,7 @@ def _costs(study: Study, label: str) -> list[Comparison]:
 
 
 def _removed_per_cost(study: Study) -> list[Comparison]:
-    """Average risk that went for each USD of cost."""
+    """Average risk removed for each USD of cost."""
     return [
         measure(
             f"desk, hourly prices, risk removed per USD, average risk {row.risk:,.0f} USD",

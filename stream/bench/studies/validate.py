@@ -24,13 +24,13 @@ from stream.studies.validate.walk import Models
 SEED = 7
 INSTALL_SKFOLIO = "pip install 'betapack[bench]'"
 
-# A refit a day: of hourly bars every refit would take a quarter of an hour, and β rarely change within a day.
+# One refit a day. A refit at every hourly bar would take a quarter of an hour, and β rarely change within a day.
 HOURLY_REFIT_STEPS = 24
 
 #: The assets of the hourly pairs, gold among them.
 CURRENCIES = ("EUR", "GBP", "AUD", "CAD", "CHF", "JPY", "XAU")
 
-#: Half-lives beside the shipped one.
+#: Half-lives that the shipped one is compared with.
 HALF_LIVES = (20.0, 40.0, 60.0, 90.0, 120.0, 180.0)
 
 
@@ -117,7 +117,7 @@ def _skfolio_scores(prices: Prices) -> Scores | None:
 
 
 def _other_half_lives(name: str, prices: Prices, shipped: CovarianceConfig) -> list[Comparison]:
-    """How much the shipped half-life loses to the best of others, on each half of the file."""
+    """How much worse the shipped half-life is than the best of HALF_LIVES, on each half of the file."""
     log_prices = np.log(prices.prices)
     losses = {half_life: _losses(log_prices, half_life, shipped.min_observations) for half_life in HALF_LIVES}
     found = []

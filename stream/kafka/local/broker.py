@@ -28,8 +28,8 @@ from stream.kafka.connection import open_client
 from stream.kafka.local.child_process import ChildProcess, output_tail
 
 KAFKA_VERSION = "4.2.1"
-# kafka-clients is named because jgo otherwise picks 3.9.1 through another jar's POM, with which the broker dies.
-# Without the log4j binding the broker says nothing.
+# kafka-clients is named because jgo would otherwise pick 3.9.1 from another jar's POM, and the broker would fail.
+# Without the log4j binding the broker writes no messages.
 ENDPOINT = "+".join(
     (
         f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
@@ -45,7 +45,7 @@ STOP_TIMEOUT_S = 20.0
 
 PROBE_TOPIC = "betapack-local-probe"
 
-# The last two make a broker that was killed return in 5 s: the controller waits out its old session, 9 s by default.
+# With the last two a killed broker is back in 5 s. The controller waits until its old session ends, by default 9 s.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -70,15 +70,15 @@ broker.heartbeat.interval.ms=500
 class LocalBroker:
     """One Apache Kafka node as a child process, for ``with``.
 
-    It ends with this process, however that ends; Ctrl-C in the terminal alone does not stop it, so a service can flush
-    first. Its log is `output_file`.
+    It ends when this process ends, for whatever reason. Ctrl-C in the terminal alone does not stop it, so a service can
+    flush first. Its messages go to `output_file`.
 
     Parameters
     ----------
     data_dir : where the records are kept; formatted on first use, kept and reused after that. Without it, a temporary
         folder that `stop` removes.
     port : of 127.0.0.1; 0 takes a free one.
-    say : told in one line what is being done, for progress on a terminal.
+    say : takes a line for each step, for progress on a terminal.
     """
 
     def __init__(
@@ -141,13 +141,13 @@ class LocalBroker:
         self._say(f"Kafka {KAFKA_VERSION} is ready on {self.bootstrap}")
 
     def stop(self) -> None:
-        """End the broker in good order, by force after `STOP_TIMEOUT_S`; remove a temporary data folder. Repeatable."""
+        """End the broker, by force after `STOP_TIMEOUT_S`, and remove a temporary data folder. May be called twice."""
         self._terminate()
         if self._temporary:
             shutil.rmtree(self._data_dir, ignore_errors=True)
 
     def kill(self) -> None:
-        """End the broker with SIGKILL, as a power failure would; the data stay for `restart`."""
+        """End the broker with SIGKILL, as a power failure would. The data stay for `restart`."""
         if self._java is not None:
             self._java.kill()
             self._java = None
@@ -162,7 +162,7 @@ class LocalBroker:
         return None if self._java is None else self._java.wait(timeout_s)
 
     def _find_java_and_jars(self) -> list[str]:
-        """The command line that runs a class of Kafka, but for the class."""
+        """The command line that runs a class of Kafka, without the name of the class."""
         if os.name != "posix":
             raise LocalBrokerFailed("the local Kafka runs on Linux and macOS only; start Kafka with Docker instead")
         try:
@@ -232,7 +232,7 @@ class LocalBroker:
             time.sleep(0.1)
 
     def _produce_once(self) -> None:
-        """A broker that answers may still be fenced by its controller; one that took a record is not."""
+        """Write one record. A broker that answers may still be fenced by its controller; one that takes it is not."""
         settings = KafkaSettings(bootstrap=self.bootstrap, client_id="betapack-local-probe")
         admin = open_client(KafkaAdminClient, settings)
         try:

@@ -1,26 +1,27 @@
-"""Child processes that end with this process, whatever way it ends, and not by the terminal's Ctrl-C."""
+"""Child processes that end when this process ends, and not by the terminal's Ctrl-C."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
-# Ends its process group, which the child joins, when its standard input closes. The kernel closes it whatever way the
-# parent dies. It ignores the terminal's signals, so that the parent decides when the child stops.
+# The watchdog ends its process group, which the child joins, when its standard input closes. The kernel closes the
+# input however the parent ends. The watchdog ignores the terminal's signals, so the parent decides when the child
+# stops.
 WATCHDOG = 'trap "" INT TERM HUP; read -r line; kill -KILL 0'
 
 
 class ChildProcess:
-    """A running command, and the watchdog that ends it with this process. Its output goes to `output_file`."""
+    """A running command, and the watchdog that ends it when this process ends. Its output goes to `output_file`."""
 
     def __init__(self, command: list[str], output_file: Path, folder: Path | None = None) -> None:
         self._watchdog = subprocess.Popen(["/bin/sh", "-c", WATCHDOG], stdin=subprocess.PIPE, process_group=0)
         self.output_file = output_file
-        with output_file.open("wb") as log:
+        with output_file.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
                 process_group=self._watchdog.pid,
@@ -39,14 +40,14 @@ class ChildProcess:
             return None
 
     def stop(self, timeout_s: float) -> None:
-        """SIGTERM, and SIGKILL after `timeout_s`."""
+        """End the child with SIGTERM, and with SIGKILL after `timeout_s`."""
         self.process.terminate()
         if self.wait(timeout_s) is None:
             self.process.kill()
         self._reap()
 
     def kill(self) -> None:
-        """SIGKILL, as a power failure would end it."""
+        """End the child with SIGKILL, as a power failure would."""
         self.process.kill()
         self._reap()
 

@@ -1,4 +1,4 @@
-"""Simulated clients: requests that every policy gets alike, and which of them deal at a quote."""
+"""Simulated clients: requests that are the same for every policy, and who deals at which quote."""
 
 from __future__ import annotations
 

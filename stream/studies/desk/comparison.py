@@ -1,4 +1,4 @@
-"""What the policies cost at equal average risk, with intervals over seeds, and the table it becomes."""
+"""What the policies cost at equal average risk, with intervals over seeds, and the table of it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Interval(Struct, frozen=True):
 class AtRisk(Struct, frozen=True, kw_only=True):
     """A policy at the limit at which its average risk is `risk`; means over seeds, USD for the whole run.
 
-    `cost` is what hedging cost, less what the policy's quotes earned beyond unskewed ones. `limit`, `turnover` and
-    `internalised` are interpolated in the same way. `relative` is the cost as a share of another policy's at the same
-    risk. `removed_per_cost` is the average risk that went for each USD paid.
+    `cost` is what hedging cost, less what the policy's quotes earned beyond unskewed ones. The columns are interpolated
+    along the policy's limits. `relative` is the cost as a share of another policy's at the same risk.
+    `removed_per_cost` is the average risk that each USD of cost took away.
     """
 
     policy: Policy
@@ -56,7 +56,7 @@ class Study(Struct, frozen=True, kw_only=True):
 
 
 class _Curves:
-    """By policy, averaged over the seeds that are drawn: risk and the other columns along the limits."""
+    """For each policy the risk and the other columns along its limits, averaged over the seeds that are drawn."""
 
     COLUMNS = ("limit", "cost", "realised_risk", "turnover", "internalised")
 
@@ -101,14 +101,14 @@ class _Curves:
 def compare_at_equal_risk(
     runs: Sequence[Sequence[Outcome]], risks: Sequence[float], rng: np.random.Generator
 ) -> tuple[AtRisk, ...]:
-    """Each policy at each of `risks` that its limits span, beside the others at the same risk.
+    """Each policy at each of the `risks` that its limits reach, against the others at the same risk.
 
     Parameters
     ----------
     runs : outcomes by seed, each with the same plans in the same order; the limits of a policy trace its curve of cost
         against risk.
     risks : average risks, USD.
-    rng : for the bootstrap over seeds; a resample in which a curve does not reach the risk is left out.
+    rng : for the bootstrap over seeds. A resample in which a curve does not reach the risk is left out.
     """
     curves, seeds = _Curves(runs), len(runs)
     everyone = np.arange(seeds)

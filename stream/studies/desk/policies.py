@@ -51,7 +51,17 @@ def single_best(Q: FloatArray, exposures: FloatArray, Sigma: FloatArray) -> IntA
 def single_cheapest(
     Q: FloatArray, exposures: FloatArray, Sigma: FloatArray, cost_per_lot: FloatArray, target: float
 ) -> IntArray:
-    """(m,) fewest lots of the one instrument that gets to the risk `target` most cheaply; else `single_best`."""
+    """(m,) fewest lots of the one instrument that brings the risk to `target` most cheaply; `single_best` where none
+    does.
+
+    Parameters
+    ----------
+    Q : (n,) held exposures, numeraire.
+    exposures : (n, m) exposure per lot, numeraire.
+    Sigma : (n, n) covariance of log returns over one timestep.
+    cost_per_lot : (m,) numeraire.
+    target : one standard deviation over one timestep, numeraire.
+    """
     covered = exposures.T @ Sigma @ Q
     variances = np.einsum("ij,ik,kj->j", exposures, Sigma, exposures)
     excess = netted_risk(Q, Sigma) ** 2 - target**2

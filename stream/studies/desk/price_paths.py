@@ -1,4 +1,4 @@
-"""Mid prices for the simulated desk: correlated diffusions with a planted pair, or rows of real prices."""
+"""Mid prices for the simulated desk: correlated diffusions with a planted pair, or real prices by the hour."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ CORRELATION = np.array(
         [0.5, 0.5, 0.2, 0.1, 1.0],
     ]
 )
-# NZD follows AUD; the log spread between them reverts to its mean. Planted, so that there is a relationship to find.
-SPREAD_VOLATILITY_BPS = 15.0
-SPREAD_HALF_LIFE_DAYS = 0.25
+# NZD follows AUD: the log basket spread of the two reverts to its mean. So there is a relationship to find.
+BASKET_SPREAD_VOLATILITY_BPS = 15.0
+BASKET_SPREAD_HALF_LIFE_DAYS = 0.25
 
 
 HOURLY_PAIRS = ("EURGBP", "GBPUSD", "USDJPY", "USDCHF", "USDCAD", "AUDUSD")
@@ -45,8 +45,11 @@ DAY_NS = 86_400 * NANOSECONDS
 class PriceRows:
     """Mids at the closes of timesteps.
 
-    `end_ns` (T,) ascending, multiples of the timestep. `mids` (T, n) numeraire per unit of asset. `Sigma` (n, n) the
-    true covariance of log returns over one timestep, None where nobody knows it.
+    Attributes
+    ----------
+    end_ns : (T,) ascending, multiples of the timestep.
+    mids : (T, n) numeraire per unit of asset.
+    Sigma : (n, n) true covariance of log returns over one timestep; None where nobody knows it.
     """
 
     end_ns: IntArray
@@ -55,21 +58,21 @@ class PriceRows:
 
 
 def diffusions(rng: np.random.Generator, steps: int, timestep_s: float) -> PriceRows:
-    """`steps` + 1 rows of ASSETS: five correlated geometric walks, and NZD on a reverting spread to AUD."""
+    """`steps` + 1 rows of ASSETS: five correlated geometric walks, and NZD, whose basket spread to AUD reverts."""
     days = timestep_s / 86_400.0
     volatility = VOLATILITY_BPS * 1e-4 * np.sqrt(days)
     walks = CORRELATION * np.outer(volatility, volatility)
-    kept = 0.5 ** (days / SPREAD_HALF_LIFE_DAYS)
-    stationary = SPREAD_VOLATILITY_BPS * 1e-4
+    kept = 0.5 ** (days / BASKET_SPREAD_HALF_LIFE_DAYS)
+    stationary = BASKET_SPREAD_VOLATILITY_BPS * 1e-4
     changes = rng.multivariate_normal(np.zeros(len(walks)), walks, steps)
     shocks = rng.normal(0.0, stationary * np.sqrt(1.0 - kept**2), steps)
-    spread = np.empty(steps + 1)
-    spread[0] = rng.normal(0.0, stationary)
+    basket_spread = np.empty(steps + 1)
+    basket_spread[0] = rng.normal(0.0, stationary)
     for step in range(steps):
-        spread[step + 1] = kept * spread[step] + shocks[step]
+        basket_spread[step + 1] = kept * basket_spread[step] + shocks[step]
     logs = np.zeros((steps + 1, len(ASSETS)))
     logs[1:, :5] = np.cumsum(changes, axis=0)
-    logs[:, 5] = logs[:, 4] + spread - spread[0]
+    logs[:, 5] = logs[:, 4] + basket_spread - basket_spread[0]
     Sigma = np.zeros((len(ASSETS), len(ASSETS)))
     Sigma[:5, :5] = walks
     Sigma[5, :5] = Sigma[:5, 5] = walks[4]

@@ -21,8 +21,8 @@ WARM_UP_STEPS = 500
 
 REFIT_EVERY_STEPS = 48
 
-# USD over one timestep. The outermost limits let the curve of every policy reach the risks: `flatten` is at half its
-# limit on average, and what clients bring within a timestep sets a floor.
+# USD over one timestep. The outermost limits are such that the curve of every policy reaches the RISKS. `flatten` is at
+# half its limit on average, and the trades of one timestep set a floor to every policy's risk.
 LIMITS = tuple(1e3 * limit for limit in (5.0, 8.5, 14.5, 25.0, 42.0))
 RISKS = (8e3, 12e3, 18e3)
 """A position of 12, 18 and 27 million EUR, over ten minutes."""
@@ -46,8 +46,8 @@ class DeskSettings:
 def run_desk(settings: DeskSettings, say: Callable[[str], None]) -> Study:
     """All policies along their limits, on every seed.
 
-    With `data`, each seed takes its own stretch of the hourly prices: evenly spaced over the years, each with its own
-    warm-up before it, so that nothing is fitted on what comes after.
+    With `data`, each seed takes a stretch of the hourly prices, evenly spaced over the years. Each stretch has its own
+    warm-up before it, so nothing is fitted on what comes after.
 
     Raises
     ------

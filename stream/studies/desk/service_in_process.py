@@ -1,4 +1,4 @@
-"""The product as the simulated desk meets it: quotes and positions in, model and suggestions out, by `engine.step`."""
+"""The service inside the simulation's process: quotes and positions go in, models and suggestions come out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_RECORD = Record("hedge-status", 0, 0, 0, None, None, ())
 
 
 class DeskService:
-    """One engine with its state. Without a clock every solve runs to the end of its effort: runs repeat."""
+    """One engine with its state. It has no clock, so every solve runs to the end of its effort, and runs repeat."""
 
     def __init__(self, config: Config) -> None:
         self._engine = Engine(config)
@@ -25,7 +25,7 @@ class DeskService:
         self._sent = 0
 
     def hold(self, event_time_ns: int, book: str, quantities: FloatArray) -> None:
-        """The positions of `book`, (n,) units of each asset; levels that did not change are not sent."""
+        """Send the positions of `book`, (n,) units of each asset, where they changed."""
         known = self._state.books[book].quantities
         for asset in np.flatnonzero(quantities != known).tolist():
             self._sent += 1
@@ -34,7 +34,7 @@ class DeskService:
             self._state, _ = self._engine.step(self._state, level)
 
     def close(self, timestep: Timestep) -> tuple[Market, dict[str, IntArray]]:
-        """The market at the close of `timestep`, and for each book that is told to trade its lots (m,)."""
+        """Close `timestep`. Returns the market at its close, and the lots (m,) of each book that should trade."""
         self._state, outputs = self._engine.step(self._state, timestep)
         assert self._state.latest is not None
         suggestions = [output for output in outputs if isinstance(output, HedgeSuggestion) and output.trades]
@@ -43,7 +43,7 @@ class DeskService:
         return self._state.latest, {each.book: self._lots(each) for each in suggestions}
 
     def _report_filled(self, suggestion: HedgeSuggestion) -> None:
-        """What the desk was told, it deals at once and whole."""
+        """The desk deals what is suggested at once and in full."""
         for trade in suggestion.trades:
             report = TradeReport(
                 event_time_ns=suggestion.event_time_ns + 1,  # after the positions of the same moment

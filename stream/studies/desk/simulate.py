@@ -1,4 +1,4 @@
-"""The closed loop: clients deal at the desk's quotes, prices move, policies hedge at the market's."""
+"""The closed loop: clients deal at the desk's quotes, prices move, and policies hedge at the market's quotes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from stream.studies.desk.service_in_process import DeskService
 from stream.studies.desk.universe import BP, LOT, DeskUniverse
 
 TARGET_SHARE = 0.8
-"""Of the limit, to which hedges bring the risk back: the service's default."""
+"""Hedges bring the risk back to this share of the limit: the service's default."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A book: how it hedges, and the limit of its risk, one standard deviation over one timestep, USD."""
+    """A book: its policy, and the limit of its risk: one standard deviation over one timestep, USD."""
 
     policy: Policy
     limit: float
@@ -42,10 +42,16 @@ class Plan:
 class Outcome:
     """What became of one book; money in USD.
 
-    `risk` is the mean over timesteps of the standard deviation of what was held, over one timestep: under the true
-    covariance where there is one, else under the model's. `realised_risk` is the standard deviation of what prices
-    made of it. `hedge_cost` is paid for crossing the spread, `income` earned on clients' trades; `volume` is what
-    clients dealt, `turnover` what the hedges did.
+    Attributes
+    ----------
+    policy, limit : of the plan.
+    risk : mean over timesteps of one standard deviation of the position over one timestep, under the true covariance
+        where there is one, else under the model's.
+    realised_risk : standard deviation of the P&L of one timestep.
+    hedge_cost : paid for crossing the bid-ask spread.
+    income : earned on clients' trades.
+    volume, turnover : what clients dealt, and what the hedges dealt.
+    hedges : how often the book hedged.
     """
 
     policy: Policy
@@ -60,7 +66,7 @@ class Outcome:
 
     @property
     def internalised(self) -> float:
-        """Share of the clients' volume that was not handed on to the market."""
+        """Share of the clients' volume that the desk did not pass on to the market."""
         return 1.0 - self.turnover / self.volume
 
 
@@ -94,9 +100,10 @@ def simulate(
     Parameters
     ----------
     prices : rows of the universe's assets at closes of its timesteps, more than `warm_up_steps` + 1.
-    plans : each becomes a book; those that ask the service are books of one engine.
-    warm_up_steps : enough for the configured covariance to be published, and better for β to be found.
-    rng : of the clients; `prices` have chance of their own.
+    plans : each becomes a book. Those that ask the service are books of one engine.
+    warm_up_steps : enough rows for the covariance to be published; β are found after a whole window of them.
+    rng : for the clients.
+    refit_every_steps : timesteps between two refits of β.
 
     Returns
     -------
@@ -117,7 +124,7 @@ def simulate(
         if step % steps_a_day == 0:
             desk.learn(market)
         desk.deal(requests, slice(edges[step], edges[step + 1]), prices.mids[row - 1])
-        # Not a matrix product: its rounding would depend on how many books there are.
+        # Not a matrix product, whose rounding would depend on the number of books.
         changes[:, step] = (desk.quantities() * (prices.mids[row] - prices.mids[row - 1])).sum(axis=1)
         for ledger in desk.served:
             desk.service.hold(int(prices.end_ns[row]), ledger.plan.name, ledger.quantities)
@@ -125,7 +132,7 @@ def simulate(
         market, suggested = desk.service.close(timestep)
         Sigma = market.Sigma if prices.Sigma is None else prices.Sigma
         assert Sigma is not None
-        # What was held to the close, and what is held from it on.
+        # Once with the positions held to the close, once with those held from it on.
         desk.weigh(prices.mids[row], Sigma)
         desk.hedge(market, suggested)
         desk.weigh(prices.mids[row], Sigma)
@@ -195,17 +202,17 @@ class _Desk:
         return np.array([ledger.quantities for ledger in self.ledgers])
 
     def learn(self, market: Market) -> None:
-        """Solve the skewing books' quotes anew, from the covariance that the service publishes."""
+        """Solve the quotes of the books that skew, from the covariance that the service publishes."""
         assert market.Sigma is not None
         dealer = self.universe.dealer(market.Sigma, 1.0)
-        # The aversion to risk that makes the limit the least risk at which a hedge is worth it.
+        # With this risk aversion the limit is the least risk at which a hedge is worth its cost.
         self._internalisers = [
             Internaliser(replace(dealer, risk_aversion=implied_risk_aversion(dealer, ledger.plan.limit)))
             for ledger in self._skewed
         ]
 
     def deal(self, requests: Requests, arrived: slice, mids: FloatArray) -> None:
-        """Let those who `arrived` deal: at fixed markups with the plain books, one by one with those that skew."""
+        """Let the clients who `arrived` deal: with plain books at fixed markups, with books that skew one by one."""
         stream, size = requests.stream[arrived], requests.size[arrived]
         patience = requests.patience[arrived]
         amounts = self._sizes[stream, size]
@@ -229,12 +236,12 @@ class _Desk:
             ledger.quantities = y / mids
 
     def weigh(self, mids: FloatArray, Sigma: FloatArray) -> None:
-        """Count the risk of what is held now."""
+        """Add the risk of the positions held now."""
         for ledger in self.ledgers:
             ledger.risk_sum += netted_risk(ledger.quantities * mids, Sigma)
 
     def hedge(self, market: Market, suggested: dict[str, IntArray]) -> None:
-        """Let every book that is over its limit trade, at half the quoted spread."""
+        """Let every book that is over its limit trade, at half the bid-ask spread."""
         valuation = market.valuation
         assert market.Sigma is not None
         for ledger in self.ledgers:

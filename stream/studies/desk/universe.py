@@ -1,4 +1,4 @@
-"""What the simulated desk deals in: pairs with their spreads and their clients, as a configuration of the service."""
+"""What the simulated desk deals in: pairs with their bid-ask spreads and clients, and the service's configuration."""
 
 from __future__ import annotations
 
@@ -24,19 +24,23 @@ BP = 1e-4
 LOT = 500_000.0
 NUMERAIRE = "USD"
 SIZES = np.array([1e6, 5e6, 10e6, 20e6])
-"""USD. Those of Barzykin, Bergault and Guéant (2023) but for 50 million, which a desk of this size is not asked for."""
+"""USD. The sizes of Barzykin, Bergault and Guéant (2023) without 50 million, too much for a desk of this size."""
 
 FLOW_SHARE = 0.05
-"""Of the requests of their table 1: a middling dealer's share."""
+"""The desk's share of the requests in their table 1: that of an average dealer."""
 
 
 @dataclass(frozen=True)
 class Pair:
     """A currency pair, its market and its clients.
 
-    `half_spread_bps` is what crossing costs, `impact_bps_per_musd` what trading one million USD a day faster adds.
-    `rates` are requests a day and side by size, `tiers` the demand (alpha, beta per basis point) of each tier of
-    clients.
+    Attributes
+    ----------
+    base, quote : currencies.
+    half_spread_bps : half the bid-ask spread, which is what crossing it costs.
+    impact_bps_per_musd : what trading one million USD a day faster adds.
+    rates : requests a day on each side, by size.
+    tiers : demand (alpha, beta per basis point) of each tier of clients.
     """
 
     base: str
@@ -69,7 +73,7 @@ class DeskUniverse:
         return np.array([float(pair.base == asset) - float(pair.quote == asset) for asset in self.assets])
 
     def dealer(self, Sigma: FloatArray, risk_aversion: float) -> Dealer:
-        """The desk as `solver.market_making` sees it, in timesteps; both sides of every tier of every pair a stream."""
+        """The desk for `solver.market_making`, in timesteps. Each side of each tier of each pair is a client stream."""
         days = 1.0 / self.steps_a_day
         streams = tuple(
             ClientStream(
@@ -86,7 +90,7 @@ class DeskUniverse:
             HedgeMarket(self.direction(pair), pair.half_spread_bps * BP, pair.impact_bps_per_musd * BP * 1e-6 / days)
             for pair in self.pairs
         )
-        # Fills do not move the simulated prices for good.
+        # No permanent impact: fills do not move the simulated prices.
         return Dealer(streams, markets, Sigma, risk_aversion, np.zeros(len(self.assets)))
 
     def config(self, books: tuple[BookConfig, ...], refit_every_steps: int) -> Config:
@@ -131,7 +135,7 @@ EURCHF = Pair("EUR", "CHF", 0.25, 3e-5, _CROSS, _CROSS_TIERS)
 EURJPY = Pair("EUR", "JPY", 0.25, 3e-5, _CROSS, _CROSS_TIERS)
 GBPCHF = Pair("GBP", "CHF", 0.4, 5e-5, _SMALL_CROSS, _CROSS_TIERS)
 GBPJPY = Pair("GBP", "JPY", 0.4, 5e-5, _SMALL_CROSS, _CROSS_TIERS)
-# Table 1 ends here. These are set after its GBPUSD, USDCHF and crosses.
+# Not in table 1: these copy its GBPUSD, USDCHF and crosses.
 AUDUSD = Pair("AUD", "USD", 0.2, 2e-5, (500.0, 170.0, 120.0, 35.0), _MAJOR_TIERS["GBP"])
 NZDUSD = Pair("NZD", "USD", 0.3, 3e-5, (300.0, 100.0, 70.0, 20.0), _MAJOR_TIERS["CHF"])
 USDCAD = Pair("USD", "CAD", 0.2, 2e-5, (500.0, 170.0, 120.0, 35.0), _MAJOR_TIERS["GBP"])

@@ -101,7 +101,7 @@ def _times_ns(file: Path, column: pd.Series[str]) -> IntArray:
             if (numbers >= least).all():
                 return np.asarray((numbers * unit_ns).round().astype("int64") if unit_ns > 1 else text.astype("int64"))
     readings = [_dates(text, dayfirst) for dayfirst in (False, True)]
-    # 3/4/2015 may be in March or in April; the right reading is the one that leaves fewer lines unread and in disorder.
+    # 3/4/2015 is in March or in April. The right reading leaves fewer lines unread and out of order.
     parsed = min(readings, key=lambda read: (read.isna().sum(), (read.dropna().astype("int64").diff() < 0).sum()))
     unread = parsed.isna()
     if unread.any():
@@ -114,7 +114,7 @@ def _times_ns(file: Path, column: pd.Series[str]) -> IntArray:
 
 
 def _dates(text: pd.Series[str], dayfirst: bool) -> pd.Series[pd.Timestamp]:
-    # `format` in place of a guess from the first line alone, where that would be ambiguous.
+    # Without a format pandas would guess one from the first line, which may be ambiguous.
     slashed = text.str.match(r"\d{1,2}[/.]\d{1,2}[/.]\d{4}").any()
     if slashed:
         separator = "/" if text.str.contains("/").any() else "."

@@ -1,4 +1,4 @@
-"""A page of HTML that is one file: it asks for nothing from anywhere, and its policy says so."""
+"""The frame of every HTML page. A page is one file that loads nothing else, and its security policy says so."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ th { font-weight: 600; color: #667480; }
 
 
 def page(title: str, body: str, style: str) -> str:
-    """The document: `title` is escaped, `body` is HTML, `style` comes after the style sheet of all pages."""
+    """The whole document. `title` is text, `body` is HTML, and `style` is CSS that follows that of all pages."""
     style = _STYLE + style
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"""<!DOCTYPE html>
@@ -50,7 +50,7 @@ def page(title: str, body: str, style: str) -> str:
 
 
 def write_page(document: str, path: Path, what: str) -> None:
-    """Write it to `path`; ConfigError, which names `what` it is, where that cannot be done."""
+    """Write `document` to `path`. Raises ConfigError, which says `what` could not be written."""
     try:
         path.write_text(document, encoding="utf-8")
     except OSError as exc:

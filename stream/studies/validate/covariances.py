@@ -1,4 +1,4 @@
-"""Forecast covariances held against what followed."""
+"""Forecast covariances, against what followed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from solver.scoring.portfolios import (
 RANDOM_PORTFOLIOS = 50
 
 FAMILIES = ("single assets", "random long-only", "random long-short", "minimum variance", "eigenportfolios")
-"""From the harmless to the merciless; the weights of the last two are chosen by the forecast itself."""
+"""From the easiest to the hardest to forecast. The forecast itself chooses the weights of the last two."""
 
-# Forecasts that are scored at once: whole arrays are fast, and a long file's covariances need not be kept.
+# So many forecasts are scored at once: whole arrays are fast, and the covariances of a long file need not be kept.
 _BATCH = 512
 
 
@@ -36,11 +36,11 @@ class Scores:
     rows : (S,) of the price file at whose close the forecast was made.
     ends : (S,) rows at which the outcome was known.
     z : by family, (S, K) standardised outcomes; NaN where there was no forecast.
-    qlike : (S, n) of each asset; NaN likewise.
+    qlike : (S, n) of each asset; NaN where there was no forecast.
     multivariate_qlike, mahalanobis : (S,) per asset; NaN where the covariance was singular.
-    unforecast : outcomes without a forecast, at the beginning.
-    singular : forecasts of which some portfolio has no risk at all: an asset that had not moved yet, or a full set of
-        crosses. They have no determinant, so only single assets and random portfolios are scored.
+    unforecast : how many outcomes at the beginning had no forecast.
+    singular : how many forecasts gave some portfolio no risk at all, because an asset had not moved yet or the pairs
+        are a full set of crosses. Their determinant is 0, so only single assets and random portfolios are scored.
     """
 
     rows: IntArray
@@ -55,11 +55,11 @@ class Scores:
 
 @dataclass
 class Scorer:
-    """Takes forecasts in the order of the file, and scores every `horizon_steps`-th: outcomes do not overlap.
+    """Scores every `horizon_steps`-th forecast, so that outcomes do not overlap. Takes them in the order of the file.
 
     Parameters
     ----------
-    log_prices : (T, n) of the whole file; of a row's forecast nothing but the rows up to `horizon_steps` later is used.
+    log_prices : (T, n) of the whole file. A forecast is scored on the rows up to `horizon_steps` after its own.
     horizon_steps : rows that an outcome spans.
     chance : draws the random portfolios.
     """
@@ -86,7 +86,7 @@ class Scorer:
         return row % self.horizon_steps == 0 and row + self.horizon_steps < len(self.log_prices)
 
     def add(self, row: int, Sigma: FloatArray | None) -> None:
-        """The forecast (n, n) at the close of `row` for `horizon_steps` of them; None where there is none yet."""
+        """Take the forecast (n, n) made at the close of `row` for the next `horizon_steps`; None: there is none yet."""
         if not self.scores_at(row):
             return
         if Sigma is None:
@@ -98,7 +98,7 @@ class Scorer:
             self._score()
 
     def scores(self) -> Scores:
-        """All of them."""
+        """The scores of all forecasts."""
         if self._rows or not self._parts:
             self._score()
         parts = self._parts

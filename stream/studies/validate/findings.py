@@ -1,4 +1,4 @@
-"""What a validation found, as it goes into the JSON file, the report and the table."""
+"""What a validation found: the content of the JSON file, the report and the table."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Input(Struct, frozen=True, kw_only=True):
 class Bias(Struct, frozen=True, kw_only=True):
     """Bias statistics of a family of portfolios: their median, their range, and all outcomes pooled.
 
-    `pooled` is a root mean square over every outcome of every portfolio, so one violent day weighs in it as it did;
-    `pooled_without_worst` leaves out the row with the largest.
+    `pooled` is the root mean square over every outcome of every portfolio, so a single violent day counts in full.
+    `pooled_without_worst` leaves out the row with the largest outcomes.
     """
 
     family: str
@@ -64,7 +64,7 @@ class Exceedance(Struct, frozen=True, kw_only=True):
 class Loss(Struct, frozen=True, kw_only=True):
     """Mean QLIKE per asset and outcome, beside a reference's on the same ones; `difference` < 0: ours is better.
 
-    `difference_without_worst` leaves out the row whose losses differ most, in which a mean may consist of little else.
+    `difference_without_worst` leaves out the row whose losses differ most: it may dominate the mean.
     """
 
     what: str
@@ -78,7 +78,7 @@ class Loss(Struct, frozen=True, kw_only=True):
 
 
 class Distance(Struct, frozen=True, kw_only=True):
-    """Mean of r'Σ⁻¹r / n, 1 where the whole covariance is right, and its median beside that of normal outcomes."""
+    """Mean of r'Σ⁻¹r / n, which is 1 where the whole covariance is right; its median, and that of normal outcomes."""
 
     outcomes: int
     mean: Estimate
@@ -87,10 +87,10 @@ class Distance(Struct, frozen=True, kw_only=True):
 
 
 class Share(Struct, frozen=True, kw_only=True):
-    """Share of the β in use of which something held on the stretch after the date.
+    """Share of the β in use that kept a property on the stretch after the date; `what` names the property.
 
-    `chance` is the share among the same weights on shuffled prices. `shuffled` is that among the β which the whole
-    service, run on shuffled prices, had in use there: hardly any, as it should be.
+    `chance` is the share among the same weights on shuffled prices. `shuffled` is the share among the β that the whole
+    service has in use when it runs on shuffled prices; there should be hardly any.
     """
 
     what: str
@@ -102,7 +102,7 @@ class Share(Struct, frozen=True, kw_only=True):
 
 
 class BasisForecast(Struct, frozen=True, kw_only=True):
-    """The basis ratio that was forecast for each β in use, against the one that followed."""
+    """The basis ratio forecast for each β in use, against the one that followed."""
 
     vectors: int
     mean_forecast: float
@@ -127,14 +127,14 @@ class Vectors(Struct, frozen=True, kw_only=True):
 
 
 class Check(Struct, frozen=True):
-    """A line of the verdict; `passed` is None where there was nothing to judge."""
+    """A line of the verdict; `passed` is None where nothing could be judged."""
 
     passed: bool | None
     text: str
 
 
 class Validation(Struct, frozen=True, kw_only=True):
-    """A whole run. `partial` says that it was interrupted, and holds for the rows before that alone."""
+    """A whole run. With `partial` it was interrupted, and covers only the rows before that."""
 
     version: str
     input: Input
@@ -156,5 +156,5 @@ class Validation(Struct, frozen=True, kw_only=True):
 
     @property
     def found(self) -> bool:
-        """Whether something does not hold."""
+        """Whether a check found something that does not hold."""
         return any(check.passed is False for check in self.checks)

@@ -17,10 +17,10 @@ from stream.studies.validate.run import BIAS_BOUNDS, Run
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Rolling figures: a fortieth of the outcomes, and enough for a bias to be known to a tenth.
+# Rolling figures take a fortieth of the outcomes, and at least as many as tell a bias to a tenth.
 _ROLLING_SHARE, _ROLLING_LEAST = 40, 50
 
-# Points of a line; more only make the file larger.
+# Points of a line. More would only make the file larger.
 _POINTS = 400
 
 
@@ -33,7 +33,7 @@ class Plot:
 
 
 def plots(run: Run) -> list[Plot]:
-    """All plots that the figures give something to draw for."""
+    """All plots for which the findings have figures."""
     drawn = []
     if len(run.scores.rows) > 2 * _ROLLING_LEAST:
         drawn.append(

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, verdict first."""
+"""The report: one HTML file that loads nothing else, with the verdict first."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _LIMITS = (
 
 
 def write_report(run: Run, path: Path) -> None:
-    """Write the page to `path`; ConfigError where that cannot be done."""
+    """Write the page to `path`. Raises ConfigError where that fails."""
     write_page(html(run.validation, plots(run)), path, "report")
 
 

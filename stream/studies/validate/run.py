@@ -26,13 +26,13 @@ from stream.studies.validate.tables import percent_with_interval, with_interval
 from stream.studies.validate.vectors import Assessor, Outcome
 from stream.studies.validate.walk import Models, walk_forward
 
-#: Within which a bias statistic passes: risk off by a twentieth.
+#: A bias statistic within these bounds passes: the risk is off by at most a twentieth.
 BIAS_BOUNDS = (0.95, 1.05)
 
-#: Returns that stay together in a shuffle: about a month of days or a day of hours.
+#: So many returns stay together in a shuffle: about a month of days or a day of hours.
 SHUFFLE_BLOCK_STEPS = 20
 
-#: Shuffles on which the same weights are tried, so that what chance gives is known better than what the file gives.
+#: The same weights are tried on so many shuffles, so that the share by chance is known better than that of the file.
 CHANCE_SHUFFLES = 10
 
 _SAY_EVERY_S = 5.0
@@ -40,7 +40,7 @@ _SAY_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class ValidateSettings:
-    """With what to validate; see the command line's help."""
+    """What is validated: the models, over `horizon_steps` rows, with this seed. See the command line's help."""
 
     models: Models
     horizon_steps: int
@@ -49,7 +49,7 @@ class ValidateSettings:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """The figures, and what the plots are drawn from."""
+    """The findings of a validation, and the series that its plots show."""
 
     validation: Validation
     times_ns: IntArray
@@ -73,7 +73,7 @@ def validate(
 
     Raises
     ------
-    DataUnavailable : too few prices for a forecast to be held against anything.
+    DataUnavailable : too few prices for a forecast and its outcome.
     ConfigError : settings that do not fit the data.
     """
     _check(prices, name, settings)
@@ -185,7 +185,7 @@ def _walk(
     progress: _Progress,
     stop: Callable[[], bool],
 ) -> tuple[Scores, Scores, Assessor, int]:
-    """Scores of the service's covariance and of the reference's, the β in use, and how many rows were walked."""
+    """Scores of the service's covariance, scores of the reference's, the β in use, and how many rows were walked."""
     log_prices = np.log(prices.prices)
     models, horizon = settings.models, settings.horizon_steps
     scorer = Scorer(log_prices, horizon, np.random.default_rng(portfolios))
@@ -200,7 +200,7 @@ def _walk(
         if row:
             reference.update(log_prices[row] - log_prices[row - 1])
         if scorer.scores_at(row):
-            # Not of some assets only: every portfolio holds all of them.
+            # Only once every asset has a covariance, for every portfolio holds all assets.
             Sigma = market.Sigma if market.known.all() else None
             scorer.add(row, None if Sigma is None else _over(market, Sigma, horizon))
             reference_scorer.add(row, None if Sigma is None else horizon * reference.estimate())
@@ -211,12 +211,12 @@ def _walk(
 
 
 def _over(market: Market, Sigma: FloatArray, horizon_steps: int) -> FloatArray:
-    """The service's own forecast over a horizon: β that revert hold the change down."""
+    """The service's own forecast over the horizon, which is lower along the β that revert."""
     return horizon_covariance_under([beta.vector for beta in market.betas], Sigma, horizon_steps)
 
 
 def _reference(n: int, models: Models) -> ExponentialCovariance | WindowCovariance:
-    """The configuration's other kind of covariance, without shrinkage: something sensible to be better than."""
+    """The other kind of covariance, without shrinkage: a sensible estimate that the configured one should beat."""
     covariance = models.covariance
     if covariance.kind == "window":
         return ExponentialCovariance(n, covariance.half_life_steps, "none")
@@ -278,7 +278,7 @@ def _vector_checks(vectors: Vectors) -> list[Check]:
 
 
 class _Progress:
-    """A line every few seconds."""
+    """Says how far the walk is, every few seconds."""
 
     def __init__(self, say: Callable[[str], None], rows: int) -> None:
         self._say = say

@@ -1,4 +1,4 @@
-"""Scores and outcomes to the figures that are reported."""
+"""From scores and outcomes to the figures of the report."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Dates: TypeAlias = Sequence[Sequence[Outcome]]
 CONFIDENCE = 0.95
 NOMINAL_RATES = (0.05, 0.01)
 
-#: A spread passes for reverting on the stretch after the date when a walk is rejected at this level.
+#: A basket spread counts as reverting on the stretch after the date when a random walk is rejected at this level.
 WALK_LEVEL = 0.05
 
 
 def biases(scores: Scores, times: Sequence[str], chance: np.random.Generator) -> tuple[Bias, ...]:
-    """Of each family that has at least two outcomes; `times` of every row of the file."""
+    """The bias of each family that has at least two outcomes. `times` are those of every row of the file."""
     found = []
     for family in FAMILIES:
         rows, z = _complete(scores, scores.z[family])
@@ -61,7 +61,7 @@ def biases(scores: Scores, times: Sequence[str], chance: np.random.Generator) ->
 
 
 def exceedances(scores: Scores) -> tuple[Exceedance, ...]:
-    """Of each family that has at least two outcomes, at each of `NOMINAL_RATES`."""
+    """The exceedances of each family that has at least two outcomes, at each of `NOMINAL_RATES`."""
     found = []
     for family in FAMILIES:
         _, z = _complete(scores, scores.z[family])
@@ -86,7 +86,16 @@ def exceedances(scores: Scores) -> tuple[Exceedance, ...]:
 def losses(
     ours: Scores, reference: Scores, label: str, times: Sequence[str], chance: np.random.Generator
 ) -> tuple[Loss, ...]:
-    """Of the covariance and of the single variances, on the outcomes that both forecast; `times` of every row."""
+    """The losses of the covariance and of the single variances, on the outcomes that both estimates forecast.
+
+    Parameters
+    ----------
+    ours : scores of the configured covariance.
+    reference : scores of the one it is compared with.
+    label : what the reference is.
+    times : of every row of the file.
+    chance : for the bootstrap.
+    """
     ends, own, other = np.intersect1d(ours.ends, reference.ends, return_indices=True)
     found = []
     for what, mine, theirs in (
@@ -134,13 +143,14 @@ def vectors(
     shuffled: Dates,
     chance: np.random.Generator,
 ) -> Vectors:
-    """Shares of β that held, of three kinds.
+    """Shares of β that held: real, by chance, and of a service that runs on shuffled prices.
 
     Parameters
     ----------
     real : by date, what the β in use then did afterwards.
-    by_chance : what the same weights did on shuffled prices, of each date and shuffle.
-    shuffled : by date, what the β of the service did that was run on shuffled prices.
+    by_chance : what the same weights did on shuffled prices, one entry for each date and shuffle.
+    shuffled : by date, what the β did that the service had in use on shuffled prices.
+    chance : for the bootstrap.
     """
     shares = []
     for what, held, counted in _questions(settings):
@@ -173,7 +183,7 @@ def vectors(
 def _questions(
     settings: ReversionConfig,
 ) -> tuple[tuple[str, Callable[[Outcome], bool], Callable[[Outcome], bool]], ...]:
-    """What is asked of a β, whether it held, and of which β it is asked."""
+    """For each property of a β: its name, whether it held, and which β it is asked of."""
     bound, least, most = settings.basis_ratio_max, settings.half_life_min_steps, settings.half_life_max_steps
 
     def by_reverting(outcome: Outcome) -> bool:
@@ -198,7 +208,7 @@ def _questions(
 
 
 def _basis_forecast(real: Dates, chance: np.random.Generator) -> BasisForecast | None:
-    """Bias and order of the forecasts; intervals draw whole dates, whose β share what happened."""
+    """Bias and rank correlation of the forecasts. The bootstrap draws whole dates: β of one date share a market."""
 
     def usable(outcome: Outcome) -> bool:
         return _by_basis(outcome) and bool(np.isfinite(outcome.ratio)) and outcome.forecast_ratio > 0.0
@@ -247,7 +257,7 @@ def _count(dates: Dates, counted: Callable[[Outcome], bool]) -> int:
 
 
 def _share(dates: Dates, held: Callable[[Outcome], bool], counted: Callable[[Outcome], bool]) -> Estimate:
-    """Dates are the groups: the β of one date share its market."""
+    """The share that held. Its interval takes dates as groups, for the β of a date share its market."""
     trials = [_count([outcomes], counted) for outcomes in dates]
     successes = [_count([outcomes], lambda outcome: counted(outcome) and held(outcome)) for outcomes in dates]
     counts = np.array([successes, trials], dtype=np.int64).reshape(2, -1)
@@ -257,7 +267,7 @@ def _share(dates: Dates, held: Callable[[Outcome], bool], counted: Callable[[Out
 def _estimate(
     series: FloatArray, statistic: Callable[[FloatArray], FloatArray], chance: np.random.Generator
 ) -> Estimate:
-    # √T rows a block: markets are wild for weeks, of which the longest file still has a hundred blocks.
+    # √T rows a block: volatility lasts for weeks, and the longest file still has a hundred such blocks.
     block = round(len(series) ** 0.5)
     return _as_estimate(bootstrap_interval(series, statistic, block, CONFIDENCE, chance))
 

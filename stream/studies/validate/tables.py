@@ -13,7 +13,7 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Table:
-    """One table: a title, column names, cells, and what must be said with it."""
+    """One table: a title, column names, cells, and the note that belongs to it."""
 
     title: str
     header: tuple[str, ...]
@@ -27,7 +27,7 @@ def tables(found: Validation) -> list[Table]:
 
 
 def verdict(found: Validation) -> str:
-    """One line: does it hold?"""
+    """The verdict in one line."""
     partial = "PARTIAL, interrupted: " if found.partial else ""
     failed = sum(check.passed is False for check in found.checks)
     if failed:

@@ -1,4 +1,4 @@
-"""β vectors in use held against what their spreads did afterwards."""
+"""β vectors in use, against what their basket spreads did afterwards."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Outcome:
     ----------
     beta_id, evidence : as published at that date.
     forecast_ratio, ratio_upper : basis ratio on the stretch held back from the fit, and its upper confidence bound.
-    ratio : of the stretch after the date.
-    half_life_steps : of the stretch after the date; infinite where it does not revert.
-    walk_p_value : that the spread is a walk, on the stretch after the date.
-    retired : by the watch, within that stretch.
+    ratio : basis ratio on the stretch after the date.
+    half_life_steps : on the stretch after the date; infinite where the basket spread does not revert.
+    walk_p_value : of the test that the basket spread is a random walk, on the stretch after the date.
+    retired : whether the watch retired it within that stretch.
     """
 
     beta_id: str
@@ -41,7 +41,7 @@ class Outcome:
 class Assessor:
     """Notes the β in use at dates `stretch_steps` rows apart, from the first refit on; `outcomes` says what followed.
 
-    The stretches do not overlap, so that no row counts twice.
+    The stretches do not overlap, so no row counts twice.
     """
 
     settings: ReversionConfig
@@ -51,11 +51,11 @@ class Assessor:
 
     @property
     def stretch_steps(self) -> int:
-        """As long as the stretch that the forecast was measured on."""
+        """Rows of a stretch, as many as the forecast was measured on."""
         return self.settings.holdout_steps
 
     def add(self, row: int, market: Market) -> None:
-        """What the service knows at the close of `row`."""
+        """Take what the service knows at the close of `row`."""
         for retirement in market.retirements:
             self._retired.setdefault(retirement.beta_id, []).append(row)
         self._fitted = self._fitted or market.candidates_tried > 0
@@ -63,9 +63,9 @@ class Assessor:
             self.dates.append((row, market.betas))
 
     def outcomes(self, log_prices: FloatArray) -> list[list[Outcome]]:
-        """What every β did, of each date with a whole stretch after it.
+        """For each date with a whole stretch after it, what every β of that date did.
 
-        `log_prices` (T, n) may be others than the β were fitted to: then it is what chance makes of their weights.
+        `log_prices` (T, n) may differ from those that the β were fitted to. Then the outcomes are those by chance.
         """
         stretch, settings = self.stretch_steps, self.settings
         found: list[list[Outcome]] = []

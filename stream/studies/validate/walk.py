@@ -22,7 +22,7 @@ from stream.engine.market.model import Market, MarketModel
 from stream.events.types import Timestep
 from stream.studies.read.prices import Prices
 
-# What the prices are in; a name that no column of a file has.
+# The currency of the prices: a name that no column of a file has.
 _NUMERAIRE = "\N{CURRENCY SIGN}"
 
 
@@ -35,10 +35,10 @@ class Models:
 
 
 def walk_forward(prices: Prices, models: Models) -> Iterator[tuple[int, Market]]:
-    """Each row's index, and what the service knows at its close.
+    """The index of each row, and the market as the service knows it at the row's close.
 
-    It is `MarketModel` itself that is advanced, with a configuration in which every column is an asset whose price is
-    quoted without a spread. A row is read only when its turn comes, so nothing can look ahead.
+    The service's own `MarketModel` is advanced. In its configuration every column is an asset, quoted with a bid-ask
+    spread of zero. A row is read only when its turn comes, so nothing can look ahead.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def walk_forward(prices: Prices, models: Models) -> Iterator[tuple[int, Market]]
     model = MarketModel(config)
     state = model.new_state()
     for row, (step, quotes) in enumerate(zip(prices.timesteps.tolist(), prices.prices, strict=True)):
-        # Step 0 would end at 0, which the service takes for "never quoted".
+        # Step 0 would end at time 0, which means "never quoted" to the service.
         end_ns = (step + 1) * prices.timestep_ns
         quoted_at_ns = np.full(len(quotes), end_ns, dtype=np.int64)
         yield row, model.advance(state, Timestep(step + 1, end_ns, quotes, quotes, quoted_at_ns))

@@ -130,10 +130,10 @@ def test_a_flow_that_cannot_be_solved_fails_the_check_as_it_would_fail_the_start
 
 
 def test_the_example_configurations_are_valid() -> None:
-    """The desk that operators start from and the demo's configuration pass the checks."""
+    """The desk that operators start from and the configurations of demo and benchmarks pass the checks."""
     root = README.parent
-    paths = (root / "deploy" / "desk.toml", root / "stream" / "demo" / "demo.toml")
-    for ended in betapack_each([("check", "--config", str(path)) for path in paths]):
+    paths = ("deploy/desk.toml", "stream/demo/demo.toml", "stream/bench/stream/desk.toml")
+    for ended in betapack_each([("check", "--config", str(root / path)) for path in paths]):
         assert ended.returncode == 0, ended.stderr
 
 

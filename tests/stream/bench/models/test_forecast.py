@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from solver.reversion.refits.rolling import RollingReversion
+from stream.bench.models import pegs
 from stream.bench.models.forecast import YEAR_DAYS, forecasts
 from stream.bench.models.pegs import demo_config, rates
-from stream.bench.models.pegs import rates as rates_bench
 from stream.config.reversion import reversion_settings
 
 FLOOR_BEGINS = date(2011, 9, 6)
@@ -19,7 +19,7 @@ AFTER_THE_FLOOR = date(2015, 3, 31)
 
 def test_a_forecast_is_what_the_service_publishes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every pair in use the ratio that its β carries; pairs with the franc around 2015 count as breaks."""
-    monkeypatch.setattr(rates_bench, "LAST_DAY", AFTER_THE_FLOOR)
+    monkeypatch.setattr(pegs, "LAST_DAY", AFTER_THE_FLOOR)
     found = forecasts(FLOOR_BEGINS)
     config = demo_config()
     days = rates(config, FLOOR_BEGINS)

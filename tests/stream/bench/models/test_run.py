@@ -8,8 +8,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from stream.bench.models import covariance
-from stream.bench.models.pegs import rates as rates_bench
+from stream.bench.models import covariance, pegs
 from stream.bench.models.run import QUICK_MODELS, models_figures
 
 TINY = replace(
@@ -32,7 +31,7 @@ TINY = replace(
 @pytest.mark.timeout(600)
 def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """One row a figure, each with a finite value, what is good, and a note of what it was measured on."""
-    monkeypatch.setattr(rates_bench, "LAST_DAY", date(2016, 6, 30))
+    monkeypatch.setattr(pegs, "LAST_DAY", date(2016, 6, 30))
     monkeypatch.setattr(covariance, "ASKED_US", {3: 2.0})
     monkeypatch.setattr(covariance, "TICKED_S", 20_000)
     figures = models_figures(TINY, None, lambda text: None)

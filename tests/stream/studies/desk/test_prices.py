@@ -12,8 +12,8 @@ import pytest
 from stream.errors import DataUnavailable
 from stream.studies.desk.price_paths import (
     ASSETS,
-    SPREAD_HALF_LIFE_DAYS,
-    SPREAD_VOLATILITY_BPS,
+    BASKET_SPREAD_HALF_LIFE_DAYS,
+    BASKET_SPREAD_VOLATILITY_BPS,
     diffusions,
     hourly_prices,
 )
@@ -39,9 +39,9 @@ def test_the_planted_spread_reverts() -> None:
     logs = np.log(rows.mids)
     spread = logs[:, ASSETS.index("NZD")] - logs[:, ASSETS.index("AUD")]
     spread -= spread.mean()
-    lag = round(SPREAD_HALF_LIFE_DAYS * 24)
+    lag = round(BASKET_SPREAD_HALF_LIFE_DAYS * 24)
     assert np.corrcoef(spread[lag:], spread[:-lag])[0, 1] == pytest.approx(0.5, abs=0.05)
-    assert spread.std() == pytest.approx(SPREAD_VOLATILITY_BPS * 1e-4, rel=0.05)
+    assert spread.std() == pytest.approx(BASKET_SPREAD_VOLATILITY_BPS * 1e-4, rel=0.05)
 
 
 def test_one_seed_one_path() -> None:

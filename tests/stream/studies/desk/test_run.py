@@ -74,13 +74,13 @@ def test_what_cannot_run_is_refused(tmp_path: Path) -> None:
     for settings, message in (
         (DeskSettings(0, 5.0), "at least one seed and one day, got 0 and 5"),
         (DeskSettings(1, 0.5), "at least one seed and one day, got 1 and 0.5"),
-        (DeskSettings(1, 1.0, tmp_path), r"EURGBP\.csv\.gz must hold hourly bars"),
+        (DeskSettings(1, 1.0, tmp_path), "--data must be a folder with fx_h1"),
     ):
         with pytest.raises(ConfigError, match=message):
             run_desk(settings, lambda text: None)
     (tmp_path / "fx_h1").mkdir()
     for name in ("EURGBP", "GBPUSD", "USDJPY", "USDCHF", "USDCAD", "AUDUSD"):
         with gzip.open(tmp_path / "fx_h1" / f"{name}.csv.gz", "wt") as file:
-            file.write("time,close\n2014-05-01 10:00:00,1.0\n")
-    with pytest.raises(ConfigError, match="1 days and their warm-up take 525 hours, the prices have 1"):
+            file.write("time,close\n" + "".join(f"2014-05-01 1{hour}:00:00,1.{hour}\n" for hour in range(3)))
+    with pytest.raises(ConfigError, match="1 days and their warm-up take 525 hours, the prices have 3"):
         run_desk(DeskSettings(1, 1.0, tmp_path), lambda text: None)

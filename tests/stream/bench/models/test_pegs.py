@@ -8,8 +8,8 @@ from datetime import date
 import pytest
 
 from stream.bench.figures import Comparison
+from stream.bench.models import pegs
 from stream.bench.models.pegs import hedges_in_daily_rates
-from stream.bench.models.pegs import rates as rates_bench
 
 FLOOR_BEGINS = date(2011, 9, 6)
 AFTER_THE_FLOOR = date(2015, 3, 31)
@@ -23,7 +23,7 @@ def named(figures: Sequence[Comparison], *words: str) -> Comparison:
 @pytest.mark.slow
 def test_the_floor_and_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the table quotes of the franc: in use in every window, then one alert and no packed lot on the day."""
-    monkeypatch.setattr(rates_bench, "LAST_DAY", AFTER_THE_FLOOR)
+    monkeypatch.setattr(pegs, "LAST_DAY", AFTER_THE_FLOOR)
     figures = hedges_in_daily_rates(FLOOR_BEGINS)
     assert named(figures, "EUR/DKK").ours == 100.0
     under_floor = named(figures, "under the floor")
