@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from stream.bench.hedging.cases import enumerate_hedge, small_problem
 from stream.bench.hedging.run import hedging_figures
 
 
@@ -15,9 +12,3 @@ def test_hedging_figures() -> None:
     assert figures[0].note.startswith("60 proven")
     assert len(figures) == 15
     assert [figure.ours for figure in figures if figure.what.endswith("proven")] == [100.0] * 7
-    chance = np.random.default_rng(7)
-    found = {
-        (enumerate_hedge(problem).status, problem.max_trades is None)
-        for problem in (small_problem(chance) for _ in range(200))
-    }
-    assert len(found) == 6

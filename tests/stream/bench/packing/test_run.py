@@ -12,6 +12,9 @@ from stream.bench import run
 from stream.bench.packing import anneal
 from stream.bench.packing.run import PackingEffort
 
+# Whichever test comes first waits for the figures.
+pytestmark = pytest.mark.slow
+
 TINY = PackingEffort(
     small_cases=60,
     free_cases=2,
@@ -45,7 +48,6 @@ def packing_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str
 
 
 # The first use of these kernels compiles them.
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_packing_figure_is_there(packing_run: tuple[list[dict[str, Any]], str]) -> None:
     """One row a figure in file and table: right, fast against SCIP and enumeration, live, warm, many books, growth."""
