@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -57,6 +58,24 @@ def test_wheel_holds_every_file(installed_wheel: Path) -> None:
     assert {path for path in packed if not path.parts[0].endswith(".dist-info")} == sources
     expected = [f"{package}/py.typed" for package in PACKAGES] + ["schemas/asyncapi.json", "schemas/json/tick.json"]
     assert {Path(name) for name in expected} <= packed
+
+
+def test_sdist_holds_what_its_tests_read(tmp_path: Path) -> None:
+    """Sources, tests, documents, deployment and the files that set up a checkout, each of them whole."""
+    output_of([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)], cwd=ROOT)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+    folders = (*PACKAGES, "tests", "docs", "deploy")
+    expected = {
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    expected |= {"Makefile", "conftest.py", "constraints.txt", "pyproject.toml"}
+    expected |= {path.name for path in ROOT.glob("*.md")}
+    assert expected <= names, sorted(expected - names)
 
 
 def test_packages_are_ours_alone(installed_wheel: Path) -> None:
