@@ -29,7 +29,8 @@ from stream.kafka.log import Record
 from stream.kafka.publish import KafkaWriter
 from stream.kafka.topics import create_topics, delete_topics
 
-pytestmark = pytest.mark.kafka
+# Services start and stop here, several in some tests: on a machine with much else to do a start takes many seconds.
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 START_NS = 1_748_851_200 * 1_000_000_000
 SECOND_NS = 1_000_000_000
@@ -397,7 +398,7 @@ def test_the_bench(kafka: str, tmp_path: Path) -> None:
     output = tmp_path / "bench.json"
     command = [sys.executable, "-m", "stream.cli", "bench", "stream", "--bootstrap", kafka, "--output", str(output)]
     bench = ChildProcess([*command, "--ticks", "5000", "--positions", "20"], tmp_path / "bench.log")
-    code = bench.wait(timeout_s=110)
+    code = bench.wait(timeout_s=240)
     bench.stop(timeout_s=1)
     assert code == 0, output_tail(bench.output_file, 40)
     comparisons = json.loads(output.read_text())["comparisons"]
@@ -413,7 +414,7 @@ def test_the_demo(kafka: str, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "stream",
+        "stream.cli",
         "demo",
         "--bootstrap",
         kafka,
@@ -423,7 +424,7 @@ def test_the_demo(kafka: str, tmp_path: Path) -> None:
         "10",
     ]
     demo = ChildProcess([*command, "--picture", str(picture)], tmp_path / "demo.log")
-    code = demo.wait(timeout_s=100)
+    code = demo.wait(timeout_s=240)
     demo.stop(timeout_s=1)
     text = output_tail(demo.output_file, 100)
     assert code == 0, text
