@@ -31,8 +31,8 @@ class WhatIf(Struct, frozen=True, kw_only=True):
     ----------
     trade : The trade, on top of what the book holds. [units of each asset]
     residual : As the message on the topic, with the trigger `what-if` and an id that names the trade.
-    suggestion : Made afresh, as if none stood; null inside the limit. Its ids are those of no real suggestion: a
-        `HedgeStatus` that names one is refused.
+    suggestion : What would be suggested if no suggestion stood; null inside the limit. Its ids belong to no real
+        suggestion: a `HedgeStatus` that names one is refused.
     quote : The quote skew with the trade in the book, whether or not it differs materially from the one that holds;
         null for a book without client flow.
     """

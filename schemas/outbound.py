@@ -94,15 +94,15 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     trigger : What caused the solve: the close of a timestep, a change of the book's position, or of what is in flight.
-        `what-if` stands only in answers to requests, never on the topic.
-    status : `ok`; `unpriced` when a price that the book needs is missing or stale; `no-model` while the covariance has
-        seen too little, or nothing for twice as long as a price may be old; `unsolved` when the solver refused the
+        `what-if` occurs only in answers to requests, never on the topic.
+    status : `ok`. `unpriced`: a price that the book needs is missing or stale. `no-model`: an asset that the book holds
+        has no covariance yet, because it has too few returns or no price has moved. `unsolved`: the solver refused the
         book.
     positions : Exposure and residual of each asset.
     unpriced_assets : Assets whose price is missing or stale.
     packed : The β that were packed; empty when nothing was.
     standalone_risk : Sum of each position's own risk: no offset counts. [numeraire]
-    netted_risk : Risk with every offset of the covariance taken as given. [numeraire]
+    netted_risk : Risk when every offset of the covariance counts. [numeraire]
     basis_risk : Risk of what was packed. [numeraire]
     unhedged_risk : The larger of `netted_risk` and the root of residual' Σ residual + basis_risk²: no offset between
         residual and packed part counts. [numeraire]
@@ -196,10 +196,10 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     residual_exposure_id : The `id` of the `ResidualExposure` that this message answers.
-    status : `trade`: a new suggestion. `unchanged`: one that stands, with the trades that nobody has taken up, at the
-        quotes of now. `none`: the risk is inside the band and what was suggested no longer holds. `unreachable`: no
-        permitted trades were found that reach the target, nor exist if `proven`; `trades` then come within a hundredth
-        of the least risk found.
+    status : `trade`: a new suggestion. `unchanged`: the standing suggestion, with the trades that nobody has taken up,
+        at the latest quotes. `none`: the risk is inside the band, and the suggestion before this message is withdrawn.
+        `unreachable`: no permitted trades were found that reach the target, and none exist if `proven`; `trades` then
+        come within a hundredth of the least risk found.
     target : The risk that the trades are to reach. [numeraire]
     risk_before : Unhedged risk without the trades. [numeraire]
     risk_after : Unhedged risk with the trades, while the packing stays. Once they are done the book is packed anew,
@@ -377,9 +377,9 @@ class ModelBeta(Struct, frozen=True, kw_only=True):
     basis_ratio_upper : Upper confidence bound of the basis ratio. null: there is none.
     p_value : The chance of such a statistic where nothing reverts. The model's `candidates_tried` says how many were
         tried.
-    adjustment : By asset, the log return of one timestep for a basket spread that is off by one, as the risk over the
-        horizon takes it. Empty for a basket spread that it takes for a walk: without the evidence `reverting`, or with
-        a pull too weak to count. [1 / timestep]
+    adjustment : By asset, the expected log return over one timestep when the basket spread is one above its mean. The
+        risk over the horizon uses it. Empty where the basket spread counts as a walk: it lacks the evidence
+        `reverting`, or its reversion is too weak to count. [1 / timestep]
     """
 
     beta_id: str
@@ -429,18 +429,18 @@ class Model(Struct, frozen=True, kw_only=True):
     assets : The assets of the universe.
     prices : Price of each asset. null: it is missing or stale. [numeraire per unit]
     covariance : Covariance of log returns over one timestep, row by row of `covariance_assets`. [log return²]
-    observations : Returns seen of the asset with most.
+    observations : Number of returns of the asset that has the most.
     betas : The β vectors in use.
     candidates_tried : Number of β vectors among which the accepted ones were found.
     refusals : One line for each method that could not be fitted, with the reason.
-    priced_by : For each asset the instruments whose quotes its price stands on: one against the numeraire, or a path of
-        them from the asset on.
+    priced_by : For each asset the instruments from whose quotes its price is computed: one instrument against the
+        numeraire, or a path of instruments from the asset to the numeraire.
     covariance_assets : Those of `assets` that have a price and enough returns.
     asset_observations : Returns seen of each asset.
     longer_covariances : Covariances over several timesteps, as configured.
     refitted_at_timestep : The last timestep that the refit in effect saw; 0 before the first refit.
-    refit_late : Whether a refit that was due at this close was not ready, or takes effect at it although it was due
-        before. Only then can the same input give other β.
+    refit_late : Whether a refit that was due at this close was not ready, or a refit takes effect at this close that
+        was due at an earlier one. Only then can the same input give other β.
     """
 
     id: str

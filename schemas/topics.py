@@ -94,7 +94,7 @@ TOPICS = (
         content_type=JSON,
         partitions=4,
         cleanup_policy="compact",
-        summary="How to lean the quotes of a book, and when to cross the spread instead.",
+        summary="How to lean the quotes of a book, and when to cross the bid-ask spread instead.",
     ),
     Topic(
         name="alerts",

@@ -40,8 +40,8 @@ class CovarianceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     An asset is left out of the covariance as long as it has no price, or fewer than `min_observations` returns of its
     own. The books that hold it wait with it. All others go on.
 
-    Risk is always over one timestep. `sampling_steps` names further return lengths over which covariances are
-    published. The half-life, the window and `min_observations` then count returns of that length.
+    All risks are computed from the covariance over one timestep. `sampling_steps` names further return lengths over
+    which covariances are published. The half-life, the window and `min_observations` then count returns of that length.
     """
 
     kind: Annotated[
@@ -85,8 +85,8 @@ class CovarianceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sampling_steps: Annotated[
         tuple[int, ...],
         Meta(
-            description="Lengths of returns, in timesteps, over which covariances are published. 1 is among them: "
-            "risk is over one timestep."
+            description="Lengths of returns, in timesteps, over which covariances are published. 1 must be among "
+            "them: all risks are computed from it."
         ),
     ] = (1,)
 

@@ -39,8 +39,8 @@ required.
 SECRETS = """\
 ## Secrets
 
-Secrets are not in the file. They come from environment variables. No log line and no error of
-the service shows them.
+Secrets are not in the file. They come from environment variables. No notice and no error
+message of the service shows them.
 
 | variable | meaning |
 |---|---|

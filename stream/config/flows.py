@@ -76,7 +76,7 @@ class HedgeMarketConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class FlowsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Client flow that skews the quotes of the books that name it, and where it can be hedged.
 
-    Somebody must deal in every asset of the universe: an inventory that no client ever takes could not be valued.
+    Every asset of the universe needs clients who deal in it: an inventory that no client ever takes has no value.
     A quote skew is published again when the skew of an instrument has moved enough, or when the least risk that is
     worth a hedge has. `material_share` says how much is enough.
     """

@@ -17,7 +17,7 @@ class HedgingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Its trades are taken up. The risk falls below the book's `clear_share` of the limit. Something material changes: its
     trades cost more than the best ones, or leave more risk than the target, by more than `material_share`.
 
-    Trades that are being worked count as done, until nothing was heard of them for `in_flight_max_s`.
+    A trade that is being worked counts as done. It stops counting when no report came for `in_flight_max_s`.
     """
 
     min_life_s: Annotated[
@@ -31,8 +31,8 @@ class HedgingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     expiry_s: Annotated[
         float,
         Meta(
-            description="Age at which a suggestion is looked at again. Above the limit it is renewed if it would be "
-            "made again, and else replaced. Inside the limit it is withdrawn. More than `min_life_s`."
+            description="Age at which a suggestion is reconsidered. Above the limit it is renewed if its trades would "
+            "be suggested again, and replaced if not. Inside the limit it is withdrawn. More than `min_life_s`."
         ),
         at_most(SECONDS_MAX),
     ] = 60.0
@@ -52,8 +52,8 @@ class HedgingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     in_flight_max_s: Annotated[
         float,
         Meta(
-            description="A trade that is being worked counts as done until nothing was heard of it for this long. "
-            "Then the alert `hedge-overdue` names it."
+            description="A trade that is being worked counts as done. When no report of it came for this long, it "
+            "stops counting, and the alert `hedge-overdue` names it."
         ),
         at_most(SECONDS_MAX),
         ABOVE_ZERO,

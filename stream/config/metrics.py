@@ -39,7 +39,7 @@ class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = "127.0.0.1"
     port: Annotated[
         int,
-        Meta(description="Port of that address. 0 takes a free one and logs it."),
+        Meta(description="Port of that address. 0 takes a free port, which the notice `starting` names."),
         Allowed("a port from 0 to 65535", lambda port: 0 <= port <= 65535),
     ] = 9464
     allowed_hosts: Annotated[

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How β vectors are found, and what they must show to be used.
 
-    β vectors are fitted on the last `window_steps` timesteps, without the latest `holdout_steps`. On these the basis
-    ratio over `basis_horizon_steps` is then measured. A vector is accepted on one of two kinds of evidence:
+    β vectors are fitted on the last `window_steps` timesteps without the latest `holdout_steps`. On the latest
+    `holdout_steps`, the basis ratio over `basis_horizon_steps` is measured. A vector is accepted on one of two kinds of
+    evidence:
 
-    - `basis`: its basis ratio is at most `basis_ratio_max`, with `basis_confidence`.
+    - `basis`: its basis ratio is at most `basis_ratio_max`, with the confidence `basis_confidence`.
     - `reverting`: it is among the discoveries at `false_discovery_rate`, and its half-life lies between
       `half_life_min_steps` and `half_life_max_steps`.
 
-    Another vector takes its place only when it is better by `switching_penalty`. Between refits a vector is watched,
-    and retired when it breaks.
+    Another vector replaces a vector in use only when it is better by `switching_penalty`. Between refits a vector is
+    watched, and retired when it breaks.
 
     A refit takes effect `refit_lag_steps` after it was due, and runs meanwhile in a process of its own. With
     `refit_lag_steps = 0` it runs in the timestep itself, which waits for it.
@@ -37,7 +38,7 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     window_steps: Annotated[
         int,
         Meta(
-            description="Timesteps of history in all. Without `holdout_steps`, at least (`lags` + 2) × the number of "
+            description="Timesteps of the whole history. At least `holdout_steps` + (`lags` + 2) × the number of "
             "assets + 10."
         ),
     ] = 500

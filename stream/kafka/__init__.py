@@ -1,1 +1,1 @@
-"""Kafka's log: how it is reached, read and written. The client library is imported here and nowhere else."""
+"""Kafka's log: how it is reached, read and written. The service imports the client library here alone."""

@@ -151,7 +151,7 @@ class _QuoteMetrics:
         )
         self._zone_risk = registry.gauge(
             "internalisation_risk_numeraire",
-            "Least risk over one timestep at which crossing the spread can beat waiting; NaN while unknown.",
+            "Least risk over one timestep at which crossing the bid-ask spread can beat waiting; NaN if unknown.",
             "book",
         )
         # By book, the instruments that its last message named.
