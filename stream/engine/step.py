@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from stream.config import BookConfig, Config
-from stream.engine.alerts import Condition, Moment, update_alert
+from stream.engine.alerts import Condition, Moment, alert_key, update_alert
 from stream.engine.book.in_flight import take_report
 from stream.engine.book.solve import BookSolver
 from stream.engine.book.solved import Trigger
@@ -147,7 +147,7 @@ class Engine:
         """Solve the book that `told` is about, on the latest prices as they are known at its time."""
         assert state.latest is not None
         event_time_ns = self._now_ns(state, told)
-        silent = f"feed-silent:{self._config.universe.name}" in state.alerts
+        silent = alert_key("feed-silent", self._config.universe.name) in state.alerts
         # What has no time of its own says nothing of how old the prices are, but the silence does.
         market = self._market.at(state.latest, LATEST_NS if silent and not told.dated else event_time_ns)
         return self._solve(state, [self._books[told.book]], market, Trigger(kind, event_time_ns, source))
