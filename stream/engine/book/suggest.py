@@ -19,7 +19,7 @@ from stream.engine.book.decide import Decision, Proposal, Question, Search, deci
 from stream.engine.book.hedge_problems import BookProblem, HedgeProblems
 from stream.engine.book.in_flight import SuggestedTrade, pausing, settle
 from stream.engine.book.messages.efficient_hedges import efficient_hedges
-from stream.engine.book.messages.suggestion import Told, suggestion
+from stream.engine.book.messages.suggestion import SuggestionFacts, suggestion
 from stream.engine.book.quote_skew import Waiting
 from stream.engine.book.solved import SolvedBook
 from stream.engine.book.standing import Standing, aim, band_edge
@@ -97,8 +97,8 @@ class Suggester:
             return None
         names = tuple(self._config.instruments[index].name for index in sorted(paused))
         # A withdrawal is about the book alone, whatever pauses.
-        told = Told(solved, asked, decision, about, edge, () if decision.action == "withdraw" else names)
-        return suggestion(self._config, told)
+        facts = SuggestionFacts(solved, asked, decision, about, edge, () if decision.action == "withdraw" else names)
+        return suggestion(self._config, facts)
 
     def frontier(self, solved: SolvedBook, valuation: Valuation, points: int) -> Frontier:
         """What each level of risk costs the book, as `suggest` would hedge it if no lots had been refused.
