@@ -1,4 +1,7 @@
-"""The wall clock as a parameter. It decides deadlines, snapshots and silence, never what a message says."""
+"""The wall clock as a parameter. It never decides what a message says.
+
+It decides when a solve stops, when a snapshot is due and when the feed is silent.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from solver.interrupt import Deadline
 
 
 class Clock(Protocol):
-    """What the loop asks for the time."""
+    """A clock that can be read and waited on."""
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds that only go forward."""
+        """Nanoseconds since some fixed moment; never less than before."""
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -30,7 +33,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when it is told to: for replays and simulation."""
+    """A clock that moves only when it is set or slept on: for replays and simulation."""
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -43,7 +46,7 @@ class ManualClock:
 
 
 def deadline(clock: Clock | None, limit_ms: float) -> Deadline | None:
-    """A limit of `limit_ms` for each solve; None without a clock: then every solve runs to the end of its effort."""
+    """A deadline `limit_ms` after each solve begins. None without a clock: every solve then uses all its effort."""
     if clock is None:
         return None
 

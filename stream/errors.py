@@ -2,23 +2,23 @@
 
 BetapackError                  4  a bug of ours, or something nobody foresaw
 ├── ConfigError                2  a setting, an argument or an environment variable is wrong or missing
-├── DataUnavailable            3  a file of prices is missing, or holds something that is no price
+├── DataUnavailable            3  a file of prices is missing, or holds something that is not a price
 ├── BrokerUnavailable          3  no usable connection to Kafka; `reason` says why
 ├── AccessDenied               3  Kafka answers, and refuses this user a topic, a group or an operation
 ├── TopicMissing               3  a topic that is read or written does not exist
 ├── TopicMismatch              3  a topic exists with another number of partitions than was agreed
 ├── ReadFailed                 3  fetching, looking up or committing offsets failed
-│   └── OffsetOutOfRange       3  the records to go on from are not in the log (any more)
-├── PublishFailed              3  at least one record that was sent is not known to be in the log
-├── StateMismatch              3  a snapshot that this configuration or version cannot go on from
-├── NoAnswer                   3  no figures can be had now: no model yet, or no fresh price
+│   └── OffsetOutOfRange       3  the records to continue from are not in the log, or no longer
+├── PublishFailed              3  a record that was sent may not be in the log
+├── StateMismatch              3  a snapshot that this configuration or version cannot continue from
+├── NoAnswer                   3  no figures are available: no model yet, or no fresh price
 ├── ServiceUnavailable         3  no service answers at the address, or it refuses
 ├── LocalBrokerFailed          3  the local Apache Kafka could not be fetched, started or stopped
-├── RefitFailed                4  a refit ended without a result; the service goes on with the β in use
+├── RefitFailed                4  a refit ended without a result; the service continues with the β in use
 └── DemoFailed                 4  a part of the demo ended by itself
 
-The number is the exit code of the command line: 2 for usage and configuration, 3 for data that cannot be had, 4 for the
-rest. Every message says what was expected, what came, where, and what to do next.
+The number is the exit code of the command line: 2 for usage and configuration, 3 for data that is not
+available, 4 for the rest. Every message says what was expected, what was found, where, and what to do next.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class BetapackError(Exception):
 
 
 class ConfigError(BetapackError):
-    """A setting that cannot be used; the message names its key, what is allowed and what came."""
+    """A setting that cannot be used; the message names its key, what is allowed and what was found."""
 
     exit_code = 2
 
 
 class DataUnavailable(BetapackError):
-    """Prices that cannot be had; the message names file, line and column, what was expected and what came."""
+    """Prices that are not available; the message names file, line and column, what was expected and what was found."""
 
     exit_code = 3
 
@@ -59,8 +59,8 @@ class DataUnavailable(BetapackError):
 class BrokerUnavailable(BetapackError):
     """No usable connection to Kafka.
 
-    Kafka's client reports a dead port, a TLS port, an unknown authority and a wrong password alike, as a time-out, so
-    `reason` comes from our own look at the socket (`stream.kafka.connection`).
+    Kafka's client reports a dead port, a TLS port, an unknown authority and a wrong password all as a time-out.
+    `stream.kafka.connection` therefore looks at the socket itself, and `reason` is what it found.
     """
 
     exit_code = 3
@@ -83,7 +83,7 @@ class TopicMissing(BetapackError):
 
 
 class TopicMismatch(BetapackError):
-    """A topic with another number of partitions than expected, so keys would land elsewhere than agreed."""
+    """A topic with another number of partitions than expected, so records of a key would be in an unexpected one."""
 
     exit_code = 3
 
@@ -95,11 +95,11 @@ class ReadFailed(BetapackError):
 
 
 class OffsetOutOfRange(ReadFailed):
-    """The offset to go on from was deleted (below the low watermark) or never written (beyond the end)."""
+    """The offset to continue from was deleted (below the low watermark) or never written (beyond the end)."""
 
 
 class PublishFailed(BetapackError):
-    """Not every record sent since the last flush is known to be in the log; it may be, when the cause is a time-out."""
+    """A record sent since the last flush may not be in the log. After a time-out it may be there all the same."""
 
     exit_code = 3
 
@@ -111,7 +111,7 @@ class StateMismatch(BetapackError):
 
 
 class NoAnswer(BetapackError):
-    """A question about a book to which there is no answer now; the message says what is missing."""
+    """A question about a book that cannot be answered now; the message says what is missing."""
 
     exit_code = 3
 
@@ -129,7 +129,7 @@ class LocalBrokerFailed(BetapackError):
 
 
 class RefitFailed(BetapackError):
-    """A refit that found nothing; the message is the one that the model publishes."""
+    """A refit that ended without a result; the model publishes the message."""
 
 
 class DemoFailed(BetapackError):

@@ -13,7 +13,7 @@ from stream.config.flows import FlowsConfig
 from stream.config.instruments import InstrumentConfig
 
 LOTS_MAX = 1_000_000_000
-"""The solver's own bound, far below where whole numbers stop being exact as floating-point ones."""
+"""The solver's own bound. Floating-point numbers represent all whole numbers up to it exactly."""
 
 
 class BookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,7 +100,7 @@ def check_books(
 
 
 def _check_flow(key: str, book: BookConfig, flow_of: Mapping[str, FlowsConfig]) -> None:
-    """What a book takes from the flow that it names."""
+    """Check the keys of a book that depend on the flow that it names."""
     if book.flows is None:
         if book.band == "internalise":
             raise wrong(f"{key}.flows", "the name of a flow where band is internalise", None)
@@ -108,7 +108,7 @@ def _check_flow(key: str, book: BookConfig, flow_of: Mapping[str, FlowsConfig]) 
     if book.flows not in flow_of:
         raise wrong(f"{key}.flows", "the name of a flow", book.flows)
     flows = flow_of[book.flows]
-    # The zone is about the risk of the next moment, whatever comes back later.
+    # The zone is derived from the covariance over one timestep; reversion does not enter it.
     if book.limit_on == "horizon" and book.band == "internalise":
         raise wrong(f"{key}.limit_on", "timestep where band is internalise", book.limit_on)
     if book.limit_on == "horizon" and flows.risk_aversion is None:

@@ -23,7 +23,7 @@ from stream.errors import ConfigError
 
 @dataclass(frozen=True)
 class Allowed:
-    """Which numbers a key may hold, alone or in a list: `words` completes "must be", and `holds` decides."""
+    """Which numbers a key may hold, alone or in a list. `words` completes "must be"; `holds` checks a number."""
 
     words: str
     holds: Callable[[float], bool]
@@ -38,7 +38,7 @@ def at_least(least: float) -> Allowed:
 
 
 def at_most(most: float) -> Allowed:
-    """NaN passes: a lower bound beside this one refuses it."""
+    """NaN passes, so a key that has this bound needs a lower bound too, which refuses NaN."""
     return Allowed(f"at most {most:g}", lambda value: not value > most)
 
 
@@ -47,7 +47,7 @@ def within(least: float, most: float) -> Allowed:
 
 
 def check_allowed(section: Struct, key: str = "") -> None:
-    """Hold `section`, which stands at `key`, and the sections in it against the `Allowed` of their annotations."""
+    """Check `section`, which stands at `key`, and the sections in it against the `Allowed` of their annotations."""
     annotations = annotated(type(section))
     for path, name, value in _values(section, key):
         if isinstance(value, Struct):
@@ -86,7 +86,7 @@ def allowed_of(annotation: Any) -> tuple[Allowed, ...]:
 
 
 def _values(section: Struct, key: str) -> Iterator[tuple[str, str, Any]]:
-    """Path, field and value of everything in `section`; what a list or a table holds one by one, None left out."""
+    """Path, field and value of every key in `section`. Items of a list or table come one by one; None is left out."""
     for name in section.__struct_fields__:
         path, value = f"{key}.{name}" if key else name, getattr(section, name)
         if isinstance(value, dict):

@@ -13,10 +13,10 @@ from stream.config.kafka import MAX_RECORD_BYTES
 from stream.config.universe import UniverseConfig
 
 HORIZON_STEPS_MAX = 1_000_000
-"""Over more, the rounding of the pull's powers shows."""
+"""Beyond it, rounding errors in the powers of the adjustment matrix become visible."""
 
 NUMBER_BYTES = 24
-"""Of a float in JSON at most, with its comma."""
+"""The most bytes that a float takes in JSON, with its comma."""
 
 
 class RiskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,7 +117,7 @@ def _check_shrinkage(covariance: CovarianceConfig) -> None:
             "covariance.shrinkage", "none, oas or nonlinear with covariance.kind hayashi-yoshida", "ledoit-wolf"
         )
     if covariance.shrinkage == "nonlinear":
-        # The method needs 12 returns, of weighted ones as many by weight.
+        # The method needs 12 returns. Where returns are weighted, their effective number counts.
         with_nonlinear = "(with shrinkage nonlinear)"
         check(f"covariance.min_observations {with_nonlinear}", covariance.min_observations, at_least(24))
         if covariance.kind != "window":
@@ -125,7 +125,7 @@ def _check_shrinkage(covariance: CovarianceConfig) -> None:
 
 
 def _check_every_asset_has_ticks(instruments: tuple[InstrumentConfig, ...], universe: UniverseConfig) -> None:
-    """A path of crosses prices an asset too, but has no ticks: its covariance would never come."""
+    """An asset that is priced over a path of crosses has no ticks of its own, so it would never have a covariance."""
     direct = [{*instrument.legs, instrument.quote} for instrument in instruments if len(instrument.legs) == 1]
     for asset in universe.assets:
         if {asset, universe.numeraire} not in direct:

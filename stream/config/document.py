@@ -74,7 +74,7 @@ def sections(kind: type[Struct] = Config, heading: str = "", key: str = "") -> I
 
 
 def meaning(annotation: Any) -> str:
-    """What a key's annotation says of it; empty where it says nothing."""
+    """The description in a key's annotation; empty without one."""
     if get_origin(annotation) is not Annotated:
         return ""
     return next((each.description or "" for each in annotation.__metadata__ if isinstance(each, Meta)), "")
@@ -129,7 +129,7 @@ def _value(annotation: Any) -> str:
     """What a key may hold, in words: its type, then its range."""
     kind = _kind(_bare(annotation))
     ranges = [allowed.words.removeprefix("a number ") for allowed in allowed_of(annotation)]
-    # Upper bounds are checked first, for infinity to be refused by them, and read last.
+    # Upper bounds are checked first, so that they refuse infinity. In the text they come last.
     ranges.sort(key=lambda words: words.startswith("at most"))
     return f"{kind}, {' and '.join(ranges)}" if ranges else kind
 
@@ -170,7 +170,7 @@ def _struct_of(annotation: Any) -> tuple[type[Struct] | None, bool]:
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
-    """As it would stand in the file."""
+    """The default of a key, as it would stand in the file."""
     if field.required:
         return "required"
     value = field.default if field.default is not NODEFAULT else field.default_factory()

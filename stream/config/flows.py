@@ -150,7 +150,7 @@ def _check_instrument(key: str, name: str, named: Mapping[str, InstrumentConfig]
     if name not in named:
         raise wrong(key, "the name of an instrument", name)
     if len(named[name].legs) != 1:
-        # What a basket brings of each asset changes with prices, and the flow is laid out once.
+        # How much of each asset a basket adds changes with prices, but a flow is set up only once.
         raise wrong(key, "one of a single leg", name)
 
 

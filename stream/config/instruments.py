@@ -73,7 +73,7 @@ def check_instruments(instruments: tuple[InstrumentConfig, ...], universe: Unive
 
 
 def connected(instruments: Iterable[InstrumentConfig], numeraire: str) -> set[str]:
-    """The numeraire, and every asset that a chain of `instruments` of a single leg joins to it."""
+    """The numeraire, and every asset that a chain of `instruments`, each of a single leg, connects to it."""
     joined = {numeraire}
     pairs = [{*instrument.legs, instrument.quote} for instrument in instruments]
     while reached := [pair for pair in pairs if len(pair & joined) == 1]:

@@ -28,7 +28,7 @@ from stream.errors import ConfigError
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything the service is told at start."""
+    """All settings of the service."""
 
     universe: UniverseConfig
     instruments: tuple[InstrumentConfig, ...]
@@ -45,7 +45,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: MetricsConfig = MetricsConfig()
 
     def state_hash(self) -> str:
-        """Hash of what gives the numbers in a snapshot their meaning.
+        """Hash of the settings on which the meaning of the numbers in a snapshot depends.
 
         Books, limits and the solver's effort may change over a restart; assets, instruments and estimators may not.
         """
@@ -70,7 +70,7 @@ def load_config(path: Path) -> Config:
 
 
 def check_config(config: Config) -> None:
-    """What types alone cannot say. Raises ConfigError at the first key that does not hold."""
+    """Check what types alone cannot express. Raises ConfigError at the first key that is wrong."""
     check_allowed(config)
     check_universe(config.universe)
     check_instruments(config.instruments, config.universe)
@@ -85,7 +85,10 @@ def check_config(config: Config) -> None:
 
 
 def _with_key(message: str) -> str:
-    """msgspec says ``Expected `float`, got `str` - at `$.books[0].limit` ``; people look for the key first."""
+    """An error of msgspec with the key in front, as in every other error of the configuration.
+
+    msgspec says ``Expected `float`, got `str` - at `$.books[0].limit` ``.
+    """
     match = re.fullmatch(r"(?P<what>.*) - at `\$\.?(?P<key>[^`]*)`", message)
     if not match:
         return message
@@ -95,7 +98,7 @@ def _with_key(message: str) -> str:
 
 
 def _choices(key: str) -> tuple[str, ...]:
-    """What the annotation of a key such as ``books[0].kind`` allows, where it lists its values."""
+    """The values that the annotation of a key such as ``books[0].band`` lists; empty where it lists none."""
     kind: Any = Config
     for name in re.sub(r"\[[^]]*\]", "", key).split("."):
         if not (isinstance(kind, type) and issubclass(kind, Struct)):

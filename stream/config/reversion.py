@@ -128,7 +128,7 @@ def check_reversion(reversion: ReversionConfig, assets: int) -> None:
 
 
 def _check_settings(reversion: ReversionConfig, assets: int) -> None:
-    """The solver's own rules, with the key in place of the setting. The setting of a key has the key's name."""
+    """Apply the solver's own rules. Its errors name a setting, which has the name of the key."""
     # Here, so that importing a configuration does not load numpy and scipy.
     from solver.errors import RefusedSetting
     from solver.reversion.refits.settings import check_settings
@@ -142,7 +142,7 @@ def _check_settings(reversion: ReversionConfig, assets: int) -> None:
 
 
 def reversion_settings(config: ReversionConfig) -> ReversionSettings:
-    """What the solver is told of the configuration."""
+    """The solver's settings, from the configuration."""
     # Here, so that importing a configuration does not load numpy and scipy.
     from solver.reversion.refits.settings import ReversionSettings
 

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from stream.config.checks import ABOVE_ZERO, at_least
 
-#: What a packing makes least.
+#: What a packing minimises.
 PackingObjective: TypeAlias = Literal["volume", "variance", "horizon", "determinant"]
 
 
@@ -30,7 +30,7 @@ class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     objective: Annotated[
         PackingObjective,
         Meta(
-            description="What a packing makes least. `volume` credits no offset between positions that no β vector "
+            description="What a packing minimises. `volume` credits no offset between positions that no β vector "
             "justifies. `variance` is over one timestep, `horizon` the variance over "
             "`risk.horizon_steps`. `determinant` is the literal determinant."
         ),
@@ -76,5 +76,5 @@ class SolverConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def minimised(self) -> Literal["volume", "variance", "determinant"]:
-        """The solver's objective, whichever covariance it is taken under."""
+        """The solver's name of the objective: `horizon` is a variance too, under another covariance."""
         return "variance" if self.objective == "horizon" else self.objective

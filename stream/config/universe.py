@@ -10,7 +10,7 @@ from stream.config.checks import ABOVE_ZERO, at_least, at_most, check_distinct, 
 
 NANOSECONDS = 1_000_000_000
 SECONDS_MAX = 1e9
-"""Thirty years, and still a number of nanoseconds that fits 64 bits."""
+"""Thirty years. As nanoseconds it still fits 64 bits."""
 
 
 class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,13 +79,13 @@ class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def idle_after_ns(self) -> int:
-        # Two steps: a partition whose instruments merely trade less often is waited for, a dead one is not for long.
+        # Two timesteps are enough for a partition whose instruments trade less often, and short for one that is dead.
         return 2 * self.timestep_ns if self.idle_after_s is None else round(self.idle_after_s * NANOSECONDS)
 
 
 def check_universe(universe: UniverseConfig) -> None:
     if not universe.name or "#" in universe.name:
-        # The keys of one universe's snapshots must not be those of another one's: see `encode.snapshot_key`.
+        # With '#' the snapshots of two universes could have the same key: see `stream.events.encode.snapshot_key`.
         raise wrong("universe.name", "a name without '#'", universe.name)
     if len(universe.assets) < 2:
         raise wrong("universe.assets", "at least two assets, for a β to combine", list(universe.assets))

@@ -13,7 +13,7 @@ from stream.engine.market.model import Market
 
 
 def price_condition(
-    asset: str, holders: Collection[str], *, missing: bool, listed: bool, max_price_age_s: float
+    asset: str, holders: Collection[str], *, missing: bool, went_stale: bool, max_price_age_s: float
 ) -> Condition:
     """An asset whose price went stale, or that a book holds although it never had one.
 
@@ -22,8 +22,8 @@ def price_condition(
     asset : by name.
     holders : names of the books that hold it.
     missing : whether it has no fresh price.
-    listed : whether it had a price until this timestep. One that was never quoted is not listed yet: without holders
-        nothing is said of it.
+    went_stale : whether it lost its price at this timestep. An asset that never had one raises nothing as long as no
+        book holds it.
     max_price_age_s : the age in seconds beyond which a price is stale.
     """
     message = f"no price of {asset} within {max_price_age_s:g} s"
@@ -33,7 +33,7 @@ def price_condition(
         kind="price-stale",
         subject=asset,
         severity="critical" if holders else "warning",
-        holds=None if missing and not holders and not listed else missing,
+        holds=None if missing and not holders and not went_stale else missing,
         message=message if missing else f"{asset} has a price again",
     )
 

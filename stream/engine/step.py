@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from stream.config import BookConfig, Config
-from stream.engine.alerts import Condition, Moment, update_alert
+from stream.engine.alerts import Condition, Moment, alert_key, update_alert
 from stream.engine.book.in_flight import take_report
 from stream.engine.book.solve import BookSolver
 from stream.engine.book.solved import Trigger
@@ -103,7 +103,7 @@ class Engine:
             *relationship_conditions(market, packed_in),
             refit_condition(market, self._config.universe.name),
         ]
-        outputs: list[Output] = [model_message(self._config, market), *_changed(state, conditions, moment)]
+        outputs: list[Output] = [model_message(self._config, market), *_update_alerts(state, conditions, moment)]
         trigger = Trigger("timestep", timestep.end_ns, str(timestep.index))
         known = [book for book in self._config.books if state.books[book.name].has_positions]
         return outputs + self._solve(state, known, market, trigger)
@@ -140,28 +140,28 @@ class Engine:
     def _solve_at(
         self,
         state: EngineState,
-        told: PositionLevel | TradeReport,
+        event: PositionLevel | TradeReport,
         kind: Literal["position", "hedge-status"],
         source: str,
     ) -> list[Output]:
-        """Solve the book that `told` is about, on the latest prices as they are known at its time."""
+        """Solve the book that `event` is about, on the latest prices as they are known at its time."""
         assert state.latest is not None
-        event_time_ns = self._now_ns(state, told)
-        silent = f"feed-silent:{self._config.universe.name}" in state.alerts
+        event_time_ns = self._now_ns(state, event)
+        silent = alert_key("feed-silent", self._config.universe.name) in state.alerts
         # What has no time of its own says nothing of how old the prices are, but the silence does.
-        market = self._market.at(state.latest, LATEST_NS if silent and not told.dated else event_time_ns)
-        return self._solve(state, [self._books[told.book]], market, Trigger(kind, event_time_ns, source))
+        market = self._market.at(state.latest, LATEST_NS if silent and not event.dated else event_time_ns)
+        return self._solve(state, [self._books[event.book]], market, Trigger(kind, event_time_ns, source))
 
-    def _now_ns(self, state: EngineState, told: PositionLevel | TradeReport) -> int:
-        """The event time at which `told` takes effect.
+    def _now_ns(self, state: EngineState, event: PositionLevel | TradeReport) -> int:
+        """The event time at which `event` takes effect.
 
         What has no time of its own has that of its record, within the timestep that is open: in a replay of old prices
         records lie far beyond it, and before it where quotes are dated ahead of the broker's clock.
         """
-        if told.dated or state.latest is None:
-            return told.event_time_ns
+        if event.dated or state.latest is None:
+            return event.event_time_ns
         opened_ns = state.latest.end_ns
-        return min(max(told.event_time_ns, opened_ns), opened_ns + self._config.universe.timestep_ns)
+        return min(max(event.event_time_ns, opened_ns), opened_ns + self._config.universe.timestep_ns)
 
     def _solve(self, state: EngineState, books: list[BookConfig], market: Market, trigger: Trigger) -> list[Output]:
         moment = Moment(trigger.event_time_ns, market.timestep, trigger.source)
@@ -176,7 +176,7 @@ class Engine:
                 unsolved_condition(result.found, warming_up),
                 overdue_condition(book, state.books[book.name]),
             ]
-            outputs += _changed(state, conditions, moment)
+            outputs += _update_alerts(state, conditions, moment)
         return outputs
 
     def _unpriced_assets(self, market: Market) -> set[str]:
@@ -190,7 +190,7 @@ class Engine:
                 asset,
                 [name for name, book in state.books.items() if book.quantities[index] != 0],
                 missing=asset in unpriced,
-                listed=asset in newly_unpriced and not np.isnan(state.market.log_prices[index]),
+                went_stale=asset in newly_unpriced and not np.isnan(state.market.log_prices[index]),
                 max_price_age_s=universe.max_price_age_s,
             )
             for index, asset in enumerate(universe.assets)
@@ -200,10 +200,10 @@ class Engine:
         timestep, end_ns = (state.latest.timestep, state.latest.end_ns) if state.latest else (0, 0)
         state.silences += silence.silent
         condition = feed_condition(self._config.universe, silence.silent)
-        return _changed(state, [condition], Moment(end_ns, timestep, f"{timestep}/{state.silences}"))
+        return _update_alerts(state, [condition], Moment(end_ns, timestep, f"{timestep}/{state.silences}"))
 
 
-def _changed(state: EngineState, conditions: Iterable[Condition], moment: Moment) -> list[Output]:
+def _update_alerts(state: EngineState, conditions: Iterable[Condition], moment: Moment) -> list[Output]:
     """The alerts that `conditions` raise or clear; `state` knows afterwards which stand."""
     alerts = (update_alert(state.alerts, condition, moment) for condition in conditions)
     return [alert for alert in alerts if alert]

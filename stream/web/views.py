@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from stream.config import Config
+from stream.engine.alerts import alert_key
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market, MarketModel
 from stream.engine.step import EngineState
@@ -35,7 +36,7 @@ class ViewEncoder:
 
     def __init__(self, config: Config) -> None:
         self._names = [book.name for book in config.books]
-        self._silence = f"feed-silent:{config.universe.name}"
+        self._silence = alert_key("feed-silent", config.universe.name)
         self._market_changed = False
         self._changed: set[str] = set()
         self._silent = False

@@ -13,6 +13,7 @@ from schemas.topics import TOPICS
 from solver.packing.methods.many_books import MapOver
 from stream.clock import Clock
 from stream.config import Config
+from stream.engine.alerts import alert_key
 from stream.engine.market.refits import Submit
 from stream.engine.runtime import Runtime
 from stream.engine.step import Engine, EngineState, Output
@@ -128,7 +129,7 @@ class Worker:
         self.state, self._slot = recover(config, self._engine, inputs, log.states)
         self._recovered_at = inputs.end_offsets()
         self._snapshot_due_ns = clock.monotonic_ns() + self._snapshot_every_ns
-        self._silent = f"feed-silent:{config.universe.name}" in self.state.engine.alerts
+        self._silent = alert_key("feed-silent", config.universe.name) in self.state.engine.alerts
         # A silence that was said before the restart lasts until a quote comes.
         silent_for_ns = round(config.universe.feed_silent_after_s * 1e9) if self._silent else 0
         self._last_quote_ns = clock.monotonic_ns() - silent_for_ns

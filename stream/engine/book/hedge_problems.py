@@ -92,7 +92,6 @@ class HedgeProblems:
         usable[list(pausing)] = False
         columns: IntArray = np.flatnonzero(usable)
         costs = self._costs.of(valuation)
-        basis_variance = max(solved.limit_risk**2 - solved.limited.netted**2, 0.0)
         key = columns.tobytes(), book.max_lots, book.max_trades, book.limit_on
         prepared = self._prepared.get(key)
         if prepared is None:
@@ -105,13 +104,13 @@ class HedgeProblems:
                 lower=-bound,
                 upper=bound,
                 Sigma=model.Sigma_H if book.limit_on == "horizon" else model.Sigma,
-                basis_variance=basis_variance,
+                basis_variance=solved.basis_variance,
                 target=target,
                 max_trades=book.max_trades,
                 risk_resolution=RISK_RESOLUTION,
                 cost_resolution=self._cost_resolution,
             )
-        return BookProblem(prepared.at_position(solved.Q, basis_variance, target), columns, costs)
+        return BookProblem(prepared.at_position(solved.Q, solved.basis_variance, target), columns, costs)
 
     def _look_at(self, valuation: Valuation, model: PreparedModel) -> None:
         """Forget what was prepared of other quotes or of another model."""

@@ -149,7 +149,7 @@ class Quoter:
             message = msgspec.structs.replace(
                 message,
                 risk_aversion=waiting.internaliser.dealer.risk_aversion,
-                risk=found.now.netted,
+                risk=found.over_timestep.netted,
                 urgency=finite_or_none(waiting.urgency(found.Q)),
                 least_risk=finite_or_none(waiting.zone.risk),
                 instruments=_instruments(flow, waiting, found.Q, quoted.skew),

@@ -55,8 +55,15 @@ class Risks(NamedTuple):
 class SolvedBook:
     """A book with figures.
 
-    `Q` (n,) exposures, what is in flight included, and `in_flight` (n,) that part alone; numeraire. `now` are the risks
-    over one timestep, `ahead` those over `risk.horizon_steps`.
+    Attributes
+    ----------
+    occasion : the solve.
+    Q : (n,) exposures, what is in flight included; numeraire.
+    in_flight : (n,) the part of `Q` that is in flight; numeraire.
+    packing : of `Q` under `model`.
+    model : the covariances and the β in use.
+    over_timestep : risks over one timestep.
+    over_horizon : risks over `risk.horizon_steps` timesteps.
     """
 
     occasion: Occasion
@@ -64,23 +71,28 @@ class SolvedBook:
     in_flight: FloatArray
     packing: Packing
     model: PreparedModel
-    now: Risks
-    ahead: Risks
-
-    @property
-    def limited(self) -> Risks:
-        """The risks of which the unhedged one is held against the limit."""
-        return self.ahead if self.occasion.book.limit_on == "horizon" else self.now
+    over_timestep: Risks
+    over_horizon: Risks
 
     @property
     def limit_risk(self) -> float:
         """The unhedged risk that is held against the limit, numeraire."""
-        return self.limited.unhedged
+        return self._limit_risks.unhedged
 
     @property
     def limit_share(self) -> float:
         """`limit_risk` as a share of the limit."""
         return self.limit_risk / self.occasion.book.limit
+
+    @property
+    def basis_variance(self) -> float:
+        """What the unhedged variance has on top of the netted one, >= 0, numeraire²: no trade changes it."""
+        return max(self.limit_risk**2 - self._limit_risks.netted**2, 0.0)
+
+    @property
+    def _limit_risks(self) -> Risks:
+        """The risks over the time that the book's limit is for."""
+        return self.over_horizon if self.occasion.book.limit_on == "horizon" else self.over_timestep
 
 
 @dataclass(frozen=True)
@@ -113,8 +125,8 @@ def solved_book(
         in_flight=in_flight,
         packing=packing,
         model=model,
-        now=_risks(Q, packed, packing.residual, model.Sigma),
-        ahead=_risks(Q, packed, packing.residual, model.Sigma_H),
+        over_timestep=_risks(Q, packed, packing.residual, model.Sigma),
+        over_horizon=_risks(Q, packed, packing.residual, model.Sigma_H),
     )
 
 

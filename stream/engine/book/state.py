@@ -33,13 +33,10 @@ class BookState:
         """(n,) units of each asset that count as held although no position shows them yet."""
         return units_in_flight(self.trades, self.position_ns, len(self.quantities))
 
-    def open_suggestion(self) -> Standing | None:
-        """The suggestion that stands; None once all its trades were taken up or refused.
-
-        What is left to do then is a new decision.
-        """
-        standing = self.standing
-        return None if standing is not None and standing.had_trades and not self.waiting_trades() else standing
+    def forget_finished_suggestion(self) -> None:
+        """Drop the suggestion that stands once all its trades were taken up or refused: the rest is a new decision."""
+        if self.standing is not None and self.standing.had_trades and not self.waiting_trades():
+            self.standing = None
 
     def waiting_trades(self) -> list[SuggestedTrade]:
         """Trades of the standing suggestion that nobody has taken up."""

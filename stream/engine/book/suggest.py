@@ -19,7 +19,7 @@ from stream.engine.book.decide import Decision, Proposal, Question, Search, deci
 from stream.engine.book.hedge_problems import BookProblem, HedgeProblems
 from stream.engine.book.in_flight import SuggestedTrade, pausing, settle
 from stream.engine.book.messages.efficient_hedges import efficient_hedges
-from stream.engine.book.messages.suggestion import Told, suggestion
+from stream.engine.book.messages.suggestion import SuggestionFacts, suggestion
 from stream.engine.book.quote_skew import Waiting
 from stream.engine.book.solved import SolvedBook
 from stream.engine.book.standing import Standing, aim, band_edge
@@ -70,13 +70,13 @@ class Suggester:
 
         Raises
         ------
-        SolverError : the solver refuses the problem; `state` is as it was.
+        SolverError : the solver refuses the problem. `state` then has no decision of this call.
         """
         book, hedging, now_ns = solved.occasion.book, self._config.hedging, solved.occasion.trigger.event_time_ns
-        standing = state.open_suggestion()
+        state.forget_finished_suggestion()
+        standing = state.standing
         edge = band_edge(book, solved.limit_risk, zone.scale_to_edge(solved.Q) if zone else math.inf)
         if standing is None and solved.limit_risk <= edge:
-            state.standing = None
             return None
         paused = pausing(state.trades, now_ns, round(hedging.rejection_pause_s * NANOSECONDS))
         target = aim(book.target_share * edge, hedging, solved.limit_risk)
@@ -92,13 +92,13 @@ class Suggester:
             proposal=None if standing is None else _proposal(standing, state.waiting_trades(), asked),
         )
         decision = decide(question, self._search())
-        about = self._apply(decision, standing, state, solved, valuation, asked)
+        about = self._apply(decision, state, solved, valuation, asked)
         if about is None:
             return None
         names = tuple(self._config.instruments[index].name for index in sorted(paused))
         # A withdrawal is about the book alone, whatever pauses.
-        told = Told(solved, asked, decision, about, edge, () if decision.action == "withdraw" else names)
-        return suggestion(self._config, told)
+        facts = SuggestionFacts(solved, asked, decision, about, edge, () if decision.action == "withdraw" else names)
+        return suggestion(self._config, facts)
 
     def frontier(self, solved: SolvedBook, valuation: Valuation, points: int) -> Frontier:
         """What each level of risk costs the book, as `suggest` would hedge it if no lots had been refused.
@@ -120,30 +120,28 @@ class Suggester:
     def _apply(
         self,
         decision: Decision,
-        standing: Standing | None,
         state: BookState,
         solved: SolvedBook,
         valuation: Valuation,
         asked: BookProblem,
     ) -> Standing | None:
-        """Let `state` remember `decision`: nothing else changes it. Returns the suggestion that the message is about.
+        """Let `state` remember `decision`. Returns the suggestion that the message is about, None without one.
 
         Parameters
         ----------
-        decision : what becomes of `standing`.
-        standing : the suggestion that stood, None without one.
+        decision : what becomes of the suggestion that stands in `state`.
         state : of the book; changed.
         solved : the book.
         valuation : prices and quotes of now.
         asked : the problem, in whose instruments the lots of `decision` are.
         """
-        now_ns = solved.occasion.trigger.event_time_ns
+        now_ns, standing = solved.occasion.trigger.event_time_ns, state.standing
         match decision.action:
+            case "keep":
+                return standing
             case "withdraw":
                 state.standing = None
                 return standing
-            case "keep":
-                state.standing = standing
             case "renew":
                 assert standing is not None
                 # It can be taken up for as long as if it had been made now, at the prices of now.

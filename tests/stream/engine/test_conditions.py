@@ -12,7 +12,7 @@ OCCASION = Occasion(BookConfig(name="spot", limit=900.0), 7, 3, Trigger("timeste
 
 
 @pytest.mark.parametrize(
-    ("holders", "missing", "listed", "holds", "severity"),
+    ("holders", "missing", "went_stale", "holds", "severity"),
     [
         ([], False, True, False, "warning"),
         ([], True, True, True, "warning"),
@@ -21,9 +21,11 @@ OCCASION = Occasion(BookConfig(name="spot", limit=900.0), 7, 3, Trigger("timeste
         (["spot"], False, True, False, "critical"),
     ],
 )
-def test_a_price_is_stale(holders: list[str], missing: bool, listed: bool, holds: bool | None, severity: str) -> None:
+def test_a_price_is_stale(
+    holders: list[str], missing: bool, went_stale: bool, holds: bool | None, severity: str
+) -> None:
     """Nothing is said of an asset that was never quoted and that nobody holds; a holder makes it critical."""
-    condition = price_condition("EUR", holders, missing=missing, listed=listed, max_price_age_s=5.0)
+    condition = price_condition("EUR", holders, missing=missing, went_stale=went_stale, max_price_age_s=5.0)
     assert (condition.holds, condition.severity, condition.subject) == (holds, severity, "EUR")
     assert ("spot" in condition.message) == (missing and bool(holders))
 

@@ -22,7 +22,7 @@ Status: TypeAlias = Literal["trade", "none", "unreachable", "unchanged"]
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class SuggestionFacts:
     """What the message is about.
 
     `standing` is the suggestion that `decision` leaves standing, or that it withdraws. `edge` is that of the band.
@@ -49,9 +49,9 @@ class Told:
                 return "trade" if self.decision.answer.status == "reached" else "unreachable"
 
 
-def suggestion(config: Config, told: Told) -> HedgeSuggestion:
-    """The message that says `told`."""
-    solved, asked, decision = told.solved, told.asked, told.decision
+def suggestion(config: Config, facts: SuggestionFacts) -> HedgeSuggestion:
+    """The message that says `facts`."""
+    solved, asked, decision = facts.solved, facts.asked, facts.decision
     occasion, costs = solved.occasion, asked.costs
     answer, second = decision.answer, decision.runner_up
     lots = asked.everywhere(decision.lots)
@@ -66,19 +66,19 @@ def suggestion(config: Config, told: Told) -> HedgeSuggestion:
     proven = decision.action == "withdraw" or (decision.action == "replace" and answer is not None and answer.proven)
     return HedgeSuggestion(
         id=occasion.id_of("hedge"),
-        suggestion_id=told.standing.suggestion_id,
-        expires_at_ns=told.standing.since_ns + round(config.hedging.expiry_s * NANOSECONDS),
+        suggestion_id=facts.standing.suggestion_id,
+        expires_at_ns=facts.standing.since_ns + round(config.hedging.expiry_s * NANOSECONDS),
         book=occasion.book.name,
         event_time_ns=occasion.trigger.event_time_ns,
         timestep=occasion.timestep,
         model_version=occasion.model_version,
         residual_exposure_id=occasion.id_of("residual"),
         trigger_source=occasion.trigger.source,
-        status=told.status,
+        status=facts.status,
         numeraire=config.universe.numeraire,
         limit=occasion.book.limit,
         target=decision.target,
-        band=told.edge,
+        band=facts.edge,
         risk_before=solved.limit_risk,
         risk_after=decision.outcome.risk_after,
         expected_cost=decision.outcome.cost,
@@ -95,7 +95,7 @@ def suggestion(config: Config, told: Told) -> HedgeSuggestion:
         effort_nodes=sum(found.effort_nodes for found in (answer, second) if found),
         stopped_by_clock=any(found.stopped_by_clock for found in (answer, second) if found),
         limit_on=occasion.book.limit_on,
-        reason=_reason(config, told, trades, others),
+        reason=_reason(config, facts, trades, others),
     )
 
 
@@ -128,28 +128,28 @@ def trades_of(
     return tuple(trades)
 
 
-def _reason(config: Config, told: Told, trades: Sequence[HedgeTrade], others: Sequence[HedgeTrade]) -> str:
+def _reason(config: Config, facts: SuggestionFacts, trades: Sequence[HedgeTrade], others: Sequence[HedgeTrade]) -> str:
     """One sentence for the trader."""
-    solved, decision, edge, money = told.solved, told.decision, told.edge, config.universe.numeraire
+    solved, decision, edge, money = facts.solved, facts.decision, facts.edge, config.universe.numeraire
     before, limit = solved.limit_risk, solved.occasion.book.limit
     risk = f"{risk_name(solved.occasion.book.limit_on, config.risk.horizon_steps)} {before:,.0f} {money}"
-    if told.status == "none":
+    if facts.status == "none":
         inside = "the zone in which to wait for clients" if edge < limit else f"the limit of {limit:,.0f}"
         return f"{risk} is inside {inside} again: nothing to trade"
     over = f"{'over' if before > limit else 'not yet clear of'} the limit of {limit:,.0f}"
     if before <= limit and edge < limit:
         over = f"beyond {edge:,.0f}, where crossing the spread beats waiting for clients"
     state = f"{risk} {over}, largest residual {_largest_residual(config, solved)}"
-    if told.pausing:
-        state += f", {', '.join(told.pausing)} left out after a rejection"
+    if facts.pausing:
+        state += f", {', '.join(facts.pausing)} left out after a rejection"
     if not trades:
         return f"{state}: no permitted trade was found that lowers it by a hundredth"
     orders = ", ".join(f"{trade.side} {trade.lots} {_lots(trade.lots)} {trade.instrument}" for trade in trades)
     after, cost = decision.outcome.risk_after, decision.outcome.cost
     outcome = f"risk {after:,.0f} for {cost:,.0f} {money}"
-    if told.status == "unreachable":
+    if facts.status == "unreachable":
         return f"{orders}: {state}; {outcome}, no trade found reaches the target of {decision.target:,.0f}"
-    if told.status == "trade":
+    if facts.status == "trade":
         if decision.runner_up is None:
             outcome += ", no other instruments were found that reach the target"
         else:

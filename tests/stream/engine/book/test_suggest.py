@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, HedgeTrade, ResidualExposure
+from solver.errors import IllPosed
 from stream.config import Config, HedgingConfig
 from stream.engine.step import Engine, EngineState, Output
 from stream.events.timesteps import new_timesteps_state
@@ -100,6 +101,25 @@ def desk_of(desk: Config, timestep_of: TimestepOf) -> Callable[..., Desk]:
         return Desk(config, timestep_of)
 
     return make
+
+
+def test_a_suggestion_that_was_taken_up_is_forgotten_even_if_the_solver_then_refuses(
+    desk_of: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All trades are filled and the next solve fails: no suggestion stands, so a snapshot does not hold one either."""
+    desk = desk_of(ramp_share=0.5)  # so that the book is over its limit when they are filled, and is solved
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+
+    def refuse_all(*_: object) -> None:
+        raise IllPosed("Sigma must be symmetric PSD")
+
+    monkeypatch.setattr("stream.engine.book.suggest.decide", refuse_all)
+    for trade in first.trades:
+        instrument = [each.name for each in desk.config.instruments].index(trade.instrument)
+        desk.report(first.suggestion_id, instrument, "filled")
+    assert [each.status for each in desk.all_of(ResidualExposure)] == ["unsolved"]
+    assert desk.state.books["spot"].standing is None
 
 
 @pytest.mark.slow
