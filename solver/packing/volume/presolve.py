@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.compiled import compiled, compiled_inline
 from solver.packing.boxes.tighten import tighten
 from solver.packing.evaluation import PackingArrays
 from solver.packing.volume.precision import refresh_precision
@@ -32,77 +32,24 @@ def movable_part(volume: VolumeArrays, arrays: PackingArrays) -> Movable:
     volume problem with P_aa in place of R, plus a constant. Position and bounds are read from `arrays`, the structure
     of the items from `volume`.
     """
+    n, every = arrays.position.shape[0], arrays.lower.shape[0]
     low, high = arrays.lower.copy(), arrays.upper.copy()
     if arrays.inside:
         # Zero is feasible, so the box keeps it. As many passes as items: a chain of them is undone link by link.
-        tighten(arrays, low, high, low.shape[0])
-    items, assets = movable_indices(volume, low, high)
-    P, constant = conditioned(volume, arrays, assets)
-    part_arrays = part_of(volume, arrays, items, assets, P)
-    m = assets.shape[0]
-    scale, correlation = np.empty(m), np.empty((m, m))
-    for a in range(m):
-        scale[a] = volume.scale[assets[a]]
-        for b in range(m):
-            correlation[a, b] = P[assets[a], assets[b]]
-    for k in range(items.shape[0]):
-        part_arrays.lower[k] = low[items[k]]
-        part_arrays.upper[k] = high[items[k]]
-    part = scaled(part_arrays, scale, correlation, pairs_among(volume.near, items, low.shape[0]))
-    return Movable(volume=part, arrays=part_arrays, items=items, constant=constant)
-
-
-@compiled
-def movable_indices(volume: VolumeArrays, low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
-    """The items whose range in the box is not one multiple, and the assets that they touch, both ascending."""
-    items = np.empty(low.shape[0], dtype=np.int64)
-    touched = np.zeros(volume.position.shape[0], dtype=np.bool_)
-    K = 0
-    for k in range(low.shape[0]):
-        if low[k] < high[k]:
-            items[K] = k
-            K += 1
-            for a in range(volume.leg_start[k], volume.leg_start[k + 1]):
-                touched[volume.leg[a]] = True
-    assets = np.empty(touched.shape[0], dtype=np.int64)
-    m = 0
-    for i in range(touched.shape[0]):
-        if touched[i]:
-            assets[m] = i
-            m += 1
-    return items[:K].copy(), assets[:m].copy()
-
-
-@compiled
-def conditioned(volume: VolumeArrays, arrays: PackingArrays, assets: IntArray) -> tuple[FloatArray, float]:
-    """P (n, n) with `assets` flat and the others as they are held, and the volume of those others."""
-    n = arrays.position.shape[0]
-    x = np.zeros(n)
-    for i in range(n):
-        if abs(arrays.position[i]) > arrays.leg_tolerance[i]:
-            x[i] = arrays.position[i] * volume.scale[i]
-    for a in range(assets.shape[0]):
-        x[assets[a]] = 0.0
-    P, row = np.empty((n, n)), np.empty(n)
+        tighten(arrays, low, high, every)
+    # Arrays are made here and filled by the steps: those are inlined, and count no references.
+    items, item_index = np.empty(every, dtype=np.int64), np.empty(every, dtype=np.int64)
+    assets, asset_index = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    K, m, legs = list_movable(volume, low, high, items, item_index, assets, asset_index)
+    x, P, row = np.zeros(n), np.empty((n, n)), np.empty(n)
+    rest_at(volume, arrays, asset_index, x)
     constant = refresh_precision(volume.correlation, x, P, row)
-    return P, constant
-
-
-@compiled
-def part_of(
-    volume: VolumeArrays, arrays: PackingArrays, items: IntArray, assets: IntArray, P: FloatArray
-) -> PackingArrays:
-    """The problem of these items and assets, with P for the correlations; its bounds are left to be filled in.
-
-    Parameters
-    ----------
-    volume, arrays : the whole problem, scaled and as it is.
-    items, assets : indices of what is left, ascending.
-    P : (n, n) with these assets flat.
-    """
-    K, m = items.shape[0], assets.shape[0]
-    part = PackingArrays(
-        items=np.empty((K, m)),
+    leg_start, leg = np.empty(K + 1, dtype=np.int64), np.empty(legs, dtype=np.int64)
+    list_legs(volume, items, asset_index, leg_start, leg)
+    near = np.empty_like(volume.near)
+    pairs = list_pairs(volume.near, item_index, near)
+    part_arrays = PackingArrays(
+        items=np.zeros((K, m)),
         position=np.empty(m),
         lower=np.empty(K, dtype=np.int64),
         upper=np.empty(K, dtype=np.int64),
@@ -116,31 +63,108 @@ def part_of(
         residual=np.empty(m),
         factor=np.empty((m, m)),
     )
+    scale, correlation = np.empty(m), np.empty((m, m))
     for a in range(m):
         i = assets[a]
-        scale = volume.scale[i]
-        part.position[a] = arrays.position[i]
-        part.leg_tolerance[a] = arrays.leg_tolerance[i]
+        scale[a] = volume.scale[i]
+        part_arrays.position[a] = arrays.position[i]
+        part_arrays.leg_tolerance[a] = arrays.leg_tolerance[i]
         for b in range(m):
             j = assets[b]
-            part.covariance[a, b] = P[i, j] * (scale * arrays.epsilon) * (volume.scale[j] * arrays.epsilon)
-        for k in range(K):
-            part.items[k, a] = arrays.items[items[k], i]
-    return part
+            correlation[a, b] = P[i, j]
+            part_arrays.covariance[a, b] = P[i, j] * (scale[a] * arrays.epsilon) * (volume.scale[j] * arrays.epsilon)
+    for k in range(K):
+        part_arrays.lower[k] = low[items[k]]
+        part_arrays.upper[k] = high[items[k]]
+        for c in range(leg_start[k], leg_start[k + 1]):
+            part_arrays.items[k, leg[c]] = arrays.items[items[k], assets[leg[c]]]
+    part = scaled(part_arrays, scale, correlation, leg_start, leg, near[:pairs].copy())
+    return Movable(volume=part, arrays=part_arrays, items=items[:K].copy(), constant=constant)
 
 
-@compiled
-def pairs_among(near: IntArray, items: IntArray, every: int) -> IntArray:
-    """The pairs of `near` (pairs, 2) whose items are both in `items`, as indices into it; `every` counts all items."""
-    index = np.full(every, -1)
+@compiled_inline
+def list_movable(
+    volume: VolumeArrays,
+    low: IntArray,
+    high: IntArray,
+    items: IntArray,
+    item_index: IntArray,
+    assets: IntArray,
+    asset_index: IntArray,
+) -> tuple[int, int, int]:
+    """List the items whose range in the box is not one multiple, and the assets that they touch, both ascending.
+
+    Parameters
+    ----------
+    volume : the whole problem, scaled; the structure of its items is read.
+    low, high : (K,) the box.
+    items : (K,) filled in from the front with the items that can move.
+    item_index : (K,) becomes the index of each item in `items`, -1 for those that cannot.
+    assets, asset_index : (n,) the same of the assets.
+
+    Returns
+    -------
+    How many items and assets there are, and how many legs the items have.
+    """
+    for i in range(assets.shape[0]):
+        asset_index[i] = -1
+    K = 0
+    legs = 0
     for k in range(items.shape[0]):
-        index[items[k]] = k
-    kept = np.empty_like(near)
+        item_index[k] = -1
+        if low[k] < high[k]:
+            items[K] = k
+            item_index[k] = K
+            K += 1
+            legs += volume.leg_start[k + 1] - volume.leg_start[k]
+            for a in range(volume.leg_start[k], volume.leg_start[k + 1]):
+                asset_index[volume.leg[a]] = 0
+    m = 0
+    for i in range(assets.shape[0]):
+        if asset_index[i] == 0:
+            assets[m] = i
+            asset_index[i] = m
+            m += 1
+    return K, m, legs
+
+
+@compiled_inline
+def rest_at(volume: VolumeArrays, arrays: PackingArrays, asset_index: IntArray, x: FloatArray) -> None:
+    """Put the residuals of the assets that no item moves into `x` (n,), zeros before."""
+    for i in range(x.shape[0]):
+        if asset_index[i] < 0 and abs(arrays.position[i]) > arrays.leg_tolerance[i]:
+            x[i] = arrays.position[i] * volume.scale[i]
+
+
+@compiled_inline
+def list_legs(volume: VolumeArrays, items: IntArray, asset_index: IntArray, leg_start: IntArray, leg: IntArray) -> None:
+    """List the legs of the items that can move.
+
+    Parameters
+    ----------
+    volume : the whole problem, scaled; the structure of its items is read.
+    items : the first of them are those that can move.
+    asset_index : (n,) of the assets that they touch.
+    leg_start : (K' + 1,) filled in: where the legs of each start in `leg`.
+    leg : (legs,) filled in with the indices of their assets.
+    """
+    filled = 0
+    for k in range(leg_start.shape[0] - 1):
+        leg_start[k] = filled
+        for a in range(volume.leg_start[items[k]], volume.leg_start[items[k] + 1]):
+            leg[filled] = asset_index[volume.leg[a]]
+            filled += 1
+    leg_start[leg_start.shape[0] - 1] = filled
+
+
+@compiled_inline
+def list_pairs(near: IntArray, item_index: IntArray, kept: IntArray) -> int:
+    """Put the pairs of `near` (pairs, 2) whose items can both move into `kept`, by their indices; returns how many."""
     count = 0
     for pair in range(near.shape[0]):
-        k, other = index[near[pair, 0]], index[near[pair, 1]]
+        k, other = item_index[near[pair, 0]], item_index[near[pair, 1]]
         if k >= 0 and other >= 0:
             kept[count, 0] = k
             kept[count, 1] = other
             count += 1
-    return kept[:count].copy()
+    return count

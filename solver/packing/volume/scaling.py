@@ -39,28 +39,41 @@ def volume_arrays(arrays: PackingArrays) -> VolumeArrays:
     scale = np.where(volatility > 0.0, volatility, 1.0) / arrays.epsilon
     inverse = np.divide(1.0, volatility, out=np.zeros_like(volatility), where=volatility > 0.0)
     correlation = np.ascontiguousarray(arrays.covariance * inverse[:, None] * inverse)
-    touched = (arrays.items != 0.0).astype(np.float64)
-    shared = touched @ touched.T > 0.0
+    touched = arrays.items != 0.0
+    shared = touched.astype(np.float64) @ touched.T.astype(np.float64) > 0.0
     np.fill_diagonal(shared, False)
-    # argwhere gives columns, but rows where there are few: another layout is another kernel to compile.
-    return scaled(arrays, scale, correlation, np.ascontiguousarray(np.argwhere(shared), dtype=np.int64))
+    return scaled(
+        arrays,
+        scale,
+        correlation,
+        np.concatenate([[0], np.cumsum(touched.sum(axis=1))]).astype(np.int64),
+        np.nonzero(touched)[1].astype(np.int64),
+        # argwhere gives columns, but rows where there are few: another layout is another kernel to compile.
+        np.ascontiguousarray(np.argwhere(shared), dtype=np.int64),
+    )
 
 
 @compiled
-def scaled(arrays: PackingArrays, scale: FloatArray, correlation: FloatArray, near: IntArray) -> VolumeArrays:
-    """The volume problem of `arrays`. O(n K).
+def scaled(
+    arrays: PackingArrays,
+    scale: FloatArray,
+    correlation: FloatArray,
+    leg_start: IntArray,
+    leg: IntArray,
+    near: IntArray,
+) -> VolumeArrays:
+    """The volume problem of `arrays`, given the structure of its items. O(n K).
 
     Parameters
     ----------
+    arrays : the problem.
     scale : (n,) x per numeraire.
     correlation : (n, n).
+    leg_start : (K + 1,) where the legs of each item start in `leg`.
+    leg : (legs,) assets of the legs, item by item.
     near : (pairs, 2) ordered pairs of items that share an asset.
     """
     items, n = arrays.items.shape
-    legs = 0
-    for k in range(items):
-        for i in range(n):
-            legs += 1 if arrays.items[k, i] != 0.0 else 0
     volume = VolumeArrays(
         items=np.zeros((items, n)),
         position=np.empty(n),
@@ -71,9 +84,9 @@ def scaled(arrays: PackingArrays, scale: FloatArray, correlation: FloatArray, ne
         correlation=correlation,
         lower=arrays.lower,
         upper=arrays.upper,
-        leg_start=np.empty(items + 1, dtype=np.int64),
-        leg=np.empty(legs, dtype=np.int64),
-        leg_value=np.empty(legs),
+        leg_start=leg_start,
+        leg=leg,
+        leg_value=np.empty(leg.shape[0]),
         near=near,
     )
     for i in range(n):
@@ -82,15 +95,9 @@ def scaled(arrays: PackingArrays, scale: FloatArray, correlation: FloatArray, ne
         volume.least[i] = (min(held, 0.0) - slack) * scale[i] if arrays.inside else -np.inf
         volume.most[i] = (max(held, 0.0) + slack) * scale[i] if arrays.inside else np.inf
         volume.tolerance[i] = slack * scale[i]
-    filled = 0
     for k in range(items):
-        volume.leg_start[k] = filled
-        for i in range(n):
-            leg = arrays.items[k, i]
-            if leg != 0.0:
-                volume.leg[filled] = i
-                volume.leg_value[filled] = leg * scale[i]
-                volume.items[k, i] = leg * scale[i]
-                filled += 1
-    volume.leg_start[items] = filled
+        for a in range(leg_start[k], leg_start[k + 1]):
+            i = leg[a]
+            volume.leg_value[a] = arrays.items[k, i] * scale[i]
+            volume.items[k, i] = volume.leg_value[a]
     return volume
