@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from stream.config import Config, ReversionConfig
-from stream.engine.market.model import Market, MarketModel, reversion_settings
+from stream.config.reversion import reversion_settings
+from stream.engine.market.model import Market, MarketModel
 from stream.events.types import LATEST_NS, Timestep
 
 SECOND = 1_000_000_000
