@@ -60,7 +60,7 @@ def lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode, chains: bool = False) -
 
 
 def checked_lot_bounds(B: FloatArray, Q: FloatArray, mode: Mode, chains: bool = False) -> tuple[IntArray, IntArray]:
-    """`lot_bounds` of what is known to be finite and without an item of zeros."""
+    """`lot_bounds` without its checks: all is known to be finite, and no item is all zeros."""
     if mode == "free" or chains:
         largest_leg = np.max(np.abs(B), axis=0, initial=0.0)
         held = np.sum(np.abs(Q), axis=-1)[..., None]

@@ -150,7 +150,7 @@ def copy_multiples(source: IntArray, target: IntArray) -> None:
 def precedes(
     value: float, tie: float, multiples: IntArray, other_value: float, other_tie: float, other: IntArray
 ) -> bool:
-    """The order every method prefers packings by: objective key, then fewest lots, then lexicographic multiples.
+    """The order by which every method prefers packings: objective key, then fewest lots, then lexicographic multiples.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Boxes of multiples, whatever the objective: what the position leaves of one, and the depth-first search over them."""
+"""Boxes of multiples, for every objective: how the position tightens them, and the depth-first search over them."""

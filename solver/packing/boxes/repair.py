@@ -1,4 +1,4 @@
-"""Bringing multiples back inside the held position."""
+"""Repairs multiples that break the mode: takes lots out until they keep it."""
 
 from __future__ import annotations
 

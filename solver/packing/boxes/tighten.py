@@ -1,4 +1,4 @@
-"""Bounds of multiples under limits on what is packed."""
+"""Ranges of multiples under the limits of the assets: what a box loses to the rows of the mode `inside`."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def tighten_held(
     low: IntArray,
     high: IntArray,
 ) -> bool:
-    """Tighten the box by the rows, where a row that holds the relaxation back must stay near its edge.
+    """Tighten the box by the rows; a row that holds the relaxation back must stay near its edge.
 
     To leave the edge by d costs ``|multiplier| d``, and whatever beats the incumbent may cost no more than `room`.
 

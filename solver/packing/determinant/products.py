@@ -244,7 +244,7 @@ def search_products(arrays: PackingArrays, cover: Cover, best: IntArray, max_ste
 
 
 def least_open_product(cover: Cover, value: float) -> float:
-    """The least determinant of what the search has still to look at, infinite once none is below `value` > 0."""
+    """The least determinant that the search may still find, infinite once none is below `value` > 0."""
     boxes = int(cover.cursor[BOXES])
     if not boxes and cover.state[SEARCHED] >= log_product(cover, value):
         return math.inf

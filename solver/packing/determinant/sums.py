@@ -1,4 +1,4 @@
-"""The least product of legs where lots cost: depth first, item after item, with tables of what sums of lots come to.
+"""The least product of legs where lots cost: depth first, item after item, with tables of the sums of lots.
 
 What the items not yet fixed can pack of an asset are the sums of their lots. They are tabled, and looked up for how
 close to zero each leg can still come.

@@ -43,7 +43,7 @@ class Cube(NamedTuple):
 
 @compiled_borrowing
 def orthogonalise(cube: Cube) -> None:
-    """Frame, R and shift of the basis, and what of the centre no multiples change: Gram and Schmidt, modified."""
+    """Frame, R and shift of the basis, and the part of the centre outside its span: Gram and Schmidt, modified."""
     items, F = cube.image.shape
     for a in range(items):
         row = cube.frame[a]
@@ -185,7 +185,7 @@ def enter(cube: Cube) -> int:
 
 
 def cube_of(low: FloatArray, high: FloatArray, others: int) -> Cube:
-    """The lattice of K whole numbers between `low` and `high` (K,), with so many `others` before them still to be laid.
+    """The lattice of K whole numbers between `low` and `high` (K,), after so many `others` that are filled in later.
 
     Low is below high for all of them.
     """

@@ -58,7 +58,7 @@ TURN_NODES = 32_000
 
 @compiled_borrowing
 def setback(walk: Walk, value: float, tie: float) -> tuple[int, float]:
-    """Which number of the key is the first to differ from where the walk stands, and the factor it rose by, at least 1.
+    """The first number of the key that differs from where the walk stands, and the factor by which it rose, at least 1.
 
     Factors, because packings are good or bad in proportion: near a perfect hedge a difference that is nothing far from
     it is everything. And of a key only the first difference counts, as in the order of packings.

@@ -1,4 +1,4 @@
-"""Random exchanges of one to three items: the moves of annealing, and where it stands.
+"""Random exchanges of one to three items: the moves of annealing, and the walk that they make.
 
 References
 ----------

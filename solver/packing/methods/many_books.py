@@ -1,4 +1,4 @@
-"""Packings of many books against one market: what depends on the market alone is prepared once."""
+"""Packs many books against one market: what depends on the market alone is prepared once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Branch and bound over the relaxation, with a search in a reduced basis in each box.
+"""Branch and bound over the relaxation: each box is bounded, cut, searched in a reduced basis, and split.
 
 A box of packings is tightened by the rows, relaxed, and cut to what can still beat the incumbent. A ball around the
 relaxed point then holds every packing of the box that is better (`solver.packing.quadratic.ball`); it is enumerated in
@@ -51,7 +51,7 @@ WHOLE = 1e-6
 
 
 class OpenNodes(NamedTuple):
-    """A stack of boxes still to be searched."""
+    """The open nodes: a stack of boxes that are still to be searched."""
 
     low: IntArray  # (DEPTH, K)
     high: IntArray  # (DEPTH, K)

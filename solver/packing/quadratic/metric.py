@@ -61,7 +61,7 @@ def metric_of(B: FloatArray, Sigma: FloatArray) -> Metric:
 
 
 def in_one(B: FloatArray, Sigma: FloatArray, metric: Metric) -> FloatArray:
-    """Items, covariance and metric in one array, that `taken_apart` finds them in again.
+    """Items, covariance and metric in one array; `taken_apart` gives them back.
 
     Each array that is handed to a kernel from Python costs some 60 ns, and twice that in a tuple.
     """

@@ -251,7 +251,7 @@ def bound_node(volume: VolumeArrays, nodes: Nodes, b: int, best: float) -> float
 
 @compiled_inline
 def choose_branch(volume: VolumeArrays, nodes: Nodes, b: int, base: float, best: float) -> None:
-    """Keep where the programme ended, and choose what to branch on.
+    """Keep the point where the programme ended, and choose what to branch on.
 
     While chords and coupling lose much of the gap, the asset whose h varies most over its range; once whole lots do,
     the item with the narrowest range, as the fewest children fix it. On the 417 hardest of 20,000 steps of real prices

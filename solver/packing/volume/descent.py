@@ -381,10 +381,12 @@ def descend_volume(
 
     Items one at a time until none helps, then pairs that share an asset, and items again after a pair helped.
 
-    Parameters ---------- volume, arrays : the problem, scaled and as it is. search : where the search stands, moved.
-    progress : (4,), carried from call to call: the next item, how many items in a row did not help, the next pair, how
-    many pairs in a row did not
-        help; zeros at first.
+    Parameters
+    ----------
+    volume, arrays : the problem, scaled and as it is.
+    search : where the search stands, moved.
+    progress : (4,), carried from call to call, zeros at first: the next item, how many items in a row did not help, the
+        next pair, how many pairs in a row did not help.
     max_nodes : looked at between improvements.
     """
     items = volume.items.shape[0]

@@ -78,7 +78,7 @@ def solve_programme(volume: VolumeArrays, nodes: Nodes, b: int) -> int:
 
 @compiled_inline
 def start_from_basis(volume: VolumeArrays, nodes: Nodes, b: int) -> None:
-    """The reduced costs of the last basis, each nonbasic variable at the bound that asks for, and the basic ones."""
+    """From the last basis: reduced costs, nonbasic variables at the bounds those ask for, and the basic variables."""
     tableau, basis, row_of = nodes.tableau, nodes.basis, nodes.row_of
     reduced, point, weighed = nodes.reduced, nodes.point, nodes.weighed
     n = basis.shape[0]

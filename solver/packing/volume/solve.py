@@ -116,7 +116,7 @@ def begin(volume: VolumeArrays, arrays: PackingArrays, start: IntArray, max_node
 
 @compiled_borrowing
 def advance(state: State, enough: float, prove: bool, until: int, max_nodes: int) -> None:
-    """Local optimum, root bound, then branch and bound, each as far as `until` nodes allow, to be called again.
+    """Find a local optimum, bound the root, then branch and bound, as far as `until` nodes allow; to be called again.
 
     What it does depends on `max_nodes` and not on where `until` interrupts it.
 
@@ -151,12 +151,12 @@ def advance(state: State, enough: float, prove: bool, until: int, max_nodes: int
 
 @compiled
 def conclude(state: State, arrays: PackingArrays, prove: bool, found: Found, book: int) -> None:
-    """Fill in row `book` of what is found, but whether a clock stopped it; `arrays` are of the whole problem.
+    """Fill in row `book` of what is found, all but whether a clock stopped it.
 
     Parameters
     ----------
     state : where the solve ended.
-    arrays : the book's problem.
+    arrays : the book's whole problem.
     prove : whether bounds were asked for.
     found : its row `book` is filled in.
     book : the index of the book.
@@ -204,7 +204,7 @@ def solve(
     clock: int,
     found: Found,
 ) -> None:
-    """All of it for the books from `first` to before `last`; their rows of `found` are filled.
+    """Solve the books from `first` to before `last`; their rows of `found` are filled in.
 
     Position and bounds of `arrays` are not read. `clock` is an address of `solver.interrupt`, asked with the book's
     number before all batches of nodes but the first: up to there the book was in time. Threads may share all arguments

@@ -1,4 +1,4 @@
-"""The term of one asset in the Lagrangian of `solver.packing.volume.bound`: its minimum, where it passes a limit."""
+"""The term of one asset in the Lagrangian of `solver.packing.volume.bound`: its minimum, and where it meets a limit."""
 
 from __future__ import annotations
 
