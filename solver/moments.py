@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
 from solver.errors import IllPosed
+from solver.kernels.compiled import compiled
 
 #: Entries beyond this are refused: their products would overflow, and a sum that was infinite once stays so.
 LARGEST_ENTRY = 1e150

@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.compiled import compiled_borrowing
 from solver.errors import IllPosed
+from solver.kernels.compiled import compiled_borrowing
 
 Objective: TypeAlias = Literal["variance", "volume", "determinant"]
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from solver.interrupt import Deadline
+from solver.kernels.interrupt import Deadline
 
 
 class Clock(Protocol):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.moments import LARGEST_ENTRY
 
 # What is known of an asset at a row of returns: no return yet, one in the row before, none in the row before.

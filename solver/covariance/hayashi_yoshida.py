@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solver.arrays import BoolArray, FloatArray, IntArray
-from solver.compiled import compiled
 from solver.covariance.exponential import effective_count, half_life_to_decay
 from solver.covariance.pairs import PairEstimate, covariance_of, divided
 from solver.covariance.shrinkage import Shrinkage, checked_shrinkage
 from solver.covariance.two_scales import add_tick, two_scales_variance
 from solver.errors import IllPosed
+from solver.kernels.compiled import compiled
 from solver.moments import restored_arrays
 
 # Planes of the pairs: weighted products, weighted time that they cover, that time without weights.

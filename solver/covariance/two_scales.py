@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
 from solver.covariance.pairs import divided
+from solver.kernels.compiled import compiled
 
 # Rows of the scales: weighted squares over one tick, their weight, the same over `slow_ticks`.
 _FAST, _FAST_WEIGHT, _SLOW, _SLOW_WEIGHT = range(4)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solver.arrays import BoolArray, FloatArray, IntArray
-from solver.compiled import compiled
 from solver.covariance.gaps import begin, common_returns, is_usable, is_whole, note
 from solver.covariance.pairs import PairEstimate, by_pair, covariance_of, divided
 from solver.covariance.shrinkage import Shrinkage, checked_shrinkage
 from solver.errors import IllPosed
+from solver.kernels.compiled import compiled
 from solver.moments import LARGEST_ENTRY, add_outer, exchange_outer, plus, restored_arrays
 
 # Planes of the sums.

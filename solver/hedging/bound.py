@@ -33,8 +33,8 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.hedging.terms import Terms, cost_at
+from solver.kernels.compiled import compiled, compiled_borrowing, compiled_inline
 
 # Values of F that are computed in the last round: the first at the multiplier that the coordinate descent used, the
 # others where its tangents meet.

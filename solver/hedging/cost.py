@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
 from solver.errors import IllPosed
+from solver.kernels.compiled import compiled, compiled_borrowing
 
 #: Times an exposure, a larger number of lots leaves no digits for a single lot.
 MOST_LOTS = 10**9

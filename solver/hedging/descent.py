@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.hedging.bound import first_weight, relax
 from solver.hedging.problem import TIE
 from solver.hedging.terms import Terms, cost_at, merged_price, trades_price
+from solver.kernels.compiled import compiled, compiled_borrowing, compiled_inline
 
 # Rounds of coordinate descent for lots that only get rounded.
 _START_ROUNDS = 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.hedging.descent import is_better, lots_between_roots, residual
 from solver.hedging.terms import Terms, cost_at
+from solver.kernels.compiled import compiled, compiled_borrowing, compiled_inline
 
 
 @compiled_borrowing

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
 from solver.hedging.cost import CostLadders
+from solver.kernels.compiled import compiled, compiled_borrowing
 
 BUY, SELL = 0, 1
 

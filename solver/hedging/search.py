@@ -15,11 +15,11 @@ from typing import TypeVar
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.hedging.bound import free_trades, keep_to_trades, relax, shorten
 from solver.hedging.descent import is_better, residual
 from solver.hedging.lines import lines_of, search_lines
 from solver.hedging.terms import Terms, trades_price
+from solver.kernels.compiled import compiled, compiled_borrowing, compiled_inline
 
 # Nodes between two calls of `should_stop`: one to four milliseconds with 18 instruments.
 _BATCH = 256

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
 from solver.hedging.problem import TIE, HedgeProblem
+from solver.kernels.compiled import compiled, compiled_borrowing
 
 _ANY_NUMBER = 2**30
 

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
 from solver.errors import IllPosed
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.packing.evaluation import LEG_TOLERANCE
 
 Mode: TypeAlias = Literal["inside", "free"]

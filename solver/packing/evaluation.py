@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.objective import key_kernel
 
 # A leg may miss its limit by this share of the asset's largest leg in one lot: sums of products of β weights and lots

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.packing.evaluation import (
     PROOF_TOLERANCE,
     PackingArrays,

@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
 from solver.errors import ConstraintViolated
+from solver.kernels.compiled import compiled
 from solver.objective import VOLUME, volume_rounding
 from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays, fits, key_with_cost
 from solver.packing.problem import PackingProblem

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.objective import VARIANCE, VOLUME, determinant_kernel, volume_kernel
 from solver.packing.boxes.tighten import TIGHTEN_PASSES, tighten, tighten_row
 from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes

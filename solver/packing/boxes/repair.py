@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import IntArray
-from solver.compiled import compiled_borrowing
+from solver.kernels.compiled import compiled_borrowing
 from solver.packing.evaluation import PackingArrays, fits
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing, compiled_inline
+from solver.kernels.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.packing.evaluation import PackingArrays
 from solver.packing.problem import PackingProblem
 

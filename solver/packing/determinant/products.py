@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
 from solver.packing.lattice.cube import Cube, cube_of, enter, log_points, open_coordinate, step_to
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.objective import determinant_kernel
 from solver.packing.determinant.products import MOST_SUMS, SUM_ROUNDING
 from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes

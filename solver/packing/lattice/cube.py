@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.compiled import compiled_borrowing
+from solver.kernels.compiled import compiled_borrowing
 from solver.packing.lattice.reduction import reduce_basis
 
 # Widens the cube, for the rounding of its coordinates, some 1e-9 at worst.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled_borrowing
+from solver.kernels.compiled import compiled_borrowing
 
 # Lovász' condition: near its limit 1 the basis is better and the reduction longer.
 LOVASZ = 0.99

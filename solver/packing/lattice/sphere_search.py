@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 
 # What ranges are shortened by is taken as this much less, in lots: far above rounding, far below a lot.
 SLACK = 1e-6

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.objective import DETERMINANT
 from solver.packing.boxes.depth_first import ANY, BoxStack, interval_bound, root_box, search
 from solver.packing.boxes.repair import repair

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled_borrowing
+from solver.kernels.compiled import compiled_borrowing
 from solver.objective import VOLUME
 from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
 from solver.packing.methods.local_search import legal_steps

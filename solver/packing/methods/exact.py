@@ -28,8 +28,8 @@ from dataclasses import replace
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
 from solver.errors import IllPosed
+from solver.kernels.compiled import compiled
 from solver.objective import VARIANCE
 from solver.packing.boxes.repair import repair
 from solver.packing.boxes.tighten import tighten_rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import IntArray
-from solver.compiled import compiled
+from solver.kernels.compiled import compiled
 from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
 from solver.packing.methods.local_search import line_steps
 from solver.packing.problem import PackingProblem

@@ -11,7 +11,7 @@ import numpy as np
 
 from solver.arrays import FloatArray, IntArray
 from solver.errors import IllPosed, SolverError
-from solver.interrupt import Deadline, interrupt
+from solver.kernels.interrupt import Deadline, interrupt
 from solver.objective import Objective
 from solver.packing.bounds import Mode, checked_lot_bounds
 from solver.packing.methods.incremental import pack_incrementally

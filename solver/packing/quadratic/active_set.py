@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing, compiled_inline
+from solver.kernels.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.packing.evaluation import PackingArrays
 from solver.packing.quadratic.metric import Frame, Metric
 from solver.packing.quadratic.relaxation import DEPENDENT, FEASIBLE, Relaxed

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing, compiled_inline
+from solver.kernels.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.packing.boxes.repair import repair
 from solver.packing.boxes.tighten import TIGHTEN_PASSES, tighten_held, tighten_rows
 from solver.packing.evaluation import PackingArrays, copy_multiples

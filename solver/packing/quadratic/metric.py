@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.compiled import compiled
+from solver.kernels.compiled import compiled
 from solver.packing.boxes.tighten import round_edges, row_edges
 from solver.packing.evaluation import PackingArrays
 

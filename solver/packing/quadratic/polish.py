@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing, compiled_inline
+from solver.kernels.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.packing.evaluation import PackingArrays, fits
 
 # A change of less than this share of the largest variance of one lot is rounding.

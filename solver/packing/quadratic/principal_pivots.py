@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.packing.evaluation import PackingArrays
 from solver.packing.quadratic.metric import Frame, Metric
 from solver.packing.quadratic.relaxation import DEPENDENT, FEASIBLE, Relaxed

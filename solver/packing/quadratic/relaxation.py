@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.packing.evaluation import PackingArrays
 from solver.packing.lattice.sphere_search import SLACK
 from solver.packing.quadratic.metric import ROUNDING, Frame

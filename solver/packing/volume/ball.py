@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled_borrowing, compiled_inline
+from solver.kernels.compiled import compiled_borrowing, compiled_inline
 from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays
 from solver.packing.incumbent import Incumbent, judge
 from solver.packing.lattice.reduction import factorise, reduce_basis, solve_factored

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from solver.arrays import IntArray
-from solver.compiled import compiled, compiled_borrowing
+from solver.kernels.compiled import compiled, compiled_borrowing
 from solver.packing.boxes.repair import repair
 from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays, copy_multiples, fits
 from solver.packing.incumbent import Incumbent, judge

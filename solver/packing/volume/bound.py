@@ -22,7 +22,7 @@ import math
 
 import numpy as np
 
-from solver.compiled import compiled_inline
+from solver.kernels.compiled import compiled_inline
 from solver.packing.boxes.tighten import tighten_items
 from solver.packing.evaluation import PROOF_TOLERANCE
 from solver.packing.volume.dual_simplex import is_infeasible, solve_programme

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing, compiled_inline
+from solver.kernels.compiled import compiled, compiled_borrowing, compiled_inline
 from solver.packing.evaluation import PackingArrays, copy_multiples, evaluate, precedes
 from solver.packing.volume.precision import determinant_ratio, ratio_of_two, refresh_precision, shift_precision
 from solver.packing.volume.scaling import VolumeArrays

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.compiled import compiled_borrowing, compiled_inline
+from solver.kernels.compiled import compiled_borrowing, compiled_inline
 from solver.packing.volume.nodes import Nodes
 from solver.packing.volume.scaling import VolumeArrays
 

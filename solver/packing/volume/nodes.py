@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.kernels.compiled import compiled
 
 # Nodes that bounding one box counts as: some 8 µs at a dozen assets and twenty items, where a candidate takes 0.1 µs.
 # Less than that ratio, so that a budget of nodes is about the same time as for the other objectives.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled_borrowing
+from solver.kernels.compiled import compiled_borrowing
 
 
 @compiled_borrowing

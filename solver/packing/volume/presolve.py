@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_inline
+from solver.kernels.compiled import compiled, compiled_inline
 from solver.packing.boxes.tighten import tighten
 from solver.packing.evaluation import PackingArrays
 from solver.packing.volume.precision import refresh_precision

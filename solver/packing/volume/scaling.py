@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
+from solver.kernels.compiled import compiled
 from solver.packing.evaluation import PackingArrays
 
 

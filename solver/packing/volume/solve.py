@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled, compiled_borrowing
-from solver.interrupt import NEVER, interrupt, is_struck
+from solver.kernels.compiled import compiled, compiled_borrowing
+from solver.kernels.interrupt import NEVER, interrupt, is_struck
 from solver.packing.boxes.repair import repair
 from solver.packing.evaluation import PROOF_TOLERANCE, PackingArrays, repositioned
 from solver.packing.incumbent import Incumbent, judge_valued, nothing_packed
@@ -206,8 +206,8 @@ def solve(
 ) -> None:
     """Solve the books from `first` to before `last`; their rows of `found` are filled in.
 
-    Position and bounds of `arrays` are not read. `clock` is an address of `solver.interrupt`, asked with the book's
-    number before all batches of nodes but the first: up to there the book was in time. Threads may share all arguments
+    Position and bounds of `arrays` are not read. `clock` is an address of `solver.kernels.interrupt`, asked with the
+    book's number before all batches of nodes but the first: up to there the book was in time. Threads may share all arguments
     where their books differ.
 
     Parameters
@@ -219,7 +219,7 @@ def solve(
     enough : >= 0, a gap that is good enough, volume.
     prove : whether to bound and branch after the local optimum.
     max_nodes : >= 1, for each book.
-    clock : an address of `solver.interrupt`, or NEVER.
+    clock : an address of `solver.kernels.interrupt`, or NEVER.
     found : rows to fill in.
     """
     residual, factor = np.empty_like(arrays.residual), np.empty_like(arrays.factor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from solver.compiled import compiled_borrowing
+from solver.kernels.compiled import compiled_borrowing
 
 # Evaluations when the end of a residual's range is looked for.
 SHRINK_STEPS = 4

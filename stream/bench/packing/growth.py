@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from solver.arrays import IntArray
-from solver.compiled import compiled
+from solver.kernels.compiled import compiled
 from solver.packing.evaluation import PackingArrays, copy_multiples
 from solver.packing.methods.exact import QuadraticFactors
 from solver.packing.problem import PackingProblem

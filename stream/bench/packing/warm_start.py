@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from solver.arrays import FloatArray, IntArray
-from solver.interrupt import NEVER
+from solver.kernels.interrupt import NEVER
 from solver.packing.bounds import checked_lot_bounds
 from solver.packing.elapsed import timed
 from solver.packing.evaluation import PROOF_TOLERANCE

@@ -13,7 +13,7 @@ from schemas.answers import Frontier
 from schemas.outbound import HedgeSuggestion
 from solver.arrays import FloatArray, IntArray
 from solver.hedging.frontier import cost_risk_frontier
-from solver.interrupt import Deadline
+from solver.kernels.interrupt import Deadline
 from stream.config import NANOSECONDS, Config
 from stream.engine.book.decide import Decision, Proposal, Question, Search, decide
 from stream.engine.book.hedge_problems import BookProblem, HedgeProblems

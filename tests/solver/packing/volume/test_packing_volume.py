@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import typeof
 
-from solver.compiled import compiled
 from solver.errors import IllPosed
+from solver.kernels.compiled import compiled
 from solver.objective import materiality_floor, volume_kernel
 from solver.packing.bounds import Mode, lot_bounds
 from solver.packing.boxes.repair import repair

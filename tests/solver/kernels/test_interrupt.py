@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from solver.arrays import FloatArray, IntArray
-from solver.compiled import compiled
-from solver.interrupt import NEVER, interrupt, is_struck
+from solver.kernels.compiled import compiled
+from solver.kernels.interrupt import NEVER, interrupt, is_struck
 from solver.packing.methods.many_books import BookPacker
 
 LOT = 1e5

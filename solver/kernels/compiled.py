@@ -13,8 +13,8 @@ Kernel = TypeVar("Kernel", bound=Callable[..., object])
 def compiled(kernel: Kernel) -> Kernel:
     """Compile `kernel` with numba and keep the machine code in a cache on disk.
 
-    IEEE arithmetic is kept (no fast-math): a replay on the same machine gives the same bits. `solver.warm.warm_kernels`
-    calls every kernel of the live path once, so that none is compiled while messages wait.
+    IEEE arithmetic is kept (no fast-math): a replay on the same machine gives the same bits. `warm_kernels` of
+    `solver.kernels.warm` calls every kernel of the live path once, so that none is compiled while messages wait.
     """
     return cast(Kernel, njit(cache=True, nogil=True, **_references(counted=True))(kernel))
 
@@ -30,9 +30,10 @@ def compiled_borrowing(kernel: Kernel) -> Kernel:
 
 
 def compiled_inline(kernel: Kernel) -> Kernel:
-    """As `compiled_borrowing`, for a large kernel that one other kernel calls: its code is put into the caller.
+    """As `compiled_borrowing`, for a kernel whose code is put into its caller.
 
-    A call hands over tuples of arrays word by word, which takes a tenth of a microsecond for fifty arrays.
+    It serves a large kernel that one other kernel calls, and the small steps of a hot one. A call hands over tuples of
+    arrays word by word, which takes a tenth of a microsecond for fifty arrays.
     """
     return cast(Kernel, njit(cache=True, nogil=True, forceinline=True, **_references(counted=False))(kernel))
 
