@@ -1,1 +1,1 @@
-"""How kernels are compiled, compiled ahead, and stopped."""
+"""How kernels are compiled, and how they are interrupted."""

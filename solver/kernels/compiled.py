@@ -14,7 +14,7 @@ def compiled(kernel: Kernel) -> Kernel:
     """Compile `kernel` with numba and keep the machine code in a cache on disk.
 
     IEEE arithmetic is kept (no fast-math): a replay on the same machine gives the same bits. `warm_kernels` of
-    `solver.kernels.warm` calls every kernel of the live path once, so that none is compiled while messages wait.
+    `solver.warm` calls every kernel of the live path once, so that none is compiled while messages wait.
     """
     return cast(Kernel, njit(cache=True, nogil=True, **_references(counted=True))(kernel))
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from solver.kernels.warm import warm_kernels
+from solver.warm import warm_kernels
 from stream.bench.figures import Comparison, markdown, report
 from stream.bench.hedging.run import hedging_figures
 from stream.bench.models.run import QUICK_MODELS, ModelsEffort, models_figures

@@ -113,7 +113,7 @@ def warm() -> int:
 
     Example: ``betapack warm``
     """
-    from solver.kernels.warm import warm_hedging, warm_models, warm_packing
+    from solver.warm import warm_hedging, warm_models, warm_packing
 
     # A process each: numba compiles one kernel at a time.
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:

@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection
 import msgspec
 import uvicorn
 
-from solver.kernels.warm import warm_kernels
+from solver.warm import warm_kernels
 from stream.clock import SystemClock
 from stream.config import Config
 from stream.engine.step import EngineState

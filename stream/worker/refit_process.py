@@ -20,9 +20,9 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import TracebackType
 
-from solver.kernels.warm import warm_refits
 from solver.reversion.refits.refit import Refit, Refitter
 from solver.reversion.refits.settings import ReversionSettings
+from solver.warm import warm_refits
 from stream.engine.market.refits import RefitRequest, attempt
 from stream.errors import RefitFailed
 

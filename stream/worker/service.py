@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 from schemas.topics import TOPICS
-from solver.kernels.warm import warm_kernels
+from solver.warm import warm_kernels
 from stream.clock import SystemClock
 from stream.config import Config
 from stream.config.reversion import reversion_settings

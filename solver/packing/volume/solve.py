@@ -207,8 +207,8 @@ def solve(
     """Solve the books from `first` to before `last`; their rows of `found` are filled in.
 
     Position and bounds of `arrays` are not read. `clock` is an address of `solver.kernels.interrupt`, asked with the
-    book's number before all batches of nodes but the first: up to there the book was in time. Threads may share all arguments
-    where their books differ.
+    book's number before all batches of nodes but the first: up to there the book was in time. Threads may share all
+    arguments where their books differ.
 
     Parameters
     ----------

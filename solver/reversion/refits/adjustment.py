@@ -8,7 +8,7 @@ import numpy as np
 
 from solver.arrays import FloatArray
 from solver.errors import IllPosed, UnstableModel
-from solver.horizon import stationary_horizon_covariance
+from solver.reversion.horizon import stationary_horizon_covariance
 from solver.reversion.vector import BetaVector
 
 # A pull is slowed below its estimate by this many standard errors, after the known bias of the estimate. Over 10 and 50

@@ -36,7 +36,7 @@ LIVE = {
 }
 
 
-@pytest.mark.parametrize("entry", ["solver.packing.methods.many_books", "solver.kernels.warm"])
+@pytest.mark.parametrize("entry", ["solver.packing.methods.many_books", "solver.warm"])
 def test_a_service_loads_no_offline_method(entry: str) -> None:
     """Beside the room of the volume, the live entry loads what it runs and nothing else."""
     run = subprocess.run([sys.executable, "-c", PROGRAM, entry], capture_output=True, text=True, check=False)

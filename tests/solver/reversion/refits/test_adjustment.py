@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from solver.errors import IllPosed
-from solver.horizon import stationary_horizon_covariance
+from solver.reversion.horizon import stationary_horizon_covariance
 from solver.reversion.refits.adjustment import adjustment_speeds, horizon_covariance_under
 from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.refits.settings import ReversionSettings

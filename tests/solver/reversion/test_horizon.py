@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from solver.errors import IllPosed, UnstableModel
-from solver.horizon import horizon_covariance, stationary_horizon_covariance
+from solver.reversion.horizon import horizon_covariance, stationary_horizon_covariance
 
 
 def random_model(seed: int, n: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ from solver.hedging.runner_up import runner_up
 from solver.hedging.solve import hedge
 from solver.objective import materiality_floor
 from solver.packing.methods.many_books import BookPacker
-from solver.kernels.warm import warm_kernels
+from solver.warm import warm_kernels
 
 def specialisations():
     kernels = [thing for thing in gc.get_objects() if isinstance(thing, Dispatcher)]
