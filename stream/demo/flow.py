@@ -57,7 +57,7 @@ class ClientFlow:
             yield from self._trade(flow, flow.usual_usd, day, 0)
 
     def trades(self, day: Day) -> Iterator[Position]:
-        """The positions after each of the day's trades, spread over the hours after the fixing."""
+        """The positions after each of the day's trades, in the hours after the fixing."""
         order = 1
         for flow in FLOWS:
             pull = REVERSION_A_DAY * (flow.usual_usd - self._pair_usd[flow]) / TRADES_A_DAY

@@ -90,7 +90,7 @@ def _header(desk: Desk, bootstrap: str, web: str, now_s: float) -> RenderableTyp
         f"  {_day(desk)}   {_speed(desk, now_s)}",
     )
     note = Text(
-        "prices: European Central Bank daily rates; spreads and client flow are simulated. "
+        "prices: European Central Bank daily rates; bid-ask spreads and client flow are simulated. "
         f"Risk: one standard deviation a day, {desk.numeraire}.",
         style="dim",
     )

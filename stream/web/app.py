@@ -179,7 +179,7 @@ async def _refused(request: Request, exc: Exception) -> Response:
 
 
 async def _failed(request: Request, exc: Exception) -> Response:
-    return _json(500, Refusal(error="failed", message=f"a bug of ours: {type(exc).__name__}; see the service's log"))
+    return _json(500, Refusal(error="failed", message=f"a bug of ours: {type(exc).__name__}; see the service's stderr"))
 
 
 def _json(status: int, message: msgspec.Struct, headers: dict[str, str] | None = None) -> Response:

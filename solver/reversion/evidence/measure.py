@@ -38,7 +38,7 @@ def measured(regression: ErrorCorrection, B: FloatArray, method: LevelMethod) ->
     if not canonical:
         return ()
     B = np.array(canonical).T
-    volatilities, half_lives = spread_behaviour(regression, B)
+    volatilities, half_lives = basket_spread_behaviour(regression, B)
     statistics, p_values = reversion_tests(regression, B)
     return tuple(
         ReversionVector(
@@ -88,7 +88,7 @@ def reversion_tests(regression: ErrorCorrection, B: FloatArray) -> tuple[FloatAr
     return statistics, p_values
 
 
-def spread_behaviour(regression: ErrorCorrection, B: FloatArray) -> tuple[FloatArray, Sequence[float | None]]:
+def basket_spread_behaviour(regression: ErrorCorrection, B: FloatArray) -> tuple[FloatArray, Sequence[float | None]]:
     """Standard deviation of the level of each basket spread β'x, and the half-life of an AR(1) fitted to it.
 
     Parameters

@@ -25,7 +25,7 @@ CORRELATION = 0.45
 CLOSE_PAIRS = {("EUR", "CHF"): 0.7, ("EUR", "GBP"): 0.6, ("EUR", "AUD"): 0.5}
 VENUES = 2
 FEE = 2e-6
-# A level shows this many million units and asks this many half spreads of the best one.
+# A level shows this many million units and asks this many half bid-ask spreads of the best one.
 LADDER_MILLIONS = (3, 5, 10, 20)
 LADDER_WIDTHS = (1.0, 1.4, 2.0, 3.0)
 POSITION = 20e6

@@ -43,7 +43,7 @@ def breaks_found(paths: int) -> list[Comparison]:
         )
         rows.append(
             measure(
-                f"a spread begins to drift by {drift:g} of its deviations a half-life: retired after",
+                f"a basket spread begins to drift by {drift:g} of its deviations a half-life: retired after",
                 "slowest median",
                 max(float(np.median(of_paths)) for of_paths in delays.values()),
                 "half-lives",
@@ -72,8 +72,8 @@ def breaks_found_as_fitted(paths: int) -> Comparison:
         "half-lives",
         "at most 3",
         f"quartiles {early:.1f} to {late:.1f}; in use at the break in {in_use} of {paths}, the watch retired "
-        f"{by_watch} of them, refits the others. A pair among {FITTED_ASSETS} walks, its spread as noisy as a leg, "
-        f"half-life {FITTED_HALF_LIFE:g} steps, `johansen`, window {FITTED_WINDOW_STEPS:,}, a refit every "
+        f"{by_watch} of them, refits the others. A pair among {FITTED_ASSETS} walks, its basket spread as noisy as a "
+        f"leg, half-life {FITTED_HALF_LIFE:g} steps, `johansen`, window {FITTED_WINDOW_STEPS:,}, a refit every "
         f"{FITTED_REFIT_STEPS} steps",
     )
 
@@ -88,7 +88,7 @@ def false_retirements(paths: int, half_lives: tuple[float, ...] = (5.0, 20.0, 60
             watch.step(chance.normal(size=paths))
         rows.append(
             proportion(
-                f"spreads that hold, half-life {half_life:g} steps: retired within 1,000 half-lives",
+                f"basket spreads that hold, half-life {half_life:g} steps: retired within 1,000 half-lives",
                 "paths",
                 int(np.count_nonzero(watch.alarmed)),
                 paths,

@@ -20,7 +20,7 @@ from stream.config import ReversionConfig
 from stream.config.reversion import reversion_settings
 
 SEED = 20_141_005
-ASSETS, SPREADS = 6, 2
+ASSETS, BASKETS = 6, 2
 HORIZONS = (10, 50)
 # Futures of one window. With many, the error of the estimate shows beside the chance of the next steps.
 FUTURES = 40
@@ -171,8 +171,8 @@ def _model(chance: np.random.Generator, half_life: float) -> tuple[FloatArray, F
     factor = 0.5 * chance.normal(size=(ASSETS, ASSETS)) + np.eye(ASSETS)
     shocks = factor @ factor.T
     volatility = 0.01 * chance.uniform(0.5, 1.5, ASSETS) / np.sqrt(np.diag(shocks))
-    alpha, B = np.zeros((ASSETS, SPREADS)), np.zeros((ASSETS, SPREADS))
-    for k in range(SPREADS):
+    alpha, B = np.zeros((ASSETS, BASKETS)), np.zeros((ASSETS, BASKETS))
+    for k in range(BASKETS):
         legs = [2 * k, 2 * k + 1]
         B[legs, k] = 1.0, -chance.uniform(0.5, 1.5)
         alpha[legs, k] = -(1.0 - 0.5 ** (1.0 / half_life)) * chance.dirichlet(np.ones(2)) / B[legs, k]

@@ -199,5 +199,5 @@ def _basis_forecasts(axes: Axes, run: Run) -> None:
 
 
 def _thinned(count: int) -> IntArray:
-    """Indices of at most _POINTS of `count` points, evenly spread."""
+    """Indices of at most _POINTS of `count` points, evenly distributed."""
     return np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(np.int64))

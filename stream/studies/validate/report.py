@@ -42,7 +42,8 @@ code { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12.5px;
 _LIMITS = (
     "Every forecast was made from the rows before its outcome, by the service's own code. Whether the settings were "
     "chosen by looking at this very file is for whoever chose them to say; if they were, all figures flatter them.",
-    "Prices are taken as they are: no spread, no cost, no impact, and nothing of what a hedge would have earned.",
+    "Prices are taken as they are: no bid-ask spread, no cost, no impact, and nothing of what a hedge would have "
+    "earned.",
     "Rows are the timesteps of this file. At another ΔT the same settings have another half-life in hours, and other "
     "figures.",
     "Intervals are for outcomes like those of this file. What it does not contain, such as a currency peg that breaks, "

@@ -17,7 +17,7 @@ from solver.reversion.error_correction import (
     regress,
     regress_legs,
 )
-from solver.reversion.evidence.measure import likelihood_ratios, measured, reversion_tests, spread_behaviour
+from solver.reversion.evidence.measure import basket_spread_behaviour, likelihood_ratios, measured, reversion_tests
 from solver.reversion.methods.johansen import reduced_rank
 
 
@@ -82,7 +82,7 @@ def test_half_life_and_volatility_are_those_of_the_spread() -> None:
     log_prices = walks(rng, 200, 3)
     log_prices[:, 2] = log_prices[:, 0] - log_prices[:, 1] + rng.normal(size=200)
     B = np.array([[1.0, -1.0, -1.0], [0.0, 1.0, 3.0]]).T
-    volatilities, half_lives = spread_behaviour(regression_of(log_prices), B)
+    volatilities, half_lives = basket_spread_behaviour(regression_of(log_prices), B)
     for k in range(2):
         spread = (log_prices @ B)[1:, k]
         slope = np.polyfit(spread[:-1], np.diff(spread), 1)[0]

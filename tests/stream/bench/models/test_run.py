@@ -46,7 +46,7 @@ def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         (("bias",), 2),
         (("rank correlation",), 1),
         (("retired after",), 4),
-        (("spreads that hold",), 1),
+        (("basket spreads that hold",), 1),
         (("refit",), 5),
         (("covariance update", "3 assets"), 6),
         (("Poisson ticks",), 1),

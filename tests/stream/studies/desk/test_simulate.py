@@ -66,7 +66,7 @@ def test_unskewed_policies_have_the_same_clients(outcomes: dict[str, Outcome]) -
 
 
 def test_hedging_lowers_risk_and_costs_a_half_spread(outcomes: dict[str, Outcome]) -> None:
-    """Each policy pays between the least and the largest half spread on what it turned over, for less risk."""
+    """Each policy pays between the least and the largest half bid-ask spread on what it turned over, for less risk."""
     spreads = [pair.half_spread_bps * BP for pair in SIMULATED.pairs]
     for policy, outcome in outcomes.items():
         if policy == "no hedge":
