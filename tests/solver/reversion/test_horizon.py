@@ -10,7 +10,7 @@ from solver.reversion.horizon import horizon_covariance, stationary_horizon_cova
 
 
 def random_model(seed: int, n: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A covariance and a stable error-correction model: each spread keeps 30 to 95 % of itself in a step."""
+    """A covariance and a stable error-correction model: each basket spread keeps 30 to 95 % of itself in a step."""
     rng = np.random.default_rng(seed)
     factor = rng.normal(size=(n, n))
     beta = rng.normal(size=(n, r))
@@ -36,7 +36,7 @@ def test_doubling_equals_the_sum(steps: int) -> None:
 
 
 def test_simulated_paths() -> None:
-    """The spread of 40,000 simulated paths over 25 steps is the covariance, within four standard errors."""
+    """The basket spread of 40,000 simulated paths over 25 steps is the covariance, within four standard errors."""
     Sigma, alpha, beta = random_model(1, 3, 1)
     rng = np.random.default_rng(2)
     paths, steps = 40_000, 25
@@ -50,19 +50,20 @@ def test_simulated_paths() -> None:
     assert np.all(np.abs(np.cov(change.T) - expected) < 4.0 * error)
 
 
-def test_spreads_stay_bounded_and_the_rest_grows() -> None:
-    """A spread that keeps φ of itself tends to σ² / (1 - φ²), a direction orthogonal to alpha grows with the horizon.
+def test_basket_spreads_stay_bounded_and_the_rest_grows() -> None:
+    """A basket spread that keeps φ of itself tends to σ² / (1 - φ²), a direction orthogonal to alpha grows with the
+    horizon.
 
     Squaring A again and again loses some `steps` roundings, 1e-10 at a million.
     """
     beta, alpha = np.array([[1.0], [-1.0]]), np.array([[-0.05], [0.05]])
     Sigma = np.array([[2.0, 0.3], [0.3, 1.0]])
-    spread = beta[:, 0]
+    basket_spread = beta[:, 0]
     for steps in (10, 1000, 10**6):
         found = horizon_covariance(Sigma, alpha, beta, steps)
         phi = 0.9
-        bounded = (spread @ Sigma @ spread) * (1.0 - phi ** (2 * steps)) / (1.0 - phi**2)
-        assert spread @ found @ spread == pytest.approx(bounded, rel=1e-6)
+        bounded = (basket_spread @ Sigma @ basket_spread) * (1.0 - phi ** (2 * steps)) / (1.0 - phi**2)
+        assert basket_spread @ found @ basket_spread == pytest.approx(bounded, rel=1e-6)
         common = np.array([1.0, 1.0])  # orthogonal to alpha: a random walk
         assert common @ found @ common == pytest.approx(steps * (common @ Sigma @ common), rel=1e-9)
 
@@ -85,22 +86,22 @@ def test_horizons_add_up_and_scale_of_a_vector_is_free() -> None:
 
 
 def returns_covariance(innovations: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance of one step's returns and of the stationary spreads, summed over the past shock by shock."""
-    A, power, spreads = np.eye(len(alpha)) + alpha @ beta.T, np.eye(len(alpha)), np.zeros((beta.shape[1],) * 2)
+    """Covariance of one step's returns and of the stationary basket spreads, summed over the past shock by shock."""
+    A, power, basket_spreads = np.eye(len(alpha)) + alpha @ beta.T, np.eye(len(alpha)), np.zeros((beta.shape[1],) * 2)
     for _ in range(3000):
-        spreads += beta.T @ power @ innovations @ power.T @ beta
+        basket_spreads += beta.T @ power @ innovations @ power.T @ beta
         power = power @ A
-    return innovations + alpha @ spreads @ alpha.T, spreads
+    return innovations + alpha @ basket_spreads @ alpha.T, basket_spreads
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 30, 1000])
 def test_the_stationary_covariance_counts_what_is_due(steps: int) -> None:
-    """From the returns alone: the covariance given today's spreads, plus that of the reversion due from them."""
+    """From the returns alone: the covariance given today's basket spreads, plus that of the reversion due from them."""
     innovations, alpha, beta = random_model(steps, 5, 2)
-    Sigma, spreads = returns_covariance(innovations, alpha, beta)
+    Sigma, basket_spreads = returns_covariance(innovations, alpha, beta)
     M = np.eye(2) + beta.T @ alpha
     due = alpha @ sum(np.linalg.matrix_power(M, k) for k in range(steps))
-    expected = horizon_covariance(innovations, alpha, beta, steps) + due @ spreads @ due.T
+    expected = horizon_covariance(innovations, alpha, beta, steps) + due @ basket_spreads @ due.T
     found = stationary_horizon_covariance(Sigma, alpha, beta, steps)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max())
     np.testing.assert_array_equal(found, found.T)
@@ -124,22 +125,24 @@ def test_changes_along_simulated_paths() -> None:
     assert np.all(np.abs(np.cov((x - start).T) - expected) < 4.0 * error)
 
 
-def test_a_single_spread_is_known_in_closed_form() -> None:
-    """2 Var(s) (1 - φ^H) for an spread, which tends to twice its variance; the common trend grows."""
+def test_a_single_basket_spread_is_known_in_closed_form() -> None:
+    """2 Var(s) (1 - φ^H) for a basket spread, which tends to twice its variance; the common trend grows."""
     beta, alpha = np.array([[1.0], [-1.0]]), np.array([[-0.05], [0.05]])
     Sigma = np.array([[2.0, 0.3], [0.3, 1.0]])
-    spread, common, phi = beta[:, 0], np.array([1.0, 1.0]), 0.9
-    variance = spread @ Sigma @ spread / (2.0 * (1.0 - phi))  # of the level: a step changes it by 2 Var(s) (1 - φ)
+    basket_spread, common, phi = beta[:, 0], np.array([1.0, 1.0]), 0.9
+    variance = (
+        basket_spread @ Sigma @ basket_spread / (2.0 * (1.0 - phi))
+    )  # of the level: a step changes it by 2 Var(s) (1 - φ)
     for steps in (1, 10, 100, 10**6):
         found = stationary_horizon_covariance(Sigma, alpha, beta, steps)
-        assert spread @ found @ spread == pytest.approx(2.0 * variance * (1.0 - phi**steps), rel=1e-6)
+        assert basket_spread @ found @ basket_spread == pytest.approx(2.0 * variance * (1.0 - phi**steps), rel=1e-6)
         assert common @ found @ common == pytest.approx(steps * (common @ Sigma @ common), rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_one_step_is_risk_now_and_more_steps_are_ordered(seed: int) -> None:
-    """Σ_1 = Σ. More than given today's spreads; where the pull goes along the spread's own shocks, less than the walk
-    and ever more with the horizon, in every direction."""
+    """Σ_1 = Σ. More than given today's basket spreads; where the pull goes along the basket spread's own shocks, less
+    than the walk and ever more with the horizon, in every direction."""
     Sigma, alpha, beta = random_model(seed, 4, 1)
     scale = np.abs(Sigma).max()
     np.testing.assert_allclose(stationary_horizon_covariance(Sigma, alpha, beta, 1), Sigma, atol=1e-12 * scale)
@@ -156,7 +159,7 @@ def test_one_step_is_risk_now_and_more_steps_are_ordered(seed: int) -> None:
 
 
 def found_innovations(Sigma: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
-    """Σ less what the pull explains, for one spread that keeps φ of itself: Var(s) = β'Σβ / (2 (1 - φ))."""
+    """Σ less what the pull explains, for one basket spread that keeps φ of itself: Var(s) = β'Σβ / (2 (1 - φ))."""
     return Sigma - alpha @ alpha.T * (beta.T @ Sigma @ beta) / (-2.0 * beta.T @ alpha)
 
 
@@ -176,7 +179,9 @@ def test_permuted_scaled_and_revalued_assets() -> None:
 def test_a_pull_that_the_covariance_cannot_hold_is_slowed() -> None:
     """Where α explains more than some direction moves, all of it is divided by the largest share that it explains."""
     Sigma, beta = np.diag([1.0, 1.0, 1e-4]), np.array([[1.0], [-1.0], [0.0]])
-    alpha = np.array([[-0.05], [0.05], [0.05]])  # the third asset hardly moves, and cannot follow the spread like that
+    alpha = np.array(
+        [[-0.05], [0.05], [0.05]]
+    )  # the third asset hardly moves, and cannot follow the basket spread like that
     variance = 2.0 / (2.0 * 0.1)
     share = float((alpha.T @ np.linalg.inv(Sigma) @ alpha)[0, 0] * variance)
     assert share > 100.0
@@ -206,7 +211,7 @@ def test_without_pull_the_change_is_a_walk() -> None:
 
 
 def test_bad_input_of_the_stationary_covariance() -> None:
-    """A spread that drifts away, and whatever the other covariance refuses, are typed errors."""
+    """A basket spread that drifts away, and whatever the other covariance refuses, are typed errors."""
     Sigma, alpha, beta = random_model(5, 3, 1)
     with pytest.raises(UnstableModel, match=r"real part 0\.02"):
         stationary_horizon_covariance(np.eye(2), np.array([[0.01], [-0.01]]), np.array([[1.0], [-1.0]]), 5)

@@ -15,15 +15,16 @@ PAIR = np.array([[1.0], [-1.0]])
 def reverting_pair(chance: np.random.Generator, T: int, half_life: float) -> np.ndarray:
     """(T, 2) log prices whose difference is an AR(1) of that half-life."""
     common, persistence = np.cumsum(chance.normal(size=T)), 0.5 ** (1.0 / half_life)
-    noise, spread = chance.normal(size=T), np.zeros(T)
+    noise, basket_spread = chance.normal(size=T), np.zeros(T)
     for t in range(1, T):
-        spread[t] = persistence * spread[t - 1] + noise[t]
-    return np.column_stack([common + spread, common])
+        basket_spread[t] = persistence * basket_spread[t - 1] + noise[t]
+    return np.column_stack([common + basket_spread, common])
 
 
 @pytest.mark.filterwarnings("ignore:adfuller currently returns:FutureWarning")
 def test_the_test_is_statsmodels() -> None:
-    """The p-value is that of statsmodels' augmented Dickey-Fuller test of the spread, with one lag and a constant."""
+    """The p-value is that of statsmodels' augmented Dickey-Fuller test of the basket spread, with one lag and a
+    constant."""
     prices = reverting_pair(np.random.default_rng(1), 200, 15.0)
     expected = adfuller(prices[:, 0] - prices[:, 1], maxlag=1, regression="c", autolag=None)
     assert followed(prices, PAIR, 1, 1).p_values[0] == pytest.approx(float(expected[1]), rel=1e-6)
@@ -38,7 +39,8 @@ def test_walks_are_rejected_as_often_as_the_level_says() -> None:
 
 
 def test_half_life_and_ratio_of_a_known_process() -> None:
-    """On 20,000 rows the half-life is within a tenth, and the ratio that of a spread step to both legs' steps."""
+    """On 20,000 rows the half-life is within a tenth, and the ratio that of a basket spread step to both legs'
+    steps."""
     found = followed(reverting_pair(np.random.default_rng(3), 20_000, 10.0), PAIR, 1, 1)
     assert found.half_lives[0] == pytest.approx(10.0, rel=0.1)
     # Var Δs = 2 / (1 + φ), and the legs' are 1 + Var Δs and 1.

@@ -69,8 +69,8 @@ def test_scale_order_and_shift() -> None:
     np.testing.assert_allclose(moved, ratios, rtol=1e-9)
 
 
-def test_spread_keeps_its_variance_in_another_numeraire() -> None:
-    """Weights that sum to zero give the same spread in every currency; only the legs' variances differ."""
+def test_basket_spread_keeps_its_variance_in_another_numeraire() -> None:
+    """Weights that sum to zero give the same basket spread in every currency; only the legs' variances differ."""
     in_usd = log_prices_in_usd("EUR", "CHF", 2012)
     in_other = in_usd - np.cumsum(np.random.default_rng(2).normal(size=(len(in_usd), 1)), axis=0)
     beta = np.array([1.0, -1.0])

@@ -35,21 +35,23 @@ def by_least_squares(log_prices: np.ndarray, beta: np.ndarray, constant: Constan
     changes = np.diff(log_prices, axis=0)
     free = [np.ones((len(changes) - 1, 1))] if constant == "unrestricted" else []
     nuisance = np.hstack([changes[:-1], *free])
-    spread = (log_prices[1:-1] - log_prices[1:-1].mean(axis=0)) @ beta
+    basket_spread = (log_prices[1:-1] - log_prices[1:-1].mean(axis=0)) @ beta
 
     def log_determinant(regressors: np.ndarray) -> float:
         left = changes[1:] - regressors @ np.linalg.lstsq(regressors, changes[1:], rcond=None)[0]
         return float(np.linalg.slogdet(left.T @ left)[1])
 
     def ratio(level: float) -> float:
-        return len(spread) * (log_determinant(nuisance) - log_determinant(np.column_stack([nuisance, spread + level])))
+        return len(basket_spread) * (
+            log_determinant(nuisance) - log_determinant(np.column_stack([nuisance, basket_spread + level]))
+        )
 
     if constant == "unrestricted":
         return ratio(0.0)
     # The relation's constant is searched for, coarsely and then finely.
-    levels = np.linspace(-50.0, 50.0, 2_001) * spread.std()
+    levels = np.linspace(-50.0, 50.0, 2_001) * basket_spread.std()
     best = levels[np.argmax([ratio(level) for level in levels])]
-    return max(ratio(level) for level in best + np.linspace(-0.05, 0.05, 201) * spread.std())
+    return max(ratio(level) for level in best + np.linspace(-0.05, 0.05, 201) * basket_spread.std())
 
 
 @pytest.mark.parametrize("constant", ["unrestricted", "restricted"])
@@ -76,18 +78,18 @@ def test_no_vector_beats_johansens_first(constant: Constant) -> None:
     assert likelihood_ratios(regression, rng.normal(size=(4, 10_000))).max() <= own[0] * (1 + 1e-12)
 
 
-def test_half_life_and_volatility_are_those_of_the_spread() -> None:
-    """Both come from an AR(1) with a constant, fitted by least squares to the spread itself."""
+def test_half_life_and_volatility_are_those_of_the_basket_spread() -> None:
+    """Both come from an AR(1) with a constant, fitted by least squares to the basket spread itself."""
     rng = np.random.default_rng(3)
     log_prices = walks(rng, 200, 3)
     log_prices[:, 2] = log_prices[:, 0] - log_prices[:, 1] + rng.normal(size=200)
     B = np.array([[1.0, -1.0, -1.0], [0.0, 1.0, 3.0]]).T
     volatilities, half_lives = basket_spread_behaviour(regression_of(log_prices), B)
     for k in range(2):
-        spread = (log_prices @ B)[1:, k]
-        slope = np.polyfit(spread[:-1], np.diff(spread), 1)[0]
+        basket_spread = (log_prices @ B)[1:, k]
+        slope = np.polyfit(basket_spread[:-1], np.diff(basket_spread), 1)[0]
         assert half_lives[k] == pytest.approx(half_life_of(float(slope)), rel=1e-8)
-        assert volatilities[k] == pytest.approx(np.std(spread[:-1]), rel=1e-10)
+        assert volatilities[k] == pytest.approx(np.std(basket_spread[:-1]), rel=1e-10)
 
 
 def test_a_sparse_vector_is_tested_among_its_legs() -> None:

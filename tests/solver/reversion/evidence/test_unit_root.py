@@ -20,7 +20,7 @@ def walks(seed: int, steps: int, n: int) -> np.ndarray:
 @pytest.mark.filterwarnings("ignore:adfuller currently returns:FutureWarning")
 @pytest.mark.parametrize("lags", [0, 1, 3])
 def test_statistics_equal_statsmodels(lags: int) -> None:
-    """From the moments of four assets, the t-statistic that statsmodels finds on each of six spreads."""
+    """From the moments of four assets, the t-statistic that statsmodels finds on each of six basket spreads."""
     log_prices, B = walks(1, 300, 4), np.random.default_rng(2).normal(size=(4, 6))
     found = dickey_fuller_statistics(johansen_moments(log_prices, lags), 4, lags, B)
     expected = [adfuller(log_prices @ beta, maxlag=lags, regression="c", autolag=None)[0] for beta in B.T]
@@ -36,8 +36,9 @@ def test_statistics_do_not_depend_on_scale_sign_and_origin() -> None:
     )
 
 
-def test_a_spread_that_stands_still_is_no_evidence() -> None:
-    """A twin's spread, which rounding moves, and an asset without a price change have statistic 0, others their own."""
+def test_a_basket_spread_that_stands_still_is_no_evidence() -> None:
+    """A twin's basket spread, which rounding moves, and an asset without a price change have statistic 0, others their
+    own."""
     log_prices = walks(5, 200, 2)
     log_prices = np.column_stack([log_prices, log_prices[:, 0] + 1.0, np.ones(200)])
     B = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])

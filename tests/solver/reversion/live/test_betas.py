@@ -124,7 +124,7 @@ def test_a_broken_vector_is_retired_at_once_and_barred_for_the_stretch_held_back
 
 
 def test_what_lost_one_kind_of_evidence_lives_by_the_other() -> None:
-    """A spread that drifts slowly against its fit stays a hedge; `reverting` counts again after 125 rows."""
+    """A basket spread that drifts slowly against its fit stays a hedge; `reverting` counts again after 125 rows."""
     both = vector((1.0, -1.0, 0.0), evidence=("reverting", "basis"))
     live = after(LiveBetas(), (both, None))
     rng = np.random.default_rng(1)
@@ -162,7 +162,7 @@ def test_a_gap_is_a_longer_step() -> None:
     assert (across.steps, at_once.steps) == (9, 1)
 
 
-def test_a_spread_that_bounces_keeps_its_hedge_over_the_horizon() -> None:
+def test_a_basket_spread_that_bounces_keeps_its_hedge_over_the_horizon() -> None:
     """Noise around a hedge that is .5 of its legs' variance over a step and .1 over ten breaks nothing; a jump does."""
     settings = replace(SETTINGS, basis_horizon_steps=10)
     rng = np.random.default_rng(2)

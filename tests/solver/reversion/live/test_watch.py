@@ -34,19 +34,23 @@ def first_alarm(alternatives: Alternatives, steps: np.ndarray) -> int | None:
     return None
 
 
-def reverting_spread(rng: np.random.Generator, half_life: float, before: int, after: int, drift: float) -> np.ndarray:
+def reverting_basket_spread(
+    rng: np.random.Generator, half_life: float, before: int, after: int, drift: float
+) -> np.ndarray:
     """An AR(1) with innovations of variance 1 that becomes a walk with a drift in its deviations a half-life."""
     kept = 0.5 ** (1.0 / half_life)
     deviation = 1.0 / math.sqrt(1.0 - kept**2)
-    spread = [deviation * rng.normal()]
+    basket_spread = [deviation * rng.normal()]
     for t in range(before + after):
-        pull = kept * spread[-1] if t < before else spread[-1] + drift * deviation / half_life
-        spread.append(pull + rng.normal())
-    return np.array(spread)
+        pull = kept * basket_spread[-1] if t < before else basket_spread[-1] + drift * deviation / half_life
+        basket_spread.append(pull + rng.normal())
+    return np.array(basket_spread)
 
 
-def steps_of(spread: np.ndarray, half_life: float) -> np.ndarray:
-    return np.array([reversion_step(before, after - before, 0.0, half_life, 1.0) for before, after in pairwise(spread)])
+def steps_of(basket_spread: np.ndarray, half_life: float) -> np.ndarray:
+    return np.array(
+        [reversion_step(before, after - before, 0.0, half_life, 1.0) for before, after in pairwise(basket_spread)]
+    )
 
 
 @pytest.mark.parametrize("index", range(len(ALL)))
@@ -54,8 +58,8 @@ def steps_of(spread: np.ndarray, half_life: float) -> np.ndarray:
 @pytest.mark.parametrize("freedom", [6.0, 10.0, math.inf])
 def test_no_likelihood_ratio_pays_under_the_null(index: int, deviation: float, freedom: float) -> None:
     """Each ratio has an expectation of at most 1 for normal and t steps of variance up to 1: so bets on it are fair."""
-    spread = deviation * (1.0 if math.isinf(freedom) else math.sqrt((freedom - 2.0) / freedom))
-    density = norm(scale=spread).pdf if math.isinf(freedom) else student(freedom, scale=spread).pdf
+    basket_spread = deviation * (1.0 if math.isinf(freedom) else math.sqrt((freedom - 2.0) / freedom))
+    density = norm(scale=basket_spread).pdf if math.isinf(freedom) else student(freedom, scale=basket_spread).pdf
     # z = sinh(u) is dense near 0 and reaches 1e6, where what is left of the heaviest tail is below 1e-6.
     u = np.linspace(-14.5, 14.5, 4001)
     ratios = np.exp([ALL[index].log_likelihood_ratios(float(z)) for z in np.sinh(u)])
@@ -105,14 +109,15 @@ def test_a_hedge_that_is_lost_gradually_is_found() -> None:
 
 @pytest.mark.parametrize("half_life", [10.0, 30.0])
 def test_a_drift_is_found_within_three_half_lives(half_life: float) -> None:
-    """A spread that stops reverting and drifts by two of its deviations a half-life: found within 3 in the median."""
+    """A basket spread that stops reverting and drifts by two of its deviations a half-life: found within 3 in the
+    median."""
     rng = np.random.default_rng(5)
     alternatives = reverting_alternatives(half_life)
     delays = []
     for _ in range(100):
-        spread = reverting_spread(rng, half_life, 100, round(10 * half_life), 2.0)
-        index = first_alarm(alternatives, steps_of(spread, half_life))
-        delays.append(len(spread) if index is None else index + 1 - 100)
+        basket_spread = reverting_basket_spread(rng, half_life, 100, round(10 * half_life), 2.0)
+        index = first_alarm(alternatives, steps_of(basket_spread, half_life))
+        delays.append(len(basket_spread) if index is None else index + 1 - 100)
     assert min(delays) > 0
     assert np.median(delays) <= 3.0 * half_life
 
@@ -123,8 +128,8 @@ def test_a_wrong_mean_raises_nothing() -> None:
     half_life = 10.0
     deviation = 1.0 / math.sqrt(1.0 - 0.5 ** (2.0 / half_life))
     for _ in range(20):
-        spread = reverting_spread(rng, half_life, 3000, 0, 0.0) + 0.5 * deviation
-        assert first_alarm(reverting_alternatives(half_life), steps_of(spread, half_life)) is None
+        basket_spread = reverting_basket_spread(rng, half_life, 3000, 0, 0.0) + 0.5 * deviation
+        assert first_alarm(reverting_alternatives(half_life), steps_of(basket_spread, half_life)) is None
 
 
 def test_steps_are_standardised() -> None:

@@ -27,11 +27,11 @@ def planted(rng: np.random.Generator, n: int, steps: int, legs: int, half_life: 
     weights[chosen[0]] = 1.0
     persistence = 0.5 ** (1.0 / half_life)
     noise = innovation * rng.normal(size=steps)
-    spread = np.zeros(steps)
-    spread[0] = noise[0] / np.sqrt(1.0 - persistence**2)
+    basket_spread = np.zeros(steps)
+    basket_spread[0] = noise[0] / np.sqrt(1.0 - persistence**2)
     for t in range(1, steps):
-        spread[t] = persistence * spread[t - 1] + noise[t]
-    log_prices[:, chosen[0]] = spread - log_prices[:, chosen[1:]] @ weights[chosen[1:]]
+        basket_spread[t] = persistence * basket_spread[t - 1] + noise[t]
+    log_prices[:, chosen[0]] = basket_spread - log_prices[:, chosen[1:]] @ weights[chosen[1:]]
     return log_prices, weights
 
 

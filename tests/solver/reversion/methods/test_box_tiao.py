@@ -16,11 +16,11 @@ def prices(seed: int, steps: int = 400) -> np.ndarray:
     """Two walks and two mixtures of them with noise of different memory."""
     rng = np.random.default_rng(seed)
     walks = np.cumsum(rng.normal(size=(steps, 2)), axis=0)
-    spread = np.zeros((steps, 2))
+    basket_spread = np.zeros((steps, 2))
     noise = rng.normal(size=(steps, 2))
     for t in range(1, steps):
-        spread[t] = [0.5, 0.9] * spread[t - 1] + noise[t]
-    return np.column_stack([walks, walks @ [[1.0, 0.3], [-0.5, 1.0]] + spread])
+        basket_spread[t] = [0.5, 0.9] * basket_spread[t - 1] + noise[t]
+    return np.column_stack([walks, walks @ [[1.0, 0.3], [-0.5, 1.0]] + basket_spread])
 
 
 def fitted(log_prices: np.ndarray, lags: int = 0) -> BoxTiao:
@@ -37,10 +37,10 @@ def test_equal_to_the_ratio_of_fitted_to_total_variance(lags: int) -> None:
     expected, vectors = eigh(np.cov(predicted.T, bias=True), np.cov(observed.T, bias=True))
     components = fitted(log_prices, lags)
     np.testing.assert_allclose(components.predictability, expected, rtol=1e-8, atol=1e-10)
-    spreads = observed @ components.beta
-    np.testing.assert_allclose(spreads.std(axis=0), 1.0, rtol=1e-9)
+    basket_spreads = observed @ components.beta
+    np.testing.assert_allclose(basket_spreads.std(axis=0), 1.0, rtol=1e-9)
     for k in range(4):
-        assert abs(np.corrcoef(spreads[:, k], observed @ vectors[:, k])[0, 1]) == pytest.approx(1.0, abs=1e-8)
+        assert abs(np.corrcoef(basket_spreads[:, k], observed @ vectors[:, k])[0, 1]) == pytest.approx(1.0, abs=1e-8)
 
 
 def test_components_are_uncorrelated_now_and_in_their_predictions() -> None:
@@ -49,13 +49,14 @@ def test_components_are_uncorrelated_now_and_in_their_predictions() -> None:
     components = fitted(log_prices)
     observed = log_prices[1:] @ components.beta
     predicted = (log_prices[1:] - VAR(log_prices).fit(1, trend="c").resid) @ components.beta
-    for spreads in (observed, predicted):
-        covariance = np.cov(spreads.T, bias=True)
+    for basket_spreads in (observed, predicted):
+        covariance = np.cov(basket_spreads.T, bias=True)
         assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-9
 
 
 def test_an_autoregression_has_its_squared_coefficient() -> None:
-    """Spreads planted with coefficients .5 and .9 come first, predictabilities near .25 and .81, and walks last."""
+    """Basket spreads planted with coefficients .5 and .9 come first, predictabilities near .25 and .81, and walks
+    last."""
     components = fitted(prices(3, 5_000))
     np.testing.assert_allclose(components.predictability[:2], [0.25, 0.81], atol=0.04)
     assert np.all(components.predictability[2:] > 0.98)
@@ -68,7 +69,7 @@ def test_an_autoregression_has_its_squared_coefficient() -> None:
 
 
 def test_units_order_and_numeraire() -> None:
-    """Predictabilities and spreads follow no choice of units, order or currency."""
+    """Predictabilities and basket spreads follow no choice of units, order or currency."""
     log_prices = prices(4)
     reference = fitted(log_prices)
     in_other = log_prices - log_prices[:, [3]]
@@ -77,5 +78,5 @@ def test_units_order_and_numeraire() -> None:
         components = fitted(other)
         np.testing.assert_allclose(components.predictability, reference.predictability, rtol=1e-8)
         for k in range(4):
-            spreads = np.corrcoef(other @ components.beta[:, k], log_prices @ reference.beta[:, k])
-            assert abs(spreads[0, 1]) == pytest.approx(1.0, abs=1e-8)
+            basket_spreads = np.corrcoef(other @ components.beta[:, k], log_prices @ reference.beta[:, k])
+            assert abs(basket_spreads[0, 1]) == pytest.approx(1.0, abs=1e-8)

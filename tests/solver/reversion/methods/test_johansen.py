@@ -215,14 +215,15 @@ def test_four_equity_indices(shared_data: Path) -> None:
 
 def test_five_etfs(shared_data: Path) -> None:
     """Five ETFs on price levels, as in arbitragelab's tests: trace 64.01 and 41.44, EWJ .05 and EFA -.86 in the vector
-    scaled to unit variance, and the half-life of its spread: 30.88 of the discrete process, 31.23 of the continuous."""
+    scaled to unit variance, and the half-life of its basket spread: 30.88 of the discrete process, 31.23 of the
+    continuous."""
     prices = columns(shared_data / "etf23_daily.csv.gz", ("EEM", "EWG", "TIP", "EWJ", "EFA"))
     model = fitted(prices)
     np.testing.assert_allclose(model.trace[:2], [64.01, 41.44], atol=0.005)
     np.testing.assert_allclose(model.beta[3:, 0] * np.sign(model.beta[0, 0]), [0.05, -0.867], atol=0.0005)
-    spread = prices @ model.beta[:, 0]
-    before = spread[:-1] - spread[:-1].mean()
-    reversion = float(before @ np.diff(spread) / (before @ before))
+    basket_spread = prices @ model.beta[:, 0]
+    before = basket_spread[:-1] - basket_spread[:-1].mean()
+    reversion = float(before @ np.diff(basket_spread) / (before @ before))
     assert half_life_of(reversion) == pytest.approx(30.88, abs=0.005)
     assert -np.log(2.0) / reversion == pytest.approx(31.23, abs=0.005)
 
@@ -240,7 +241,7 @@ def test_sliding_moments_give_the_batch_eigenvalues() -> None:
 
 @pytest.mark.parametrize("constant", ["unrestricted", "restricted"])
 def test_eigenvalues_follow_no_choice_of_units_order_or_currency(constant: Constant) -> None:
-    """Scale, order, shift and numeraire leave the eigenvalues; in another numeraire the spreads are the same."""
+    """Scale, order, shift and numeraire leave the eigenvalues; in another numeraire the basket spreads are the same."""
     log_prices = cointegrated(12, 400, 4)
     model = fitted(log_prices, constant=constant)
     scaled = fitted(log_prices * [1e-3, 1.0, 50.0, 1e4] + [3.0, -1.0, 0.0, 5.0], constant=constant)
@@ -253,9 +254,9 @@ def test_eigenvalues_follow_no_choice_of_units_order_or_currency(constant: Const
     in_other[:, 3] = -log_prices[:, 3]
     other = fitted(in_other, constant=constant)
     np.testing.assert_allclose(other.eigenvalues, model.eigenvalues, rtol=0, atol=1e-10)
-    spreads, same_spreads = log_prices @ model.beta, in_other @ other.beta
+    basket_spreads, same_basket_spreads = log_prices @ model.beta, in_other @ other.beta
     for k in range(4):
-        assert abs(np.corrcoef(spreads[:, k], same_spreads[:, k])[0, 1]) == pytest.approx(1.0, abs=1e-9)
+        assert abs(np.corrcoef(basket_spreads[:, k], same_basket_spreads[:, k])[0, 1]) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_the_vector_finds_a_planted_relation() -> None:

@@ -145,7 +145,8 @@ def test_an_overshooting_mode_and_growth() -> None:
 
 
 def test_units_order_and_numeraire() -> None:
-    """Half-lives, periods and p-values follow no choice of units, order or currency, and the spreads are the same."""
+    """Half-lives, periods and p-values follow no choice of units, order or currency, and the basket spreads are the
+    same."""
     log_prices = simulated(np.random.default_rng(10), 500)
     reference = ou_vectors(regression_of(log_prices))
     in_other = log_prices - log_prices[:, [3]]
@@ -155,8 +156,8 @@ def test_units_order_and_numeraire() -> None:
             np.testing.assert_allclose(vector.half_life_steps, expected.half_life_steps, rtol=1e-7)
             np.testing.assert_allclose(vector.half_life_interval_steps, expected.half_life_interval_steps, rtol=1e-6)
             np.testing.assert_allclose(vector.statistic, expected.statistic, rtol=1e-7)
-            spreads = np.corrcoef(other @ vector.weights, log_prices @ expected.weights)
-            assert abs(spreads[0, 1]) == pytest.approx(1.0, abs=1e-9)
+            basket_spreads = np.corrcoef(other @ vector.weights, log_prices @ expected.weights)
+            assert abs(basket_spreads[0, 1]) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_bad_input() -> None:

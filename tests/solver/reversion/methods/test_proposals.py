@@ -21,13 +21,14 @@ PLANTED = np.array([1.0, 0.0, -0.6, 0.0])
 
 
 def prices(seed: int, steps: int = 2_000) -> np.ndarray:
-    """Four walks of heavy-tailed steps, the first tied to the third by a spread with a half-life of two steps."""
+    """Four walks of heavy-tailed steps, the first tied to the third by a basket spread with a half-life of two
+    steps."""
     rng = np.random.default_rng(seed)
     log_prices = 3.0 + np.cumsum(rng.standard_t(4, size=(steps, 4)), axis=0)
-    spread, noise = np.zeros(steps), 0.02 * rng.standard_t(4, size=steps)
+    basket_spread, noise = np.zeros(steps), 0.02 * rng.standard_t(4, size=steps)
     for t in range(1, steps):
-        spread[t] = np.sqrt(0.5) * spread[t - 1] + noise[t]
-    log_prices[:, 0] = 0.6 * log_prices[:, 2] + spread
+        basket_spread[t] = np.sqrt(0.5) * basket_spread[t - 1] + noise[t]
+    log_prices[:, 0] = 0.6 * log_prices[:, 2] + basket_spread
     return log_prices
 
 
@@ -69,7 +70,8 @@ def test_a_plain_relation_is_found(method: LevelMethod) -> None:
 @pytest.mark.parametrize("method", CHANGE_METHODS)
 @pytest.mark.filterwarnings("ignore:adfuller currently returns:FutureWarning")
 def test_changes_alone_show_it_too(method: ChangeMethod) -> None:
-    """Every method has a vector within 2° of the planted one, and each vector has statsmodels' test of its spread."""
+    """Every method has a vector within 2° of the planted one, and each vector has statsmodels' test of its basket
+    spread."""
     log_prices = prices(1)
     vectors, tried = of_changes(method, log_prices)
     assert planted_among(vectors, 2.0).p_value < 1e-6

@@ -33,8 +33,8 @@ SETTINGS = ReversionSettings(
 PAIRS = np.array([[1.0, 0.0], [-0.8, 0.0], [0.0, 1.0], [0.0, -1.3], [0.0, 0.0]])
 
 
-def two_spreads(seed: int, steps: int = 500) -> np.ndarray:
-    """(steps + 1, 5) log prices: two pairs whose spreads keep .9 and .85 of themselves, and a walk."""
+def two_basket_spreads(seed: int, steps: int = 500) -> np.ndarray:
+    """(steps + 1, 5) log prices: two pairs whose basket spreads keep .9 and .85 of themselves, and a walk."""
     rng = np.random.default_rng(seed)
     shocks = rng.normal(0.0, 0.01, (steps + 101, 5))
     alpha = np.zeros((5, 2))
@@ -55,18 +55,20 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
 
 
 def pull_of(x: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
-    """Pull of one spread by a regression with a constant, its standard error, and what is left of it when slowed."""
-    spread = x @ weights
-    X = np.column_stack([spread[:-1], np.ones(len(x) - 1)])
-    (coefficient, _), squares, *_ = np.linalg.lstsq(X, np.diff(spread))
+    """Pull of one basket spread by a regression with a constant, its standard error, and what is left of it when
+    slowed."""
+    basket_spread = x @ weights
+    X = np.column_stack([basket_spread[:-1], np.ones(len(x) - 1)])
+    (coefficient, _), squares, *_ = np.linalg.lstsq(X, np.diff(basket_spread))
     pull, T = -coefficient, len(X)
     error = np.sqrt(squares[0] / T * np.linalg.inv(X.T @ X)[0, 0])
     return float(pull), float(error), float(pull - (4.0 - 3.0 * pull) / T - error)
 
 
 def test_speeds_are_those_of_a_regression_slowed() -> None:
-    """Least squares of every asset's changes on both spreads and a constant, each column times what is left of it."""
-    x = two_spreads(1)
+    """Least squares of every asset's changes on both basket spreads and a constant, each column times what is left of
+    it."""
+    x = two_basket_spreads(1)
     X = np.column_stack([x[:-1] @ PAIRS, np.ones(len(x) - 1)])
     plain = np.linalg.lstsq(X, np.diff(x, axis=0))[0][:2].T
     shares = np.array([left / pull for pull, _, left in (pull_of(x, weights) for weights in PAIRS.T)])
@@ -80,7 +82,7 @@ def test_slowing_takes_away_the_bias_and_one_standard_error() -> None:
     of that mean; that of least squares alone is above the true one by more than as much."""
     found, plain, errors = [], [], []
     for seed in range(1000):
-        x = two_spreads(seed)
+        x = two_basket_spreads(seed)
         weights = PAIRS[:, 0]
         found.append(-float(weights @ adjustment_speeds(*moments(x), weights[:, None])[:, 0]))
         pull, error, _ = pull_of(x, weights)
@@ -93,7 +95,7 @@ def test_slowing_takes_away_the_bias_and_one_standard_error() -> None:
 
 def test_order_scale_and_reference_do_not_matter() -> None:
     """The same β in another order or scale, and assets permuted or seen from another one, give the same Π = αβ'."""
-    x = two_spreads(2)
+    x = two_basket_spreads(2)
     pi = adjustment_speeds(*moments(x), PAIRS) @ PAIRS.T
     other = (
         adjustment_speeds(*moments(x), PAIRS[:, ::-1] * np.array([-3.0, 0.1]))
@@ -111,7 +113,7 @@ def test_order_scale_and_reference_do_not_matter() -> None:
 
 def test_what_others_explain_has_no_speed_of_its_own() -> None:
     """A third β that the first two span, or one of them again but for crumbs: two columns, as for the two strongest."""
-    x = two_spreads(3)
+    x = two_basket_spreads(3)
     for third in (PAIRS @ np.array([1.0, 0.2]), PAIRS @ np.array([1.0, 1e-4])):
         B = np.column_stack([third, PAIRS])
         found = adjustment_speeds(*moments(x), B)
@@ -123,7 +125,8 @@ def test_what_others_explain_has_no_speed_of_its_own() -> None:
 
 
 def test_a_walk_has_no_speed() -> None:
-    """Of 300 spreads of independent walks those have one whose pull is more than its bias and a standard error."""
+    """Of 300 basket spreads of independent walks those have one whose pull is more than its bias and a standard
+    error."""
     rng = np.random.default_rng(5)
     pulled = 0
     for _ in range(300):
@@ -135,7 +138,7 @@ def test_a_walk_has_no_speed() -> None:
     assert 0 < pulled < 150
 
 
-def test_spreads_that_explode_or_stand_still_have_none() -> None:
+def test_basket_spreads_that_explode_or_stand_still_have_none() -> None:
     """Growth by 1 % a step, and prices that never moved: zeros."""
     rng = np.random.default_rng(6)
     growing = np.zeros((400, 2))
@@ -148,7 +151,7 @@ def test_spreads_that_explode_or_stand_still_have_none() -> None:
 
 def test_bad_input() -> None:
     """Shapes that do not fit, values that are not finite and no observations are typed errors."""
-    levels, cross, changes, observations = moments(two_spreads(7))
+    levels, cross, changes, observations = moments(two_basket_spreads(7))
     with pytest.raises(IllPosed, match=r"\(n, n\)"):
         adjustment_speeds(levels, cross[:4], changes, observations, PAIRS)
     with pytest.raises(IllPosed, match=r"\(n, K\)"):
@@ -181,7 +184,7 @@ def beta(weights: np.ndarray, adjustment: np.ndarray, evidence: tuple[Evidence, 
 
 def test_only_reverting_betas_pull() -> None:
     """A β by `basis` alone is a walk, and so is one whose evidence of reversion the watch has refuted."""
-    x = two_spreads(8)
+    x = two_basket_spreads(8)
     Sigma = moments(x)[2]
     alpha = adjustment_speeds(*moments(x), PAIRS)
     first = beta(PAIRS[:, 0], alpha[:, 0], ("reverting", "basis"))
@@ -209,7 +212,7 @@ def test_pulls_that_no_longer_revert_together_leave_a_walk() -> None:
 
 def test_a_refit_hands_on_the_speeds_of_its_whole_window() -> None:
     """Those of every row in both stretches, for all reverting β together; none for the others."""
-    x = two_spreads(9, 560)
+    x = two_basket_spreads(9, 560)
     rolling = RollingReversion(5, SETTINGS)
     for row in x:
         rolling.push(row + 3.0)
@@ -236,8 +239,8 @@ def test_a_hedge_that_is_no_reversion_is_not_pulled() -> None:
 
 @pytest.mark.parametrize("steps", [1, 10, 250])
 def test_nothing_packed_is_riskless_over_the_horizon(steps: int) -> None:
-    """Every spread that moves keeps risk: at least that of one step, whatever the horizon and the pull."""
-    x = two_spreads(11)
+    """Every basket spread that moves keeps risk: at least that of one step, whatever the horizon and the pull."""
+    x = two_basket_spreads(11)
     Sigma = moments(x)[2]
     alpha = adjustment_speeds(*moments(x), PAIRS)
     betas = [beta(PAIRS[:, j], alpha[:, j], ("reverting",)) for j in range(2)]

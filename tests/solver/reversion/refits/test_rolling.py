@@ -131,20 +131,20 @@ def test_figures_of_a_vector() -> None:
     held_back = log_prices[end - 126 : end]
     expected = basis_ratios(beta.weights[:, None], change_covariance(held_back, 1))[0]
     assert beta.basis_ratio == pytest.approx(expected, rel=1e-8)
-    spread = log_prices[:end] @ beta.weights
-    before, change = spread[-501:-126], np.diff(spread[-501:-125])
+    basket_spread = log_prices[:end] @ beta.weights
+    before, change = basket_spread[-501:-126], np.diff(basket_spread[-501:-125])
     slope = np.polyfit(before, change, 1)[0]
     assert beta.half_life_steps == pytest.approx(np.log(0.5) / np.log1p(slope), rel=1e-8)
-    levels = spread[-501:-1]
+    levels = basket_spread[-501:-1]
     assert beta.spread_volatility == pytest.approx(levels.std(), rel=1e-8)
-    assert beta.deviation == pytest.approx((spread[-1] - levels.mean()) / levels.std(), rel=1e-8)
+    assert beta.deviation == pytest.approx((basket_spread[-1] - levels.mean()) / levels.std(), rel=1e-8)
     assert (beta.method, beta.evidence, beta.basis_horizon_steps) == ("sparse", ("basis",), 1)
     fit = log_prices[end - 502 : end - 125] @ beta.weights
     assert beta.statistic == pytest.approx(adfuller(fit, maxlag=1, regression="c", autolag=None)[0], rel=1e-7)
     assert beta.p_value == pytest.approx(mackinnonp(beta.statistic, "c", 1), rel=1e-9)
     assert beta.basis_ratio < beta.basis_ratio_upper < 2.0 * beta.basis_ratio
     kept = 0.5 ** (1.0 / beta.half_life_steps)
-    innovations = np.diff(spread[-501:]) + (1.0 - kept) * (levels - levels.mean())
+    innovations = np.diff(basket_spread[-501:]) + (1.0 - kept) * (levels - levels.mean())
     legs = np.diff(log_prices[end - 501 : end], axis=0).var(axis=0) @ beta.weights**2
     assert beta.spread_mean == pytest.approx(levels.mean(), rel=1e-8)
     assert beta.innovation_ratio == pytest.approx(innovations.var() / legs, rel=1e-6)
@@ -192,7 +192,7 @@ def test_independent_walks_give_nothing() -> None:
 
 
 def planted_pair(seed: int, steps: int) -> np.ndarray:
-    """Four walks, the second the first plus a spread that halves in four steps."""
+    """Four walks, the second the first plus a basket spread that halves in four steps."""
     log_prices, noise = walks(seed, steps, 4), np.random.default_rng(seed + 100).normal(size=steps) * 0.001
     for t in range(1, steps):
         noise[t] += 0.5**0.25 * noise[t - 1]
@@ -293,12 +293,12 @@ def test_lags_by_criterion_are_those_of_a_refit_that_is_told_them(method: Method
     rng = np.random.default_rng(11)
     shocks = 0.01 * rng.normal(size=(520, 4))
     changes = np.zeros((520, 4))
-    spread = np.zeros(520)
+    basket_spread = np.zeros(520)
     for t in range(2, 520):  # changes that remember the two before
         changes[t] = 0.3 * changes[t - 1] + 0.4 * changes[t - 2] + shocks[t]
-        spread[t] = 0.8 * spread[t - 1] + 0.02 * rng.normal()
+        basket_spread[t] = 0.8 * basket_spread[t - 1] + 0.02 * rng.normal()
     log_prices = np.cumsum(changes, axis=0)
-    log_prices[:, 0] = log_prices[:, 1] + log_prices[:, 2] + spread
+    log_prices[:, 0] = log_prices[:, 1] + log_prices[:, 2] + basket_spread
     asked = replace(DAILY, methods=(method,), basis_ratio_max=0.9)
     told = {
         lags: fed(RollingReversion(4, replace(asked, lags=lags)), log_prices).refit().betas[0] for lags in range(1, 5)

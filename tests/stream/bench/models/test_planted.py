@@ -16,10 +16,10 @@ def test_a_planted_basket_is_what_it_says(legs: int) -> None:
         log_prices, weights = planted_basket(np.random.default_rng(seed), legs, 0.5)
         assert log_prices.shape == (WINDOW_STEPS, ASSETS)
         assert np.count_nonzero(weights) == legs
-        spread = log_prices @ weights
-        slope, _ = np.polyfit(spread[:-1], spread[1:], 1)
+        basket_spread = log_prices @ weights
+        slope, _ = np.polyfit(basket_spread[:-1], basket_spread[1:], 1)
         kept.append(slope)
-        innovations.append(np.std(spread[1:] - slope * spread[:-1]))
+        innovations.append(np.std(basket_spread[1:] - slope * basket_spread[:-1]))
         assert np.diff(log_prices[:, weights == 0.0], axis=0).std() == pytest.approx(1.0, rel=0.1)
     assert np.mean(innovations) == pytest.approx(0.5, rel=0.02)
     # Least squares underrates persistence by some (1 + 3 φ) / T; drawn uniformly in the half-life.

@@ -30,18 +30,18 @@ def test_returns_have_the_covariance_that_is_said() -> None:
     assert (np.abs(returns.T @ returns / len(returns) - rows.Sigma) < 5 * scale).all()
 
 
-def test_the_planted_spread_reverts() -> None:
+def test_the_planted_basket_spread_reverts() -> None:
     """log NZD - log AUD forgets half of its deviation in the planted half-life and has the planted deviation.
 
     Over 2,000 days there are some 5,500 independent stretches: one standard error is 1 %, and 5 % is asked.
     """
     rows = diffusions(np.random.default_rng(2), 2_000 * 24, 3600.0)
     logs = np.log(rows.mids)
-    spread = logs[:, ASSETS.index("NZD")] - logs[:, ASSETS.index("AUD")]
-    spread -= spread.mean()
+    basket_spread = logs[:, ASSETS.index("NZD")] - logs[:, ASSETS.index("AUD")]
+    basket_spread -= basket_spread.mean()
     lag = round(BASKET_SPREAD_HALF_LIFE_DAYS * 24)
-    assert np.corrcoef(spread[lag:], spread[:-lag])[0, 1] == pytest.approx(0.5, abs=0.05)
-    assert spread.std() == pytest.approx(BASKET_SPREAD_VOLATILITY_BPS * 1e-4, rel=0.05)
+    assert np.corrcoef(basket_spread[lag:], basket_spread[:-lag])[0, 1] == pytest.approx(0.5, abs=0.05)
+    assert basket_spread.std() == pytest.approx(BASKET_SPREAD_VOLATILITY_BPS * 1e-4, rel=0.05)
 
 
 def test_one_seed_one_path() -> None:
