@@ -37,6 +37,18 @@ ReversionMethod: TypeAlias = Literal["sparse", "pca", "ica", "johansen", "ou", "
 LimitOn: TypeAlias = Literal["timestep", "horizon"]
 
 
+#: What an alert can be about.
+AlertKind: TypeAlias = Literal[
+    "limit-breach",
+    "price-stale",
+    "feed-silent",
+    "relationship-broken",
+    "book-unsolved",
+    "hedge-overdue",
+    "refit-failed",
+]
+
+
 class AssetExposure(Struct, frozen=True, kw_only=True, gc=False):
     """The net position of a book in one asset.
 
@@ -337,15 +349,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     id: str
     alert_key: str
-    kind: Literal[
-        "limit-breach",
-        "price-stale",
-        "feed-silent",
-        "relationship-broken",
-        "book-unsolved",
-        "hedge-overdue",
-        "refit-failed",
-    ]
+    kind: AlertKind
     state: Literal["raised", "cleared"]
     severity: Literal["warning", "critical"]
     subject: str

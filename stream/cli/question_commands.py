@@ -8,6 +8,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from stream.cli.terminal import EXIT_DONE, EXIT_FINDING, as_json, say
+from stream.config.metrics import MetricsConfig
+
+DEFAULT_URL = f"http://{MetricsConfig().host}:{MetricsConfig().port}"
+"""Where a service answers whose file says nothing of it."""
 
 Url = Annotated[str, Parameter(name="--url", help="Of the running service: its metrics.host and metrics.port.")]
 
@@ -19,7 +23,7 @@ def what_if(
         tuple[str, ...], Parameter(help="ASSET=UNITS on top of what the book holds, as EUR=5e6; several times.")
     ] = (),
     lots: Annotated[tuple[str, ...], Parameter(help="INSTRUMENT=LOTS, as EURUSD=-3; several times.")] = (),
-    url: Url = "http://127.0.0.1:9464",
+    url: Url = DEFAULT_URL,
     json: Annotated[bool, Parameter(help="Print the service's messages as JSON in place of the table.")] = False,
 ) -> int:
     """Ask a running service what a trade would do to a book: residual, risk, packing and suggestion. Changes nothing.
@@ -41,7 +45,7 @@ def frontier(
     book: str,
     points: Annotated[int, Parameter(help="From nothing to flat, 2 to 50.")] = 20,
     output: Annotated[Path | None, Parameter(help="Write a page with a plot to this file, as HTML.")] = None,
-    url: Url = "http://127.0.0.1:9464",
+    url: Url = DEFAULT_URL,
     json: Annotated[bool, Parameter(help="Print the service's answer as JSON in place of the table.")] = False,
 ) -> int:
     """Ask a running service what each level of risk costs a book, from no trade to flat. Changes nothing.

@@ -5,17 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.outbound import Alert
-
-AlertKind = Literal[
-    "limit-breach",
-    "price-stale",
-    "feed-silent",
-    "relationship-broken",
-    "book-unsolved",
-    "hedge-overdue",
-    "refit-failed",
-]
+from schemas.outbound import Alert, AlertKind
 
 BOOK_ALERTS: tuple[AlertKind, ...] = ("limit-breach", "book-unsolved", "hedge-overdue")
 """Those whose subject is a book."""

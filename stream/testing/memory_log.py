@@ -84,7 +84,15 @@ class MemoryLog:
     def append(
         self, partition: TopicPartition, key: bytes | None, value: bytes | None, headers: Headers, timestamp_ms: int
     ) -> int:
-        """Put one record at the end of `partition`; returns its offset."""
+        """Put one record at the end of `partition`; returns its offset.
+
+        Parameters
+        ----------
+        partition : of a topic that the log was made with.
+        key, value : at most one of them None, as for `stream.kafka.log.Writer.send`.
+        headers : name and value of each.
+        timestamp_ms : event time, ms since 1970.
+        """
         offset = self.end(partition)
         self._records[partition].append(Record(*partition, offset, timestamp_ms, key, value, headers))
         return offset

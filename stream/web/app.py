@@ -152,8 +152,18 @@ class Answers:
 
 
 def application(config: Config, view: View, scrape: Callable[[], bytes | None], clock: Clock, token: str) -> Starlette:
-    """All routes, behind the checks of host name and token. There are no CORS headers, so no page of another site can
-    read an answer."""
+    """All routes, behind the checks of host name and token.
+
+    There are no CORS headers, so no page of another site can read an answer.
+
+    Parameters
+    ----------
+    config : of the service.
+    view : the latest that is known of its market and books.
+    scrape : the metrics as Prometheus reads them; None while the service does not answer.
+    clock : stops a solve at `solver.deadline_ms`.
+    token : that every request has to bring; empty for none.
+    """
     answers = Answers(config, view, scrape, clock)
     return Starlette(
         routes=[
