@@ -1,4 +1,4 @@
-"""What is packed and what a packing must satisfy: the problem, the result, the check between them."""
+"""The packing problem: what is packed, and what a packing must satisfy."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ OUTCOME = np.dtype(
         ("proven", np.bool_),
         ("stopped_by_clock", np.bool_),
         ("effort_nodes", np.int64),
-        # As in `solver.packing.problem.judged`.
+        # As in `solver.packing.result.judged`.
         ("objective", np.float64),
         ("before", np.float64),
         ("lots", np.int64),
