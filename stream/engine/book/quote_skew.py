@@ -1,8 +1,9 @@
-"""What client flow makes of a book's inventory: how to lean its quotes, and the zone in which to wait for clients.
+"""What client flow means for a book: how it skews its quotes, and the zone in which it waits for clients.
 
-Clients and directions stay, so what is solved anew with a covariance is one geometric mean of matrices: .3 ms for 12
-assets, 24 markets and 96 streams, once for all books of a flow; .6 ms for each limit where that is the risk aversion. A
-book then takes 15 µs, and 50 more when it publishes. So it is solved in its turn, and nothing waits for it.
+Clients and directions do not change, so each new covariance costs one geometric mean of matrices. For 12 assets, 24
+markets and 96 streams that takes 0.3 ms, once for all books of a flow. It takes 0.6 ms for each limit where the limit
+implies the risk aversion. A book then takes 15 µs, and 50 µs more when its skew is published. That is little enough to
+do it in the same step.
 """
 
 from __future__ import annotations
@@ -32,17 +33,22 @@ BP = 1e-4
 MILLION = 1e6
 DAY_S = 86_400.0
 SIDES = {"both": (1.0, -1.0), "sell": (1.0,), "buy": (-1.0,)}
-"""What clients' deals do to the dealer's inventory in the instrument."""
+"""The signs of what clients' deals add to the dealer's inventory in the instrument."""
 
 QuoteStatus: TypeAlias = Literal["ok", "unpriced", "no-model", "unsolved"]
 
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """What a dealer of one flow and risk aversion does at the quotes and the covariance of now.
+    """What a dealer with one flow and risk aversion does at the current quotes and covariance.
 
-    `half_spreads` (k,) of the flow's instruments, share of the price, NaN where no cost is known; `known` (k,) says for
-    which all assets have a covariance.
+    Attributes
+    ----------
+    internaliser : the dealer's problem, solved.
+    zone : of inventories at which the dealer waits for clients.
+    half_spreads : (k,) of the flow's instruments, half the bid-ask spread as a share of the price; NaN where no cost is
+        known.
+    known : (k,) whether all assets of an instrument have a covariance.
     """
 
     internaliser: Internaliser
@@ -51,17 +57,20 @@ class Waiting:
     known: BoolArray
 
     def urgency(self, y: FloatArray) -> float:
-        """The greatest over markets at inventory `y` (n,): up to 1 nothing is worth a hedge."""
+        """The greatest urgency of all markets at inventory `y` (n,). Up to 1 no hedge is worth its cost."""
         return float(self.internaliser.advise(y).urgency.max(initial=0.0))
 
     def scale_to_edge(self, y: FloatArray) -> float:
-        """So many times the inventory `y` (n,) is on the edge of the zone."""
+        """The factor by which the inventory `y` (n,) would be on the edge of the zone."""
         return self.internaliser.scale_to_edge(y)
 
 
 @dataclass
 class Quoted:
-    """The quote skew last published for a book, as far as the next is compared with it; (k,) by instrument."""
+    """What the next quote skew of a book is compared with, from the one last published.
+
+    `skew` and `half_spreads` are (k,), by instrument of the flow.
+    """
 
     status: QuoteStatus
     flows_hash: str
@@ -73,12 +82,12 @@ class Quoted:
 class Quoter:
     """Solves the flows of one configuration. Holds nothing that changes a result.
 
-    What was solved for the latest covariance and quotes is kept: a timestep's books share it, as does every position
-    until the next. They are known again by their very objects, which nobody changes in place.
+    The solution for the latest covariance and quotes is kept, and all solves until the next timestep share it. It holds
+    for the same objects of model and valuation, which nobody changes.
 
     Raises
     ------
-    ConfigError : a flow that the solver refuses. `betapack check` builds one to find that out ahead of the start.
+    ConfigError : the solver refuses a flow. `betapack check` builds a `Quoter` to find that out before a start.
     """
 
     def __init__(self, config: Config) -> None:
@@ -88,11 +97,11 @@ class Quoter:
         self._solved: dict[tuple[str, float], Waiting] = {}
 
     def waiting(self, book: BookConfig, model: PreparedModel, valuation: Valuation) -> Waiting | None:
-        """What the flow of `book` says; None for a book without one.
+        """How `book` waits for the clients of its flow; None for a book without a flow.
 
         Raises
         ------
-        IllPosed : there is no answer, such as a limit that implies no risk aversion while no market has a quote.
+        IllPosed : there is no answer. For example, the limit implies no risk aversion while no market has a quote.
         """
         if book.flows is None:
             return None
@@ -113,8 +122,8 @@ class Quoter:
         Parameters
         ----------
         found : the book, what is in flight included.
-        last : what was published before.
-        waiting : what the book's flow says, or why it says nothing; None for a book without figures.
+        last : the quote skew last published; None before the first.
+        waiting : of `waiting`, or why that has no answer; None for a book without figures.
         """
         occasion = found.occasion
         if occasion.book.flows is None:
@@ -122,7 +131,7 @@ class Quoter:
         flow = self._flows[occasion.book.flows]
         status, detail = _status(found, waiting)
         if isinstance(found, SolvedBook) and isinstance(waiting, Waiting):
-            # No negative zero: flat is flat.
+            # Adding 0.0 turns a negative zero into zero.
             skew = np.where(waiting.known, waiting.internaliser.skew(found.Q, flow.directions) + 0.0, np.nan)
             quoted = Quoted(status, flow.hash, skew, waiting.half_spreads, waiting.zone.risk)
         else:
@@ -160,8 +169,14 @@ class Quoter:
 class _Flow:
     """A configured flow in the solver's terms, with the timestep as the unit of time.
 
-    `names` (k) of its instruments, in the configuration's order; `directions` (k, n) exposure by a unit bought. `key`
-    is where it stands in the configuration.
+    `key` is its key in the configuration.
+
+    Attributes
+    ----------
+    settings, hash : the configuration, and a hash of it.
+    names : (k) of its instruments, in the configuration's order.
+    directions : (k, n) exposure of one unit bought.
+    markets : the indices, among its instruments, of those in which it can be hedged.
     """
 
     def __init__(self, config: Config, flows: FlowsConfig, key: str) -> None:
@@ -217,8 +232,13 @@ class _Flow:
             ) from exc
 
     def solve(self, model: PreparedModel, valuation: Valuation, limit: float) -> Waiting:
-        """Raises IllPosed where nothing can be crossed and the limit is to say how averse to risk it is."""
-        # What is known of an asset without a covariance is nothing, and neither is what to do in its instruments.
+        """The dealer at these prices and this covariance.
+
+        Raises
+        ------
+        IllPosed : the limit has to imply the risk aversion and no market has a quote.
+        """
+        # Without the covariance of an asset there is no skew in its instruments.
         known = ~(self.directions[:, ~model.known] != 0).any(axis=1)
         half_spreads = np.where(known, self._half_spreads(valuation), np.nan)
         dealer = replace(
@@ -236,24 +256,24 @@ class _Flow:
         return Waiting(internaliser, internaliser.zone(), half_spreads, known)
 
     def _half_spreads(self, valuation: Valuation) -> FloatArray:
-        """(k,) what crossing costs; NaN off the markets, without a fresh quote, and where bid and ask are locked."""
+        """(k,) the cost of crossing; NaN outside the markets, without a fresh quote, and where bid equals ask."""
         bids, asks = valuation.bids[self._indices], valuation.asks[self._indices]
         live = np.where(valuation.tradeable[self._indices] & (asks > bids), (asks - bids) / (asks + bids), np.nan)
         costs = np.where(np.isnan(self._configured), live + self._fees, self._configured)
-        # A configured cost is no way to deal where there is no price.
+        # A configured cost does not make an instrument tradeable that has no price.
         costs = np.where(valuation.tradeable[self._indices], costs, np.nan)
         return np.where(np.isnan(self._etas), np.nan, costs)
 
 
 def _status(found: SolvedBook | UnsolvedBook, waiting: Waiting | IllPosed | None) -> tuple[QuoteStatus, str]:
-    """Whether there is a skew, and why not."""
+    """The status of the skew, and the reason if there is none."""
     if isinstance(found, UnsolvedBook):
         return found.status, found.detail
     return ("ok", "") if isinstance(waiting, Waiting) else ("unsolved", str(waiting))
 
 
 def _material(now: Quoted, last: Quoted, share: float) -> bool:
-    """Whether `now` differs so much from `last` that whoever quotes should know."""
+    """Whether `now` differs from `last` by so much that it should be published."""
     if now.status != last.status or now.flows_hash != last.flows_hash:
         return True
     if now.status != "ok":
@@ -263,7 +283,7 @@ def _material(now: Quoted, last: Quoted, share: float) -> bool:
         return True
     if not np.array_equal(np.isnan(now.skew), np.isnan(last.skew)):
         return True
-    # What only clients deal in is held against what is cheapest to cross; a large skew against itself.
+    # The unit of an instrument that has no market is the cheapest market. A large skew is its own unit.
     unit = np.where(known, now.half_spreads, now.half_spreads[known].min(initial=math.inf))
     if (np.abs(now.skew - last.skew) > share * np.maximum(unit, np.abs(last.skew))).any():
         return True

@@ -1,4 +1,4 @@
-"""What the solve of one book found. Rules read this; messages are built from it last."""
+"""What the solve of one book found. All rules read this; the messages are built from it at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Occasion:
-    """One solve of one book: on which model, and why. The ids of all its messages follow from it."""
+    """One solve of one book: on which model and why. The ids of its messages follow from it."""
 
     book: BookConfig
     timestep: int
@@ -43,7 +43,7 @@ class Occasion:
 class Risks(NamedTuple):
     """Standard deviations under one covariance, in the numeraire.
 
-    `netted` of all that a book holds, `basis` of what is packed of it, `unhedged` what counts against the limit.
+    `netted` is the risk of all that a book holds, `basis` that of the packed part. `unhedged` counts against the limit.
     """
 
     netted: float
@@ -97,7 +97,7 @@ class SolvedBook:
 
 @dataclass(frozen=True)
 class UnsolvedBook:
-    """A book without figures, and why; `unpriced_assets` are those that it holds without a fresh price."""
+    """A book without figures, and why. `unpriced_assets` are the assets that it holds and that have no fresh price."""
 
     occasion: Occasion
     status: UnsolvedStatus
@@ -114,7 +114,7 @@ def solved_book(
     ----------
     occasion : the solve.
     Q : (n,) exposures, what is in flight included; numeraire.
-    in_flight : (n,) that part alone; numeraire.
+    in_flight : (n,) the part of `Q` that is in flight; numeraire.
     packing : of `Q` under `model`.
     model : covariances (n, n) over one timestep and over the horizon.
     """
