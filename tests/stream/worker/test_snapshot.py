@@ -47,12 +47,12 @@ def course(mids: np.ndarray, seed: int) -> list[Input]:
     inputs: list[Input] = []
     for step, (eurusd, usdchf, usdjpy) in enumerate(mids.tolist(), start=1):
         prices = (eurusd, usdchf, usdjpy, eurusd * usdchf)
-        for place, mid in enumerate(prices):
-            if place == 2 and step % 30 > 20:
+        for index, mid in enumerate(prices):
+            if index == 2 and step % 30 > 20:
                 continue  # JPY goes stale
             at_ns = step * SECOND - chance.randrange(SECOND) - (9 * SECOND if chance.random() < 0.03 else 0)
             depths = (QuoteDepth(5.0, 4.0, ((float(mid) * 0.9999, 9.0),)),) if chance.random() < 0.5 else ()
-            quotes = Quotes(max(at_ns, 1), (place,), (mid * 0.99999,), (mid * 1.00001,), depths)
+            quotes = Quotes(max(at_ns, 1), (index,), (mid * 0.99999,), (mid * 1.00001,), depths)
             inputs.append((chance.choice((A, B)), quotes))
         if chance.random() < 0.4:
             asset = chance.choice((0, 1, 2, None))
@@ -187,9 +187,9 @@ def test_reverting_spreads_go_on_bit_for_bit(desk: Config, mid_prices: MidPrices
 
 def models(published: bytes) -> list[Any]:
     """The model messages among `published`."""
-    messages, text, place = [], published.decode(), 0
-    while place < len(text):
-        message, place = JSONDecoder().raw_decode(text, place)
+    messages, text, index = [], published.decode(), 0
+    while index < len(text):
+        message, index = JSONDecoder().raw_decode(text, index)
         messages.append(message)
     return [message for message in messages if message["id"].startswith("model/")]
 

@@ -129,7 +129,7 @@ def test_what_is_held_and_in_flight_is_the_whole_trade_at_every_moment(side: int
     """
     size = data.draw(st.integers(1, 20))
     cuts = data.draw(st.lists(st.integers(1, size), max_size=4, unique=True).map(sorted))
-    filled_at = {1000 * (1 + place): filled for place, filled in enumerate(cuts)}
+    filled_at = {1000 * (1 + index): filled for index, filled in enumerate(cuts)}
     reports = [
         report("filled" if filled == size else "part-filled", filled, time_ns) for time_ns, filled in filled_at.items()
     ]

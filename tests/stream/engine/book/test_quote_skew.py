@@ -74,8 +74,8 @@ class Desk:
         at_ns = round((self.step + after_s) * SECOND)
         record = Record("hedge-status", 1, at_ns, at_ns // 1_000_000, b"spot", b"{}", ())
         for trade in suggestion.trades:
-            place = NAMES.index(trade.instrument)
-            self.tell(TradeReport(at_ns, "spot", suggestion.suggestion_id, place, "filled", None, record, ""))
+            index = NAMES.index(trade.instrument)
+            self.tell(TradeReport(at_ns, "spot", suggestion.suggestion_id, index, "filled", None, record, ""))
 
     def all_of(self, kind: type[Output]) -> list[Any]:
         return [output for output in self.outputs if isinstance(output, kind)]
@@ -250,8 +250,8 @@ def test_small_changes_add_up(desk_of: DeskOf) -> None:
     """Each is held against what was last published, so that a slow drift is told in time."""
     desk = desk_of()
     published = 0
-    for place in range(50):
-        desk.hold(EUR, (5 + 0.1 * place) * MILLION, 0.5 + 0.001 * place)
+    for index in range(50):
+        desk.hold(EUR, (5 + 0.1 * index) * MILLION, 0.5 + 0.001 * index)
         published += len(desk.all_of(QuoteSkew))
     assert 4 <= published <= 12
 
@@ -375,9 +375,9 @@ def test_what_was_suggested_and_filled_is_inside_the_zone(desk_of: DeskOf) -> No
     gamma = 4e-6
     rng = np.random.default_rng(3)
     anew = 0
-    for place in range(16):
+    for index in range(16):
         # The nearer to the edge the target is, the more hedges lead out.
-        share = 0.8 if place % 2 else 0.99
+        share = 0.8 if index % 2 else 0.99
         desk = desk_of(
             {"risk_aversion": gamma}, limit=1e9, band="internalise", target_share=share, clear_share=max(share, 0.95)
         )

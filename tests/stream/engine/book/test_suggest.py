@@ -275,8 +275,8 @@ def test_trades_that_cannot_be_dealt_any_more_do_not_stand(desk_of: Callable[...
     desk.hold(EUR, 15 * LOT)
     (trade,) = desk.suggestion.trades
     names = ["EURUSD", "USDCHF", "USDJPY", "EURCHF"]
-    place = names.index(trade.instrument)
-    desk.close(desk.step + 6, quoted_at_s={place: desk.step})
+    index = names.index(trade.instrument)
+    desk.close(desk.step + 6, quoted_at_s={index: desk.step})
     suggestion = desk.all_of(HedgeSuggestion)
     if suggestion:  # without a price of the book's own asset there is none
         assert trade.instrument not in {each.instrument for each in suggestion[0].trades}
@@ -407,8 +407,8 @@ def test_what_turns_out_to_be_filled_was_not_refused(
     desk = desk_of(instruments=("EURUSD",))
     desk.hold(EUR, 15 * LOT)
     first = desk.suggestion
-    for place, lots in enumerate(filled):
-        desk.report(first.suggestion_id, EURUSD, "filled", lots, after_s=0.6 + 0.1 * place)
+    for index, lots in enumerate(filled):
+        desk.report(first.suggestion_id, EURUSD, "filled", lots, after_s=0.6 + 0.1 * index)
     desk.hold(EUR, 15 * LOT, 0.9)
     assert (desk.suggestion.status, "left out" in desk.suggestion.reason) == ("trade", False)
 
@@ -634,9 +634,9 @@ def test_a_worker_restarted_before_every_event_says_the_same(desk: Config, times
             filled = {"filled": chance.choice((None, 0, 1)), "part-filled": 1}.get(status)
             record = Record("hedge-status", 1, number, at_ns // 1_000_000, b"spot", b"{}", ())
             told_ns = at_ns - chance.choice((0, 0, 3 * SECOND))
-            place = names.index(trade.instrument)
+            index = names.index(trade.instrument)
             dated = chance.random() < 0.7
-            event = TradeReport(told_ns, "spot", suggestion_id, place, status, filled, record, "", dated)  # type: ignore[arg-type]
+            event = TradeReport(told_ns, "spot", suggestion_id, index, status, filled, record, "", dated)  # type: ignore[arg-type]
         elif kind == "hold":
             quantity = chance.choice((0.5, 15, 15, 20)) * LOT
             source = f"positions[0]@{number}"
