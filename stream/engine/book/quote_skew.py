@@ -16,8 +16,6 @@ from typing import Literal, TypeAlias
 import msgspec
 import numpy as np
 
-from schemas.outbound import InstrumentSkew, QuoteSkew
-from schemas.wire import finite_or_none
 from solver.arrays import BoolArray, FloatArray
 from solver.errors import IllPosed
 from solver.market_making.dealer import ClientStream, Dealer, HedgeMarket
@@ -79,94 +77,7 @@ class Quoted:
     least_risk: float
 
 
-class Quoter:
-    """Solves the flows of one configuration. Holds nothing that changes a result.
-
-    The solution for the latest covariance and quotes is kept, and all solves until the next timestep share it. It holds
-    for the same objects of model and valuation, which nobody changes.
-
-    Raises
-    ------
-    ConfigError : the solver refuses a flow. `betapack check` builds a `Quoter` to find that out before a start.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self._flows = {flows.name: _Flow(config, flows, f"flows[{index}]") for index, flows in enumerate(config.flows)}
-        self._universe = config.universe
-        self._latest: tuple[PreparedModel, Valuation] | None = None
-        self._solved: dict[tuple[str, float], Waiting] = {}
-
-    def waiting(self, book: BookConfig, model: PreparedModel, valuation: Valuation) -> Waiting | None:
-        """How `book` waits for the clients of its flow; None for a book without a flow.
-
-        Raises
-        ------
-        IllPosed : there is no answer. For example, the limit implies no risk aversion while no market has a quote.
-        """
-        if book.flows is None:
-            return None
-        if self._latest is None or self._latest[0] is not model or self._latest[1] is not valuation:
-            self._latest = model, valuation
-            self._solved = {}
-        flow = self._flows[book.flows]
-        key = book.flows, book.limit if flow.settings.risk_aversion is None else 0.0
-        if key not in self._solved:
-            self._solved[key] = flow.solve(model, valuation, book.limit)
-        return self._solved[key]
-
-    def quote(
-        self, found: SolvedBook | UnsolvedBook, last: Quoted | None, waiting: Waiting | IllPosed | None
-    ) -> tuple[QuoteSkew, Quoted] | None:
-        """The message for a book; None where it would differ from `last` by nothing material.
-
-        Parameters
-        ----------
-        found : the book, what is in flight included.
-        last : the quote skew last published; None before the first.
-        waiting : of `waiting`, or why that has no answer; None for a book without figures.
-        """
-        occasion = found.occasion
-        if occasion.book.flows is None:
-            return None
-        flow = self._flows[occasion.book.flows]
-        status, detail = _status(found, waiting)
-        if isinstance(found, SolvedBook) and isinstance(waiting, Waiting):
-            # Adding 0.0 turns a negative zero into zero.
-            skew = np.where(waiting.known, waiting.internaliser.skew(found.Q, flow.directions) + 0.0, np.nan)
-            quoted = Quoted(status, flow.hash, skew, waiting.half_spreads, waiting.zone.risk)
-        else:
-            k = len(flow.names)
-            quoted = Quoted(status, flow.hash, np.zeros(k), np.full(k, np.nan), math.inf)
-        if last is not None and not _material(quoted, last, flow.settings.material_share):
-            return None
-        message = QuoteSkew(
-            id=occasion.id_of("quote"),
-            book=occasion.book.name,
-            universe=self._universe.name,
-            event_time_ns=occasion.trigger.event_time_ns,
-            timestep=occasion.timestep,
-            model_version=occasion.model_version,
-            status=status,
-            numeraire=self._universe.numeraire,
-            flows=occasion.book.flows,
-            flows_hash=flow.hash,
-            residual_exposure_id=occasion.id_of("residual"),
-            trigger_source=occasion.trigger.source,
-            detail=detail,
-        )
-        if isinstance(found, SolvedBook) and isinstance(waiting, Waiting):
-            message = msgspec.structs.replace(
-                message,
-                risk_aversion=waiting.internaliser.dealer.risk_aversion,
-                risk=found.over_timestep.netted,
-                urgency=finite_or_none(waiting.urgency(found.Q)),
-                least_risk=finite_or_none(waiting.zone.risk),
-                instruments=_instruments(flow, waiting, found.Q, quoted.skew),
-            )
-        return message, quoted
-
-
-class _Flow:
+class Flow:
     """A configured flow in the solver's terms, with the timestep as the unit of time.
 
     `key` is its key in the configuration.
@@ -265,6 +176,86 @@ class _Flow:
         return np.where(np.isnan(self._etas), np.nan, costs)
 
 
+@dataclass(frozen=True, eq=False)
+class NewSkew:
+    """A quote skew that differs materially from the one last published.
+
+    Attributes
+    ----------
+    flow : the book's flow.
+    quoted : what the next skew is compared with.
+    detail : why there are no figures; empty if there are.
+    waiting : the dealer at the current quotes and covariance; None without figures.
+    """
+
+    flow: Flow
+    quoted: Quoted
+    detail: str
+    waiting: Waiting | None
+
+
+class Quoter:
+    """Solves the flows of one configuration. Holds nothing that changes a result.
+
+    The solution for the latest covariance and quotes is kept, and all solves until the next timestep share it. It holds
+    for the same objects of model and valuation, which nobody changes.
+
+    Raises
+    ------
+    ConfigError : the solver refuses a flow. `betapack check` builds a `Quoter` to find that out before a start.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._flows = {flows.name: Flow(config, flows, f"flows[{index}]") for index, flows in enumerate(config.flows)}
+        self._latest: tuple[PreparedModel, Valuation] | None = None
+        self._solved: dict[tuple[str, float], Waiting] = {}
+
+    def waiting(self, book: BookConfig, model: PreparedModel, valuation: Valuation) -> Waiting | None:
+        """How `book` waits for the clients of its flow; None for a book without a flow.
+
+        Raises
+        ------
+        IllPosed : there is no answer. For example, the limit implies no risk aversion while no market has a quote.
+        """
+        if book.flows is None:
+            return None
+        if self._latest is None or self._latest[0] is not model or self._latest[1] is not valuation:
+            self._latest = model, valuation
+            self._solved = {}
+        flow = self._flows[book.flows]
+        key = book.flows, book.limit if flow.settings.risk_aversion is None else 0.0
+        if key not in self._solved:
+            self._solved[key] = flow.solve(model, valuation, book.limit)
+        return self._solved[key]
+
+    def quote(
+        self, found: SolvedBook | UnsolvedBook, last: Quoted | None, waiting: Waiting | IllPosed | None
+    ) -> NewSkew | None:
+        """The quote skew of a book, if it has to be published; None if it does not differ materially from `last`.
+
+        Parameters
+        ----------
+        found : the book, what is in flight included.
+        last : the quote skew last published; None before the first.
+        waiting : the result of the method `waiting`, or its error; None for a book without figures.
+        """
+        occasion = found.occasion
+        if occasion.book.flows is None:
+            return None
+        flow = self._flows[occasion.book.flows]
+        status, detail = _status(found, waiting)
+        if isinstance(found, SolvedBook) and isinstance(waiting, Waiting):
+            # Adding 0.0 turns a negative zero into zero.
+            skew = np.where(waiting.known, waiting.internaliser.skew(found.Q, flow.directions) + 0.0, np.nan)
+            quoted = Quoted(status, flow.hash, skew, waiting.half_spreads, waiting.zone.risk)
+        else:
+            k = len(flow.names)
+            quoted = Quoted(status, flow.hash, np.zeros(k), np.full(k, np.nan), math.inf)
+        if last is not None and not _material(quoted, last, flow.settings.material_share):
+            return None
+        return NewSkew(flow, quoted, detail, waiting if isinstance(waiting, Waiting) else None)
+
+
 def _status(found: SolvedBook | UnsolvedBook, waiting: Waiting | IllPosed | None) -> tuple[QuoteStatus, str]:
     """The status of the skew, and the reason if there is none."""
     if isinstance(found, UnsolvedBook):
@@ -289,25 +280,3 @@ def _material(now: Quoted, last: Quoted, share: float) -> bool:
         return True
     least, most = sorted((now.least_risk, last.least_risk))
     return most != least and most - least > share * least
-
-
-def _instruments(flow: _Flow, waiting: Waiting, Q: FloatArray, skew: FloatArray) -> tuple[InstrumentSkew, ...]:
-    advice = waiting.internaliser.advise(Q)
-    crossable = [index for index in flow.markets if not math.isnan(waiting.half_spreads[index])]
-    markets = {index: column for column, index in enumerate(crossable)}
-    skews = []
-    for index, name in enumerate(flow.names):
-        if not waiting.known[index]:
-            continue
-        column = markets.get(index)
-        told = InstrumentSkew(instrument=name, skew_bps=float(skew[index]) / BP)
-        if column is not None:
-            told = msgspec.structs.replace(
-                told,
-                half_spread_bps=float(waiting.half_spreads[index]) / BP,
-                urgency=finite_or_none(float(advice.urgency[column])),
-                hedging_rate=float(advice.hedging_rate[column]),
-                threshold=finite_or_none(float(waiting.zone.threshold[column])),
-            )
-        skews.append(told)
-    return tuple(skews)

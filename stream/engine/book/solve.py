@@ -14,6 +14,7 @@ from solver.errors import IllPosed, SolverError
 from solver.packing.result import Packing
 from stream.clock import deadline
 from stream.config import BookConfig, Config
+from stream.engine.book.messages.quote_skew import quote_skew
 from stream.engine.book.messages.residual_exposure import residual_exposure
 from stream.engine.book.prepared import LatestModel
 from stream.engine.book.quote_skew import Quoter, Waiting
@@ -123,11 +124,11 @@ class BookSolver:
     def _quote(self, found: SolvedBook | UnsolvedBook, state: BookState, market: Market) -> QuoteSkew | None:
         """The quote skew, where it differs materially from the last one; `state` remembers it."""
         waiting = self._waiting(found.occasion.book, market) if isinstance(found, SolvedBook) else None
-        told = self._quoter.quote(found, state.quoted, waiting)
-        if told is None:
+        new = self._quoter.quote(found, state.quoted, waiting)
+        if new is None:
             return None
-        message, state.quoted = told
-        return message
+        state.quoted = new.quoted
+        return quote_skew(self._config, found, new)
 
     def _waiting(self, book: BookConfig, market: Market) -> Waiting | IllPosed | None:
         """How `book` waits for clients, or why there is no answer; None for a book without a flow."""
