@@ -15,7 +15,7 @@ from solver.hedging.problem import Hedge, HedgeProblem, shares_removed
 from solver.hedging.runner_up import RunnerUp, runner_up
 from solver.hedging.solve import hedge
 from stream.config import BookConfig, HedgingConfig
-from stream.engine.book.quote_skew import Waiting
+from stream.engine.book.client_flow import Waiting
 from stream.engine.book.standing import Outcome, Standing, aim, before_solving, is_expired, still_stands
 
 Action: TypeAlias = Literal["keep", "renew", "replace", "withdraw"]

@@ -14,10 +14,11 @@ from solver.errors import IllPosed, SolverError
 from solver.packing.result import Packing
 from stream.clock import deadline
 from stream.config import BookConfig, Config
+from stream.engine.book.client_flow import Waiting
 from stream.engine.book.messages.quote_skew import quote_skew
 from stream.engine.book.messages.residual_exposure import residual_exposure
 from stream.engine.book.prepared import LatestModel
-from stream.engine.book.quote_skew import Quoter, Waiting
+from stream.engine.book.quote_skew import Quoter
 from stream.engine.book.solved import Occasion, SolvedBook, Trigger, UnsolvedBook, solved_book
 from stream.engine.book.state import BookState
 from stream.engine.book.suggest import Suggester

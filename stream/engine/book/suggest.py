@@ -15,12 +15,12 @@ from solver.arrays import FloatArray, IntArray
 from solver.hedging.frontier import cost_risk_frontier
 from solver.interrupt import Deadline
 from stream.config import NANOSECONDS, Config
+from stream.engine.book.client_flow import Waiting
 from stream.engine.book.decide import Decision, Proposal, Question, Search, decide
 from stream.engine.book.hedge_problems import BookProblem, HedgeProblems
 from stream.engine.book.in_flight import SuggestedTrade, pausing, settle
 from stream.engine.book.messages.efficient_hedges import efficient_hedges
 from stream.engine.book.messages.suggestion import SuggestionFacts, suggestion
-from stream.engine.book.quote_skew import Waiting
 from stream.engine.book.solved import SolvedBook
 from stream.engine.book.standing import Standing, aim, band_edge
 from stream.engine.book.state import BookState

@@ -10,7 +10,8 @@ from schemas.outbound import InstrumentSkew, QuoteSkew
 from schemas.wire import finite_or_none
 from solver.arrays import FloatArray
 from stream.config import Config
-from stream.engine.book.quote_skew import BP, Flow, NewSkew, Waiting
+from stream.engine.book.client_flow import BP, Flow, Waiting
+from stream.engine.book.quote_skew import NewSkew
 from stream.engine.book.solved import SolvedBook, UnsolvedBook
 
 
