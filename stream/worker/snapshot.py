@@ -185,8 +185,8 @@ def parts_of(snapshot: Snapshot, slot: int) -> list[Snapshot]:
 
 def joined(parts: Sequence[Snapshot]) -> Snapshot | None:
     """The snapshot of `parts`, all of one slot with part 0 first. None if a part is missing or of another snapshot."""
-    of = [(each.id, each.whole, each.part) for each in parts[: parts[0].parts]] if parts else []
-    if not of or of != [(parts[0].id, parts[0].whole, part) for part in range(parts[0].parts)]:
+    labels = [(each.id, each.whole, each.part) for each in parts[: parts[0].parts]] if parts else []
+    if not labels or labels != [(parts[0].id, parts[0].whole, part) for part in range(parts[0].parts)]:
         return None
     whole = b"".join(each.state for each in parts[: parts[0].parts])
     return msgspec.structs.replace(parts[0], state=whole)

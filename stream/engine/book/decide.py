@@ -45,7 +45,7 @@ class Question:
     ----------
     book, hedging : the configuration.
     now_ns : event time.
-    risk : the book's unhedged risk, what is in flight included; numeraire.
+    risk : the book's unhedged risk, trades in flight included; numeraire.
     edge : the risk at the edge of the book's band (`band_edge`); numeraire.
     problem : the hedge problem, with the target that one suggestion aims at.
     zone : in which the book waits for clients; None for a book that waits up to its limit.

@@ -61,7 +61,7 @@ class BookProblem:
 class HedgeProblems:
     """Makes the problems of one configuration. Holds nothing that changes a result.
 
-    What can be traded is prepared once for all books that may trade the same, at the quotes and the model of now.
+    What can be traded is prepared once for all books that may trade the same, at the current quotes and model.
     """
 
     def __init__(self, config: Config) -> None:

@@ -95,7 +95,7 @@ class Quoter:
 
         Parameters
         ----------
-        found : the book, what is in flight included.
+        found : the book, trades in flight included.
         last : the quote skew last published; None before the first.
         waiting : the result of the method `waiting`, or its error; None for a book without figures.
         """

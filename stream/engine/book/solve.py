@@ -57,10 +57,10 @@ class BookSolver:
         for _, state in books:
             self._suggester.settle(state, trigger.event_time_ns)
         results = []
-        for found, (_, state) in zip(self._solved(books, market, trigger), books, strict=True):
-            outcome, suggestion = self._suggestion(found, state, market)
-            quote = self._quote(outcome, state, market)
-            results.append(BookResult(outcome, residual_exposure(self._config, outcome), suggestion, quote))
+        for packed, (_, state) in zip(self._solved(books, market, trigger), books, strict=True):
+            found, suggestion = self._suggestion(packed, state, market)
+            quote = self._quote(found, state, market)
+            results.append(BookResult(found, residual_exposure(self._config, found), suggestion, quote))
         return results
 
     def frontier(self, solved: SolvedBook, market: Market, points: int) -> Frontier:

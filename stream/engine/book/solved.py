@@ -58,7 +58,7 @@ class SolvedBook:
     Attributes
     ----------
     occasion : the solve.
-    Q : (n,) exposures, what is in flight included; numeraire.
+    Q : (n,) exposures, trades in flight included; numeraire.
     in_flight : (n,) the part of `Q` that is in flight; numeraire.
     packing : of `Q` under `model`.
     model : the covariances and the β in use.
@@ -76,7 +76,7 @@ class SolvedBook:
 
     @property
     def limit_risk(self) -> float:
-        """The unhedged risk that is held against the limit, numeraire."""
+        """The unhedged risk that is compared with the limit, numeraire."""
         return self._limit_risks.unhedged
 
     @property
@@ -113,7 +113,7 @@ def solved_book(
     Parameters
     ----------
     occasion : the solve.
-    Q : (n,) exposures, what is in flight included; numeraire.
+    Q : (n,) exposures, trades in flight included; numeraire.
     in_flight : (n,) the part of `Q` that is in flight; numeraire.
     packing : of `Q` under `model`.
     model : covariances (n, n) over one timestep and over the horizon.

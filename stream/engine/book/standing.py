@@ -68,7 +68,7 @@ def before_solving(
     ----------
     standing : the suggestion whose trades wait to be taken up; None without one.
     outcome : of its trades at the current quotes; None if they cannot all be dealt.
-    risk : the book's unhedged risk, what is in flight included; numeraire.
+    risk : the book's unhedged risk, trades in flight included; numeraire.
     edge : the risk at the edge of the band, see `band_edge`; numeraire.
     book, hedging : the configuration.
     now_ns : event time.

@@ -63,7 +63,7 @@ class Suggester:
 
         Parameters
         ----------
-        solved : the book, what is in flight included.
+        solved : the book, trades in flight included.
         state : of the book; it remembers the suggestion that stands afterwards.
         valuation : current prices and quotes.
         zone : in which the book waits for clients; None for a book that waits up to its limit.

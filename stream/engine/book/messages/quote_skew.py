@@ -55,14 +55,14 @@ def _instruments(flow: Flow, waiting: Waiting, Q: FloatArray, skew: FloatArray) 
         if not waiting.known[index]:
             continue
         column = markets.get(index)
-        told = InstrumentSkew(instrument=name, skew_bps=float(skew[index]) / BP)
+        entry = InstrumentSkew(instrument=name, skew_bps=float(skew[index]) / BP)
         if column is not None:
-            told = msgspec.structs.replace(
-                told,
+            entry = msgspec.structs.replace(
+                entry,
                 half_spread_bps=float(waiting.half_spreads[index]) / BP,
                 urgency=finite_or_none(float(advice.urgency[column])),
                 hedging_rate=float(advice.hedging_rate[column]),
                 threshold=finite_or_none(float(waiting.zone.threshold[column])),
             )
-        skews.append(told)
+        skews.append(entry)
     return tuple(skews)

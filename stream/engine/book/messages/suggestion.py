@@ -106,7 +106,7 @@ def suggestion(config: Config, facts: SuggestionFacts) -> HedgeSuggestion:
 
 
 def risk_name(limit_on: LimitOn, horizon_steps: int) -> str:
-    """The name of the risk that is held against the limit."""
+    """The name of the risk that is compared with the limit."""
     return f"unhedged risk over {horizon_steps} steps" if limit_on == "horizon" else "unhedged risk"
 
 
