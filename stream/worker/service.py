@@ -22,7 +22,7 @@ from stream.worker.refit_process import RefitProcess
 
 
 def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> int:
-    """Run until `stop`. Raises BetapackError when it cannot start or go on; returns the exit code 0."""
+    """Run until `stop`. Raises BetapackError when it cannot start or continue; returns the exit code 0."""
     notices_to_stderr()
     metrics = Metrics()
     with WebProcess(config, metrics.exposition) as web:
