@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 
 from stream.config import BookConfig, UniverseConfig
 from stream.engine.alerts import Condition
-from stream.engine.book.messages.suggestion import risk_name
-from stream.engine.book.solved import SolvedBook, UnsolvedBook
+from stream.engine.book.solved import SolvedBook, UnsolvedBook, risk_name
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
+from schemas.outbound import LimitOn
 from solver.arrays import FloatArray
 from solver.packing.result import Packing
 from stream.config import BookConfig
@@ -103,6 +104,11 @@ class UnsolvedBook:
     status: UnsolvedStatus
     detail: str
     unpriced_assets: tuple[str, ...] = ()
+
+
+def risk_name(limit_on: LimitOn, horizon_steps: int) -> str:
+    """The name of the risk that is compared with the limit."""
+    return f"unhedged risk over {horizon_steps} steps" if limit_on == "horizon" else "unhedged risk"
 
 
 def solved_book(

@@ -8,14 +8,14 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from schemas.outbound import HedgeSuggestion, HedgeTrade, LimitOn
+from schemas.outbound import HedgeSuggestion, HedgeTrade
 from solver.arrays import FloatArray, IntArray
 from solver.hedging.cost import cost_parts
 from stream.config import NANOSECONDS, Config, InstrumentConfig
 from stream.engine.book.costs import Costs
 from stream.engine.book.decide import Decision
 from stream.engine.book.hedge_problems import BookProblem
-from stream.engine.book.solved import SolvedBook
+from stream.engine.book.solved import SolvedBook, risk_name
 from stream.engine.book.standing import Standing
 
 Status: TypeAlias = Literal["trade", "none", "unreachable", "unchanged"]
@@ -103,11 +103,6 @@ def suggestion(config: Config, facts: SuggestionFacts) -> HedgeSuggestion:
         limit_on=occasion.book.limit_on,
         reason=_reason(config, facts, trades, others),
     )
-
-
-def risk_name(limit_on: LimitOn, horizon_steps: int) -> str:
-    """The name of the risk that is compared with the limit."""
-    return f"unhedged risk over {horizon_steps} steps" if limit_on == "horizon" else "unhedged risk"
 
 
 def trades_of(
