@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from schemas.topics import TOPICS
 from solver.packing.methods.many_books import MapOver
 from stream.clock import Clock
 from stream.config import Config
@@ -36,16 +35,6 @@ OFFSETS_EVERY_NS = 1_000_000_000
 
 MERGE_CAPACITY = 20_000
 """Quotes of one partition that may wait in the merge before its reading is paused: some 10 MB as single ticks."""
-
-
-def topic_names(config: Config) -> dict[str, str]:
-    """The topics' names with this configuration's prefix, by their names without it."""
-    return {topic.name: config.topics.prefix + topic.name for topic in TOPICS}
-
-
-def input_topics(config: Config) -> list[str]:
-    """The names of the topics that the service reads."""
-    return [config.topics.prefix + topic.name for topic in TOPICS if topic.direction == "in"]
 
 
 class Views(Protocol):

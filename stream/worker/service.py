@@ -17,7 +17,7 @@ from stream.kafka.topics import check_topics
 from stream.telemetry.metrics import Metrics
 from stream.telemetry.notices import notice, notices_to_stderr
 from stream.web.process import WebProcess
-from stream.worker.loop import Connections, Surroundings, Worker, input_topics, topic_names
+from stream.worker.loop import Connections, Surroundings, Worker
 from stream.worker.refit_process import RefitProcess
 
 
@@ -29,10 +29,10 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
         notice("starting", universe=config.universe.name, kafka=config.kafka.bootstrap, metrics_port=web.port)
         # Before the first message: a kernel that compiles while messages wait looks like a stall.
         warm_kernels(config.solver.minimised, config.reversion.methods, config.covariance.kind)
-        names = topic_names(config)
+        names = config.topics.names()
         check_topics(config.kafka, TOPICS, config.topics.prefix)
         with (
-            closing(KafkaReader(config.kafka, input_topics(config))) as inputs,
+            closing(KafkaReader(config.kafka, config.topics.inputs())) as inputs,
             closing(KafkaReader(config.kafka, [names["state"]])) as states,
             closing(KafkaWriter(config.kafka)) as writer,
             ThreadPoolExecutor(config.solver.threads, "pack") as pool,

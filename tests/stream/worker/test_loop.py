@@ -18,7 +18,6 @@ from stream.errors import OffsetOutOfRange, PublishFailed, StateMismatch
 from stream.kafka.log import Record, TopicPartition
 from stream.telemetry.metrics import Metrics
 from stream.worker import loop
-from stream.worker.loop import topic_names
 
 START_S = 1_748_851_200
 SECOND = 1_000_000_000
@@ -276,7 +275,7 @@ def test_a_broken_record_is_a_dead_letter_and_the_stream_goes_on(desk: Config, s
 def test_topics_carry_the_prefix(desk: Config, simulate: Simulate) -> None:
     """Two installations share a cluster by their prefix."""
     prefixed = msgspec.structs.replace(desk, topics=msgspec.structs.replace(desk.topics, prefix="dev."))
-    assert topic_names(prefixed)["ticks"] == "dev.ticks"
+    assert prefixed.topics.names()["ticks"] == "dev.ticks"
     simulation = simulate(prefixed)
     simulation.feed([*all_quoted(0.5), *all_quoted(1.5)])
     worker = simulation.worker()
