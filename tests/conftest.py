@@ -223,12 +223,12 @@ class Simulation:
     ) -> Worker:
         """A worker that goes on from what the log holds."""
         from stream.telemetry.metrics import Metrics
-        from stream.worker.loop import Connections, Surroundings, Worker, input_topics
+        from stream.worker.loop import Connections, Surroundings, Worker
 
         return Worker(
             self.config,
             Connections(
-                self.log.reader(input_topics(self.config), "test", chance, max_poll_records),
+                self.log.reader(self.config.topics.inputs(), "test", chance, max_poll_records),
                 writer or self.log.writer(chance),
                 self.log.reader([self.names["state"]], "test"),
             ),

@@ -40,7 +40,7 @@ class BookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit_on: Annotated[
         LimitOn,
         Meta(
-            description="Which risk the limit is held against: over one `timestep`, or over the `horizon` of "
+            description="The risk that is compared with the limit: over one `timestep`, or over the `horizon` of "
             "`risk.horizon_steps` timesteps."
         ),
     ] = "timestep"

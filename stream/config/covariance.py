@@ -38,7 +38,7 @@ class CovarianceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `exponential`. Its variances compare returns over `slow_ticks` ticks with returns over one tick, to keep out noise.
 
     An asset is left out of the covariance as long as it has no price, or fewer than `min_observations` returns of its
-    own. The books that hold it wait with it. All others go on.
+    own. The books that hold it wait with it. The others do not.
 
     All risks are computed from the covariance over one timestep. `sampling_steps` names further return lengths over
     which covariances are published. The half-life, the window and `min_observations` then count returns of that length.

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from schemas.topics import TOPICS
 from stream.config.checks import at_least, wrong
 
 # A universe of 1000 assets has a covariance of 8 MB as float64, and a snapshot or model carries it in one record.
@@ -65,6 +66,14 @@ class TopicsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(description="Replication factor of topics that `betapack topics --create` makes."),
         at_least(1),
     ] = 1
+
+    def names(self) -> dict[str, str]:
+        """The topics' names with the prefix, by their names without it."""
+        return {topic.name: self.prefix + topic.name for topic in TOPICS}
+
+    def inputs(self) -> list[str]:
+        """The names, with the prefix, of the topics that the service reads."""
+        return [self.prefix + topic.name for topic in TOPICS if topic.direction == "in"]
 
 
 def check_topics(topics: TopicsConfig) -> None:

@@ -14,7 +14,7 @@ TOKEN_VARIABLE = "BETAPACK_METRICS_TOKEN"
 
 
 class SnapshotConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How often the state is kept. A restarted worker goes on from the last snapshot."""
+    """How often the state is kept. A restarted worker continues from the last snapshot."""
 
     every_s: Annotated[
         float,

@@ -1,1 +1,1 @@
-"""The rules: what one event changes and what is published of it. Pure, without I/O."""
+"""The rules: what one event changes and which messages it causes. Without I/O."""

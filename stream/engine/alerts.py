@@ -1,4 +1,4 @@
-"""Conditions that raise an alert once and clear it once."""
+"""Alerts: each is raised once when its condition becomes true, and cleared once when it ends."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Literal
 from schemas.outbound import Alert, AlertKind
 
 BOOK_ALERTS: tuple[AlertKind, ...] = ("limit-breach", "book-unsolved", "hedge-overdue")
-"""Those whose subject is a book."""
+"""The alerts whose subject is a book."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What an alert is about. `holds` None leaves it as it is: between raising and clearing, or not known."""
+    """What an alert is about.
+
+    `holds` says whether the condition is true. With None the alert stays as it is: the value lies between the level at
+    which the alert is raised and the one at which it is cleared, or it is unknown.
+    """
 
     kind: AlertKind
     subject: str
@@ -26,7 +30,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Moment:
-    """When an alert changed. `source` tells two changes within a timestep apart."""
+    """When an alert changed. `source` distinguishes two changes within one timestep."""
 
     event_time_ns: int
     timestep: int
@@ -34,7 +38,7 @@ class Moment:
 
 
 def alert_key(kind: AlertKind, subject: str) -> str:
-    """What tells an alert that stands from all others."""
+    """The key of an alert: for each key at most one alert stands."""
     return f"{kind}:{subject}"
 
 

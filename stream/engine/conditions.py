@@ -1,4 +1,4 @@
-"""What alerts are about: each condition as it stands, from plain values."""
+"""The conditions that alerts are about."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 
 from stream.config import BookConfig, UniverseConfig
 from stream.engine.alerts import Condition
-from stream.engine.book.messages.suggestion import risk_name
-from stream.engine.book.solved import SolvedBook, UnsolvedBook
+from stream.engine.book.solved import SolvedBook, UnsolvedBook, risk_name
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market
 
@@ -15,7 +14,7 @@ from stream.engine.market.model import Market
 def price_condition(
     asset: str, holders: Collection[str], *, missing: bool, went_stale: bool, max_price_age_s: float
 ) -> Condition:
-    """An asset whose price went stale, or that a book holds although it never had one.
+    """Whether an asset has no fresh price. One that never had a price counts only if a book holds it.
 
     Parameters
     ----------
@@ -39,9 +38,10 @@ def price_condition(
 
 
 def relationship_conditions(market: Market, packed_in: Mapping[str, Collection[str]]) -> list[Condition]:
-    """Every β that books rely on and that is not in use any more: its lots are in the residual. And every β in use.
+    """One condition for each β that books have packed and that is no longer in use, and one for each β in use.
 
-    `packed_in` names the books that have packed lots of each β that `market` does not have in use any more.
+    Those of the first kind raise an alert: the lots of that β are back in the residual. Those of the second kind clear
+    it. `packed_in` has the names of the books for each β that `market` no longer has in use.
     """
     reasons = {
         broken.beta_id: f"broke, with a step of {broken.deviations:+.1f} deviations of what its evidence allows"
@@ -73,7 +73,7 @@ def relationship_conditions(market: Market, packed_in: Mapping[str, Collection[s
 
 
 def refit_condition(market: Market, universe: str) -> Condition:
-    """A refit that ended without a result; the next one that has a result clears it."""
+    """Whether the last refit ended without a result."""
     failure = market.refit_failure
     return Condition(
         kind="refit-failed",
@@ -85,7 +85,10 @@ def refit_condition(market: Market, universe: str) -> Condition:
 
 
 def feed_condition(universe: UniverseConfig, silent: bool) -> Condition:
-    """A feed that is silent. Its message has nothing that a clock measured: after a crash it must be the same bytes."""
+    """Whether the feed is silent.
+
+    The message holds nothing that a clock measured, because the same bytes must be published again after a crash.
+    """
     limit_s = universe.feed_silent_after_s
     return Condition(
         kind="feed-silent",
@@ -98,7 +101,10 @@ def feed_condition(universe: UniverseConfig, silent: bool) -> Condition:
 
 
 def limit_condition(found: SolvedBook | UnsolvedBook, numeraire: str, horizon_steps: int) -> Condition:
-    """A risk at its limit. Below `clear_share` of the limit it clears; in between, and while unknown, it stays."""
+    """Whether the risk of a book has reached its limit.
+
+    The alert clears below `clear_share` of the limit. In between, and while the risk is unknown, it stays as it is.
+    """
     book = found.occasion.book
     risk, holds, message = None, None, ""
     if isinstance(found, SolvedBook):
@@ -118,7 +124,7 @@ def limit_condition(found: SolvedBook | UnsolvedBook, numeraire: str, horizon_st
 
 
 def unsolved_condition(found: SolvedBook | UnsolvedBook, warming_up: bool) -> Condition:
-    """A book without figures although the models have seen enough: its risk is unknown, whatever it is."""
+    """Whether a book has no figures, so that its risk is unknown, although the models have enough data."""
     name = found.occasion.book.name
     unsolved = isinstance(found, UnsolvedBook)
     return Condition(
@@ -131,7 +137,7 @@ def unsolved_condition(found: SolvedBook | UnsolvedBook, warming_up: bool) -> Co
 
 
 def overdue_condition(book: BookConfig, state: BookState) -> Condition:
-    """A trade that was being worked and that counts no more, because nothing was heard of it."""
+    """Whether nothing was heard for too long of a trade that was being worked, so that it no longer counts as done."""
     overdue = [trade for trade in state.trades if trade.overdue]
     return Condition(
         kind="hedge-overdue",

@@ -1,4 +1,4 @@
-"""A record that could not be used to the message that keeps it."""
+"""The message that keeps a record which could not be used."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from stream.config.kafka import MAX_RECORD_BYTES
 from stream.events.types import LATEST_NS, Refused
 
 VALUE_BYTES_MAX = MAX_RECORD_BYTES * 5 // 8
-"""Base64 makes four bytes of three, and the rest of the letter needs its room too."""
+"""The longest value that is kept whole. Base64 turns three bytes into four, and the rest of the letter needs room."""
 
 
 def dead_letter(refused: Refused) -> DeadLetter:
-    """The record of `refused` whole, unless it is too long for a record of its own, and the reason."""
+    """The message with the record of `refused` and the reason. A value that is too long is cut."""
     record = refused.record
     value, detail = record.value, refused.detail
     if value is not None and len(value) > VALUE_BYTES_MAX:
-        # Only on topics that allow records above our own: the letter itself must stay below what Kafka takes.
+        # Happens only on topics that allow longer records than ours. The letter must itself fit into a record of ours.
         digest = hashlib.sha256(value).hexdigest()
         detail = f"{detail}; of {len(value)} bytes with sha256 {digest} the first {VALUE_BYTES_MAX} are kept"
         value = value[:VALUE_BYTES_MAX]

@@ -1,4 +1,8 @@
-"""What the engine runs in. Nothing of it changes a result, but for a deadline or a late refit, which say so."""
+"""What surrounds the engine: the clock, the processors and the metrics.
+
+None of it changes a result, with two exceptions that the messages report: a solve that a deadline stops, and a refit
+that is late.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +25,15 @@ def untimed(stage: SolveStage) -> AbstractContextManager[object]:
 
 @dataclass(frozen=True)
 class Runtime:
-    """The clock and the processors that an engine may use, and who measures it.
+    """The clock and the processors that an engine may use, and how its solves are measured.
 
     Parameters
     ----------
     clock : ends a solve at `solver.deadline_ms`. Without one every solve runs to the end of its effort, as in a replay.
-    timed : brackets each stage of a solve, for metrics.
+    timed : makes the context manager around each stage of a solve, for metrics.
     map_over : runs shares of the books, see `BookPacker.pack`.
     submit : starts a refit somewhere else; without one it runs in the timestep that asks for it.
-    patient : whether a close waits for the refit that is due in it.
+    patient : whether the close of a timestep waits for a refit that is due at it.
     """
 
     clock: Clock | None = None

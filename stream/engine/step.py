@@ -1,6 +1,7 @@
-"""`engine.step(state, event)`: what one event changes and what it makes known. No I/O, and no other way to an output.
+"""`engine.step(state, event)`: what one event changes, and the messages that it causes. Without I/O.
 
-A live run, a replay and the recovery after a crash all go through here, so they cannot differ.
+There is no other way to an output. A live run, a replay and the recovery after a crash all go through here, so they
+cannot differ.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Output = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLe
 
 @dataclass
 class EngineState:
-    """All that the next step depends on. `alerts` holds the keys of those that stand."""
+    """All that the next step depends on. `alerts` holds the keys of the alerts that stand."""
 
     market: MarketState
     books: dict[str, BookState]
@@ -66,13 +67,13 @@ class Engine:
         )
 
     def resume(self, state: EngineState) -> None:
-        """Start again what ran beside the steps when `state` was kept."""
+        """Start again the refit that was running when the snapshot of `state` was taken."""
         self._market.refits.resume(state.market.refits)
 
     def step(self, state: EngineState, event: EngineEvent) -> tuple[EngineState, list[Output]]:
         """The state after `event`, and the messages it causes, in the order in which they are published.
 
-        `state` is taken over: it is changed in place for speed, and the caller goes on with the one returned.
+        For speed `state` itself is changed and returned: the old one is gone.
         """
         match event:
             case Timestep():
@@ -113,7 +114,7 @@ class Engine:
         book_state.has_positions = True
         if position.asset is not None:
             if position.dated and position.event_time_ns < book_state.as_of_ns.get(position.asset, 0):
-                return []  # sent again, or late: the book holds a newer level already
+                return []  # repeated or late: the book already has a newer level
             book_state.quantities[position.asset] = position.quantity
             if position.dated:
                 book_state.as_of_ns[position.asset] = position.event_time_ns
@@ -123,7 +124,7 @@ class Engine:
         return self._solve_at(state, position, "position", position.source)
 
     def _report(self, state: EngineState, report: TradeReport) -> list[Output]:
-        """What became of a trade: what is in flight changes, and with it the book."""
+        """Apply a report of a trade. Solve the book again if what is in flight, or what was refused, has changed."""
         book_state = state.books[report.book]
         trades, standing = book_state.trades, book_state.standing
         before = book_state.in_flight, [trade.refused_ns for trade in trades]
@@ -148,15 +149,16 @@ class Engine:
         assert state.latest is not None
         event_time_ns = self._now_ns(state, event)
         silent = alert_key("feed-silent", self._config.universe.name) in state.alerts
-        # What has no time of its own says nothing of how old the prices are, but the silence does.
+        # An event without a time of its own does not tell how old the prices are. A silent feed does: too old.
         market = self._market.at(state.latest, LATEST_NS if silent and not event.dated else event_time_ns)
         return self._solve(state, [self._books[event.book]], market, Trigger(kind, event_time_ns, source))
 
     def _now_ns(self, state: EngineState, event: PositionLevel | TradeReport) -> int:
         """The event time at which `event` takes effect.
 
-        What has no time of its own has that of its record, within the timestep that is open: in a replay of old prices
-        records lie far beyond it, and before it where quotes are dated ahead of the broker's clock.
+        An event without a time of its own has that of its record, moved into the open timestep. In a replay of old
+        prices the record's time lies far after that timestep. It lies before it where quotes are dated ahead of the
+        broker's clock.
         """
         if event.dated or state.latest is None:
             return event.event_time_ns
@@ -204,6 +206,6 @@ class Engine:
 
 
 def _update_alerts(state: EngineState, conditions: Iterable[Condition], moment: Moment) -> list[Output]:
-    """The alerts that `conditions` raise or clear; `state` knows afterwards which stand."""
+    """Raise and clear alerts in `state`. Returns the messages of those that `conditions` changed."""
     alerts = (update_alert(state.alerts, condition, moment) for condition in conditions)
     return [alert for alert in alerts if alert]

@@ -1,1 +1,1 @@
-"""The running service: loop and commit, snapshot and recovery, the process of the refits."""
+"""The running service: loop and commit, snapshot and recovery, the process that runs refits."""

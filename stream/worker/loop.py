@@ -1,6 +1,6 @@
 """The stream loop: read, decode, merge, step, publish, commit.
 
-Nothing here computes a figure. The order within `Worker.commit` is what makes a crash harmless.
+Nothing here computes a figure. The order within `Worker.commit` makes a crash harmless.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from schemas.topics import TOPICS
 from solver.packing.methods.many_books import MapOver
 from stream.clock import Clock
 from stream.config import Config
@@ -29,41 +28,31 @@ from stream.worker.recover import recover
 from stream.worker.snapshot import SLOTS, parts_of, take_snapshot
 
 POLL_TIMEOUT_MS = 100
-"""How long an idle loop waits, and so how late it notices a stop or a silent feed."""
+"""How long an idle loop waits for records. It notices a stop or a silent feed this much later."""
 
 OFFSETS_EVERY_NS = 1_000_000_000
-"""A commit to the group takes 4 ms on a local broker, in which the next record would wait."""
+"""Rare, because a commit to the group takes 4 ms on a local broker, during which the next record waits."""
 
 MERGE_CAPACITY = 20_000
-"""Quotes that one partition may hold in the merge before its reading is paused: some 10 MB as single ticks."""
-
-
-def topic_names(config: Config) -> dict[str, str]:
-    """The topics' names with this configuration's prefix, by their names without it."""
-    return {topic.name: config.topics.prefix + topic.name for topic in TOPICS}
-
-
-def input_topics(config: Config) -> list[str]:
-    """The names of the topics that the service reads."""
-    return [config.topics.prefix + topic.name for topic in TOPICS if topic.direction == "in"]
+"""Quotes of one partition that may wait in the merge before its reading is paused: some 10 MB as single ticks."""
 
 
 class Views(Protocol):
-    """What is shown of the state to those who answer questions about it. Neither call may wait for them."""
+    """Shows the state to whoever answers questions about it. Neither call may wait for them."""
 
     def note(self, event: EngineEvent) -> None:
-        """`event` went through the engine."""
+        """Take note that `event` went through the engine."""
 
     def show(self, state: EngineState) -> None:
-        """All events of a turn did. `state` goes on changing afterwards: what is kept of it has to be copied."""
+        """Show `state`, after all events of a turn. It changes later, so whatever is kept of it has to be copied."""
 
 
 @dataclass(frozen=True)
 class Connections:
     """The log, as a worker reads and writes it.
 
-    `inputs` reads ticks, positions and what became of trades, `states` the snapshots. Without `states` a worker starts
-    from the log's beginning.
+    `inputs` reads ticks, positions and reports of trades. `states` reads the snapshots; without it a worker starts at
+    the beginning of the log.
     """
 
     inputs: Reader
@@ -77,13 +66,12 @@ class Surroundings:
 
     Parameters
     ----------
-    clock : decides when the state is kept and when the feed is silent, and with `deadlines` also when a solve is cut
-        short.
-    metrics : measures.
+    clock : decides when a snapshot is due and when the feed is silent. With `deadlines` it also stops a solve.
+    metrics : receives the measurements.
     deadlines : False for a replay, in which every solve runs to the end of its effort.
     map_over : runs shares of the books, see `BookPacker.pack`.
     submit : starts a refit somewhere else; without one it runs in the timestep that asks for it.
-    views : is told of every event and shown the state after each turn, for those who answer questions about it.
+    views : is told every event and shown the state after each turn.
     """
 
     clock: Clock
@@ -97,8 +85,8 @@ class Surroundings:
 class Worker:
     """One universe and all its books in one process.
 
-    A close waits for a refit that is due in a replay, and for as long as records come that were in the log at the
-    start: what a worker that crashed has published of them must come out again.
+    The close of a timestep waits for a refit that is due in two cases: in a replay, and while the records that were in
+    the log at the start are processed. What a crashed worker published from these must be published again, unchanged.
     """
 
     def __init__(self, config: Config, log: Connections, around: Surroundings) -> None:
@@ -130,7 +118,7 @@ class Worker:
         self._recovered_at = inputs.end_offsets()
         self._snapshot_due_ns = clock.monotonic_ns() + self._snapshot_every_ns
         self._silent = alert_key("feed-silent", config.universe.name) in self.state.engine.alerts
-        # A silence that was said before the restart lasts until a quote comes.
+        # A silence that was published before the restart lasts until a quote comes.
         silent_for_ns = round(config.universe.feed_silent_after_s * 1e9) if self._silent else 0
         self._last_quote_ns = clock.monotonic_ns() - silent_for_ns
         self._unacknowledged: list[Output] = []
@@ -149,7 +137,7 @@ class Worker:
         return round(self._config.snapshot.every_s * 1e9)
 
     def run(self, stop: Callable[[], bool]) -> None:
-        """Go round until `stop`, then commit and keep the state."""
+        """Take turns until `stop`, then commit and write a snapshot."""
         while not stop():
             self.turn()
         self.commit(final=True)
@@ -187,32 +175,32 @@ class Worker:
         return sum(processed.values())
 
     def finish(self) -> None:
-        """Close the open timesteps: for the end of a log that nothing will be added to."""
+        """Close the open timesteps, at the end of a log to which nothing will be added."""
         self._behind = True
         for timestep in self._timesteps.flush(self.state.timesteps):
             self._step(timestep)
         self.commit(final=True)
 
     def _recovering(self) -> bool:
-        """Whether event time alone decides: in a replay, or until what was in the log at the start is processed."""
+        """Whether event time alone decides: in a replay, or until the records in the log at the start are processed."""
         if not self._deadlines:
             return True
-        # The offsets alone would not do: the last offsets before an end may be the marks of transactions.
+        # Offsets alone do not tell: the last ones before an end may be markers of transactions, which no poll returns.
         return any(
             self.state.offsets[partition] < end and not self._inputs.exhausted(partition)
             for partition, end in self._recovered_at.items()
         )
 
     def commit(self, final: bool = False) -> None:
-        """Make what was processed count, in this order.
+        """Make the processed records count, in this order.
 
         1. Every output of the processed records is in the log: flush, and check each acknowledgement.
         2. When due, the state at exactly these records is in the log.
-        3. Once a second, the offsets are committed to the group. Operators see the lag by them; nothing starts there.
+        3. Once a second, the offsets are committed to the group. They show operators the lag; no restart reads them.
 
-        A crash before 2 processes the records since the last snapshot again: the outputs are the same, with the same
-        ids, and readers drop them by id. A crash between 2 and 3 loses nothing: offsets come from the snapshot.
-        Exactly-once will put the three into one transaction, here and nowhere else.
+        After a crash before 2, the records since the last snapshot are processed again. The outputs are the same, with
+        the same ids, and readers drop them by id. A crash between 2 and 3 loses nothing, because a restart takes the
+        offsets from the snapshot. Exactly-once delivery would put the three into one transaction, only here.
         """
         now_ns = self._clock.monotonic_ns()
         if self._uncommitted or final:
@@ -233,7 +221,7 @@ class Worker:
             # 2. state
             if final or self._clock.monotonic_ns() >= self._snapshot_due_ns:
                 snapshot = take_snapshot(self.state, self._config)
-                # Never over the last one, which a restart needs as long as not all of this one is in the log.
+                # Not in the slot of the last one: a restart needs that until the whole of this one is in the log.
                 self._slot = (self._slot + 1) % SLOTS
                 for part in parts_of(snapshot, self._slot):
                     self._encoder.send(self._writer, part)
@@ -288,6 +276,6 @@ class Worker:
         if silent != self._silent:
             self._silent = silent
             self._step(FeedSilence(silent, silent_for_s))
-            # The one event that is not in the log: after a crash nobody could tell that it was said.
+            # This event alone is not in the log. After a crash only a snapshot tells that its alert was published.
             self._snapshot_due_ns = self._clock.monotonic_ns()
             notice("feed", silent=silent, for_s=silent_for_s)

@@ -1,4 +1,7 @@
-"""Where a worker goes on: the latest snapshot, or the beginning of the log. What follows goes through `engine.step`."""
+"""Where a worker starts: at the latest snapshot, or at the beginning of the log.
+
+All records after that go through `engine.step`.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ POLL_TIMEOUT_MS = 200
 
 
 def recover(config: Config, engine: Engine, inputs: Reader, states: Reader | None) -> tuple[WorkerState, int]:
-    """The state to go on from, with `inputs` at its offsets, and the slot of the snapshot that kept it.
+    """The state to start from, and the slot of its snapshot. `inputs` is moved to the offsets of the state.
 
-    Without `states`, or without a snapshot in it, nothing is known and every input is read from its beginning.
+    Without `states`, or without a snapshot in it, the state is empty and every input is read from its beginning.
 
     Raises
     ------
     StateMismatch : the latest snapshot belongs to another version or configuration.
-    OffsetOutOfRange : the records after the snapshot are not in the log any more.
+    OffsetOutOfRange : the records after the snapshot are no longer in the log.
     """
     snapshot = latest_snapshot(states, config.universe.name) if states else None
     offsets = inputs.low_watermarks()
@@ -45,8 +48,8 @@ def latest_snapshot(states: Reader, universe: str) -> Snapshot | None:
 
     Raises
     ------
-    StateMismatch : it cannot be read.
-    TopicMismatch : the topic has several partitions, so that nobody could say which snapshot is the last.
+    StateMismatch : a snapshot cannot be read.
+    TopicMismatch : the topic has several partitions, so that the order of the snapshots is unknown.
     """
     if len(states.partitions()) != 1:
         names = ", ".join(map(str, states.partitions()))

@@ -1,10 +1,10 @@
-"""Refits in a process of their own, so that no lock of this interpreter keeps a timestep waiting for one.
+"""Refits in a process of their own, so that no timestep waits for the interpreter's lock while a refit runs.
 
-A refit is hundreds of small array operations, in which a thread would hold the lock: with refits by every method the
-slowest hundredth of the positions took twice as long through Kafka (docs/evidence.md has the figures).
+A refit is hundreds of small array operations. A thread would hold the lock during these: with refits by every method
+the slowest hundredth of the positions took twice as long through Kafka (docs/evidence.md has the figures).
 
-The child is spawned, not forked: a fork would copy Kafka's sockets and the locks of its threads in whatever state they
-are. It ends with this process, whatever way that ends, and leaves the terminal's Ctrl-C to it.
+The child is spawned, not forked: a fork would copy Kafka's sockets, and locks that other threads hold. The child ends
+when this process ends, for whatever reason, and ignores the terminal's Ctrl-C.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ from stream.engine.market.refits import RefitRequest, attempt
 from stream.errors import RefitFailed
 
 TIMEOUT_S = 60.0
-"""A refit of thirty assets by every method takes less than a second; one that runs for so long hangs."""
+"""A refit of thirty assets by every method takes less than a second, so one that takes this long hangs."""
 
 
 class RefitProcess:
     """A child process that runs refits, one at a time in the order of `submit`.
 
-    One that dies is replaced, and what it was at is tried once more: a process is killed for reasons of its machine.
-    Use it as a context manager: entering it waits until the child is ready, leaving it ends the child.
+    A child that dies is replaced, and its refit is tried once more: the machine may have killed it, for example for its
+    memory. Use it as a context manager: entering waits until the child is ready, leaving ends the child.
 
     Parameters
     ----------
-    names, settings : of the assets and of the refits, see `Refitter`.
+    names : of the assets.
+    settings : of the refits, see `Refitter`.
     observe : called with the seconds that each refit took, from a thread of its own.
-    timeout_s : after which a refit is given up and the child replaced.
+    timeout_s : a refit that takes longer fails, and the child is replaced.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class RefitProcess:
         self._arguments = (names, settings)
         self._observe = observe
         self._timeout_s = timeout_s
-        # Sends requests and waits for answers, which takes no lock for longer than pickling does.
+        # Sends requests and waits for answers. It holds the interpreter's lock only while it pickles.
         self._thread = ThreadPoolExecutor(1, "refit")
         self._lock = threading.Lock()
         self._closed = False
@@ -72,17 +73,17 @@ class RefitProcess:
         with self._lock:
             self._closed = True
             self._process.kill()
-        # It sees the child's end. Only then is its connection closed.
+        # The thread sees that the child has ended. Only then is the connection closed.
         self._thread.shutdown(cancel_futures=True)
         self._end()
 
     @property
     def pid(self) -> int | None:
-        """Of the child."""
+        """The process id of the child."""
         return self._process.pid
 
     def submit(self, request: RefitRequest) -> Future[Refit]:
-        """Start a refit. The future has its result, or `RefitFailed`."""
+        """Start a refit. The future will have its result, or RefitFailed."""
         return self._thread.submit(self._refit, request)
 
     def _refit(self, request: RefitRequest) -> Refit:
@@ -98,7 +99,7 @@ class RefitProcess:
         raise RefitFailed(answer)
 
     def _ask(self, request: RefitRequest) -> Refit | str | None:
-        """The answer of the child: a refit, or why there is none; None when it ended instead of answering."""
+        """The answer of the child: a refit, or why there is none. None if the child ended without an answer."""
         try:
             self._connection.send(request)
             answered = self._connection.poll(self._timeout_s)
@@ -116,7 +117,7 @@ class RefitProcess:
                 return
             self._end()
             self._start()
-        # One that ends or hangs at once is found so by the next request.
+        # If the new child ends or hangs at once, the next request finds out.
         with suppress(EOFError, OSError):
             if self._connection.poll(TIMEOUT_S):
                 self._connection.recv()
@@ -128,7 +129,7 @@ class RefitProcess:
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, *self._arguments), name="refits", daemon=True)
         self._process.start()
-        # Else the end of the child would not end the connection.
+        # Otherwise the connection would stay open when the child ends.
         theirs.close()
 
     def _end(self) -> None:
@@ -139,8 +140,8 @@ class RefitProcess:
 
 
 def _serve(connection: Connection, names: tuple[str, ...], settings: ReversionSettings) -> None:
-    """The child: refit whatever comes, until the other side is gone."""
-    # A terminal's Ctrl-C goes to the whole group. The service finishes its work, and ends this.
+    """The child: answers requests for refits until the service is gone."""
+    # A terminal's Ctrl-C goes to all its processes. The service finishes its work and then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     refitter = Refitter(len(names), settings, names)
@@ -158,7 +159,7 @@ def _serve(connection: Connection, names: tuple[str, ...], settings: ReversionSe
 
 
 def _end_with_parent() -> None:
-    """End this process when the service is gone, also in the midst of a refit."""
+    """End this process when the service is gone, even during a refit."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

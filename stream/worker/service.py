@@ -17,22 +17,22 @@ from stream.kafka.topics import check_topics
 from stream.telemetry.metrics import Metrics
 from stream.telemetry.notices import notice, notices_to_stderr
 from stream.web.process import WebProcess
-from stream.worker.loop import Connections, Surroundings, Worker, input_topics, topic_names
+from stream.worker.loop import Connections, Surroundings, Worker
 from stream.worker.refit_process import RefitProcess
 
 
 def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> int:
-    """Run until `stop`. Raises BetapackError when it cannot start or go on; returns the exit code 0."""
+    """Run until `stop`. Raises BetapackError when it cannot start or continue; returns the exit code 0."""
     notices_to_stderr()
     metrics = Metrics()
     with WebProcess(config, metrics.exposition) as web:
         notice("starting", universe=config.universe.name, kafka=config.kafka.bootstrap, metrics_port=web.port)
         # Before the first message: a kernel that compiles while messages wait looks like a stall.
         warm_kernels(config.solver.minimised, config.reversion.methods, config.covariance.kind)
-        names = topic_names(config)
+        names = config.topics.names()
         check_topics(config.kafka, TOPICS, config.topics.prefix)
         with (
-            closing(KafkaReader(config.kafka, input_topics(config))) as inputs,
+            closing(KafkaReader(config.kafka, config.topics.inputs())) as inputs,
             closing(KafkaReader(config.kafka, [names["state"]])) as states,
             closing(KafkaWriter(config.kafka)) as writer,
             ThreadPoolExecutor(config.solver.threads, "pack") as pool,

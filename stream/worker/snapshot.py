@@ -1,4 +1,7 @@
-"""The worker's whole state to bytes and back, bit for bit: a restored worker publishes what an unbroken one would."""
+"""The worker's whole state as bytes and back, exact to the bit.
+
+A restored worker publishes the same bytes as one that never stopped.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +29,18 @@ from stream.events.timesteps import TimestepsState
 from stream.kafka.log import TopicPartition
 
 PART_BYTES = MAX_RECORD_BYTES // 2
-"""Of the state in one record. A long window of many assets needs several, and so may a thousand books with trades."""
+"""Bytes of the state in one record. A long window of many assets, or a thousand books with trades, needs several."""
 
 SLOTS = 2
-"""Snapshots take turns in them: while one is being written the last whole one is in the other."""
+"""Snapshots are written to them in turn: while one is being written, the last whole one is in the other slot."""
 
 FORMAT_VERSION = 2
-"""Counts up with every change of `Stored` that an older worker could not read."""
+"""Goes up with every change of `Stored` that an older worker cannot read."""
 
 
 @dataclass
 class WorkerState:
-    """What a worker needs to go on: open timesteps, engine, and the next offset to read of every input partition."""
+    """What a worker continues from: open timesteps, engine, and the next offset to read of each input partition."""
 
     timesteps: TimestepsState
     engine: EngineState
@@ -46,7 +49,7 @@ class WorkerState:
 
 @dataclass
 class Stored:
-    """`WorkerState` without its offsets, as it is laid out in a snapshot; the estimators by their arrays."""
+    """`WorkerState` as a snapshot stores it: without the offsets, and with the arrays of the estimators."""
 
     timesteps: TimestepsState
     covariance: dict[str, NDArray[Any]]
@@ -72,7 +75,7 @@ class Stored:
 
 
 def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
-    """The message that keeps `state`. Its id counts timesteps and input records, so the same state has the same id."""
+    """The message that stores `state`. Its id counts timesteps and input records, so equal states have equal ids."""
     engine, market = state.engine, state.engine.market
     stored = Stored(
         timesteps=state.timesteps,
@@ -115,7 +118,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
 
 
 def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> WorkerState:
-    """The state that `snapshot` keeps, for an engine of `config`.
+    """The state that `snapshot` stores, for an engine of `config`.
 
     Books that are new in the configuration start empty; books that left it are dropped. Raises StateMismatch when the
     snapshot is of another format, or of a configuration in which the same numbers mean something else.
@@ -160,7 +163,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     )
     state.books.update({name: book for name, book in stored.books.items() if name in state.books})
     state.latest = stored.latest
-    # Nothing would ever clear what is said of a book that has left.
+    # Nothing would ever clear the alerts of a book that has left the configuration.
     left = set(stored.books) - set(state.books)
     gone = {alert_key(kind, name) for kind in BOOK_ALERTS for name in left}
     state.alerts = set(stored.alerts) - gone
@@ -170,7 +173,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
 
 
 def parts_of(snapshot: Snapshot, slot: int) -> list[Snapshot]:
-    """The records that keep `snapshot` in `slot`, in the order in which they are written."""
+    """The records that store `snapshot` in `slot`, in the order in which they are written."""
     state = snapshot.state
     pieces = [state[start : start + PART_BYTES] for start in range(0, max(len(state), 1), PART_BYTES)]
     whole = hashlib.blake2b(state, digest_size=16).hexdigest() if len(pieces) > 1 else ""
@@ -181,9 +184,9 @@ def parts_of(snapshot: Snapshot, slot: int) -> list[Snapshot]:
 
 
 def joined(parts: Sequence[Snapshot]) -> Snapshot | None:
-    """The snapshot that `parts` of one slot keep, part 0 first; None where one is missing or left from another."""
-    of = [(each.id, each.whole, each.part) for each in parts[: parts[0].parts]] if parts else []
-    if not of or of != [(parts[0].id, parts[0].whole, part) for part in range(parts[0].parts)]:
+    """The snapshot of `parts`, all of one slot with part 0 first. None if a part is missing or of another snapshot."""
+    labels = [(each.id, each.whole, each.part) for each in parts[: parts[0].parts]] if parts else []
+    if not labels or labels != [(parts[0].id, parts[0].whole, part) for part in range(parts[0].parts)]:
         return None
     whole = b"".join(each.state for each in parts[: parts[0].parts])
     return msgspec.structs.replace(parts[0], state=whole)

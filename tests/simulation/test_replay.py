@@ -24,7 +24,6 @@ from stream.config import Config, SnapshotConfig
 from stream.config.reversion import reversion_settings
 from stream.engine.market.refits import RefitRequest, Submit, attempt
 from stream.kafka.log import Record
-from stream.worker.loop import input_topics
 
 Simulate = Callable[[Config], Any]
 Day = Callable[[int, int], list[Any]]
@@ -194,7 +193,7 @@ warnings.simplefilter("ignore")
 import msgspec
 from stream.clock import ManualClock
 from stream.config import Config
-from stream.worker.loop import Connections, Surroundings, Worker, input_topics
+from stream.worker.loop import Connections, Surroundings, Worker
 from stream.telemetry.metrics import Metrics
 from stream.testing.memory_log import MemoryLog
 
@@ -205,7 +204,7 @@ for record in records:
     writer.send(record[0], record[4], record[5], record[6], record[3])
 writer.flush()
 config = msgspec.toml.decode(toml, type=Config)
-inputs = log.reader(input_topics(config), "test")
+inputs = log.reader(config.topics.inputs(), "test")
 connections = Connections(inputs, log.writer(), log.reader(["state"], "test"))
 worker = Worker(config, connections, Surroundings(ManualClock(), Metrics()))
 while any(offset < log.end(partition) for partition, offset in worker.state.offsets.items()):
@@ -223,7 +222,7 @@ def test_another_process_gives_the_same_bytes(
     """Other hash seeds order sets otherwise; no output and no snapshot depends on it."""
     simulation = filled(simulate, desk, trading_day(STEPS, 3))
     partitions = {topic.name: topic.partitions for topic in TOPICS}
-    records = [tuple(record) for name in input_topics(desk) for record in simulation.log.records(name)]
+    records = [tuple(record) for name in desk.topics.inputs() for record in simulation.log.records(name)]
     kept = tmp_path / "log.pickle"
     kept.write_bytes(pickle.dumps((desk_toml, partitions, records)))
     replayed(simulation)

@@ -28,7 +28,7 @@ from stream.kafka.publish import KafkaWriter
 from stream.kafka.topics import create_topics, delete_topics
 from stream.telemetry.metrics import Metrics
 from stream.testing.bare_consumer import bare_consumer
-from stream.worker.loop import Connections, Surroundings, Worker, input_topics, topic_names
+from stream.worker.loop import Connections, Surroundings, Worker
 
 SEED = 20_141_001
 EPOCH_NS = 1_400_000_000 * 1_000_000_000
@@ -50,7 +50,7 @@ def full_path_against_bare_consumer(kafka: KafkaSettings, folder: Path, ticks: i
                 encoder.send(writer, tick)
             writer.flush()
         for _ in range(rounds):  # in turns, so that a machine that slows down slows both
-            bare.append(_bare_rate(kafka, topic_names(config)["ticks"], ticks))
+            bare.append(_bare_rate(kafka, config.topics.names()["ticks"], ticks))
             ours.append(_worker_rate(config, ticks))
     return compare(
         "ticks through the whole service on one core",
@@ -67,7 +67,7 @@ def full_path_against_bare_consumer(kafka: KafkaSettings, folder: Path, ticks: i
 def position_to_suggestion_against_echo(kafka: KafkaSettings, folder: Path, positions: int) -> list[Comparison]:
     """Time from sending a position to reading its hedge suggestion, and from a record to its echo, p50 and p99."""
     config = bench_config(folder, kafka)
-    names = topic_names(config)
+    names = config.topics.names()
     with own_topics(kafka, config), closing(KafkaWriter(kafka)) as writer:
         encoder = Encoder(config.topics.prefix, "/betapack/bench")
         with warm_service(kafka, folder, config, writer, encoder) as (_, last_tick_ns):
@@ -117,7 +117,7 @@ def warm_service(
     writer.flush()
     serve = [sys.executable, "-m", "stream.cli", "serve", "--config", str(folder / "bench.toml")]
     with running([*serve, "--bootstrap", kafka.bootstrap], folder / "service.log") as service:
-        with closing(KafkaReader(kafka, [topic_names(config)["models"]])) as models:
+        with closing(KafkaReader(kafka, [config.topics.names()["models"]])) as models:
             wait_for_models(models, config.reversion.window_steps)
         yield service, last_tick_ns
 
@@ -163,7 +163,7 @@ def _bare_rate(kafka: KafkaSettings, topic: str, records: int) -> float:
 
 def _worker_rate(config: Config, records: int) -> float:
     with (
-        closing(KafkaReader(config.kafka, input_topics(config))) as inputs,
+        closing(KafkaReader(config.kafka, config.topics.inputs())) as inputs,
         closing(KafkaWriter(config.kafka)) as writer,
     ):
         worker = Worker(config, Connections(inputs, writer, None), Surroundings(SystemClock(), Metrics()))

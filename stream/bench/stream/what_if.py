@@ -23,7 +23,6 @@ from stream.errors import ReadFailed
 from stream.events.encode import Encoder
 from stream.kafka.local.child_process import output_tail
 from stream.kafka.publish import KafkaWriter
-from stream.worker.loop import topic_names
 
 RATE = 1000
 ROUNDS = 4
@@ -38,7 +37,7 @@ GAPS_S = {0.02: "50 positions a second", 0.0: "positions as fast as they are ans
 def what_ifs_beside_the_stream(kafka: KafkaSettings, folder: Path, positions: int) -> list[Comparison]:
     """Time from position to suggestion with and without what-ifs, in turns, and the share of what-ifs answered."""
     config = bench_config(folder, kafka)
-    names = topic_names(config)
+    names = config.topics.names()
     rounds = min(ROUNDS, max(positions // TRIPS_A_ROUND, 1))
     quiet_ms: dict[float, list[float]] = {gap_s: [] for gap_s in GAPS_S}
     asked_ms: dict[tuple[float, str], list[float]] = {(gap_s, book): [] for gap_s in GAPS_S for book in BOOKS}

@@ -1,4 +1,4 @@
-"""What lots cost at the quotes of one timestep: ladders with their prices, for the solver and for limit prices."""
+"""What lots cost at the quotes of one timestep: cost ladders for the solver, and their prices for limit orders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stream.events.types import QuoteDepth
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One side of every instrument: what lots cost, and the `prices` (m, L) of the levels in quote units."""
+    """One side of every instrument: the cost ladders, and the `prices` (m, L) of their levels in quote units."""
 
     ladders: CostLadders
     prices: FloatArray
@@ -34,12 +34,12 @@ class Costs:
     sell: Side
 
     def each(self, lots: IntArray) -> FloatArray:
-        """(m,) what each of `lots` (m,) costs, bought or sold."""
+        """(m,) the cost of the `lots` (m,) of each instrument, bought or sold."""
         return self.buy.ladders.each(lots) + self.sell.ladders.each(-lots)
 
 
 class CostBook:
-    """Prices lots under one configuration; keeps the costs of the last valuation, since books share it."""
+    """Prices the lots of one configuration. The costs of the last valuation are kept, because books share it."""
 
     def __init__(self, config: Config) -> None:
         self._instruments = config.instruments
@@ -65,7 +65,7 @@ class CostBook:
             fee[index] = instrument.fee_bps * 1e-4 * mid * point_value
             rows.append(
                 [
-                    # Never below the parts that every lot has: the best price less mid is rounded.
+                    # At least half the bid-ask spread, which every lot pays: rounding can bring it below.
                     (lots, max(sign * (price - mid) * point_value, half_spread[index]) + fee[index], price)
                     for lots, price in _levels(instrument, valuation.depths.get(index), bid, ask, sign, self._most_lots)
                 ]
@@ -81,10 +81,10 @@ class CostBook:
 def _levels(
     instrument: InstrumentConfig, depth: QuoteDepth | None, bid: float, ask: float, sign: int, most_lots: int
 ) -> list[tuple[int, float]]:
-    """Whole lots and price of each level, best first; no price is made up for lots that nothing is known of.
+    """Whole lots and price of each level, best first. Lots of unknown price get no level.
 
-    What the quote shows comes first. Beyond it an instrument with an impact goes on from the last price, one without is
-    traded no further, unless its quotes never tell their size: then the best price holds for any number of lots.
+    The levels that the quote shows come first. With an impact, further levels follow from the last price. Without one
+    there are no more, except where the quote shows no size: then the best price holds for any number of lots.
     """
     best = ask if sign > 0 else bid
     shown: list[tuple[float, float]] = []
@@ -96,7 +96,7 @@ def _levels(
     size_so_far = 0.0
     for price, size in shown:
         size_so_far += size
-        # Parts of a lot at one price and the next make a whole one, at the worse of the two.
+        # Parts of a lot at two prices make a whole lot at the worse price.
         total = min(math.floor(size_so_far), most_lots)
         if total > seen:
             levels.append((total - seen, price))
@@ -110,5 +110,5 @@ def _levels(
     last, mid = (shown[-1][0] if shown else best), 0.5 * (bid + ask)
     lots, moves = impact_levels(most_lots - seen, available, linear, square_root)
     beyond = ((count, last + sign * move * mid) for count, move in zip(lots, moves, strict=True))
-    # Sold for nothing or less: the curve says nothing of so many lots.
+    # The impact curve does not hold for so many lots that the price would be zero or less.
     return levels + [(count, price) for count, price in beyond if price > 0]

@@ -1,4 +1,4 @@
-"""The decision on one book's suggestion. A pure function of plain values: it changes no state and builds no message."""
+"""The decision on one book's suggestion: a pure function, which changes no state and builds no message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from solver.hedging.problem import Hedge, HedgeProblem, shares_removed
 from solver.hedging.runner_up import RunnerUp, runner_up
 from solver.hedging.solve import hedge
 from stream.config import BookConfig, HedgingConfig
-from stream.engine.book.quote_skew import Waiting
+from stream.engine.book.client_flow import Waiting
 from stream.engine.book.standing import Outcome, Standing, aim, before_solving, is_expired, still_stands
 
 Action: TypeAlias = Literal["keep", "renew", "replace", "withdraw"]
@@ -23,10 +23,13 @@ Action: TypeAlias = Literal["keep", "renew", "replace", "withdraw"]
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """What stands, as far as a decision depends on it.
+    """The suggestion that stands, as far as a decision depends on it.
 
-    `lots` (c,) are its trades that nobody has taken up, in the problem's instruments. `outcome` is what they would do
-    at the quotes of now, None where they cannot all be dealt.
+    Attributes
+    ----------
+    standing : since when it stands.
+    lots : (c,) its trades that nobody has taken up, over the instruments of the problem.
+    outcome : of these trades at the current quotes; None if they cannot all be dealt.
     """
 
     standing: Standing
@@ -38,9 +41,15 @@ class Proposal:
 class Question:
     """All that a decision depends on.
 
-    `risk` is the book's unhedged risk with what is in flight, `edge` that of its band (`band_edge`); numeraire. `zone`
-    is that in which the book waits for clients, None for one that waits up to its limit. `proposal` is None where
-    nothing stands.
+    Attributes
+    ----------
+    book, hedging : the configuration.
+    now_ns : event time.
+    risk : the book's unhedged risk, trades in flight included; numeraire.
+    edge : the risk at the edge of the book's band (`band_edge`); numeraire.
+    problem : the hedge problem, with the target that one suggestion aims at.
+    zone : in which the book waits for clients; None for a book that waits up to its limit.
+    proposal : the suggestion that stands; None without one.
     """
 
     book: BookConfig
@@ -57,8 +66,15 @@ class Question:
 class Decision:
     """What becomes of the suggestion, and what is known of it.
 
-    `lots` and `share_removed` (c,) are in the problem's instruments. `answer` is what the solver found, None where it
-    was not asked. `target` is the risk that was to be reached, numeraire.
+    Attributes
+    ----------
+    action : what to do with the suggestion that stands; `replace` also makes a first one.
+    target : the risk to reach, numeraire.
+    lots : (c,) the trades that stand afterwards, over the instruments of the problem.
+    outcome : of `lots`.
+    share_removed : (c,) as in `Hedge`, for `lots`.
+    answer : of the solver; None if it was not asked.
+    runner_up : the best alternative to a new suggestion; None without one.
     """
 
     action: Action
@@ -72,7 +88,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Search:
-    """The solver with the effort that one decision may take; `timed` brackets it for metrics."""
+    """The effort that the solver may take for one decision. `timed` brackets each solve, for metrics."""
 
     max_nodes: int
     should_stop: Callable[[], bool] | None
@@ -95,7 +111,7 @@ def decide(question: Question, search: Search) -> Decision:
             return _confirmation("keep", question, question.problem, None)
     with search.timed():
         problem, answer = _cheapest(question, search)
-    if answer.status == "none-needed":  # with target_share 1, and over the edge by rounding alone
+    if answer.status == "none-needed":  # possible with target_share 1, when rounding alone puts the risk over the edge
         return _withdrawal(question, problem)
     best = Outcome(answer.risk_after, answer.cost.total)
     if standing is not None and still_stands(outcome, best, problem.target, hedging):
@@ -113,7 +129,7 @@ def _cheapest(question: Question, search: Search) -> tuple[HedgeProblem, Hedge]:
     problem, zone = question.problem, question.zone
     answer = hedge(problem, search.max_nodes, search.should_stop)
     if zone and answer.status == "reached" and zone.urgency(problem.q + problem.A @ answer.lots) > 1.0:
-        # These trades turn the position towards a nearer edge. No position of the zone's least risk leaves it.
+        # The trades turn the position to where the zone is narrower. At the zone's least risk every position is inside.
         inside = math.hypot(math.sqrt(problem.basis_variance), question.book.target_share * zone.zone.risk)
         target = aim(inside, question.hedging, question.risk)
         problem = problem.at_position(problem.q, problem.basis_variance, target)
@@ -124,7 +140,7 @@ def _cheapest(question: Question, search: Search) -> tuple[HedgeProblem, Hedge]:
 def _confirmation(
     action: Literal["keep", "renew"], question: Question, problem: HedgeProblem, answer: Hedge | None
 ) -> Decision:
-    """What stands goes on standing."""
+    """The trades that stand stay."""
     assert question.proposal is not None
     assert question.proposal.outcome is not None
     lots = question.proposal.lots
@@ -132,6 +148,6 @@ def _confirmation(
 
 
 def _withdrawal(question: Question, problem: HedgeProblem) -> Decision:
-    """Nothing stands any more: there is nothing to trade."""
+    """No suggestion stands any more, because there is nothing to trade."""
     nothing = np.zeros(len(problem.lower), dtype=np.int64)
     return Decision("withdraw", problem.target, nothing, Outcome(question.risk, 0.0), np.zeros(len(nothing)))

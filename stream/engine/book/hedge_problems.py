@@ -1,4 +1,4 @@
-"""Hedge problems of books: what they may trade, at the costs and under the model of now."""
+"""Hedge problems of books: what they may trade, at the current costs and under the current model."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ class BookProblem:
     costs: Costs
 
     def own(self, lots: IntArray) -> IntArray | None:
-        """(c,) of the (m,) `lots`; None where some are of an instrument that cannot be traded."""
+        """The (c,) entries of the (m,) `lots`; None if others have lots too, in instruments that cannot be traded."""
         own: IntArray = lots[self.columns]
         return own if np.count_nonzero(own) == np.count_nonzero(lots) else None
 
     def everywhere(self, values: _Values) -> _Values:
-        """(m,) the (c,) `values` at the indices `columns`, and zero elsewhere."""
+        """The (c,) `values` at the indices `columns` of an array (m,) that is zero elsewhere."""
         full = np.zeros(len(self.costs.buy.prices), dtype=values.dtype)
         full[self.columns] = values
         return full
 
     def outcome(self, own: IntArray) -> Outcome | None:
-        """What (c,) lots do at the quotes of now; None where a constraint forbids them.
+        """What (c,) lots do at the current quotes; None if a constraint forbids them.
 
-        Quotes may show less than they did, and after a restart the book may be allowed less.
+        That can happen to lots of an earlier problem: quotes may show less size, and a restart may bring lower limits.
         """
         try:
             check_lots(self.problem, own, reached=False)
@@ -61,7 +61,7 @@ class BookProblem:
 class HedgeProblems:
     """Makes the problems of one configuration. Holds nothing that changes a result.
 
-    What can be traded is prepared once for all books that may trade the same, at the quotes and the model of now.
+    What can be traded is prepared once for all books that may trade the same, at the current quotes and model.
     """
 
     def __init__(self, config: Config) -> None:
@@ -77,12 +77,12 @@ class HedgeProblems:
         self._prepared: dict[tuple[bytes, int, int | None, LimitOn], HedgeProblem] = {}
 
     def of(self, solved: SolvedBook, valuation: Valuation, target: float, pausing: Collection[int] = ()) -> BookProblem:
-        """The question how to bring the risk of `solved` down to `target`.
+        """The problem of bringing the risk of `solved` down to `target`.
 
         Parameters
         ----------
-        solved : the book; its whole position counts, so that a trade may also take apart what is packed.
-        valuation : prices and quotes of now.
+        solved : the book. Its whole position counts, so that a trade may also unpack what is packed.
+        valuation : current prices and quotes.
         target : risk, numeraire.
         pausing : indices of the instruments that are left out.
         """
@@ -113,8 +113,8 @@ class HedgeProblems:
         return BookProblem(prepared.at_position(solved.Q, solved.basis_variance, target), columns, costs)
 
     def _look_at(self, valuation: Valuation, model: PreparedModel) -> None:
-        """Forget what was prepared of other quotes or of another model."""
+        """Forget what was prepared for other quotes or another model."""
         if self._latest is None or self._latest[0] is not valuation or self._latest[1] is not model:
-            # Nobody knows the risk of what has no covariance; with a zero for it, it would be the best hedge of all.
+            # The risk of an asset without a covariance is unknown. Taken as zero, it would look like the best hedge.
             known = ~valuation.exposures[~model.known].any(axis=0)
             self._latest, self._usable, self._prepared = (valuation, model), valuation.tradeable & known, {}

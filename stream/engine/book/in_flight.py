@@ -1,12 +1,14 @@
 """What became of suggested trades: which are being worked, what was filled, and what the positions do not show yet.
 
-A trade counts as done from its acknowledgement on, so that it is not suggested again while it is being worked: its lots
-stand in for the positions that will follow. Asset by asset they give way to what a position shows: the fills that
-happened until the time for which it is dated. What is rejected comes back at once, and its instrument pauses: whoever
-refused it is not asked again at the rate of the refusals. A trade that is being worked and of which nothing is heard
-for too long counts no more (`overdue`), and an alert says so.
+A trade counts as done from its acknowledgement on, so that it is not suggested again while it is being worked. Its lots
+stand in for positions that will follow. A position of an asset shows the fills up to the time for which it is dated;
+for that asset these fills no longer count as in flight.
 
-Reports may come twice, late or in any order: each says how many lots were filled by a time, which stays true.
+The lots of a rejected trade stop counting at once. Its instrument pauses, so that a venue that refuses is not asked
+again at once. A trade that is being worked no longer counts (`overdue`) when nothing was heard of it for too long. An
+alert then names it.
+
+Reports may come twice, late or in any order. Each says how many lots were filled by a time, and that stays true.
 """
 
 from __future__ import annotations
@@ -23,18 +25,25 @@ from stream.events.types import TradeReport
 TradeStatus = Literal["suggested", "working", "done", "rejected"]
 
 TRADES_KEPT = 256
-"""Of one book. Beyond it the oldest that nobody took up, or that ended and are shown, are forgotten first; of these
-last those of which lots were refused, since their instruments pause."""
+"""How many trades of one book are kept. Beyond it, trades that nobody took up, or that ended and that positions show,
+are forgotten: the oldest first, and those with refused lots last, since their instruments pause."""
 
 
 @dataclass
 class SuggestedTrade:
     """One trade of a suggestion and what is known of it.
 
-    `lots` signed, bought positive; `units_per_lot` (n,) what one bought lot adds to each asset, at the price of when it
-    was suggested, or last renewed. `filled_by` the lots (>= 0) that were filled by a time, for each time that was told.
-    `heard_ns` is when it was last renewed or heard of, `refused_ns` when it was heard that the rest is not filled; 0
-    where that never was, or turned out to be wrong.
+    Attributes
+    ----------
+    suggestion_id, instrument : the suggestion, and the index of the instrument.
+    lots : bought is positive, sold negative.
+    units_per_lot : (n,) what one bought lot adds to each asset, at the price when it was suggested or last renewed.
+    suggested_ns : when it was suggested.
+    status : `suggested` until somebody acknowledges or rejects it.
+    filled_by : for each reported time, the lots (>= 0) that were filled by then.
+    heard_ns : when it was last renewed or reported on; 0 if never.
+    refused_ns : when a report said that the rest will not be filled; 0 if none did, or if it turned out to be wrong.
+    overdue : whether it was being worked and nothing was heard of it for too long.
     """
 
     suggestion_id: str
@@ -50,7 +59,7 @@ class SuggestedTrade:
 
     @property
     def filled_lots(self) -> int:
-        """So far, >= 0."""
+        """The lots filled so far, >= 0."""
         return max(self.filled_by.values(), default=0)
 
     @property
@@ -73,10 +82,10 @@ class SuggestedTrade:
 def take_report(
     trades: Sequence[SuggestedTrade], report: TradeReport, heard_ns: int, standing_id: str | None
 ) -> str | None:
-    """Apply `report`, heard at `heard_ns`, to the trade that it is about; why it cannot be, or None.
+    """Apply `report`, heard at `heard_ns`, to its trade. Returns why that is impossible, or None.
 
-    A report again changes nothing. A trade that nobody took up of another suggestion than `standing_id` was replaced:
-    who rejects it clears away, and refuses nothing.
+    A repeated report changes nothing. A trade that nobody took up, of another suggestion than `standing_id`, has been
+    replaced: to reject it only tidies up, so its instrument does not pause.
     """
     about = (report.suggestion_id, report.instrument)
     trade = next((each for each in trades if (each.suggestion_id, each.instrument) == about), None)
@@ -89,7 +98,7 @@ def take_report(
     filled = size if report.status == "filled" and report.filled_lots is None else report.filled_lots or 0
     if filled > size:
         return f"filled_lots must be at most the {size} lots of the trade, got {filled}"
-    # Nothing is filled before it is suggested, whatever a clock says: a level of before would seem to show it.
+    # No fill is older than its suggestion, whatever a clock says: an older position would seem to show it.
     filled_ns = max(report.event_time_ns, trade.suggested_ns)
     if filled > trade.filled_by.get(filled_ns, 0):
         trade.filled_by[filled_ns] = filled
@@ -105,7 +114,7 @@ def take_report(
         else:
             trade.status = "working"
         if trade.status != "working" and not replaced:
-            # No sooner than it was last suggested, for a pause by a slow clock would be over before it began.
+            # Not before it was suggested: with a slow clock the pause would end before it began.
             trade.refused_ns = max(trade.heard_ns, trade.suggested_ns)
     if trade.filled_lots == size:
         trade.refused_ns = 0
@@ -120,16 +129,18 @@ def settle(
     forget_after_ns: int,
     standing_id: str | None = None,
 ) -> list[SuggestedTrade]:
-    """The trades that still matter at `now_ns`; those that became overdue are marked.
+    """The trades that still matter at `now_ns`. Marks those that became overdue.
 
     Parameters
     ----------
+    trades : of one book; changed.
     position_ns : by asset, the time for which the latest position is dated.
-    max_age_ns : without a report for longer, a trade that is being worked counts no more.
-    forget_after_ns : without a report for longer, one is forgotten that has no fills which positions do not show: only
-        they settle a fill. Until then it is kept, whatever became of it, for reports that come twice or late.
-    standing_id : the suggestion that stands. Its trades are kept until it is renewed, replaced or withdrawn, which may
-        be long after its expiry: a book without prices is not solved.
+    now_ns : event time.
+    max_age_ns : a trade that is being worked is overdue when no report came for longer than this.
+    forget_after_ns : a trade is forgotten when no report came for longer than this, unless some of its lots count as
+        done and no position shows them yet. Until then it is kept for reports that are repeated or late.
+    standing_id : the suggestion that stands. Its trades are kept until it is renewed, replaced or withdrawn. That may
+        be long after its expiry, because a book without prices is not solved.
     """
     kept = []
     for trade in trades:

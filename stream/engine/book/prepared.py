@@ -17,13 +17,18 @@ from stream.engine.market.model import Market
 
 @dataclass(frozen=True, eq=False)
 class PreparedModel:
-    """A function of the covariance, of the β in use and of which assets have a price.
+    """What follows from the covariance, the β in use and which assets have a price.
 
-    `known` (n,) assets that have a covariance; `Sigma` (n, n) is 0 where there is none, to be multiplied with exposures
-    of 0 only. `Sigma_H` (n, n) covariance of the log-price change over `risk.horizon_steps`. `betas` are those in use
-    whose legs all have a covariance and a price. `volatility` (n,) of each asset over one timestep. `lot_risk` and
-    `horizon_lot_risk` (K,) the risk of one lot of each β, numeraire, over one timestep and over the horizon. `weights`
-    of each β by asset, without those of zero.
+    Attributes
+    ----------
+    known : (n,) whether an asset has a covariance.
+    Sigma : (n, n) covariance over one timestep; 0 where there is none, to be multiplied with exposures of 0 only.
+    Sigma_H : (n, n) covariance of the log-price change over `risk.horizon_steps`.
+    betas : those in use whose legs all have a covariance and a price; K.
+    packer : packs books under this model.
+    volatility : (n,) of each asset over one timestep.
+    lot_risk, horizon_lot_risk : (K,) risk of one lot of each β over one timestep and over the horizon; numeraire.
+    weights : of each β by asset, without zeros.
     """
 
     known: BoolArray
@@ -38,11 +43,11 @@ class PreparedModel:
 
 
 class LatestModel:
-    """Prepares models, and keeps the one last prepared: a timestep's books and the positions until the next share it.
+    """Prepares models and keeps the last one, which all solves until the next timestep share.
 
-    A market is known again by the very objects of its covariance and β, which nobody changes in place, and by its
-    prices that are missing; so what is kept can never be that of another model, and forgetting it (a restart) changes
-    no result.
+    Two markets have the same model when their covariance and their β are the same objects, which nobody changes, and
+    when the same prices are missing. So the kept model is never that of another market, and to forget it in a restart
+    changes no result.
     """
 
     def __init__(self, config: Config) -> None:
@@ -92,7 +97,7 @@ class LatestModel:
 
 
 def _lot_risks(B: FloatArray, Sigma: FloatArray) -> FloatArray:
-    """(K,) risk of each column of `B`; rounding of a perfect hedge could make its variance negative."""
+    """(K,) risk of each column of `B`. Rounding can make the variance of a perfect hedge negative; 0 is taken then."""
     risks: FloatArray = np.sqrt(np.maximum(np.einsum("ik,ij,jk->k", B, Sigma, B), 0.0))
     return risks
 

@@ -1,4 +1,4 @@
-"""The book side of the engine: positions and a market to residual exposure, hedge suggestion and quote skew."""
+"""The book side of the engine: from positions and a market to residual exposure, hedge suggestion and quote skew."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from solver.errors import IllPosed, SolverError
 from solver.packing.result import Packing
 from stream.clock import deadline
 from stream.config import BookConfig, Config
+from stream.engine.book.client_flow import Waiting
+from stream.engine.book.messages.quote_skew import quote_skew
 from stream.engine.book.messages.residual_exposure import residual_exposure
 from stream.engine.book.prepared import LatestModel
-from stream.engine.book.quote_skew import Quoter, Waiting
+from stream.engine.book.quote_skew import Quoter
 from stream.engine.book.solved import Occasion, SolvedBook, Trigger, UnsolvedBook, solved_book
 from stream.engine.book.state import BookState
 from stream.engine.book.suggest import Suggester
@@ -49,20 +51,20 @@ class BookSolver:
     def solve(
         self, books: Sequence[tuple[BookConfig, BookState]], market: Market, trigger: Trigger
     ) -> list[BookResult]:
-        """Pack `books` together and hedge each against `market`; their states keep what the next solve starts from."""
+        """Pack `books` together and hedge each one at `market`. Their states keep what the next solve starts from."""
         if not books:
             return []
         for _, state in books:
             self._suggester.settle(state, trigger.event_time_ns)
         results = []
-        for found, (_, state) in zip(self._solved(books, market, trigger), books, strict=True):
-            outcome, suggestion = self._suggestion(found, state, market)
-            quote = self._quote(outcome, state, market)
-            results.append(BookResult(outcome, residual_exposure(self._config, outcome), suggestion, quote))
+        for packed, (_, state) in zip(self._solved(books, market, trigger), books, strict=True):
+            found, suggestion = self._suggestion(packed, state, market)
+            quote = self._quote(found, state, market)
+            results.append(BookResult(found, residual_exposure(self._config, found), suggestion, quote))
         return results
 
     def frontier(self, solved: SolvedBook, market: Market, points: int) -> Frontier:
-        """What each level of risk costs the book `solved`, which this solver has found at `market`.
+        """The cost of each level of risk for the book `solved`, which this solver found at `market`.
 
         Raises
         ------
@@ -73,7 +75,7 @@ class BookSolver:
     def _solved(
         self, books: Sequence[tuple[BookConfig, BookState]], market: Market, trigger: Trigger
     ) -> list[SolvedBook | UnsolvedBook]:
-        """Every book with its packing and risks, or why it has none."""
+        """Every book with its packing and risks, or the reason why it has none."""
         prices = market.valuation.prices
         in_flight = np.array([state.in_flight for _, state in books])
         quantities = np.array([state.quantities for _, state in books]) + in_flight
@@ -103,18 +105,18 @@ class BookSolver:
     def _suggestion(
         self, found: SolvedBook | UnsolvedBook, state: BookState, market: Market
     ) -> tuple[SolvedBook | UnsolvedBook, HedgeSuggestion | None]:
-        """What the book turns out to be, and what to trade.
+        """The book, unsolved if the solver refuses to hedge it, and the message on what to trade.
 
-        One book that cannot be hedged must not stop the others, nor may it look solved. What was suggested for a book
-        without figures stands on numbers that no longer hold, but nothing better is known: it is neither repeated nor
-        withdrawn until the book has figures again.
+        A book that cannot be hedged must not stop the others, and must not look solved. The suggestion of a book
+        without figures rests on old numbers, but nothing better is known: it is neither repeated nor withdrawn until
+        the book has figures again.
         """
         if isinstance(found, UnsolvedBook):
             return found, None
         book = found.occasion.book
         try:
             waiting = self._waiting(book, market) if book.band == "internalise" else None
-            # Where the flow says nothing, the quote skew says why, and the limit holds.
+            # Without an answer for the flow the limit applies; the quote skew has the reason.
             zone = waiting if isinstance(waiting, Waiting) else None
             return found, self._suggester.suggest(found, state, market.valuation, zone)
         except SolverError as refusal:
@@ -123,21 +125,21 @@ class BookSolver:
     def _quote(self, found: SolvedBook | UnsolvedBook, state: BookState, market: Market) -> QuoteSkew | None:
         """The quote skew, where it differs materially from the last one; `state` remembers it."""
         waiting = self._waiting(found.occasion.book, market) if isinstance(found, SolvedBook) else None
-        told = self._quoter.quote(found, state.quoted, waiting)
-        if told is None:
+        new = self._quoter.quote(found, state.quoted, waiting)
+        if new is None:
             return None
-        message, state.quoted = told
-        return message
+        state.quoted = new.quoted
+        return quote_skew(self._config, found, new)
 
     def _waiting(self, book: BookConfig, market: Market) -> Waiting | IllPosed | None:
-        """What the flow of `book` says, or why it says nothing."""
+        """How `book` waits for clients, or why there is no answer; None for a book without a flow."""
         try:
             return self._quoter.waiting(book, self._latest.of(market), market.valuation)
         except IllPosed as exc:
             return exc
 
     def _unknown(self, occasion: Occasion, held: BoolArray, market: Market) -> UnsolvedBook:
-        """A book that holds, by `held` (n,), an asset without a price or without a covariance."""
+        """A book that holds an asset without a price or a covariance. `held` (n,) says which assets it holds."""
         unpriced = self._names(held & market.valuation.unpriced)
         if unpriced:
             return UnsolvedBook(occasion, "unpriced", f"no fresh price of {', '.join(unpriced)}", unpriced)
@@ -150,9 +152,9 @@ class BookSolver:
         return tuple(asset for asset, chosen in zip(self._config.universe.assets, which, strict=True) if chosen)
 
     def _pack(self, states: Sequence[BookState], market: Market, Q: FloatArray) -> list[Packing | SolverError]:
-        """The packing of every book, (books, n) exposures `Q`, or why there is none; kept for the next start."""
+        """The packing of each book with (books, n) exposures `Q`, or why there is none. The next one starts from it."""
         settings = self._config.solver
-        # Shared in equal parts and not by what others leave, so that a book's result depends on their number alone.
+        # In equal parts, not what other books leave over: so a book's result depends only on how many books there are.
         max_nodes = max(1, min(settings.max_packing_nodes, settings.max_timestep_nodes // len(states)))
         with self._runtime.timed("pack"):
             try:

@@ -1,4 +1,4 @@
-"""What the solve of one book found. Rules read this; messages are built from it last."""
+"""What the solve of one book found. All rules read this; the messages are built from it at the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
+from schemas.outbound import LimitOn
 from solver.arrays import FloatArray
 from solver.packing.result import Packing
 from stream.config import BookConfig
@@ -28,7 +29,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Occasion:
-    """One solve of one book: on which model, and why. The ids of all its messages follow from it."""
+    """One solve of one book: on which model and why. The ids of its messages follow from it."""
 
     book: BookConfig
     timestep: int
@@ -43,7 +44,7 @@ class Occasion:
 class Risks(NamedTuple):
     """Standard deviations under one covariance, in the numeraire.
 
-    `netted` of all that a book holds, `basis` of what is packed of it, `unhedged` what counts against the limit.
+    `netted` is the risk of all that a book holds, `basis` that of the packed part. `unhedged` counts against the limit.
     """
 
     netted: float
@@ -58,7 +59,7 @@ class SolvedBook:
     Attributes
     ----------
     occasion : the solve.
-    Q : (n,) exposures, what is in flight included; numeraire.
+    Q : (n,) exposures, trades in flight included; numeraire.
     in_flight : (n,) the part of `Q` that is in flight; numeraire.
     packing : of `Q` under `model`.
     model : the covariances and the β in use.
@@ -76,7 +77,7 @@ class SolvedBook:
 
     @property
     def limit_risk(self) -> float:
-        """The unhedged risk that is held against the limit, numeraire."""
+        """The unhedged risk that is compared with the limit, numeraire."""
         return self._limit_risks.unhedged
 
     @property
@@ -97,12 +98,17 @@ class SolvedBook:
 
 @dataclass(frozen=True)
 class UnsolvedBook:
-    """A book without figures, and why; `unpriced_assets` are those that it holds without a fresh price."""
+    """A book without figures, and why. `unpriced_assets` are the assets that it holds and that have no fresh price."""
 
     occasion: Occasion
     status: UnsolvedStatus
     detail: str
     unpriced_assets: tuple[str, ...] = ()
+
+
+def risk_name(limit_on: LimitOn, horizon_steps: int) -> str:
+    """The name of the risk that is compared with the limit."""
+    return f"unhedged risk over {horizon_steps} steps" if limit_on == "horizon" else "unhedged risk"
 
 
 def solved_book(
@@ -113,8 +119,8 @@ def solved_book(
     Parameters
     ----------
     occasion : the solve.
-    Q : (n,) exposures, what is in flight included; numeraire.
-    in_flight : (n,) that part alone; numeraire.
+    Q : (n,) exposures, trades in flight included; numeraire.
+    in_flight : (n,) the part of `Q` that is in flight; numeraire.
     packing : of `Q` under `model`.
     model : covariances (n, n) over one timestep and over the horizon.
     """

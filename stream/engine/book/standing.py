@@ -1,7 +1,8 @@
-"""When a suggestion stays as it is, is made anew, or is withdrawn.
+"""When a suggestion stays as it is, is replaced, or is withdrawn.
 
-Inside the band nothing is suggested; what was suggested stands until the risk is below its edge by a margin. Between
-these, trades are not exchanged for slightly better ones: every new suggestion makes somebody look again.
+Inside the band nothing new is suggested. A suggestion that stands is withdrawn when the risk is below the edge of the
+band by a margin. Until then its trades are not replaced by slightly better ones, because each new suggestion takes a
+trader's attention.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal
 from stream.config import NANOSECONDS, BookConfig, HedgingConfig
 
 RISK_RESOLUTION = 0.01
-"""Out of reach of the target, the last hundredth of the risk is not chased: it can double what the trades cost."""
+"""When no trades reach the target, the last hundredth of the risk stays: to hedge it can double the cost."""
 
 
 @dataclass
@@ -29,25 +30,25 @@ class Standing:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What trades would do at the quotes of now: the risk that they leave, and what they cost; numeraire."""
+    """What trades would do at the current quotes: the risk that they leave, and their cost; numeraire."""
 
     risk_after: float
     cost: float
 
 
 def band_edge(book: BookConfig, risk: float, scale_to_edge: float) -> float:
-    """The risk above which trades are suggested: the limit, or what the position has left where its zone ends.
+    """The risk above which trades are suggested: the limit, or the risk at the edge of the zone if that is lower.
 
-    Risk grows in proportion to a position: that of the same position, shrunk or grown by `scale_to_edge` until it is on
-    the edge of the zone in which to wait: 0 where none of it may. Infinite for a book that hedges by its limit alone.
+    Risk grows in proportion to a position. `scale_to_edge` is the factor by which the position would be on the edge of
+    the zone in which the book waits for clients: 0 if no part of it may wait, infinite for a book without a zone.
     """
     return min(book.limit, risk * scale_to_edge) if risk > 0 else book.limit
 
 
 def aim(target: float, hedging: HedgingConfig, risk: float) -> float:
-    """The risk that one suggestion is to reach: `target`, or less than the whole way there (`ramp_share`).
+    """The risk that one suggestion aims at: `target`, or a part of the way there (`ramp_share`).
 
-    A `target` of 0, where no such position may wait, stands for what is left when the rest is not worth chasing.
+    A `target` of 0, when no part of the position may wait, counts as the share of the risk that is not worth hedging.
     """
     return max(target, RISK_RESOLUTION * risk if target == 0 else 0.0, risk - hedging.ramp_share * (risk - target))
 
@@ -61,14 +62,16 @@ def before_solving(
     hedging: HedgingConfig,
     now_ns: int,
 ) -> Literal["withdraw", "keep", "solve"]:
-    """What is known without looking for better trades.
+    """What can be decided without a search for better trades.
 
     Parameters
     ----------
-    standing : the suggestion whose trades wait to be taken up, None without one.
-    outcome : of its trades at the quotes of now, None when they cannot all be dealt.
-    risk : the book's unhedged risk with what is in flight.
-    edge : of the band, `band_edge`.
+    standing : the suggestion whose trades wait to be taken up; None without one.
+    outcome : of its trades at the current quotes; None if they cannot all be dealt.
+    risk : the book's unhedged risk, trades in flight included; numeraire.
+    edge : the risk at the edge of the band, see `band_edge`; numeraire.
+    book, hedging : the configuration.
+    now_ns : event time.
     """
     if standing is None:
         return "solve"
@@ -83,14 +86,14 @@ def before_solving(
 
 
 def is_expired(standing: Standing, hedging: HedgingConfig, now_ns: int) -> bool:
-    """Whether it is too old to be taken up as it was made: it is renewed, made anew or withdrawn."""
+    """Whether a suggestion is so old that it has to be renewed, replaced or withdrawn."""
     return now_ns - standing.since_ns >= hedging.expiry_s * NANOSECONDS
 
 
 def still_stands(outcome: Outcome | None, best: Outcome, target: float, hedging: HedgingConfig) -> bool:
-    """Whether trades with this `outcome` are as good as the `best` ones, but for what is not material."""
+    """Whether trades with this `outcome` are as good as the `best` ones, up to `material_share`."""
     if outcome is None:
         return False
     slack = 1.0 + hedging.material_share
-    # Where the target is out of reach, what the best trades reach stands in for it.
+    # If no trades reach the target, the risk that the best trades reach takes its part.
     return outcome.risk_after <= slack * max(target, best.risk_after) and outcome.cost <= slack * best.cost

@@ -12,11 +12,18 @@ from stream.engine.book.standing import Standing
 
 @dataclass
 class BookState:
-    """`quantities` (n,) in units of each asset, and the times of dated ones; `multiples` of the last packing by β.
+    """What is remembered of one book.
 
-    `has_positions` tells an empty book from one that no position was ever read for. `position_ns` is for each asset the
-    time of the latest position read, its record's where it had none. `trades` are those suggested that still matter,
-    `standing` the suggestion that waits to be taken up, `quoted` the quote skew that holds.
+    Attributes
+    ----------
+    quantities : (n,) units of each asset.
+    as_of_ns : by asset, the time of the latest dated position.
+    has_positions : whether a position was ever read; an empty book can have read one.
+    multiples : packed lots by β, of the last packing.
+    position_ns : by asset, the time of the latest position, or that of its record if it was not dated.
+    trades : suggested trades that still matter.
+    standing : the suggestion that waits to be taken up.
+    quoted : the quote skew last published.
     """
 
     quantities: FloatArray

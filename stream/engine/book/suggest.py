@@ -1,4 +1,4 @@
-"""What to trade: a book's risk over its limit to a suggestion, which stands until something material changes."""
+"""What to trade: a book over its limit gets a suggestion, which stands until something material changes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from solver.arrays import FloatArray, IntArray
 from solver.hedging.frontier import cost_risk_frontier
 from solver.kernels.interrupt import Deadline
 from stream.config import NANOSECONDS, Config
+from stream.engine.book.client_flow import Waiting
 from stream.engine.book.decide import Decision, Proposal, Question, Search, decide
 from stream.engine.book.hedge_problems import BookProblem, HedgeProblems
 from stream.engine.book.in_flight import SuggestedTrade, pausing, settle
 from stream.engine.book.messages.efficient_hedges import efficient_hedges
 from stream.engine.book.messages.suggestion import SuggestionFacts, suggestion
-from stream.engine.book.quote_skew import Waiting
 from stream.engine.book.solved import SolvedBook
 from stream.engine.book.standing import Standing, aim, band_edge
 from stream.engine.book.state import BookState
@@ -30,7 +30,7 @@ from stream.engine.market.valuation import Valuation
 class Suggester:
     """Suggests trades for the books of one configuration. Holds nothing that changes a result.
 
-    `deadline` stops a solve, `timed` brackets it for metrics.
+    `deadline` stops a solve, and `timed` brackets it, for metrics.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Suggester:
         self._units = LotUnits(config)
 
     def settle(self, state: BookState, now_ns: int) -> None:
-        """Drop trades that no longer matter, and mark those of which nothing was heard for too long."""
+        """Drop trades that no longer matter, and mark those that are overdue."""
         hedging = self._config.hedging
         if state.trades:
             state.trades = settle(
@@ -51,7 +51,7 @@ class Suggester:
                 state.position_ns,
                 now_ns,
                 round(hedging.in_flight_max_s * NANOSECONDS),
-                # Somebody may take up a suggestion at the last moment, and be silent about it for so long.
+                # Somebody may take up a suggestion just before it expires, and then not report for `in_flight_max_s`.
                 round(max(hedging.expiry_s + hedging.in_flight_max_s, hedging.rejection_pause_s) * NANOSECONDS),
                 state.standing.suggestion_id if state.standing else None,
             )
@@ -59,14 +59,14 @@ class Suggester:
     def suggest(
         self, solved: SolvedBook, state: BookState, valuation: Valuation, zone: Waiting | None = None
     ) -> HedgeSuggestion | None:
-        """The message on what to trade; None where there is nothing to say.
+        """The message on what to trade; None if there is nothing to say.
 
         Parameters
         ----------
-        solved : the book, what is in flight included.
+        solved : the book, trades in flight included.
         state : of the book; it remembers the suggestion that stands afterwards.
-        valuation : prices and quotes of now.
-        zone : that in which the book waits for clients; None for one that waits up to its limit.
+        valuation : current prices and quotes.
+        zone : in which the book waits for clients; None for a book that waits up to its limit.
 
         Raises
         ------
@@ -96,24 +96,24 @@ class Suggester:
         if about is None:
             return None
         names = tuple(self._config.instruments[index].name for index in sorted(paused))
-        # A withdrawal is about the book alone, whatever pauses.
+        # A withdrawal has no trades, so no instrument was left out.
         facts = SuggestionFacts(solved, asked, decision, about, edge, () if decision.action == "withdraw" else names)
         return suggestion(self._config, facts)
 
     def frontier(self, solved: SolvedBook, valuation: Valuation, points: int) -> Frontier:
-        """What each level of risk costs the book, as `suggest` would hedge it if no lots had been refused.
+        """The cost of each level of risk for the book, hedged as in `suggest` if no lots had been refused.
 
         All points share one deadline and each has `solver.max_hedge_nodes`. `points` >= 2.
         """
         book = solved.occasion.book
-        # The points have targets of their own.
+        # This target is not used: each point has its own.
         asked = self._problems.of(solved, valuation, book.target_share * book.limit)
         search = self._search()
         found = cost_risk_frontier(asked.problem, points, search.max_nodes, search.should_stop)
         return efficient_hedges(self._config, solved, asked, found)
 
     def _search(self) -> Search:
-        """The effort of one decision, whose deadline begins here."""
+        """The effort of one decision. Its deadline begins with this call."""
         should_stop = self._deadline() if self._deadline else None
         return Search(self._config.solver.max_hedge_nodes, should_stop, self._timed)
 
@@ -132,8 +132,8 @@ class Suggester:
         decision : what becomes of the suggestion that stands in `state`.
         state : of the book; changed.
         solved : the book.
-        valuation : prices and quotes of now.
-        asked : the problem, in whose instruments the lots of `decision` are.
+        valuation : current prices and quotes.
+        asked : the problem; the lots of `decision` are over its instruments.
         """
         now_ns, standing = solved.occasion.trigger.event_time_ns, state.standing
         match decision.action:
@@ -144,7 +144,7 @@ class Suggester:
                 return standing
             case "renew":
                 assert standing is not None
-                # It can be taken up for as long as if it had been made now, at the prices of now.
+                # It can be taken up for as long as a new one, at the current prices.
                 for trade in state.waiting_trades():
                     trade.units_per_lot = self._units.of(trade.instrument, valuation)
                     trade.heard_ns = now_ns
@@ -160,7 +160,7 @@ class Suggester:
 
 
 class LotUnits:
-    """What a bought lot of each instrument of one configuration adds to the assets."""
+    """What a bought lot of each instrument of one configuration adds to each asset."""
 
     def __init__(self, config: Config) -> None:
         self._instruments = config.instruments
@@ -173,7 +173,7 @@ class LotUnits:
         self._quote = [indices.get(instrument.quote) for instrument in config.instruments]
 
     def of(self, instrument: int, valuation: Valuation) -> FloatArray:
-        """(n,) units of each asset by a lot of the instrument at this index, bought at its mid."""
+        """(n,) units of each asset that one lot adds, of the instrument at this index and bought at its mid."""
         units: FloatArray = self._legs[:, instrument].copy()
         quote = self._quote[instrument]
         if quote is not None:

@@ -1,4 +1,4 @@
-"""The message that says what is known of the market: prices, covariances, β vectors with their evidence."""
+"""The message about the market: prices, covariances, and β vectors with their evidence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream.engine.market.model import Market
 
 
 def model_message(config: Config, market: Market) -> Model:
-    """The message that says what is known of `market`."""
+    """The message about `market`."""
     universe = config.universe
     prices = market.valuation.prices
     return Model(

@@ -1,4 +1,4 @@
-"""The market side of the engine: a timestep's quotes to prices, covariance and β vectors."""
+"""The market side of the engine: turns a timestep's quotes into prices, covariances and β vectors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ from stream.events.types import Timestep
 
 @dataclass(frozen=True)
 class LongerCovariance:
-    """The covariance (n, n) of log returns over `every_steps` timesteps, as `Market.Sigma`, and the returns it saw."""
+    """The covariance (n, n) of log returns over `every_steps` timesteps, with NaN as in `Market.Sigma`.
+
+    `observations` counts the returns of the asset that has the most.
+    """
 
     every_steps: int
     Sigma: FloatArray | None
@@ -38,12 +41,21 @@ class LongerCovariance:
 class Market:
     """All that a book needs to know of the market at the close of one timestep.
 
-    `Sigma` (n, n) covariance of log returns over one timestep, NaN in the rows and columns of assets without a price or
-    with too few returns, None while that is so of all; `longer` those over several timesteps. `asset_observations` (n,)
-    counts the returns seen of each asset. `version` counts the models of this universe. `betas` may be empty: no
-    reliable vector; their ages are counted to `steps`. `retirements` are those that the watch took out of use at this
-    close. `refusals` names methods that could not be fitted, and why. `refitted_at_timestep` is the timestep whose
-    window the last refit in effect saw, `refit_late` and `refit_failure` are those of `RefitState`.
+    Attributes
+    ----------
+    timestep, end_ns : the timestep, and when it ended.
+    version : counts the models of this universe.
+    valuation : prices and quotes.
+    Sigma : (n, n) covariance of log returns over one timestep. NaN in the rows and columns of assets that have no price
+        or too few returns; None if that is all assets.
+    asset_observations : (n,) the number of returns seen of each asset.
+    betas : the β vectors in use; empty if none is reliable.
+    steps : the count of timesteps from which the ages of `betas` follow.
+    retirements : the β that the watch took out of use at this close.
+    candidates_tried, refusals : of the last refit in effect. `refusals` names the methods that failed, with reasons.
+    refitted_at_timestep : the timestep at which the last refit in effect was requested.
+    refit_late, refit_failure : as in `RefitState`.
+    longer : the covariances over several timesteps.
     """
 
     timestep: int
@@ -64,7 +76,7 @@ class Market:
 
     @property
     def observations(self) -> int:
-        """Returns seen of the asset of which most were."""
+        """The number of returns seen of the asset that has the most."""
         return int(self.asset_observations.max())
 
     @property
@@ -76,7 +88,7 @@ class Market:
 
 @dataclass(frozen=True)
 class LegPrices:
-    """Log prices (n,) and when they were taken: the last at which all legs of a β had one."""
+    """The last log prices (n,) at which every leg of a β had a price, and the time of that close."""
 
     log_prices: FloatArray
     at_ns: int
@@ -86,10 +98,19 @@ class LegPrices:
 class MarketState:
     """The rolling estimators and what was last fitted with them.
 
-    `log_prices` (n,) are the last known, NaN of an asset that never had a price; `priced` (n,) whether they are of the
-    latest timestep, which closed at `closed_at_ns`. `leg_variances` (n,) of log returns over one timestep are the last
-    known too, by which the β are watched: a silence can outlast the window of the covariance. `interrupted` has the β
-    that wait for the price of a leg, or for its variance.
+    Attributes
+    ----------
+    covariance, longer : the estimators over one timestep and over several.
+    reversion : the window of log prices for refits.
+    log_prices : (n,) the last known; NaN for an asset that never had a price.
+    priced : (n,) whether an asset had a price at the latest close.
+    leg_variances : (n,) of log returns over one timestep, the last known. The β are watched by them, because a silence
+        can outlast the window of the covariance.
+    version : counts the models.
+    closed_at_ns : the latest close.
+    interrupted : by β that waits for the price or the variance of a leg: the last prices that all its legs had.
+    live : the β in use.
+    refits : the pending refit and the last one in effect.
     """
 
     covariance: SampledCovariance | HayashiYoshidaCovariance
@@ -136,10 +157,9 @@ class MarketModel:
     def advance(self, state: MarketState, timestep: Timestep) -> Market:
         """Take the close of `timestep` into `state`.
 
-        An asset without a price takes itself out: of the covariance, of which the others go on, and with it the β that
-        have it for a leg. After a gap the first return spans the gap: a market that reopens somewhere else has moved,
-        and leaving that out would be a zero by another name. The models that β are fitted with wait until every asset
-        has a price.
+        An asset without a price is left out of the covariance, and the β with such a leg are left out too. The others
+        continue. After a gap the first return spans the whole gap: a market that reopens at another price has moved,
+        and leaving that return out would count it as zero. The window for refits waits until every asset has a price.
         """
         valuation = self.valuer.value(timestep)
         log_prices, priced = np.log(valuation.prices), ~valuation.unpriced
@@ -179,9 +199,9 @@ class MarketModel:
         )
 
     def at(self, market: Market, time_ns: int) -> Market:
-        """`market` as it is known at `time_ns` after its close: quotes that have become stale since price nothing.
+        """`market` as seen at `time_ns`, after its close: quotes that have become stale since then price nothing.
 
-        Newer quotes may wait in a step that is still open, so one timestep is granted.
+        Newer quotes may wait in the open timestep. So the age of a quote counts up to one timestep before `time_ns`.
         """
         seen_until_ns = time_ns - self.config.universe.timestep_ns
         if seen_until_ns <= market.end_ns:
@@ -198,7 +218,7 @@ class MarketModel:
         return replace(market, valuation=self.valuer.value(quotes))
 
     def _refit(self, state: MarketState, log_prices: FloatArray, timestep: int) -> None:
-        """Take a refit that is due at the close of `timestep`, then ask for the next if all assets have a price."""
+        """Put a refit that is due at the close of `timestep` into effect. Request the next if all assets are priced."""
         self._take_refit(state, log_prices, timestep)
         if not np.isnan(log_prices).any() and state.reversion.ready and self.refits.due(state.refits):
             self.refits.ask(
@@ -224,7 +244,7 @@ class MarketModel:
                 state.interrupted[beta.beta_id] = LegPrices(pending.log_prices, asked_at_ns)
 
     def _watch(self, state: MarketState, log_prices: FloatArray, end_ns: int) -> tuple[Retirement, ...]:
-        """Test the β in use on what their legs did up to `log_prices`, before anything has learnt from it."""
+        """Test the β in use on the moves of their legs up to `log_prices`, which no estimator has seen yet."""
         if not state.closed_at_ns:
             return ()
         timestep_ns = self.config.universe.timestep_ns
@@ -264,9 +284,9 @@ class MarketModel:
     def _estimate(
         self, covariance: SampledCovariance | HayashiYoshidaCovariance, priced: BoolArray
     ) -> FloatArray | None:
-        """Of the assets that have a price; None where none has enough returns, or none of them moved.
+        """The covariance of the assets that have a price. None if none has enough returns, or if none of them moved.
 
-        A feed that only repeats its prices has not shown yet how risky they are.
+        A feed that only repeats its prices does not show how risky the assets are.
         """
         try:
             Sigma = covariance.estimate(self.config.covariance.min_observations, priced)

@@ -1,11 +1,11 @@
-"""Refits beside the stream: asked for at the close of one timestep, in effect at that of a later one.
+"""Refits beside the stream: requested at the close of one timestep, in effect at the close of a later one.
 
-A refit reads a copy of the window as it was at the close that asked for it, and takes effect `refit_lag_steps` closes
-later. So which β are in use follows from the log, however long a refit runs, as long as it is there by then: a close of
-the past, in a replay or a recovery, waits for it. A live one never does. What is not ready is taken at the first later
-close at which it is, and every model until then says so (`refit_late`).
+A refit reads a copy of the window at the close that requested it. It takes effect `refit_lag_steps` timesteps later. If
+its result is ready by then, the β in use follow from the log alone, however long the refit runs. In a replay or a
+recovery the close waits for the result. A live close never waits: a late result takes effect at the first close at
+which it is ready, and every model until then says so (`refit_late`).
 
-One refit is under way at a time. A restart asks again for the one that a snapshot finds under way.
+One refit is under way at a time. After a restart, the refit that was under way in the snapshot is requested again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Submit: TypeAlias = Callable[[RefitRequest], Future[Refit]]
 
 
 def run_here(refitter: Refitter) -> Submit:
-    """Refits on the spot, so that each is there when it is due: for replays and tests."""
+    """Runs each refit at once in the calling thread, so that it has ended when it is due: for replays and tests."""
 
     def submit(request: RefitRequest) -> Future[Refit]:
         future: Future[Refit] = Future()
@@ -53,7 +53,7 @@ def run_here(refitter: Refitter) -> Submit:
 
 
 def attempt(refitter: Refitter, request: RefitRequest) -> Refit:
-    """The refit, with every failure of it as `RefitFailed`, in the words that the model publishes."""
+    """Run a refit. Raises RefitFailed for every failure, with the words that the model publishes."""
     try:
         return refitter.refit(request.stretches, request.incumbents, request.barred)
     except Exception as exc:
@@ -62,11 +62,19 @@ def attempt(refitter: Refitter, request: RefitRequest) -> Refit:
 
 @dataclass(frozen=True, eq=False)
 class PendingRefit:
-    """A refit that was asked for and is not in effect: what is needed to ask again, and to bring its result up to date.
+    """A refit that was requested and is not in effect yet.
 
-    `timestep` is the one at whose close it was asked for, `log_prices` (n,) its prices, `leg_variances` (n,) those
-    known at it, `steps` and `rows` the β's counts, `beta_ids` those of the incumbents. `late`: a close passed at which
-    it was due.
+    It holds what a second request needs, and what brings the result up to date when it takes effect.
+
+    Attributes
+    ----------
+    request : what the refit depends on.
+    timestep : at whose close it was requested.
+    beta_ids : of the β in use at that close.
+    log_prices : (n,) at that close.
+    leg_variances : (n,) the last known at that close.
+    steps, rows : the counts of `LiveBetas` at that close.
+    late : whether it was due at a close and not ready.
     """
 
     request: RefitRequest
@@ -81,12 +89,17 @@ class PendingRefit:
 
 @dataclass
 class RefitState:
-    """Where the refits of one market are.
+    """The pending refit of one market, and the last one in effect.
 
-    `pushed` counts timesteps in the window since the last was asked for, `running` is the pending one where it runs (a
-    restart has to start it again), `fitted_at` the timestep that the last one in effect was asked at, 0 before the
-    first. `late`: what was due at the last close was not there, or came after it was due. `failure` says why the last
-    one found nothing; `candidates_tried` and `refusals` are those of the last in effect.
+    Attributes
+    ----------
+    pushed : timesteps that entered the window since a refit was last requested.
+    pending : the refit that was requested and is not in effect yet.
+    running : the result of `pending`, once it was started. A restart has to start it again.
+    fitted_at : the timestep at which the last refit in effect was requested; 0 before the first.
+    late : whether the refit that was due at the last close was not ready, or took effect there later than it was due.
+    failure : why the last refit ended without a result; empty if it had one.
+    candidates_tried, refusals : of the last refit in effect.
     """
 
     pushed: int = 0
@@ -100,14 +113,14 @@ class RefitState:
 
 
 class Refits:
-    """When refits are asked for and take effect. Holds nothing that changes.
+    """When refits are requested and take effect. Holds nothing that changes.
 
     Parameters
     ----------
-    config : its section `reversion` has the rhythm. With a lag of 0 each refit runs in the step that asks for it.
+    config : `reversion` says how often. With `refit_lag_steps` 0 each refit runs in the timestep that requests it.
     settings : of the refits.
-    submit : where they run; on the spot by default.
-    patient : whether a close at which a refit is due waits for it. A live one does not.
+    submit : starts a refit. None runs each at once in the calling thread.
+    patient : whether a close waits for a refit that is due at it. A live close does not.
     """
 
     def __init__(
@@ -122,7 +135,7 @@ class Refits:
         self._submit = submit
 
     def due(self, state: RefitState) -> bool:
-        """Whether a refit is to be asked for at this close, if the window is full."""
+        """Whether a refit has to be requested at this close, if the window is full."""
         return state.pending is None and state.pushed >= self._every
 
     def ask(
@@ -134,7 +147,17 @@ class Refits:
         leg_variances: FloatArray,
         timestep: int,
     ) -> None:
-        """Ask for a refit on `stretches`, as of the close of `timestep`."""
+        """Request a refit at the close of `timestep`.
+
+        Parameters
+        ----------
+        state : changed.
+        live : the β in use and those that the watch retired.
+        stretches : the window of log prices.
+        log_prices : (n,) at the close.
+        leg_variances : (n,) the last known, per timestep.
+        timestep : the one that closes.
+        """
         state.pending = PendingRefit(
             request=RefitRequest(
                 stretches,
@@ -152,14 +175,14 @@ class Refits:
         self.resume(state)
 
     def resume(self, state: RefitState) -> None:
-        """Start what is pending and does not run: a new one, or that of a snapshot."""
+        """Start the pending refit if it is not running: a new one, or the one of a snapshot."""
         if state.pending is not None and state.running is None:
             state.running = self._submit(state.pending.request)
 
     def take(self, state: RefitState, live: LiveBetas, log_prices: FloatArray, timestep: int) -> LiveBetas:
-        """The β in use after the close of `timestep`, with a refit that is due and there.
+        """The β in use after the close of `timestep`. A refit that is due and ready takes effect.
 
-        `log_prices` (n,) of that close, NaN where there is none.
+        `log_prices` (n,) are those of that close, NaN where an asset has no price.
         """
         state.late = False
         pending = state.pending

@@ -1,4 +1,4 @@
-"""Quotes to prices, exposures and costs in the numeraire. A missing or stale price is NaN here, never a number."""
+"""Prices, exposures and costs in the numeraire, from quotes. A missing or stale price is NaN, never a number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from solver.arrays import BoolArray, FloatArray, IntArray
 from stream.config import NANOSECONDS, Config
 from stream.events.types import QuoteDepth, Timestep
 
-# Of paths with equal spreads the shortest: far below any spread, and a locked pair keeps a length above zero.
+# Added to the length of each step of a path, and far below any bid-ask spread. Of paths with equal bid-ask spreads it
+# chooses the one with the fewest steps, and it keeps the length of a locked pair (bid = ask) above zero.
 _HOP = 1e-12
 
 
@@ -19,13 +20,18 @@ _HOP = 1e-12
 class Valuation:
     """What one timestep's quotes are worth.
 
-    `prices` (n,) numeraire per unit of asset, NaN where no fresh quotes price it; `priced_by` names for each the
-    instruments, by their index, whose quotes do, from the asset on. `exposures` (n, m) numeraire per bought lot.
-    `cost_per_lot` (m,) numeraire: half the spread plus fees. `point_value` (m,) numeraire: what a lot gains when its
-    price rises by one. `bids`, `asks` (m,) in quote units, as of `quoted_at_ns`,
-    and `depths` where these quotes show how much can be dealt.
-    `tradeable` (m,): the instrument's own quote is fresh and every price it needs is there; exposures and cost are 0
-    where it is not.
+    Attributes
+    ----------
+    prices : (n,) numeraire per unit of asset; NaN where no fresh quotes price it.
+    priced_by : for each asset the indices of the instruments whose quotes price it, along the path from the asset to
+        the numeraire.
+    exposures : (n, m) numeraire per bought lot; 0 where an instrument is not tradeable.
+    cost_per_lot : (m,) numeraire: half the bid-ask spread plus fees; 0 where an instrument is not tradeable.
+    point_value : (m,) numeraire: what a lot gains when its price rises by one.
+    bids, asks : (m,) in quote units.
+    quoted_at_ns : (m,) when they were quoted.
+    tradeable : (m,) whether the instrument has a fresh quote of its own and every price that it needs is known.
+    depths : by instrument index, the sizes of quotes that show them.
     """
 
     prices: FloatArray
@@ -67,7 +73,7 @@ class Valuer:
             key = (frozenset(instrument.legs.items()), instrument.quote, instrument.lot)
             alike.setdefault(key, []).append(column)
         self._twins = [np.array(columns) for columns in alike.values() if len(columns) > 1]
-        # What each instrument of a single leg says of two assets: so many units of its quote asset for one of its leg.
+        # For each instrument of a single leg: its column, its leg, its quote asset, and the units of the leg.
         self._pairs = [
             (column, indices[leg], indices[instrument.quote], quantity)
             for column, instrument in enumerate(config.instruments)
@@ -96,10 +102,10 @@ class Valuer:
         )
 
     def log_price_ticks(self, timestep: Timestep, valuation: Valuation) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Assets, moments within the timestep from 0 to 1, and log prices (k,) of the ticks of `timestep`.
+        """The ticks of `timestep`: (k,) assets, times within the timestep from 0 to 1, and log prices.
 
-        Those of the instruments that `valuation`, of the same timestep, prices assets by directly; an asset that is
-        priced over a path of crosses has no ticks of its own.
+        Only the instruments that price an asset directly in `valuation`, of the same timestep, have ticks here. An
+        asset that is priced over a path of crosses has none.
         """
         assert timestep.ticks is not None
         asset_of = np.full(len(timestep.bids), -1, dtype=np.int64)
@@ -115,14 +121,14 @@ class Valuer:
         return asset_of[columns], moments, np.where(inverse[columns], -log_mids, log_mids)
 
     def _prices(self, mids: FloatArray, timestep: Timestep) -> tuple[FloatArray, tuple[tuple[int, ...], ...]]:
-        """Prices (n + 1,), the last that of the numeraire itself, and the instruments that each stands on.
+        """Prices (n + 1,) with that of the numeraire last, and for each asset the instruments that price it.
 
-        An asset that a fresh instrument prices against the numeraire has that one's price, of several the first in the
-        configuration, so the choice is the operator's. Any other is priced along the path of fresh instruments to the
-        numeraire whose spreads, relative to their mids, add up to the least.
+        An asset with a fresh instrument against the numeraire has the price of that instrument. Of several it is the
+        first in the configuration, so the operator chooses. Any other asset is priced along a path of fresh instruments
+        to the numeraire: the one with the least sum of bid-ask spreads, relative to their mids.
         """
         numeraire = len(self._legs) - 1
-        # One step of a path: from this asset, over this instrument, to that asset; so many of that for one of this.
+        # One step of a path, by (from asset, to asset): the instrument, and the units of the second per first.
         rates: dict[tuple[int, int], tuple[int, float]] = {}
         lengths = np.zeros((numeraire + 1, numeraire + 1))
         for column, leg, quote, quantity in self._pairs:
@@ -158,10 +164,10 @@ class Valuer:
         return prices, tuple(priced_by)
 
     def _exposures(self, mids: FloatArray, prices: FloatArray, timestep: Timestep) -> tuple[FloatArray, FloatArray]:
-        # 0 · NaN would make a leg that the instrument does not have spoil it.
+        # 0 · NaN is NaN: an asset without a price must not spoil the instruments that do not have it as a leg.
         exposures = np.where(self._legs != 0, self._legs * prices[:, None], 0.0) * self._lots
         paid = self._lots * mids * prices[self._quote]
-        # Two venues of one instrument change what is held by the same, whatever each one's mid: that of the first.
+        # Lots at two venues of one instrument change the position equally, whatever their mids: the first mid counts.
         leading = np.where(np.isnan(mids), len(mids), self._columns)
         for twins in self._twins:
             leading[twins] = leading[twins].min()

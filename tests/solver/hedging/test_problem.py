@@ -60,7 +60,7 @@ def euro_excess(eurusd_cost: float, second_euro_venue_cost: float = 1e3) -> Hedg
         ({"upper": np.full(4, 10**10)}, "upper must be within 0 and 1000000000"),
         ({"upper": np.zeros(3, dtype=np.int64)}, r"upper must have shape \(4,\)"),
         ({"Sigma": np.array([[1.0, 0.5], [0.4, 1.0]])}, "Sigma must be symmetric, got .* 0.1"),
-        ({"Sigma": np.array([[1.0, 2.0], [2.0, 1.0]])}, "Sigma must be positive semidefinite, got the eigenvalue -1"),
+        ({"Sigma": np.array([[1.0, 2.0], [2.0, 1.0]])}, "Sigma must be positive semi-definite, got the eigenvalue -1"),
         ({"Sigma": np.eye(3)}, r"Sigma must have shape \(2, 2\)"),
         ({"basis_variance": -1.0}, "basis_variance must be finite and >= 0, got -1"),
         ({"basis_variance": np.nan}, "basis_variance must be finite and >= 0, got nan"),

@@ -1,4 +1,4 @@
-"""Books: what is refused, and that the refusal says which key, what was expected and what came."""
+"""Books: what is refused, with the key, what was expected and what was found."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from stream.errors import ConfigError
     ],
 )
 def test_what_types_cannot_say_is_refused(refusal: Callable[[str, str], str], old: str, new: str, message: str) -> None:
-    """Each range and each rule between keys is held at start, and the message says what to write instead."""
+    """Each range and each rule between keys is checked at start, and the message says what to write instead."""
     assert refusal(old, new) == message
 
 
@@ -86,12 +86,12 @@ def test_what_types_cannot_say_is_refused(refusal: Callable[[str, str], str], ol
 def test_a_flow_that_a_book_cannot_use_is_refused(
     flow_refusal: Callable[[str, str], str], old: str, new: str, message: str
 ) -> None:
-    """What a book takes from the flow that it names is held at start."""
+    """The keys that depend on the flow of a book are checked at start."""
     assert re.search(message, flow_refusal(old, new))
 
 
 def test_no_book_is_refused(desk_toml: str, config_path: Callable[[str], Path]) -> None:
-    """A service without a book would publish nothing that anyone waits for."""
+    """A service without a book would publish nothing that anyone needs."""
     head, _, rest = desk_toml.partition("[[books]]")
     text = "books = []\n" + head + "[covariance]" + rest.partition("[covariance]")[2]
     with pytest.raises(ConfigError, match=r"books must be at least one book, got \[\]"):

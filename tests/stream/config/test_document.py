@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_file_is_up_to_date() -> None:
-    """What is on disk is what today's classes say."""
+    """The file on disk is what the classes generate."""
     assert FILE == ROOT / "docs" / "configuration.md"
     assert FILE.read_text(encoding="utf-8") == document(), f"{FILE} is stale; run: python -m stream.config.document"
 

@@ -1,4 +1,4 @@
-"""Client flow: what is refused, and that the refusal says which key, what was expected and what came."""
+"""Client flow: what is refused, with the key, what was expected and what was found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suggestions: what is refused, and that the refusal says which key, what was expected and what came."""
+"""Suggestions: what is refused, with the key, what was expected and what was found."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ import pytest
     ],
 )
 def test_what_types_cannot_say_is_refused(refusal: Callable[[str, str], str], old: str, new: str, message: str) -> None:
-    """Each range and each rule between keys is held at start, and the message says what to write instead."""
+    """Each range and each rule between keys is checked at start, and the message says what to write instead."""
     assert refusal(old, new) == message

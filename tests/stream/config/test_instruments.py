@@ -1,4 +1,4 @@
-"""Instruments: what is refused, and that the refusal says which key, what was expected and what came."""
+"""Instruments: what is refused, with the key, what was expected and what was found."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ from stream.config import load_config
     ],
 )
 def test_what_types_cannot_say_is_refused(refusal: Callable[[str, str], str], old: str, new: str, message: str) -> None:
-    """Each range and each rule between keys is held at start, and the message says what to write instead."""
+    """Each range and each rule between keys is checked at start, and the message says what to write instead."""
     assert refusal(old, new) == message
 
 
 def test_an_asset_may_be_priced_by_a_chain(desk_toml: str, config_path: Callable[[str], Path]) -> None:
-    """The franc over EURCHF and EURUSD alone will do, the yen against the franc then too."""
+    """The franc may be priced over EURCHF and EURUSD alone, and the yen against the franc on top."""
     basket = 'legs = { USD = 1.0, EUR = 1.0 }\nquote = "CHF"'
     text = desk_toml.replace('legs = { USD = 1.0 }\nquote = "CHF"', basket, 1)
     load_config(config_path(text.replace('legs = { USD = 1.0 }\nquote = "JPY"', 'legs = { CHF = 1.0 }\nquote = "JPY"')))

@@ -1,4 +1,4 @@
-"""The configuration: what is refused, and that the refusal says which key, what was expected and what came."""
+"""The configuration: what is refused, with the key, what was expected and what was found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stream.errors import ConfigError
 
 
 def test_a_valid_file_gives_its_values(desk_toml: str, config_path: Callable[[str], Path]) -> None:
-    """Every value of the file arrives, typed, under its key."""
+    """Every value of the file is found, typed, under its key."""
     config = load_config(config_path(desk_toml))
     assert config.universe.assets == ("EUR", "CHF", "JPY")
     assert config.universe.timestep_ns == 1_000_000_000

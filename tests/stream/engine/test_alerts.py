@@ -16,7 +16,7 @@ def condition(holds: bool | None, kind: str = "limit-breach", subject: str = "sp
 
 
 def test_an_alert_is_raised_once_and_cleared_once() -> None:
-    """As long as the condition holds nothing is repeated, and after it only its end is said."""
+    """While the condition holds nothing is repeated. After it only the clearing is published."""
     active: set[str] = set()
     changes = []
     for step, holds in enumerate((False, True, True, None, True, False, None, False, True)):
@@ -52,7 +52,7 @@ def test_the_message_names_the_condition_the_moment_and_the_figures() -> None:
 
 
 def test_conditions_of_another_kind_or_subject_do_not_meet() -> None:
-    """The breach of one book says nothing of another's, nor of its prices."""
+    """The breach of one book affects neither another book's alert nor an alert of prices."""
     active: set[str] = set()
     others = [("limit-breach", "options"), ("price-stale", "spot"), ("relationship-broken", "spot")]
     assert update_alert(active, condition(True), Moment(1, 1, "1"))

@@ -24,7 +24,7 @@ OCCASION = Occasion(BookConfig(name="spot", limit=900.0), 7, 3, Trigger("timeste
 def test_a_price_is_stale(
     holders: list[str], missing: bool, went_stale: bool, holds: bool | None, severity: str
 ) -> None:
-    """Nothing is said of an asset that was never quoted and that nobody holds; a holder makes it critical."""
+    """An asset that was never quoted and that nobody holds raises nothing. With a holder it is critical."""
     condition = price_condition("EUR", holders, missing=missing, went_stale=went_stale, max_price_age_s=5.0)
     assert (condition.holds, condition.severity, condition.subject) == (holds, severity, "EUR")
     assert ("spot" in condition.message) == (missing and bool(holders))
@@ -40,7 +40,7 @@ def test_an_unknown_risk_neither_raises_nor_clears_a_breach() -> None:
 
 
 def test_a_silent_feed_says_nothing_that_a_clock_measured() -> None:
-    """Two silences of different lengths give the same words, so that a restart gives the same bytes."""
+    """Every silence has the same message, whatever its length, so that a restart gives the same bytes."""
     universe = UniverseConfig(
         name="fx", numeraire="USD", assets=("EUR",), timestep_s=1.0, max_price_age_s=5.0, feed_silent_after_s=4.0
     )

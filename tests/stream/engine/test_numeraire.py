@@ -1,4 +1,4 @@
-"""The currency that a desk counts in says nothing of what it should trade."""
+"""The trades of a desk do not depend on the currency in which it is valued."""
 
 from __future__ import annotations
 

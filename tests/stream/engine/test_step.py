@@ -98,7 +98,7 @@ def test_a_thousand_books_step_and_say_what_each_would_alone(
 
 
 def test_the_engine_keeps_no_state_between_steps(desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf) -> None:
-    """Two states of one engine, advanced in turns, give what each gives alone."""
+    """Two states of one engine, advanced in turns, publish what each publishes alone."""
     events = scripted_day(mid_prices, timestep_of)
     engine = Engine(desk)
     alone = play(engine, engine.new_state(), events)
@@ -113,7 +113,7 @@ def test_the_engine_keeps_no_state_between_steps(desk: Config, mid_prices: MidPr
 
 
 def test_every_output_has_an_id_of_its_own(desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf) -> None:
-    """A reader that drops what it has seen by id drops nothing else."""
+    """A reader that drops messages with a known id drops only repeated ones."""
     engine = Engine(desk)
     outputs = play(engine, engine.new_state(), scripted_day(mid_prices, timestep_of))
     assert len({output.id for output in outputs}) == len(outputs)

@@ -43,7 +43,7 @@ def test_a_value_too_large_for_a_dead_letter_is_cut_and_says_so(ready: Ready) ->
 
 @pytest.mark.parametrize("timestamp_ms", [1_700_000_000_000, 0, -1, 2**62])
 def test_a_refused_record_becomes_a_dead_letter_that_can_be_sent(desk: Config, timestamp_ms: int) -> None:
-    """Where it stood, why, and every byte of it; a timestamp that no calendar knows does not stop it."""
+    """It has the record's offset, the reason and every byte. An impossible timestamp does not stop it."""
     engine = Engine(desk)
     record = Record("ticks", 2, 17, timestamp_ms, b"\x00key", b"\xff\x00", (("content-type", b"?"),))
     (letter,) = play(engine, engine.new_state(), [Refused(record, "content-type", "expected JSON", "?")])

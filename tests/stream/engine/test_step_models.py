@@ -100,7 +100,7 @@ def test_a_covariance_from_ticks(desk: Config, mid_prices: MidPrices, timestep_o
 
 
 def test_a_model_says_how_its_spreads_come_back(desk: Config) -> None:
-    """Speeds by asset of those that revert, nothing of those that do not."""
+    """Reverting β have adjustment speeds by asset, the others have none."""
     market = made_market(
         desk,
         {"sparse:EUR/CHF": (1.0, -1.0, 0.0), "sparse:EUR/JPY": (1.0, 0.0, -1.0)},

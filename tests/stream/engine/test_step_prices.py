@@ -72,7 +72,7 @@ def test_a_cross_keeps_a_book_priced(ready: Ready, timestep_of: TimestepOf) -> N
 
 
 def test_a_price_that_goes_stale_without_holders_is_a_warning(ready: Ready, timestep_of: TimestepOf) -> None:
-    """Somebody should look, nobody is hurt."""
+    """Somebody should look, but no book is affected."""
     engine, state, mids = ready
     (alert,) = only(play(engine, state, [timestep_of(77, mids, {USDJPY: 71.9})]), Alert)
     assert (alert.kind, alert.severity, alert.subject) == ("price-stale", "warning", "JPY")
@@ -101,7 +101,7 @@ def test_an_asset_that_is_taken_after_its_price_went_stale_raises_for_the_book(
 
 
 def test_a_position_without_a_time_is_not_solved_on_a_silent_feed(ready: Ready) -> None:
-    """It cannot say how old the prices are; the standing alert of the silent feed can."""
+    """It does not tell how old the prices are, but the standing alert of the silent feed does."""
     engine, state, _ = ready
     play(engine, state, [FeedSilence(True, 10.0)])
     undated = PositionLevel(71 * SECOND, "spot", EUR, 2e6, "positions[0]@3", dated=False)
@@ -125,7 +125,7 @@ def test_an_alert_is_raised_at_the_limit_and_cleared_below_its_share(ready: Read
 
 
 def test_the_feed_falls_silent_and_comes_back(ready: Ready) -> None:
-    """One alert each way, at the time of the last timestep, and the next silence has an id of its own."""
+    """It is raised and cleared once, at the time of the last timestep. The next silence has an id of its own."""
     engine, state, _ = ready
     events = [FeedSilence(True, 10.2), FeedSilence(True, 11.0), FeedSilence(False, 0.0), FeedSilence(True, 10.0)]
     alerts = only(play(engine, state, events), Alert)

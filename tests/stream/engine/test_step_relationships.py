@@ -201,7 +201,7 @@ def test_a_jump_retires_a_relationship_between_refits(
 def test_a_relationship_that_nobody_packed_breaks_without_an_alert(
     desk: Config, mid_prices: MidPrices, timestep_of: TimestepOf
 ) -> None:
-    """A β that is found and lost again is the normal course; a human looks only where a book relied on it."""
+    """It is normal that a β is found and lost. Somebody has to look only where a book relied on it."""
     engine = Engine(desk)
     state = warmed_up(engine, mid_prices, timestep_of)
     rng = np.random.default_rng(11)

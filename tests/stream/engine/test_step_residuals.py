@@ -129,7 +129,7 @@ def test_packing_by_the_risk_over_the_horizon(desk: Config) -> None:
 
 
 def test_a_packing_stays_inside_the_position(desk: Config) -> None:
-    """A book that is long both legs of β has nothing to pack, though the covariance would hedge one with the other."""
+    """A book that is long both legs of a β packs nothing, although the covariance would offset one by the other."""
     solver = BookSolver(desk)
     state = BookState(quantities=np.array([10.0, 7.0, 0.0]) * LOT)
     market = made_market(desk, {"sparse:EUR/CHF": (1.0, -1.0, 0.0)})
@@ -176,7 +176,7 @@ def test_an_empty_book_has_no_risk(ready: Ready, timestep_of: TimestepOf) -> Non
 
 
 def test_a_position_before_the_first_price_waits_for_the_first_timestep(desk: Config, timestep_of: TimestepOf) -> None:
-    """It is kept, and solved as soon as there is anything to solve it with."""
+    """The position is stored, and its book is solved at the first timestep."""
     engine = Engine(desk)
     state = engine.new_state()
     assert play(engine, state, [position("spot", EUR, 1e6, 0.5)]) == []
@@ -185,7 +185,7 @@ def test_a_position_before_the_first_price_waits_for_the_first_timestep(desk: Co
 
 
 def test_a_vector_with_a_silent_leg_is_not_packed(desk: Config, timestep_of: TimestepOf) -> None:
-    """Not in `free` mode either, where a book need not hold the leg; lots of it wait in the book that does."""
+    """Not even in `free` mode, where a book need not hold the leg. A book that holds the leg waits."""
     free = msgspec.structs.replace(desk, solver=msgspec.structs.replace(desk.solver, mode="free"))
     market = made_market(desk, {"sparse:EUR/JPY": (1.0, 0.0, -1.0), "sparse:EUR/CHF": (1.0, -1.0, 0.0)})
     stale = with_changes(

@@ -94,7 +94,7 @@ def test_a_limit_on_the_horizon(desk: Config) -> None:
 
 
 def test_a_suggestion_stands_while_its_book_is_unpriced(ready: Ready, timestep_of: TimestepOf) -> None:
-    """It is neither repeated nor withdrawn on numbers that nobody knows, nor is the breach cleared."""
+    """While the risk is unknown it is neither repeated nor withdrawn, and the breach is not cleared."""
     engine, state, mids = ready
     over = play(engine, state, [position("spot", JPY, 3000e6, 70.1), timestep_of(71, mids)])
     assert only(over, HedgeSuggestion)
@@ -108,7 +108,7 @@ def test_a_suggestion_stands_while_its_book_is_unpriced(ready: Ready, timestep_o
 
 
 def test_a_suggestion_is_withdrawn_when_the_risk_is_inside_again(ready: Ready, timestep_of: TimestepOf) -> None:
-    """Once, with status `none`, no trades and no cost; before and after it nothing is suggested inside the limit."""
+    """It is withdrawn once, with status `none`, no trades and no cost. Nothing else is suggested inside the limit."""
     engine, state, mids = ready
     statuses = []
     for step, quantity in enumerate((1e6, 9e6, 9e6, 1e6, 1e6), start=71):
@@ -158,7 +158,7 @@ def test_a_book_that_may_trade_nothing_is_told_so(desk: Config, ready: Ready, ti
 
 
 def test_a_target_equal_to_the_limit_has_no_gap(desk: Config, ready: Ready) -> None:
-    """With target_share 1 a risk a hair over the limit is not called unreachable where one lot would do."""
+    """With target_share 1, a risk just above the limit is not unreachable if one lot is enough."""
     _, state, _ = ready
     assert state.latest is not None
     book = msgspec.structs.replace(desk.books[0], target_share=1.0, clear_share=1.0)

@@ -18,7 +18,6 @@ from stream.errors import OffsetOutOfRange, PublishFailed, StateMismatch
 from stream.kafka.log import Record, TopicPartition
 from stream.telemetry.metrics import Metrics
 from stream.worker import loop
-from stream.worker.loop import topic_names
 
 START_S = 1_748_851_200
 SECOND = 1_000_000_000
@@ -40,7 +39,7 @@ def messages(records: Iterable[Record], kind: type[msgspec.Struct]) -> list[Any]
 
 
 def test_what_is_read_is_published_and_committed(desk: Config, simulate: Simulate) -> None:
-    """A turn takes what is there, its outputs are in the log, the group's offsets stand behind what was processed."""
+    """After a turn its outputs are in the log, and the group's offsets are those after the processed records."""
     simulation = simulate(desk)
     simulation.feed([*all_quoted(0.5), *all_quoted(1.5), *all_quoted(2.5)])
     simulation.feed([Position(book="spot", asset="EUR", quantity=1e6, event_time_ns=(START_S + 1) * SECOND)])
@@ -75,7 +74,7 @@ def test_a_live_position_is_answered_in_the_turn_that_reads_it(desk: Config, sim
 
 
 def test_finish_closes_the_open_timesteps(desk: Config, simulate: Simulate) -> None:
-    """At the end of a replay nothing more can come, so the last step closes without a watermark."""
+    """At the end of a replay no more records come, so the last timestep closes without a watermark."""
     simulation = simulate(desk)
     simulation.feed([*all_quoted(0.5), *all_quoted(1.5)])
     worker = simulation.worker()
@@ -199,7 +198,7 @@ def test_a_full_buffer_pauses_its_partition_until_it_is_drained(
 
 
 def test_a_silent_feed_is_said_once_and_that_it_is_back_once(desk: Config, simulate: Simulate) -> None:
-    """By the wall clock, since a silent feed moves no event time. Positions are no quotes."""
+    """The wall clock decides, because a silent feed moves no event time. Positions do not count as quotes."""
     simulation = simulate(desk)
     clock = ManualClock()
     worker = simulation.worker(clock=clock)
@@ -238,7 +237,7 @@ def test_a_restart_does_not_clear_a_silence_that_goes_on(desk: Config, simulate:
 
 
 def test_a_silence_that_is_said_again_after_a_crash_has_the_same_bytes(desk: Config, simulate: Simulate) -> None:
-    """One id, one content: readers drop the second by its id."""
+    """The two messages have the same id and bytes, so readers may drop the second by its id."""
     simulation = simulate(msgspec.structs.replace(desk, snapshot=SnapshotConfig(every_s=1e6)))
     for silent_for_s in (10.2, 10.9):
         clock = ManualClock()
@@ -276,7 +275,7 @@ def test_a_broken_record_is_a_dead_letter_and_the_stream_goes_on(desk: Config, s
 def test_topics_carry_the_prefix(desk: Config, simulate: Simulate) -> None:
     """Two installations share a cluster by their prefix."""
     prefixed = msgspec.structs.replace(desk, topics=msgspec.structs.replace(desk.topics, prefix="dev."))
-    assert topic_names(prefixed)["ticks"] == "dev.ticks"
+    assert prefixed.topics.names()["ticks"] == "dev.ticks"
     simulation = simulate(prefixed)
     simulation.feed([*all_quoted(0.5), *all_quoted(1.5)])
     worker = simulation.worker()

@@ -1,4 +1,4 @@
-"""The process that refits: the same results as here, and no way in which it ends, hangs or fails goes unnoticed."""
+"""The process for refits gives the same results as this one, and each end, hang or failure is noticed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def until(condition: object, limit_s: float = 60.0) -> None:
 
 @pytest.mark.slow
 def test_the_process_finds_what_is_found_here(refits: RefitProcess, request_: RefitRequest) -> None:
-    """Bit for bit, and again: it keeps nothing of the refit before."""
+    """The results are equal bit for bit, also the second time: no refit depends on the one before."""
     expected = run_here(Refitter(3, SETTINGS, NAMES))(request_).result()
     for future in [refits.submit(request_) for _ in range(3)]:
         assert_same(future.result(), expected)
@@ -87,7 +87,7 @@ def test_the_process_finds_what_is_found_here(refits: RefitProcess, request_: Re
 
 @pytest.mark.slow
 def test_a_refit_whose_process_is_killed_is_run_again(refits: RefitProcess, request_: RefitRequest) -> None:
-    """Killed while it waits or while it works, the next one answers as if nothing had been."""
+    """The process is killed while it waits or works. The next one gives the same answer."""
     expected = refits.submit(request_).result()
     for pause_s in (0.0, 0.005):
         before = refits.pid
@@ -134,7 +134,7 @@ def test_a_refit_that_raises_is_refused_in_the_words_that_it_has_here(
 
 @pytest.mark.slow
 def test_a_refit_that_hangs_is_given_up(request_: RefitRequest) -> None:
-    """Its process is replaced, and the time that it took shows."""
+    """Its process is replaced, and the time that it took is observed."""
 
     class Hanging:
         def __reduce__(self) -> tuple[object, tuple[float]]:

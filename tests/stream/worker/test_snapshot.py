@@ -1,4 +1,4 @@
-"""Snapshots: what goes on from one publishes, bit for bit, what an unbroken run would have published."""
+"""A run that continues from a snapshot publishes, bit for bit, what an unbroken run would have published."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def course(mids: np.ndarray, seed: int) -> list[Input]:
     inputs: list[Input] = []
     for step, (eurusd, usdchf, usdjpy) in enumerate(mids.tolist(), start=1):
         prices = (eurusd, usdchf, usdjpy, eurusd * usdchf)
-        for place, mid in enumerate(prices):
-            if place == 2 and step % 30 > 20:
+        for index, mid in enumerate(prices):
+            if index == 2 and step % 30 > 20:
                 continue  # JPY goes stale
             at_ns = step * SECOND - chance.randrange(SECOND) - (9 * SECOND if chance.random() < 0.03 else 0)
             depths = (QuoteDepth(5.0, 4.0, ((float(mid) * 0.9999, 9.0),)),) if chance.random() < 0.5 else ()
-            quotes = Quotes(max(at_ns, 1), (place,), (mid * 0.99999,), (mid * 1.00001,), depths)
+            quotes = Quotes(max(at_ns, 1), (index,), (mid * 0.99999,), (mid * 1.00001,), depths)
             inputs.append((chance.choice((A, B)), quotes))
         if chance.random() < 0.4:
             asset = chance.choice((0, 1, 2, None))
@@ -76,7 +76,7 @@ class Run:
         self.state = WorkerState(new_timesteps_state(len(config.instruments)), self.engine.new_state(), offsets)
 
     def take(self, inputs: list[Input]) -> bytes:
-        """What `inputs` cause, as the bytes that would be published."""
+        """Process `inputs`. Returns the bytes that would be published."""
         published = b""
         for partition, event in inputs:
             if isinstance(event, Quotes):
@@ -105,7 +105,7 @@ def mids(mid_prices: MidPrices) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_a_run_that_is_cut_anywhere_goes_on_bit_for_bit(desk: Config, mids: np.ndarray, seed: int) -> None:
-    """Three cuts at random places, in warm-up, with open steps, stale prices or standing alerts: the same bytes."""
+    """Three random cuts, in warm-up, with open timesteps, stale prices or standing alerts, give the same bytes."""
     inputs = course(mids, seed)
     unbroken = Run(desk).take(inputs)
     chance = Random(1000 + seed)
@@ -118,7 +118,7 @@ def test_a_run_that_is_cut_anywhere_goes_on_bit_for_bit(desk: Config, mids: np.n
 
 
 def test_the_same_state_gives_the_same_snapshot(desk: Config, mids: np.ndarray) -> None:
-    """Taking one changes nothing, and what was restored has the bytes of what it was restored from."""
+    """To take a snapshot changes nothing. A restored state gives the bytes of the snapshot that it came from."""
     run = Run(desk)
     run.take(course(mids, 3))
     snapshot = take_snapshot(run.state, desk)
@@ -187,15 +187,15 @@ def test_reverting_spreads_go_on_bit_for_bit(desk: Config, mid_prices: MidPrices
 
 def models(published: bytes) -> list[Any]:
     """The model messages among `published`."""
-    messages, text, place = [], published.decode(), 0
-    while place < len(text):
-        message, place = JSONDecoder().raw_decode(text, place)
+    messages, text, index = [], published.decode(), 0
+    while index < len(text):
+        message, index = JSONDecoder().raw_decode(text, index)
         messages.append(message)
     return [message for message in messages if message["id"].startswith("model/")]
 
 
 def test_what_a_snapshot_says_of_itself(desk: Config, mids: np.ndarray) -> None:
-    """Format, configuration, place in time and the offsets of every input partition, in order."""
+    """It has the format, the configuration, the timestep and the offsets of every input partition, in order."""
     run = Run(desk)
     run.take(course(mids, 5))
     snapshot = take_snapshot(run.state, desk)
@@ -271,7 +271,7 @@ def test_books_may_come_and_go_and_change_their_limits(desk: Config, mids: np.nd
 
 
 def test_the_alert_of_a_book_that_has_left_does_not_stand_forever(desk: Config) -> None:
-    """Nobody could clear it: no solve of that book comes any more."""
+    """Nothing would clear it, because that book is no longer solved."""
     run = Run(desk)
     of_books = {
         f"{kind}:{book}" for kind in ("limit-breach", "book-unsolved", "hedge-overdue") for book in ("spot", "options")
@@ -303,7 +303,7 @@ def test_an_array_that_came_back_can_be_written_to(desk: Config, mids: np.ndarra
 
 
 def test_bytes_that_are_no_state_are_refused(desk: Config) -> None:
-    """The state is typed: what does not fit its layout is not read as something else, and the next step is named."""
+    """Bytes that do not fit the layout of the state are refused, and the message names the next step."""
     for state in (msgspec.msgpack.encode({"timesteps": {}}), b"", b"\xc1"):
         with pytest.raises(StateMismatch, match="--rebuild"):
             restore_snapshot(msgspec.structs.replace(kept(desk), state=state), desk, Engine(desk))
@@ -360,7 +360,7 @@ def test_a_large_state_is_kept_in_parts(desk: Config, mids: np.ndarray, monkeypa
 def test_a_snapshot_of_which_parts_are_missing_is_not_gone_on_from(
     desk: Config, mids: np.ndarray, monkeypatch: pytest.MonkeyPatch, compacted: bool
 ) -> None:
-    """A worker that dies after any number of parts leaves the last whole snapshot, and one that went on from it too."""
+    """A worker dies after any number of parts, and so does the next: a start finds the last whole snapshot."""
     first, second, third = snapshots(desk, mids, monkeypatch)
     parts = parts_of(second, 0)
     for died_after in range(len(parts) + 1):

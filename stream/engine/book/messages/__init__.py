@@ -1,1 +1,1 @@
-"""Solved books and decisions to the messages that are published of them."""
+"""The messages of a book, built from solved books and decisions."""

@@ -1,4 +1,4 @@
-"""Efficient hedges to the answer that a trader reads: what each level of risk costs, and the trades that reach it."""
+"""The answer about efficient hedges: the cost of each level of risk, and the trades that reach it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.engine.book.solved import SolvedBook
 def efficient_hedges(
     config: Config, solved: SolvedBook, asked: BookProblem, hedges: Sequence[EfficientHedge]
 ) -> Frontier:
-    """The answer that says `hedges` of the problem `asked`, from nothing to flat, for the book `solved`."""
+    """The answer with the `hedges` of the problem `asked`, from no trade to no risk, for the book `solved`."""
     occasion = solved.occasion
     return Frontier(
         id=occasion.id_of("frontier"),

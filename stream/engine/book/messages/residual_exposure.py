@@ -1,4 +1,4 @@
-"""The message that says what of a book is really unhedged."""
+"""The message about what is really unhedged of a book."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream.engine.book.solved import SolvedBook, UnsolvedBook
 
 
 def residual_exposure(config: Config, result: SolvedBook | UnsolvedBook) -> ResidualExposure:
-    """The message that says `result`."""
+    """The message about `result`, a book with or without figures."""
     return _unsolved(config, result) if isinstance(result, UnsolvedBook) else _solved(config, result)
 
 
@@ -87,7 +87,7 @@ def _solved(config: Config, solved: SolvedBook) -> ResidualExposure:
 
 
 def _packed(model: PreparedModel, multiples: IntArray, lot_notional: float) -> tuple[PackedBeta, ...]:
-    """The β of which lots are packed, by their `multiples` (K,)."""
+    """The β that have packed lots. `multiples` (K,) are the lots of each β of `model`."""
     return tuple(
         PackedBeta(
             beta_id=beta.beta_id,

@@ -1,4 +1,4 @@
-"""A decision to the message that a trader reads: trades, what they cost and take away, the runner-up, the reason."""
+"""The message about a decision: the trades, their cost, the risk that they remove, the runner-up and the reason."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from schemas.outbound import HedgeSuggestion, HedgeTrade, LimitOn
+from schemas.outbound import HedgeSuggestion, HedgeTrade
 from solver.arrays import FloatArray, IntArray
 from solver.hedging.cost import cost_parts
 from stream.config import NANOSECONDS, Config, InstrumentConfig
 from stream.engine.book.costs import Costs
 from stream.engine.book.decide import Decision
 from stream.engine.book.hedge_problems import BookProblem
-from stream.engine.book.solved import SolvedBook
+from stream.engine.book.solved import SolvedBook, risk_name
 from stream.engine.book.standing import Standing
 
 Status: TypeAlias = Literal["trade", "none", "unreachable", "unchanged"]
@@ -23,10 +23,16 @@ Status: TypeAlias = Literal["trade", "none", "unreachable", "unchanged"]
 
 @dataclass(frozen=True, eq=False)
 class SuggestionFacts:
-    """What the message is about.
+    """All that the message is built from.
 
-    `standing` is the suggestion that `decision` leaves standing, or that it withdraws. `edge` is that of the band.
-    `pausing` names the instruments that were left out because lots in them were refused.
+    Attributes
+    ----------
+    solved : the book.
+    asked : the hedge problem, over whose instruments the lots of `decision` are.
+    decision : what becomes of the suggestion.
+    standing : the suggestion that `decision` leaves standing, or that it withdraws.
+    edge : the risk at the edge of the band, numeraire.
+    pausing : names of the instruments that were left out because lots in them were refused.
     """
 
     solved: SolvedBook
@@ -38,7 +44,7 @@ class SuggestionFacts:
 
     @property
     def status(self) -> Status:
-        """What the message says of the trades."""
+        """The status of the trades."""
         match self.decision.action:
             case "keep" | "renew":
                 return "unchanged"
@@ -50,7 +56,7 @@ class SuggestionFacts:
 
 
 def suggestion(config: Config, facts: SuggestionFacts) -> HedgeSuggestion:
-    """The message that says `facts`."""
+    """The message with `facts`."""
     solved, asked, decision = facts.solved, facts.asked, facts.decision
     occasion, costs = solved.occasion, asked.costs
     answer, second = decision.answer, decision.runner_up
@@ -62,7 +68,7 @@ def suggestion(config: Config, facts: SuggestionFacts) -> HedgeSuggestion:
         others = trades_of(config.instruments, costs, second_lots, second_shares)
     parts = cost_parts(costs.buy.ladders, costs.sell.ladders, lots)
     cost_lower_bound = answer.cost_lower_bound if answer else 0.0
-    # Proven are the trades that the solver found, not those that stand; and no trade at all costs nothing.
+    # The solver proves the trades that it found, not those that stand. A withdrawal needs no proof: it costs nothing.
     proven = decision.action == "withdraw" or (decision.action == "replace" and answer is not None and answer.proven)
     return HedgeSuggestion(
         id=occasion.id_of("hedge"),
@@ -99,15 +105,10 @@ def suggestion(config: Config, facts: SuggestionFacts) -> HedgeSuggestion:
     )
 
 
-def risk_name(limit_on: LimitOn, horizon_steps: int) -> str:
-    """What the limit is held against, in words."""
-    return f"unhedged risk over {horizon_steps} steps" if limit_on == "horizon" else "unhedged risk"
-
-
 def trades_of(
     instruments: tuple[InstrumentConfig, ...], costs: Costs, lots: IntArray, share_removed: FloatArray
 ) -> tuple[HedgeTrade, ...]:
-    """The trades that are (m,) `lots`, at `costs`."""
+    """The trades of (m,) `lots` at `costs`."""
     each = costs.each(lots)
     trades = []
     for index in np.flatnonzero(lots).tolist():
@@ -161,7 +162,7 @@ def _reason(config: Config, facts: SuggestionFacts, trades: Sequence[HedgeTrade]
 def _largest_residual(config: Config, solved: SolvedBook) -> str:
     """Side, size and asset of the residual that is largest in size, in words."""
     residual = solved.packing.residual
-    # Of the assets that the book has anything of: without a residual at all the first of these is named.
+    # Among the assets in the message only. If every residual is zero, the first of these assets is named.
     held = np.flatnonzero((solved.Q != 0) | (residual != 0) | (solved.in_flight != 0))
     index = int(held[np.abs(residual[held]).argmax()])
     side = "long" if residual[index] > 0 else "short"

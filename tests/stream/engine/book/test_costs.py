@@ -1,4 +1,4 @@
-"""Ladders of quotes by numbers worked out by hand, and the suggestion that comes of them."""
+"""Cost ladders against numbers worked out by hand, and the suggestion that follows from them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def bought(costs: Costs, lots: int) -> float:
 
 
 def test_without_a_size_the_best_price_holds() -> None:
-    """Half the spread and the fee on any number of lots up to what a book may trade."""
+    """Any number of lots, up to what a book may trade, costs half the bid-ask spread and the fee."""
     costs = costs_of(None, fee_bps=0.1)
     assert bought(costs, 7) == pytest.approx(7 * (100.0 + 11.0))
     assert bought(costs, -7) == pytest.approx(7 * (100.0 + 11.0))
@@ -67,7 +67,7 @@ def test_without_a_size_the_best_price_holds() -> None:
 
 
 def test_a_ladder_is_taken_level_by_level() -> None:
-    """Each lot costs its level's distance from mid; the limit price is the last level's, and behind it is nothing."""
+    """Each lot costs the distance of its level from mid. The limit price is the last level's; no lots are beyond."""
     depth = QuoteDepth(4.0, 2.0, (), ((1.1003, 3.0), (1.1006, 1.0)))
     costs = costs_of(depth, fee_bps=0.1)
     levels = [100.0, 100.0, 300.0, 300.0, 300.0, 600.0]
@@ -79,7 +79,7 @@ def test_a_ladder_is_taken_level_by_level() -> None:
 
 
 def test_parts_of_lots_make_whole_ones_at_the_worse_price() -> None:
-    """Half a lot here and three quarters there are one lot, at the second price; what is left over is not dealt."""
+    """Half a lot at one price and three quarters at the next make a lot at the second price. The rest is not traded."""
     costs = costs_of(QuoteDepth(None, 0.5, (), ((1.1003, 0.75), (1.1006, 1.0))))
     assert costs.buy.ladders.reach[0] == 2
     assert bought(costs, 1) == pytest.approx(300.0)
@@ -88,7 +88,7 @@ def test_parts_of_lots_make_whole_ones_at_the_worse_price() -> None:
 
 
 def test_impact_beyond_what_is_shown() -> None:
-    """Beyond four lots at the best price the next four, as many again, move their own price by the coefficients."""
+    """Four lots are shown at the best price. Trading four more moves their price by the impact coefficients."""
     shown = costs_of(QuoteDepth(4.0, 4.0), impact_sqrt_bps=2.0, impact_linear_bps=1.0, available_lots=9.0)
     assert bought(shown, 4) == pytest.approx(400.0)
     assert bought(shown, 8) == pytest.approx(800.0 + 4 * 1.1e6 * 3e-4)
@@ -103,7 +103,7 @@ def test_impact_beyond_what_is_shown() -> None:
 
 
 def test_stale_is_not_for_sale() -> None:
-    """An instrument without a fresh quote has no lots on either side; another valuation is priced anew."""
+    """An instrument without a fresh quote has no lots on either side. Another valuation is priced again."""
     config = config_of()
     book, valuer = CostBook(config), Valuer(config)
     bids, asks = np.array([1.0999, 0.7998]), np.array([1.1001, 0.8002])

@@ -21,13 +21,13 @@ BOOK = BookConfig(name="spot", limit=LIMIT, max_lots=20)
 
 
 def ladder(cost: float) -> CostLadders:
-    """One instrument of which 20 lots cost `cost` each."""
+    """One instrument; each of 20 lots costs `cost`."""
     level = np.array([[20]], dtype=np.int64), np.array([[cost]])
     return CostLadders(*level, np.array([cost]), np.zeros(1))
 
 
 def problem_of(risk: float, cost: float = 5.0) -> HedgeProblem:
-    """A book with `risk` in one asset, of which a lot takes 100."""
+    """A book with `risk` in one asset; one lot removes 100 of it."""
     bound = np.array([20], dtype=np.int64)
     return HedgeProblem(
         q=np.array([float(risk)]),
@@ -45,7 +45,7 @@ def problem_of(risk: float, cost: float = 5.0) -> HedgeProblem:
 def question(
     risk: float, lots: int | None = None, age_s: float = 10.0, cost: float = 5.0, dealt: bool = True
 ) -> Question:
-    """Of a book with `risk`; with `lots` a suggestion of so many stands since `age_s`."""
+    """About a book with `risk`. With `lots`, a suggestion of as many lots has stood for `age_s`."""
     problem, proposal = problem_of(risk, cost), None
     if lots is not None:
         own = np.array([lots], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What is being worked and filled counts once: never twice, and never not at all, in whatever order it is heard of."""
+"""Trades that are worked or filled count exactly once, in whatever order reports and positions arrive."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def take(trades: list[SuggestedTrade], told: TradeReport) -> str | None:
 
 
 def test_a_suggestion_alone_counts_nothing_and_an_acknowledged_one_all() -> None:
-    """Suggested is not done; acknowledged counts as done in both legs."""
+    """A suggested trade does not count. An acknowledged one counts as done, in both legs."""
     assert not units_in_flight([trade()], {}, 3).any()
     assert units_in_flight([told([report("acknowledged")])], {}, 3).tolist() == [-10e6, 9.5e6, 0.0]
 
 
 def test_a_rejected_trade_comes_back() -> None:
-    """At once, and for good: a late acknowledgement does not revive it."""
+    """Its lots stop counting at once, and a late acknowledgement does not change that."""
     rejected = told([report("acknowledged"), report("rejected"), report("acknowledged")])
     assert not units_in_flight([rejected], {}, 3).any()
     assert settle([rejected], {}, 1201, 1000, 1000) == []
 
 
 def test_what_was_filled_before_a_rejection_stays() -> None:
-    """Four of ten lots are done, six come back."""
+    """Four of ten lots are done; the other six no longer count."""
     part = told([report("part-filled", 4), report("rejected")])
     assert units_in_flight([part], {}, 3).tolist() == [-4e6, 3.8e6, 0.0]
 
 
 def test_a_fill_gives_way_to_positions_leg_by_leg() -> None:
-    """The EUR position shows it, the CHF one is older: only the francs still stand in."""
+    """The EUR position shows the fill, the CHF position is older: only the francs are still in flight."""
     filled = told([report("filled", time_ns=200)])
     assert units_in_flight([filled], {EUR: 200, CHF: 199}, 3).tolist() == [0.0, 9.5e6, 0.0]
     assert settle([filled], {EUR: 200, CHF: 199}, 1201, 1000, 1000) == [filled]
@@ -77,14 +77,14 @@ def test_what_is_heard_of_an_ended_trade_twice_or_late_is_no_surprise(ends: Trad
 
 
 def test_a_fill_is_never_forgotten() -> None:
-    """However long the positions do not show it."""
+    """It counts however long no position shows it."""
     filled = told([report("filled")])
     assert settle([filled], {}, 10**18, 1000, 1000) == [filled]
     assert units_in_flight([filled], {}, 3).tolist() == [-10e6, 9.5e6, 0.0]
 
 
 def test_nothing_heard_for_too_long_counts_no_more() -> None:
-    """The trade may never have been dealt: its risk is back; a later report counts again."""
+    """The trade may never have been dealt, so its risk is back. A later report makes it count again."""
     working = told([report("part-filled", 3, time_ns=200)])
     (kept,) = settle([working], {}, 1200, 1000, 5000)
     assert not kept.overdue
@@ -129,7 +129,7 @@ def test_what_is_held_and_in_flight_is_the_whole_trade_at_every_moment(side: int
     """
     size = data.draw(st.integers(1, 20))
     cuts = data.draw(st.lists(st.integers(1, size), max_size=4, unique=True).map(sorted))
-    filled_at = {1000 * (1 + place): filled for place, filled in enumerate(cuts)}
+    filled_at = {1000 * (1 + index): filled for index, filled in enumerate(cuts)}
     reports = [
         report("filled" if filled == size else "part-filled", filled, time_ns) for time_ns, filled in filled_at.items()
     ]
@@ -154,7 +154,7 @@ def test_what_is_held_and_in_flight_is_the_whole_trade_at_every_moment(side: int
 
 
 def test_a_refusal_outlasts_those_that_nobody_took_up() -> None:
-    """However many suggestions were replaced since, the instrument of the refused lots pauses on."""
+    """However many suggestions were replaced since then, the instrument of the refused lots still pauses."""
     refused = told([report("rejected", time_ns=200)])
     kept = settle([refused, *(trade() for _ in range(TRADES_KEPT + 5))], {}, 300, 1000, 1000)
     assert len(kept) == TRADES_KEPT
@@ -162,7 +162,7 @@ def test_a_refusal_outlasts_those_that_nobody_took_up() -> None:
 
 
 def test_a_fill_by_a_slow_clock_is_not_shown_by_a_level_of_before_its_suggestion() -> None:
-    """Suggested at 100, filled and told as of 40: a level of 99 cannot show it, one of 100 is taken to."""
+    """Suggested at 100, with a fill dated 40: a position of 99 cannot show the fill, one of 100 does."""
     trades = [told([report("filled", time_ns=40)])]
     assert units_in_flight(trades, dict.fromkeys(range(3), 99), 3).tolist() == [-10e6, 9.5e6, 0.0]
     assert not units_in_flight(trades, dict.fromkeys(range(3), 100), 3).any()

@@ -1,4 +1,4 @@
-"""What is kept of a model: shared while it is the same, never another's, and no result depends on it."""
+"""The prepared model is shared while the model is the same, and never used for another one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_model_is_prepared_once(desk: Config, markets: list[Market]) -> None:
 
 
 def test_a_covariance_that_is_none_is_refused_each_time(desk: Config, markets: list[Market]) -> None:
-    """And what was kept before is not taken in its place."""
+    """A matrix that is not a covariance is refused, and no earlier model is used instead of it."""
     latest = LatestModel(desk)
     latest.of(markets[0])
     broken = replace(markets[0], Sigma=np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
@@ -51,7 +51,7 @@ def test_a_covariance_that_is_none_is_refused_each_time(desk: Config, markets: l
 
 
 def test_a_solver_that_lived_and_a_fresh_one_say_the_same(desk: Config, markets: list[Market]) -> None:
-    """Whatever was solved before, forwards or backwards in time."""
+    """What was solved before, earlier or later in time, does not change a result."""
     lived = BookSolver(desk)
     for market in (*markets, *reversed(markets)):
         trigger = Trigger("timestep", market.end_ns, str(market.timestep))

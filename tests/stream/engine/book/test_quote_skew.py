@@ -1,4 +1,4 @@
-"""Quote skews lean against the inventory, are published when they tell something new, and say when to cross."""
+"""Quote skews lean against the inventory, are published when they change materially, and say when to cross."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class Desk:
         at_ns = round((self.step + after_s) * SECOND)
         record = Record("hedge-status", 1, at_ns, at_ns // 1_000_000, b"spot", b"{}", ())
         for trade in suggestion.trades:
-            place = NAMES.index(trade.instrument)
-            self.tell(TradeReport(at_ns, "spot", suggestion.suggestion_id, place, "filled", None, record, ""))
+            index = NAMES.index(trade.instrument)
+            self.tell(TradeReport(at_ns, "spot", suggestion.suggestion_id, index, "filled", None, record, ""))
 
     def all_of(self, kind: type[Output]) -> list[Any]:
         return [output for output in self.outputs if isinstance(output, kind)]
@@ -144,7 +144,7 @@ def urgency_of(desk: Desk, y: np.ndarray, risk_aversion: float) -> float:
 
 
 def test_a_flat_book_has_no_skew(desk_of: DeskOf) -> None:
-    """Zero exactly, in every instrument, with nothing to hedge; but thresholds, for what may come."""
+    """Every skew is exactly zero and nothing is worth a hedge, but the thresholds are published."""
     desk = desk_of()
     desk.hold(EUR, 0.0)
     quote = desk.quote
@@ -232,7 +232,7 @@ def test_permanent_impact_widens_the_zone(desk_of: DeskOf) -> None:
 
 @pytest.mark.slow
 def test_a_constant_position_is_quoted_once_in_an_hour(desk_of: DeskOf) -> None:
-    """And again when it changes materially: not for a hundredth, but for a half."""
+    """It is published again after a material change: not for one of a hundredth, but for one of a half."""
     desk = desk_of()
     desk.hold(EUR, 5 * MILLION)
     assert desk.quote.timestep == WARM_UP
@@ -247,17 +247,17 @@ def test_a_constant_position_is_quoted_once_in_an_hour(desk_of: DeskOf) -> None:
 
 
 def test_small_changes_add_up(desk_of: DeskOf) -> None:
-    """Each is held against what was last published, so that a slow drift is told in time."""
+    """Each is compared with the last published skew, so that a slow drift is published in time."""
     desk = desk_of()
     published = 0
-    for place in range(50):
-        desk.hold(EUR, (5 + 0.1 * place) * MILLION, 0.5 + 0.001 * place)
+    for index in range(50):
+        desk.hold(EUR, (5 + 0.1 * index) * MILLION, 0.5 + 0.001 * index)
         published += len(desk.all_of(QuoteSkew))
     assert 4 <= published <= 12
 
 
 def test_a_spread_that_widens_is_told(desk_of: DeskOf) -> None:
-    """The live half spread is what crossing costs: twice as wide, the limit implies four times the risk aversion."""
+    """Crossing costs half the live bid-ask spread. At twice that the limit implies four times the risk aversion."""
     desk = desk_of({"markets": (HedgeMarketConfig(instrument="EURUSD", eta_bps_per_million_a_day=1e-5),)})
     desk.hold(EUR, 5 * MILLION)
     before = desk.quote
@@ -271,7 +271,7 @@ def test_a_spread_that_widens_is_told(desk_of: DeskOf) -> None:
 
 
 def test_an_unpriced_book_takes_its_skew_back(desk_of: DeskOf) -> None:
-    """Once, without figures, saying why; and when prices are back, once with them."""
+    """It is published once without figures, with the reason, and once with figures when prices are back."""
     desk = desk_of()
     desk.hold(EUR, 5 * MILLION)
     desk.close()
@@ -348,7 +348,7 @@ def test_beyond_the_zone_there_is_one_suggestion_and_no_breach(desk_of: DeskOf) 
 
 
 def test_by_its_limit_the_same_book_waits(desk_of: DeskOf) -> None:
-    """The zone is published but not used unless the book says so."""
+    """The zone is published, but used only if the book's `band` asks for it."""
     desk = desk_of({"risk_aversion": 4e-6}, limit=1e6)
     desk.hold(EUR, 500 * MILLION)
     assert desk.quote.urgency > 1
@@ -375,9 +375,9 @@ def test_what_was_suggested_and_filled_is_inside_the_zone(desk_of: DeskOf) -> No
     gamma = 4e-6
     rng = np.random.default_rng(3)
     anew = 0
-    for place in range(16):
+    for index in range(16):
         # The nearer to the edge the target is, the more hedges lead out.
-        share = 0.8 if place % 2 else 0.99
+        share = 0.8 if index % 2 else 0.99
         desk = desk_of(
             {"risk_aversion": gamma}, limit=1e9, band="internalise", target_share=share, clear_share=max(share, 0.95)
         )

@@ -1,4 +1,4 @@
-"""A suggestion stands until something material changes; what is worked counts as done, what is refused comes back."""
+"""A suggestion stands until something material changes. Worked trades count as done, refused ones do not."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Desk:
         return self.tell(told)
 
     def size_at_limit(self) -> float:
-        """Of a position in EUR alone."""
+        """The size of a position in EUR alone whose risk is at the limit."""
         (residual,) = [each for each in self.hold(EUR, LOT, 0.1) if isinstance(each, ResidualExposure)]
         return LOT * residual.limit / residual.unhedged_risk
 
@@ -88,7 +88,7 @@ class Desk:
 
     @property
     def exposure(self) -> dict[str, tuple[float, float]]:
-        """Of each asset all, and what of it is in flight."""
+        """By asset: the whole exposure, and the part that is in flight."""
         residual = self.all_of(ResidualExposure)[-1]
         return {each.asset: (each.exposure, each.in_flight) for each in residual.positions}
 
@@ -159,7 +159,7 @@ def test_a_constant_breach_is_one_suggestion(desk_of: Callable[..., Desk]) -> No
 
 @pytest.mark.slow
 def test_a_suggestion_renewed_for_hours_can_be_taken_up(desk_of: Callable[..., Desk]) -> None:
-    """Its trade is not forgotten, and what is in flight of a cross counts at the price of the last renewal."""
+    """Its trade is not forgotten, and the lots of a cross in flight count at the price of the last renewal."""
     desk = desk_of(instruments=("EURCHF",), limit=300.0, expiry_s=60.0, in_flight_max_s=5.0)
     desk.hold(EUR, 15 * LOT)
     first = desk.suggestion
@@ -188,7 +188,7 @@ def test_what_would_not_be_made_again_is_not_renewed(desk_of: Callable[..., Desk
 
 
 def test_what_stands_is_withdrawn_below_the_margin_and_not_at_the_limit(desk_of: Callable[..., Desk]) -> None:
-    """At 97 % of the limit the trades still stand, below 95 % they are withdrawn, once."""
+    """At 97 % of the limit the trades still stand. Below 95 % they are withdrawn, once."""
     desk = desk_of(min_life_s=0.0)
     size = desk.size_at_limit()
     desk.hold(EUR, 1.02 * size)
@@ -220,7 +220,7 @@ def test_between_the_margin_and_the_limit_nothing_new_is_suggested(desk_of: Call
 
 
 def test_trades_that_no_longer_fit_are_withdrawn_inside_the_limit(desk_of: Callable[..., Desk]) -> None:
-    """Half of the position is gone, and at 97 % other trades would do: none are suggested in their place."""
+    """Half of the position is gone, and at 97 % other trades would be enough: none are suggested instead."""
     desk = desk_of(min_life_s=0.0)
     size = desk.size_at_limit()
     desk.hold(EUR, 2.0 * size)
@@ -275,8 +275,8 @@ def test_trades_that_cannot_be_dealt_any_more_do_not_stand(desk_of: Callable[...
     desk.hold(EUR, 15 * LOT)
     (trade,) = desk.suggestion.trades
     names = ["EURUSD", "USDCHF", "USDJPY", "EURCHF"]
-    place = names.index(trade.instrument)
-    desk.close(desk.step + 6, quoted_at_s={place: desk.step})
+    index = names.index(trade.instrument)
+    desk.close(desk.step + 6, quoted_at_s={index: desk.step})
     suggestion = desk.all_of(HedgeSuggestion)
     if suggestion:  # without a price of the book's own asset there is none
         assert trade.instrument not in {each.instrument for each in suggestion[0].trades}
@@ -304,7 +304,7 @@ def test_an_acknowledged_trade_counts_as_done(desk_of: Callable[..., Desk]) -> N
 
 
 def refuse(desk: Desk, suggestion: HedgeSuggestion, after_s: float = 0.6) -> None:
-    """Reject all its trades, one after another; `desk.outputs` are those of the last."""
+    """Reject all trades of a suggestion, one after another. `desk.outputs` are those of the last report."""
     names = [instrument.name for instrument in desk.config.instruments]
     for trade in suggestion.trades:
         desk.report(suggestion.suggestion_id, names.index(trade.instrument), "rejected", after_s=after_s)
@@ -314,7 +314,7 @@ def refuse(desk: Desk, suggestion: HedgeSuggestion, after_s: float = 0.6) -> Non
 def test_a_rejected_trade_comes_back_and_is_suggested_again_after_a_pause(
     desk_of: Callable[..., Desk], acknowledged: bool
 ) -> None:
-    """Nothing is in flight any more, and for ten seconds no trade in that instrument; then the same under a new id."""
+    """Nothing is in flight. For ten seconds no trade in that instrument is suggested; then the same under a new id."""
     desk = desk_of(instruments=("EURUSD",), rejection_pause_s=10.0)
     desk.hold(EUR, 15 * LOT)
     first = desk.suggestion
@@ -335,7 +335,7 @@ def test_a_rejected_trade_comes_back_and_is_suggested_again_after_a_pause(
 
 
 def test_what_one_instrument_refuses_goes_elsewhere_at_once(desk_of: Callable[..., Desk]) -> None:
-    """EURUSD is rejected: with the report itself the same risk is taken away by EURCHF and USDCHF."""
+    """EURUSD is rejected: the same step suggests EURCHF and USDCHF, which remove the same risk."""
     desk = desk_of(instruments=("EURUSD", "EURCHF", "USDCHF"), min_life_s=5.0)
     desk.hold(EUR, 15 * LOT)
     first = desk.suggestion
@@ -383,7 +383,7 @@ def test_lots_that_a_fill_leaves_out_pause_their_instrument(desk_of: Callable[..
 
 
 def test_a_rejection_by_a_slow_clock_pauses_too(desk_of: Callable[..., Desk]) -> None:
-    """Told as of twenty seconds before its suggestion was renewed: it pauses for ten from the renewal on."""
+    """The rejection is dated twenty seconds before the renewal: the pause is ten seconds from the renewal on."""
     desk = desk_of(instruments=("EURUSD",), expiry_s=30.0, rejection_pause_s=10.0)
     desk.hold(EUR, 15 * LOT)
     first = desk.suggestion
@@ -407,14 +407,14 @@ def test_what_turns_out_to_be_filled_was_not_refused(
     desk = desk_of(instruments=("EURUSD",))
     desk.hold(EUR, 15 * LOT)
     first = desk.suggestion
-    for place, lots in enumerate(filled):
-        desk.report(first.suggestion_id, EURUSD, "filled", lots, after_s=0.6 + 0.1 * place)
+    for index, lots in enumerate(filled):
+        desk.report(first.suggestion_id, EURUSD, "filled", lots, after_s=0.6 + 0.1 * index)
     desk.hold(EUR, 15 * LOT, 0.9)
     assert (desk.suggestion.status, "left out" in desk.suggestion.reason) == ("trade", False)
 
 
 def test_what_stood_while_a_price_was_missing_is_renewed_or_withdrawn(desk_of: Callable[..., Desk]) -> None:
-    """Beyond the time after which trades are forgotten: readers are told what became of it, under its id."""
+    """Even after the time when trades are forgotten, its end or renewal is published under its id."""
     for quantity, status in ((15 * LOT, "unchanged"), (LOT, "none")):
         desk = desk_of(expiry_s=20.0, in_flight_max_s=5.0)
         desk.hold(EUR, 15 * LOT)
@@ -429,7 +429,7 @@ def test_what_stood_while_a_price_was_missing_is_renewed_or_withdrawn(desk_of: C
 
 
 def test_rejecting_what_was_replaced_refuses_nothing(desk_of: Callable[..., Desk]) -> None:
-    """Execution clears away a suggestion that another one has replaced: that one stands, in the same instrument."""
+    """Execution rejects a suggestion that was replaced: the new one stands, in the same instrument."""
     desk = desk_of(min_life_s=0.0)
     desk.hold(EUR, 15 * LOT)
     first = desk.suggestion
@@ -445,7 +445,7 @@ def test_rejecting_what_was_replaced_refuses_nothing(desk_of: Callable[..., Desk
 def test_without_a_time_of_their_own_positions_and_reports_have_that_of_their_record(
     desk_of: Callable[..., Desk],
 ) -> None:
-    """Where their record lies within the open timestep: an hour may pass until it closes, and suggestions expire."""
+    """They have the time of their record within the open timestep, which may last an hour while suggestions expire."""
     desk = desk_of()
     at_ns = desk.step * SECOND + 800_000_000
     desk.tell(PositionLevel(at_ns, "spot", EUR, 15 * LOT, "positions[0]@1", dated=False))
@@ -488,7 +488,7 @@ def test_a_report_without_a_time_takes_effect_when_it_is_read(desk_of: Callable[
 
 
 def test_a_fill_and_the_position_that_shows_it_count_once(desk_of: Callable[..., Desk]) -> None:
-    """Whichever of the two is read first."""
+    """They count once, whichever of the two is read first."""
     held = {}
     for order in ("fill first", "position first"):
         desk = desk_of()
@@ -510,7 +510,7 @@ def test_a_fill_and_the_position_that_shows_it_count_once(desk_of: Callable[...,
 
 
 def test_a_level_shows_the_fills_until_its_own_time(desk_of: Callable[..., Desk]) -> None:
-    """Of .7 s, read after an undated one of .9 s: it is what the book holds, and a fill of .8 s is not in it."""
+    """A position of 0.7 s is read after an undated one of 0.9 s: the book has it, without a fill of 0.8 s."""
     desk = desk_of()
     desk.hold(EUR, 15 * LOT)
     first = desk.suggestion
@@ -584,7 +584,7 @@ def test_a_report_of_nothing_that_was_suggested_is_a_dead_letter_and_changes_not
 
 
 def test_a_ramp_takes_a_share_of_the_way(desk_of: Callable[..., Desk]) -> None:
-    """Half of the risk above the target, in whole lots; the message says the risk that it is to reach."""
+    """Half of the risk above the target is removed, in whole lots. The message has the risk that it aims at."""
     desk = desk_of(ramp_share=0.5)
     desk.hold(EUR, 40 * LOT)
     suggestion = desk.suggestion
@@ -597,7 +597,7 @@ def test_a_ramp_takes_a_share_of_the_way(desk_of: Callable[..., Desk]) -> None:
 
 
 def test_the_exposure_in_flight_of_a_cross_is_in_both_of_its_legs(desk_of: Callable[..., Desk]) -> None:
-    """Sold EURCHF takes EUR away and brings CHF, at the price of when it was suggested."""
+    """EURCHF sold removes EUR and adds CHF, at the price when it was suggested."""
     desk = desk_of(instruments=("EURCHF",), limit=300.0)
     desk.hold(EUR, 15 * LOT)
     suggestion = desk.suggestion
@@ -634,9 +634,9 @@ def test_a_worker_restarted_before_every_event_says_the_same(desk: Config, times
             filled = {"filled": chance.choice((None, 0, 1)), "part-filled": 1}.get(status)
             record = Record("hedge-status", 1, number, at_ns // 1_000_000, b"spot", b"{}", ())
             told_ns = at_ns - chance.choice((0, 0, 3 * SECOND))
-            place = names.index(trade.instrument)
+            index = names.index(trade.instrument)
             dated = chance.random() < 0.7
-            event = TradeReport(told_ns, "spot", suggestion_id, place, status, filled, record, "", dated)  # type: ignore[arg-type]
+            event = TradeReport(told_ns, "spot", suggestion_id, index, status, filled, record, "", dated)  # type: ignore[arg-type]
         elif kind == "hold":
             quantity = chance.choice((0.5, 15, 15, 20)) * LOT
             source = f"positions[0]@{number}"

@@ -1,4 +1,4 @@
-"""Refits beside the stream: when they count, when they come late, what they cannot undo, and how they fail."""
+"""Refits beside the stream: when they take effect, how late ones are reported, and how they fail."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TimestepOf = Callable[..., Timestep]
 
 
 class ByHand:
-    """Refits that are there when the test says so."""
+    """Refits that end when the test says so."""
 
     def __init__(self, config: Config) -> None:
         self._refitter = refitter_of(config)
@@ -46,7 +46,7 @@ class ByHand:
         return future
 
     def finish(self) -> None:
-        """The last one that was asked for is there."""
+        """Let the refit that was requested last end."""
         request, future = self.asked[-1]
         future.set_result(attempt(self._refitter, request))
 
@@ -91,7 +91,7 @@ def ids(model: Model) -> set[str]:
 
 
 def without_refits(model: Model) -> Model:
-    """What of a model no refit changes."""
+    """The part of a model that no refit changes."""
     return msgspec.structs.replace(
         model, betas=(), candidates_tried=0, refusals=(), refitted_at_timestep=0, refit_late=False
     )
@@ -99,7 +99,7 @@ def without_refits(model: Model) -> Model:
 
 @pytest.mark.parametrize(("key", "told"), [("none", None), ("aic", "aic"), ("bic", "bic")])
 def test_the_criterion_for_lags_reaches_the_refits(key: str, told: str | None) -> None:
-    """What `reversion.lags_criterion` says is what the solver is told, and "none" is that it chooses nothing."""
+    """The solver gets `reversion.lags_criterion`; with "none" it chooses nothing."""
     config = msgspec.convert({"lags": 3, "lags_criterion": key}, ReversionConfig)
     assert reversion_settings(config).lags_criterion == told
 
@@ -112,7 +112,7 @@ def closes(mid_prices: MidPrices, timestep_of: TimestepOf) -> list[Timestep]:
 
 @pytest.mark.parametrize("lag", [1, 2, 5])
 def test_a_refit_counts_after_its_lag_and_not_before(desk: Config, closes: list[Timestep], lag: int) -> None:
-    """Ready at once, it changes nothing until the close that it was promised for, and there it is what it was."""
+    """A refit that is ready at once changes nothing until the close at which it is due."""
     config = with_rhythm(desk, 5, lag)
     at_once = with_rhythm(desk, 5, 0)
     refits = ByHand(config)
@@ -137,7 +137,7 @@ def test_a_refit_counts_after_its_lag_and_not_before(desk: Config, closes: list[
 
 
 def test_a_live_close_goes_on_without_a_refit_that_is_not_ready(desk: Config, closes: list[Timestep]) -> None:
-    """Until it is there every model says so; nothing but the β and what is said of them differs from a punctual run."""
+    """Until it is ready every model says so. Only the β and their fields differ from a run without a delay."""
     refits = ByHand(desk)
     engine = Engine(desk, Runtime(submit=refits.submit, patient=lambda: False))
     state = engine.new_state()
@@ -175,7 +175,7 @@ def test_a_close_of_the_past_waits(desk: Config, closes: list[Timestep]) -> None
 
 
 def test_a_thread_gives_the_same_bytes(desk: Config, closes: list[Timestep]) -> None:
-    """Where a refit runs is in no message."""
+    """No message depends on where a refit runs."""
     refitter = refitter_of(desk)
     with ThreadPoolExecutor(1) as pool:
         engine = Engine(desk, Runtime(submit=lambda request: pool.submit(attempt, refitter, request)))
@@ -183,7 +183,7 @@ def test_a_thread_gives_the_same_bytes(desk: Config, closes: list[Timestep]) -> 
 
 
 def jumped(close: Timestep, chf: float) -> Timestep:
-    """The same with USDCHF elsewhere."""
+    """The same close with USDCHF at another price."""
     factor = np.array([1.0, chf, 1.0, chf])
     return Timestep(close.index, close.end_ns, close.bids * factor, close.asks * factor, close.quoted_at_ns)
 
@@ -244,7 +244,7 @@ def test_what_broke_is_barred_for_as_many_rows_as_the_stretch_held_back_has(
 
 
 def state_of(config: Config, state: EngineState) -> EngineState:
-    """A copy by way of a snapshot's bytes."""
+    """A copy made through the bytes of a snapshot."""
     worker = WorkerState(new_timesteps_state(len(config.instruments)), state, {})
     wire = encode(take_snapshot(worker, config), MESSAGE_PACK)
     return restore_snapshot(decode(Snapshot, wire, MESSAGE_PACK), config, Engine(config)).engine
@@ -254,7 +254,7 @@ def state_of(config: Config, state: EngineState) -> EngineState:
 def test_a_restart_at_any_close_gives_the_same_bytes(
     desk: Config, closes: list[Timestep], every: int, lag: int
 ) -> None:
-    """What was under way is asked for again, with the inputs that it had."""
+    """The refit that was under way is requested again with the same inputs."""
     config = with_rhythm(desk, every, lag)
     engine, state = Engine(config), Engine(config).new_state()
     unbroken = [play(engine, state, [close]) for close in closes]
@@ -272,7 +272,7 @@ def test_a_restart_at_any_close_gives_the_same_bytes(
 
 
 def test_a_restart_forgets_no_delay(desk: Config, closes: list[Timestep]) -> None:
-    """A refit that was late before the restart is late after it, however soon it comes then."""
+    """A refit that was late before the restart is late after it, even if it then ends at once."""
     engine = Engine(desk, Runtime(submit=ByHand(desk).submit, patient=lambda: False))
     state = engine.new_state()
     play(engine, state, closes[: FULL + 3])

@@ -71,7 +71,7 @@ def value(
 
 
 def test_prices_are_mids_in_the_numeraire() -> None:
-    """EURUSD as it is, USDJPY and USDCHF turned round, a share by itself."""
+    """EURUSD as quoted, USDJPY and USDCHF inverted, a share as quoted."""
     valuation = value(QUOTES)
     assert valuation.prices == pytest.approx([1.1, 1 / 0.8, 1 / 160, 500.0], rel=1e-12)
     assert not valuation.unpriced.any()
@@ -93,7 +93,7 @@ def test_exposures_are_what_one_bought_lot_adds_and_pays() -> None:
 
 
 def test_costs_are_half_spread_and_fee_in_the_numeraire() -> None:
-    """Half the spread on a lot, and the fee on its notional, converted from the quote asset."""
+    """Half the bid-ask spread on a lot, and the fee on its notional, converted from the quote asset."""
     by_hand = [
         100.0,  # 0.0001 USD on a million EUR
         250.0,  # 0.0002 CHF on a million USD is 200 CHF
@@ -105,7 +105,7 @@ def test_costs_are_half_spread_and_fee_in_the_numeraire() -> None:
 
 
 def test_two_venues_of_one_instrument_change_what_is_held_alike() -> None:
-    """Their mids differ, their exposures do not: those of the first that is fresh. Each costs its own spread."""
+    """Their mids differ, but both have the exposures of the first fresh one. Each costs its own bid-ask spread."""
     other = InstrumentConfig(name="EURCHF B", legs={"EUR": 1.0}, quote="CHF", lot=500_000.0, venue="B")
     config = config_of(INSTRUMENTS | {"EURCHF B": other}, ("EUR", "CHF", "JPY", "SPY"))
     both = value(QUOTES | {"EURCHF B": (0.8790, 0.8792)}, config=config)
@@ -140,7 +140,7 @@ def with_share(share: InstrumentConfig) -> Config:
 
 
 def test_a_quote_at_the_limit_of_its_age_is_fresh_and_beyond_it_stale() -> None:
-    """5 s and not a nanosecond more."""
+    """A quote is fresh up to 5 s of age, and stale a nanosecond later."""
     assert value(QUOTES, {"SPY": 5.0}).prices[SPY] == 500.0
     stale = value(QUOTES, {"SPY": 5.0 + 1e-9})
     assert np.isnan(stale.prices[SPY])
@@ -214,7 +214,7 @@ FOUR = {
     quoted=st.sets(st.sampled_from(list(FOUR))),
 )
 def test_a_cross_price_takes_the_path_of_least_spread(half_spreads: tuple[float, ...], quoted: set[str]) -> None:
-    """Against every path written out: the least sum of relative spreads among those of fresh quotes, else no price."""
+    """Against every path: the least sum of relative bid-ask spreads among fresh quotes, else no price."""
     assets = ("EUR", "GBP", "CHF", "JPY")
     config = config_of(FOUR, assets)
     names = list(FOUR)
@@ -254,7 +254,7 @@ def test_a_cross_price_takes_the_path_of_least_spread(half_spreads: tuple[float,
 
 
 def test_locked_quotes_cost_only_their_fee() -> None:
-    """A zero spread is free to cross."""
+    """Where bid equals ask, crossing is free."""
     valuation = value(QUOTES | {"EURUSD": (1.1, 1.1), "SPY": (500.0, 500.0)})
     assert valuation.cost_per_lot[0] == 0.0
     assert valuation.cost_per_lot[-1] == pytest.approx(2.5)
