@@ -135,7 +135,6 @@ class FeedSilence:
     """Quotes have stopped arriving by the wall clock, or arrive again."""
 
     silent: bool
-    silent_for_s: float
 
 
 Decoded: TypeAlias = Quotes | PositionLevel | TradeReport | Refused

@@ -275,7 +275,7 @@ class Worker:
         silent = silent_for_s >= self._config.universe.feed_silent_after_s
         if silent != self._silent:
             self._silent = silent
-            self._step(FeedSilence(silent, silent_for_s))
+            self._step(FeedSilence(silent))
             # This event alone is not in the log. After a crash only a snapshot tells that its alert was published.
             self._snapshot_due_ns = self._clock.monotonic_ns()
             notice("feed", silent=silent, for_s=silent_for_s)

@@ -103,11 +103,11 @@ def test_an_asset_that_is_taken_after_its_price_went_stale_raises_for_the_book(
 def test_a_position_without_a_time_is_not_solved_on_a_silent_feed(ready: Ready) -> None:
     """It does not tell how old the prices are, but the standing alert of the silent feed does."""
     engine, state, _ = ready
-    play(engine, state, [FeedSilence(True, 10.0)])
+    play(engine, state, [FeedSilence(True)])
     undated = PositionLevel(71 * SECOND, "spot", EUR, 2e6, "positions[0]@3", dated=False)
     (silent,) = only(play(engine, state, [undated]), ResidualExposure)
     assert silent.status == "unpriced"
-    play(engine, state, [FeedSilence(False, 0.0)])
+    play(engine, state, [FeedSilence(False)])
     (back,) = only(play(engine, state, [undated]), ResidualExposure)
     assert back.status == "ok"
 
@@ -127,7 +127,7 @@ def test_an_alert_is_raised_at_the_limit_and_cleared_below_its_share(ready: Read
 def test_the_feed_falls_silent_and_comes_back(ready: Ready) -> None:
     """It is raised and cleared once, at the time of the last timestep. The next silence has an id of its own."""
     engine, state, _ = ready
-    events = [FeedSilence(True, 10.2), FeedSilence(True, 11.0), FeedSilence(False, 0.0), FeedSilence(True, 10.0)]
+    events = [FeedSilence(True), FeedSilence(True), FeedSilence(False), FeedSilence(True)]
     alerts = only(play(engine, state, events), Alert)
     assert [(alert.kind, alert.state, alert.subject) for alert in alerts] == [
         ("feed-silent", "raised", "fx"),
@@ -142,6 +142,6 @@ def test_the_feed_falls_silent_and_comes_back(ready: Ready) -> None:
 def test_the_feed_can_fall_silent_before_the_first_quote(desk: Config) -> None:
     """A service that was started against a dead feed says so."""
     engine = Engine(desk)
-    (alert,) = play(engine, engine.new_state(), [FeedSilence(True, 10.0)])
+    (alert,) = play(engine, engine.new_state(), [FeedSilence(True)])
     assert isinstance(alert, Alert)
     assert (alert.state, alert.timestep) == ("raised", 0)

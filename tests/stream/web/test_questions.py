@@ -293,12 +293,12 @@ def test_without_a_model_there_is_no_answer(
 
 def test_stale_prices_give_no_answer(asked: Asked) -> None:
     """While the feed is silent nothing is as it was at the last close, and the asset is named; then it is again."""
-    asked.tell(FeedSilence(True, 10.0))
+    asked.tell(FeedSilence(True))
     with pytest.raises(NoAnswer, match=r"no fresh price of EUR, CHF, JPY"):
         asked.questions.what_if("spot", NOTHING)
     with pytest.raises(NoAnswer, match=r"EURUSD has no fresh quote"):
         asked.questions.what_if("spot", HypotheticalTrade(lots={"EURUSD": 1}))
-    asked.tell(FeedSilence(False, 0.0))
+    asked.tell(FeedSilence(False))
     assert asked.questions.what_if("spot", NOTHING).residual.status == "ok"
 
 

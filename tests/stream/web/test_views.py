@@ -53,7 +53,7 @@ def test_an_update_holds_what_changed_and_nothing_else(
     assert after(position("spot", 1e6, 30.1)) == (False, {"spot"})
     assert after(position("options", 1e6, 30.2), position("options", 2e6, 30.3)) == (False, {"options"})
     assert after(close(31)) == everything
-    assert after(FeedSilence(True, 11.0)) == (False, set())
+    assert after(FeedSilence(True)) == (False, set())
     assert after() is None
     encoder.forget()
     assert after() == everything
@@ -128,7 +128,7 @@ def test_on_a_silent_feed_no_price_is_fresh(
     market, _ = view.of("spot")
     assert market is not None
     assert np.isfinite(market.valuation.prices).all()
-    engine.step(state, FeedSilence(True, 11.0))
+    engine.step(state, FeedSilence(True))
     silent = encoder.update(state)
     assert silent is not None
     view.take(silent)

@@ -61,7 +61,7 @@ def course(mids: np.ndarray, seed: int) -> list[Input]:
             position = PositionLevel(step * SECOND, chance.choice(("spot", "options")), asset, quantity, source)
             inputs.append((POSITIONS, position))
         if chance.random() < 0.05:
-            inputs += [(A, FeedSilence(True, 10.0)), (A, FeedSilence(False, 0.0))]
+            inputs += [(A, FeedSilence(True)), (A, FeedSilence(False))]
     return inputs
 
 
