@@ -87,7 +87,7 @@ def solve(solver: BookSolver, book: BookConfig, state: BookState, market: Market
 
 
 def change_over(Sigma: np.ndarray, alpha: np.ndarray, beta: np.ndarray, steps: int) -> np.ndarray:
-    """Covariance of the change over `steps` of one spread that comes back, and of what goes with it, shock by shock.
+    """Covariance of the change over `steps` of one basket spread that comes back and of what goes with it, by shock.
 
     Each of 4,000 past shocks leaves A^k of itself after k steps; the innovations are the returns' covariance less what
     the pull explains.

@@ -34,10 +34,10 @@ from stream.engine.step import Output
 from stream.events.types import PositionLevel, Timestep
 
 
-def dickey_fuller(spread: np.ndarray) -> float:
+def dickey_fuller(basket_spread: np.ndarray) -> float:
     """t-statistic of the level before in a regression of each change on it, on the change before and a constant."""
-    changes = np.diff(spread)
-    X = np.column_stack([spread[1:-1], changes[:-1], np.ones(len(changes) - 1)])
+    changes = np.diff(basket_spread)
+    X = np.column_stack([basket_spread[1:-1], changes[:-1], np.ones(len(changes) - 1)])
     coefficients, squares, *_ = np.linalg.lstsq(X, changes[1:])
     variance = squares[0] / (len(X) - 3) * np.linalg.inv(X.T @ X)[0, 0]
     return float(coefficients[0] / math.sqrt(variance))
@@ -189,8 +189,8 @@ class PlainDesk:
                     continue
                 weights, version = fresh, version + 1
             in_use[beta_id] = (weights, version, since)
-            spread = levels[-61:-1] @ weights
-            reversion = np.cov(spread[:40], changes[:40] @ weights, bias=True)
+            basket_spread = levels[-61:-1] @ weights
+            reversion = np.cov(basket_spread[:40], changes[:40] @ weights, bias=True)
             persistence = abs(1 + reversion[0, 1] / reversion[0, 0])
             found.append(
                 ModelBeta(
@@ -201,8 +201,8 @@ class PlainDesk:
                     basis_ratio=self.ratio(weights, changes[40:]),
                     basis_horizon_steps=1,
                     half_life_steps=math.log(2) / -math.log(persistence) if persistence < 1 else None,
-                    spread_volatility=float(spread.std()),
-                    deviation=float((levels[-1] @ weights - spread.mean()) / spread.std()),
+                    spread_volatility=float(basket_spread.std()),
+                    deviation=float((levels[-1] @ weights - basket_spread.mean()) / basket_spread.std()),
                     statistic=statistic,
                     version=version,
                     basis_ratio_upper=self.upper_bound(weights, changes[40:]),
@@ -416,10 +416,10 @@ class PlainDesk:
             [[LOT * eur, 0, 0], [0, -LOT, 0], [0, 0, -LOT], [LOT * eur, -LOT * self.mids[EURCHF] * chf, 0]]
         )
         in_usd = np.array([1.0, chf, jpy, chf])
-        spread = (self.asks - self.bids) / 2 * LOT * in_usd
+        half_spread = (self.asks - self.bids) / 2 * LOT * in_usd
         fee = np.zeros(4)
         fee[USDCHF] = 0.1e-4 * LOT * self.mids[USDCHF] * chf
-        cost = spread + fee
+        cost = half_spread + fee
         target = 0.8 * book.config.limit
         names = [instrument.name for instrument in self.config.instruments]
         columns = [
@@ -486,7 +486,7 @@ class PlainDesk:
             proven=status != "unchanged",
             trades=made(best) if trades[best].any() else (),
             gap=max(float(costs[best]) - bound, 0.0),
-            expected_spread=float(np.abs(trades[best]) @ spread[columns]),
+            expected_spread=float(np.abs(trades[best]) @ half_spread[columns]),
             expected_fee=float(np.abs(trades[best]) @ fee[columns]),
             runner_up=made(second) if alternative else (),
             runner_up_cost=float(costs[second]) if alternative else None,

@@ -129,8 +129,8 @@ def test_a_hedge_that_held_through_a_silence_still_is_one(kind: str) -> None:
         estimator.take(row, t)
     Sigma = estimator.estimate()
     assert Sigma[0, 1] / np.sqrt(Sigma[0, 0] * Sigma[1, 1]) > 0.99
-    spread = Sigma[0, 0] + Sigma[1, 1] - 2.0 * Sigma[0, 1]
-    assert spread / (Sigma[0, 0] + Sigma[1, 1]) < 0.02
+    basket_spread_variance = Sigma[0, 0] + Sigma[1, 1] - 2.0 * Sigma[0, 1]
+    assert basket_spread_variance / (Sigma[0, 0] + Sigma[1, 1]) < 0.02
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -53,7 +53,7 @@ def test_nonlinear_is_the_authors_program(steps: int, n: int) -> None:
 
 @pytest.mark.parametrize(("steps", "n"), [(120, 60), (60, 120), (60, 12)])
 def test_nonlinear_beats_the_sample_and_the_linear_target(steps: int, n: int) -> None:
-    """Over 40 draws of a spread spectrum: less squared error than the sample, and than OAS where assets are many."""
+    """Over 40 draws of a wide spectrum: less squared error than the sample, and than OAS where assets are many."""
     rng = np.random.default_rng(4)
     spectrum = np.repeat([1.0, 3.0, 10.0], [n // 5, n // 5 * 2, n - n // 5 * 3])
     losses = np.zeros(3)
@@ -87,5 +87,5 @@ def test_nonlinear_at_its_edges() -> None:
     np.testing.assert_array_equal(nonlinear_shrinkage(np.zeros((3, 3)), 50), np.zeros((3, 3)))
     X = np.random.default_rng(6).normal(size=(60, 3))
     X = np.column_stack([X, X[:, 0] - X[:, 1]])
-    spread = np.array([1.0, -1.0, 0.0, -1.0])
-    assert spread @ nonlinear_shrinkage(X.T @ X / 60, 60) @ spread < 1e-10
+    basket = np.array([1.0, -1.0, 0.0, -1.0])
+    assert basket @ nonlinear_shrinkage(X.T @ X / 60, 60) @ basket < 1e-10

@@ -58,5 +58,5 @@ def test_without_a_slow_return_there_is_no_variance() -> None:
     assert np.isnan(two_scales_variance(few, 5, np.ones(1))).all()
     bouncing = np.tile([0.0, 1.0], 50)[:99]
     scales = fed([bouncing], 3, np.ones(99))
-    # Every return over three ticks is one of size 1, spread over three.
+    # Every return over three ticks is one of size 1, divided over three.
     np.testing.assert_allclose(two_scales_variance(scales, 3, np.array([98.0])), [1.0 / 3.0])

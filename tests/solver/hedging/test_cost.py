@@ -14,9 +14,9 @@ from solver.errors import IllPosed
 from solver.hedging.cost import MOST_LOTS, CostLadders, cost_parts, flat_ladders, impact_levels
 
 
-def ladder(lots: list[int], costs: list[float], spread: float = 0.0, fee: float = 0.0) -> CostLadders:
+def ladder(lots: list[int], costs: list[float], bid_ask_spread: float = 0.0, fee: float = 0.0) -> CostLadders:
     """One instrument."""
-    return CostLadders(np.array([lots]), np.array([costs]), np.array([spread]), np.array([fee]))
+    return CostLadders(np.array([lots]), np.array([costs]), np.array([bid_ask_spread]), np.array([fee]))
 
 
 def test_ladder_is_the_sum_of_its_levels() -> None:
@@ -29,9 +29,9 @@ def test_ladder_is_the_sum_of_its_levels() -> None:
 
 
 def test_parts() -> None:
-    """Spread and fee are what every lot costs, depth is what the levels add; buying and selling have ladders each."""
-    buy = ladder([2, 3], [3.0, 5.0], spread=2.0, fee=1.0)
-    sell = ladder([9], [0.5], spread=0.25, fee=0.25)
+    """Each lot costs bid-ask spread and fee, depth is what the levels add; buying and selling have ladders each."""
+    buy = ladder([2, 3], [3.0, 5.0], bid_ask_spread=2.0, fee=1.0)
+    sell = ladder([9], [0.5], bid_ask_spread=0.25, fee=0.25)
     parts = cost_parts(buy, sell, np.array([4]))
     assert (parts.bid_ask_spread, parts.fee, parts.depth, parts.total) == (8.0, 4.0, 4.0, 16.0)
     parts = cost_parts(buy, sell, np.array([-4]))

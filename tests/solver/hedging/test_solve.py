@@ -39,7 +39,7 @@ def with_costs(problem: HedgeProblem, cost_per_lot: Any, **changes: Any) -> Hedg
     return replace(problem, buy=ladders, sell=ladders, **changes)
 
 
-# Eleven currencies against the dollar: volatility in bps a day and dollars per unit; pairs with their spread in bps.
+# Eleven currencies against the dollar: volatility in bps a day, dollars per unit; pairs: bid-ask spread in bps.
 CURRENCIES = {
     "EUR": (50, 1.08),
     "GBP": (55, 1.27),

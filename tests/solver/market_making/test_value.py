@@ -122,17 +122,17 @@ def test_grid_is_the_principal_eigenvector() -> None:
 
 @pytest.mark.parametrize("risk_aversion", [1e-6, 20e-6])
 def test_quadratic_value_against_the_grid(risk_aversion: float) -> None:
-    """One pair of the paper: quotes within 1 % of a spread of the grid's half way to the edge, 2.5 % at it."""
+    """One pair of the paper: quotes within 1 % of a bid-ask spread of the grid's half way to the edge, 2.5 % at it."""
     dealer = pound_dealer(risk_aversion)
     internaliser, step = Internaliser(dealer), 0.5 * MILLION
     solved = grid_value(dealer, 150 * MILLION, step)
     zone = internaliser.zone().threshold[0]
-    spread = 2 * internaliser.markups(np.zeros(1), 0)[0]
+    bid_ask_spread = 2 * internaliser.markups(np.zeros(1), 0)[0]
     for share, allowed in ((0.0, 0.01), (0.5, 0.01), (1.0, 0.025)):
         index = int(np.searchsorted(solved.inventory, share * zone))
         y = solved.inventory[index : index + 1]
         for stream in range(4):
-            assert abs(internaliser.markups(y, stream)[0] - solved.quotes[stream][index, 0]) < allowed * spread
+            assert abs(internaliser.markups(y, stream)[0] - solved.quotes[stream][index, 0]) < allowed * bid_ask_spread
 
 
 def test_threshold_against_the_grid() -> None:

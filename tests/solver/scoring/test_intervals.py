@@ -34,7 +34,7 @@ def test_bootstrap_covers_the_mean_of_a_series_that_hangs_together() -> None:
 
 
 def test_bootstrap_is_exact_on_a_constant_and_seeded() -> None:
-    """A constant has no spread; the same generator gives the same interval; a block longer than the series is cut."""
+    """A constant's interval has no width; one generator gives one interval; a block longer than the series is cut."""
     found = bootstrap_interval(np.full((30, 1), 2.5), mean_of, 100, 0.9, np.random.default_rng(2))
     assert (found.estimate, found.lower, found.upper) == (2.5, 2.5, 2.5)
     series = np.random.default_rng(3).normal(size=(50, 1))

@@ -63,6 +63,6 @@ def test_inventories_come_back_to_what_is_usual() -> None:
         for pair, usd in flow._pair_usd.items():
             course[pair].append(usd)
     for pair, inventory in course.items():
-        spread = pair.trade_usd / np.sqrt(2 * 0.06)
-        assert np.mean(inventory) == pytest.approx(pair.usual_usd, abs=4 * spread / np.sqrt(2_000 * 0.03))
-        assert np.std(inventory) == pytest.approx(spread, rel=0.4)
+        deviation = pair.trade_usd / np.sqrt(2 * 0.06)
+        assert np.mean(inventory) == pytest.approx(pair.usual_usd, abs=4 * deviation / np.sqrt(2_000 * 0.03))
+        assert np.std(inventory) == pytest.approx(deviation, rel=0.4)

@@ -33,7 +33,7 @@ def test_days_that_do_not_exist_are_said_to_be_none() -> None:
 
 
 def test_quotes_stand_around_the_fixing(desk: Config) -> None:
-    """One of every instrument, at the day's time, its mid the fixing's cross rate and its spread the simulated one."""
+    """One of every instrument at the day's time: the fixing's cross rate as mid, the simulated bid-ask spread."""
     prices = {"EUR": 1.08, "CHF": 1.11, "JPY": 0.0067, "USD": 1.0}
     day = Day(date(2024, 12, 23), 1_734_966_000_000_000_000, prices)
     ticks = list(ticks_of(day, desk))

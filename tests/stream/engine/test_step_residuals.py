@@ -99,7 +99,7 @@ def test_a_hedge_that_reverts_is_worth_more_over_the_horizon(desk: Config) -> No
         assert residual.unhedged_risk == residual.basis_risk == pytest.approx(700 * math.sqrt(0.2))
         risks.append(residual.horizon_unhedged_risk)
     assert risks[0] == pytest.approx(700 * math.sqrt(0.2 * 200))
-    assert risks[1] == pytest.approx(700 * math.sqrt(0.2 / 0.1), rel=1e-6)  # twice the variance of the spread's level
+    assert risks[1] == pytest.approx(700 * math.sqrt(0.2 / 0.1), rel=1e-6)  # twice the variance of the level
 
 
 def test_packing_by_the_risk_over_the_horizon(desk: Config) -> None:
