@@ -178,7 +178,16 @@ def settle(
 
 
 class OverBoxes:
-    """Branch and bound over all of what is left (`solver.packing.quadratic.branch_and_bound`)."""
+    """Branch and bound over all of what is left (`solver.packing.quadratic.branch_and_bound`).
+
+    Parameters
+    ----------
+    arrays : the problem.
+    metric : of its items.
+    frame : what its position and bounds add to the metric.
+    incumbent : the best packing known; the searches share it, and each one improves it in place.
+    left : (boxes, 3 K + 1) the boxes still to be searched, in a row of each low, high, point and bound; see `settle`.
+    """
 
     def __init__(
         self, arrays: PackingArrays, metric: Metric, frame: Frame, incumbent: Incumbent, left: FloatArray
@@ -204,7 +213,13 @@ class OverBoxes:
 
 
 class NearIncumbent(OverBoxes):
-    """Branch and bound over a few lots around the incumbent: it finds better packings sooner, and proves nothing."""
+    """Branch and bound over a few lots around the incumbent: it finds better packings sooner, and proves nothing.
+
+    Parameters
+    ----------
+    arrays, metric, frame, incumbent : as in `OverBoxes`.
+    left : (boxes, 3 K + 1) the boxes still to be searched. No neighbourhood goes beyond the one box around all of them.
+    """
 
     def __init__(
         self, arrays: PackingArrays, metric: Metric, frame: Frame, incumbent: Incumbent, left: FloatArray
