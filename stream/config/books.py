@@ -78,7 +78,7 @@ class BookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "limit"
 
 
-def check_books(
+def check_books_section(
     books: tuple[BookConfig, ...], instruments: tuple[InstrumentConfig, ...], flows: tuple[FlowsConfig, ...]
 ) -> None:
     if not books:

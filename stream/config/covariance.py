@@ -95,7 +95,7 @@ class CovarianceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.kind == "hayashi-yoshida"
 
 
-def check_covariance(
+def check_covariance_section(
     covariance: CovarianceConfig, instruments: tuple[InstrumentConfig, ...], universe: UniverseConfig
 ) -> None:
     _check_shrinkage(covariance)

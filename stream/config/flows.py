@@ -115,7 +115,7 @@ class FlowsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = 0.1
 
 
-def check_flows(
+def check_flows_section(
     all_flows: tuple[FlowsConfig, ...], instruments: tuple[InstrumentConfig, ...], universe: UniverseConfig
 ) -> None:
     check_distinct("flows.name", [flows.name for flows in all_flows])

@@ -68,6 +68,6 @@ class HedgingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = 10.0
 
 
-def check_hedging(hedging: HedgingConfig) -> None:
+def check_hedging_section(hedging: HedgingConfig) -> None:
     if not hedging.expiry_s > hedging.min_life_s:
         raise wrong("hedging.expiry_s", f"above hedging.min_life_s {hedging.min_life_s:g}", hedging.expiry_s)

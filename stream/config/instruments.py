@@ -62,7 +62,7 @@ class InstrumentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
 
 
-def check_instruments(instruments: tuple[InstrumentConfig, ...], universe: UniverseConfig) -> None:
+def check_instruments_section(instruments: tuple[InstrumentConfig, ...], universe: UniverseConfig) -> None:
     check_distinct("instruments.name", [instrument.name for instrument in instruments])
     for index, instrument in enumerate(instruments):
         key = f"instruments[{index}]"

@@ -76,12 +76,12 @@ class TopicsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return [self.prefix + topic.name for topic in TOPICS if topic.direction == "in"]
 
 
-def check_topics(topics: TopicsConfig) -> None:
+def check_topics_section(topics: TopicsConfig) -> None:
     if not re.fullmatch(r"[A-Za-z0-9._-]{0,200}", topics.prefix):
         raise wrong("topics.prefix", "at most 200 letters, digits, '.', '_' and '-'", topics.prefix)
 
 
-def check_kafka(kafka: KafkaSettings) -> None:
+def check_kafka_section(kafka: KafkaSettings) -> None:
     if not kafka.group:
         raise wrong("kafka.group", "a name", kafka.group)
     for address in kafka.bootstrap.split(","):

@@ -13,17 +13,17 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from stream.config.books import BookConfig, check_books
+from stream.config.books import BookConfig, check_books_section
 from stream.config.checks import check_allowed
-from stream.config.covariance import CovarianceConfig, RiskConfig, check_covariance
-from stream.config.flows import FlowsConfig, check_flows
-from stream.config.hedging import HedgingConfig, check_hedging
-from stream.config.instruments import InstrumentConfig, check_instruments
-from stream.config.kafka import KafkaSettings, TopicsConfig, check_kafka, check_topics
-from stream.config.metrics import MetricsConfig, SnapshotConfig, check_metrics
-from stream.config.reversion import ReversionConfig, check_reversion
+from stream.config.covariance import CovarianceConfig, RiskConfig, check_covariance_section
+from stream.config.flows import FlowsConfig, check_flows_section
+from stream.config.hedging import HedgingConfig, check_hedging_section
+from stream.config.instruments import InstrumentConfig, check_instruments_section
+from stream.config.kafka import KafkaSettings, TopicsConfig, check_kafka_section, check_topics_section
+from stream.config.metrics import MetricsConfig, SnapshotConfig, check_metrics_section
+from stream.config.reversion import ReversionConfig, check_reversion_section
 from stream.config.solver import SolverConfig
-from stream.config.universe import UniverseConfig, check_universe
+from stream.config.universe import UniverseConfig, check_universe_section
 from stream.errors import ConfigError
 
 
@@ -72,16 +72,16 @@ def load_config(path: Path) -> Config:
 def check_config(config: Config) -> None:
     """Check what types alone cannot express. Raises ConfigError at the first key that is wrong."""
     check_allowed(config)
-    check_universe(config.universe)
-    check_instruments(config.instruments, config.universe)
-    check_flows(config.flows, config.instruments, config.universe)
-    check_books(config.books, config.instruments, config.flows)
-    check_covariance(config.covariance, config.instruments, config.universe)
-    check_reversion(config.reversion, len(config.universe.assets))
-    check_hedging(config.hedging)
-    check_metrics(config.metrics)
-    check_topics(config.topics)
-    check_kafka(config.kafka)
+    check_universe_section(config.universe)
+    check_instruments_section(config.instruments, config.universe)
+    check_flows_section(config.flows, config.instruments, config.universe)
+    check_books_section(config.books, config.instruments, config.flows)
+    check_covariance_section(config.covariance, config.instruments, config.universe)
+    check_reversion_section(config.reversion, len(config.universe.assets))
+    check_hedging_section(config.hedging)
+    check_metrics_section(config.metrics)
+    check_topics_section(config.topics)
+    check_kafka_section(config.kafka)
 
 
 def _with_key(message: str) -> str:

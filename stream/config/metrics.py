@@ -48,7 +48,7 @@ class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = ()
 
 
-def check_metrics(metrics: MetricsConfig) -> None:
+def check_metrics_section(metrics: MetricsConfig) -> None:
     for name in metrics.allowed_hosts:
         if not re.fullmatch(r"[A-Za-z0-9.:-]+", name) or re.search(r":\d+$", name):
             raise wrong("metrics.allowed_hosts", "names or addresses without a port", name)

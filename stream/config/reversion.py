@@ -116,7 +116,7 @@ class ReversionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = 1
 
 
-def check_reversion(reversion: ReversionConfig, assets: int) -> None:
+def check_reversion_section(reversion: ReversionConfig, assets: int) -> None:
     _check_settings(reversion, assets)
     if not 0 <= reversion.refit_lag_steps <= reversion.refit_every_steps:
         # One refit is under way at a time: with a longer lag there would be fewer than was asked for.

@@ -83,7 +83,7 @@ class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return 2 * self.timestep_ns if self.idle_after_s is None else round(self.idle_after_s * NANOSECONDS)
 
 
-def check_universe(universe: UniverseConfig) -> None:
+def check_universe_section(universe: UniverseConfig) -> None:
     if not universe.name or "#" in universe.name:
         # With '#' the snapshots of two universes could have the same key: see `stream.events.encode.snapshot_key`.
         raise wrong("universe.name", "a name without '#'", universe.name)
