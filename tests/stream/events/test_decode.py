@@ -568,7 +568,7 @@ def test_a_batch_of_another_length_than_its_names_is_undecodable(
 
 raw_records = st.builds(
     Record,
-    topic=st.sampled_from(["ticks", "positions"]),
+    topic=st.sampled_from(["ticks", "positions", "hedge-status"]),
     partition=st.integers(0, 3),
     offset=st.integers(0, 2**62),
     timestamp_ms=st.integers(-1, 2**62),
@@ -577,7 +577,9 @@ raw_records = st.builds(
     headers=st.lists(
         st.tuples(
             st.sampled_from(["content-type", "ce_type", "other"]),
-            st.sampled_from([b"application/json", b"application/msgpack", b"betapack.tick-batch"]) | st.binary(),
+            st.sampled_from([b"application/json", b"application/msgpack", b"betapack.tick-batch"])
+            | st.sampled_from([b"Application/JSON; charset=utf-8", b"application/x-msgpack;charset=latin-1", b"\xff;"])
+            | st.binary(),
         ),
         max_size=3,
     ).map(tuple),
@@ -586,7 +588,8 @@ numbers = st.floats() | st.integers(-(2**63), 2**64 - 1)
 names = st.sampled_from(["EURUSD", "USDJPY", "spot", "EUR", "fx"]) | st.text(max_size=3)
 almost_messages = st.dictionaries(
     st.sampled_from(["instrument", "instruments", "event_time_ns", "bid", "ask", "bids", "asks", "universe"])
-    | st.sampled_from(["book", "asset", "quantity", "source", "seq", "other"]),
+    | st.sampled_from(["book", "asset", "quantity", "source", "seq", "other"])
+    | st.sampled_from(["suggestion_id", "status", "filled_lots", "bid_levels", "ask_levels", "ask_size_lots"]),
     numbers | names | st.binary(max_size=16) | st.none() | st.lists(names, max_size=2),
     max_size=8,
 )
@@ -617,8 +620,12 @@ def assert_answers(record: Record) -> None:
         if isinstance(event, Refused):
             assert event.record is record
             assert event.detail
+            assert len(event.detail) < 20_000
             continue
         assert 0 < event.event_time_ns < 2**63
+        if isinstance(event, TradeReport):
+            assert event.filled_lots is None or event.filled_lots >= 0
+            continue
         numbers = (*event.bids, *event.asks) if isinstance(event, Quotes) else (event.quantity,)
         assert all(math.isfinite(number) for number in numbers)
         if isinstance(event, Quotes):
