@@ -178,7 +178,16 @@ def settle(
 
 
 class OverBoxes:
-    """Branch and bound over all of what is left (`solver.packing.quadratic.branch_and_bound`)."""
+    """Branch and bound over all of what is left (`solver.packing.quadratic.branch_and_bound`).
+
+    Parameters
+    ----------
+    arrays : the problem: B (n, K), bounds (K,), position (n,).
+    metric : what the relaxation needs of the covariance and the items.
+    frame : the position as that metric sees it.
+    incumbent : the best packing found so far, which the search replaces in place.
+    left : (boxes, columns) the open boxes: lower bounds (K,), upper bounds (K,), relaxed point, and last the bound.
+    """
 
     def __init__(
         self, arrays: PackingArrays, metric: Metric, frame: Frame, incumbent: Incumbent, left: FloatArray

@@ -274,9 +274,9 @@ def choose_branch(volume: VolumeArrays, nodes: Nodes, b: int, base: float, best:
         height = marginal(nodes.weight[i], nodes.least[i], x)
         separable += height
         chords += height - nodes.multiplier[i] * x - nodes.lowest[i]
-        spread = max(nodes.at_low[i], nodes.at_high[i])
-        if spread > widest:
-            widest = spread
+        rise = max(nodes.at_low[i], nodes.at_high[i])
+        if rise > widest:
+            widest = rise
             asset = i
         nodes.solution[b, i] = x
     item = -1
