@@ -28,6 +28,7 @@ from stream.events.types import (
 from stream.kafka.log import Record
 
 DETAILS_SHOWN = 20
+CONTENT_TYPE = "content-type"
 TICK_BATCH_TYPE = b"betapack.tick-batch"
 
 PRICE_RANGE = (1e-12, 1e12)
@@ -70,8 +71,11 @@ class Decoder:
         for name, value in record.headers:
             if name == "ce_type":
                 batch = value == TICK_BATCH_TYPE
-            elif name == "content-type" or name.lower() == "content-type":
+            elif name == CONTENT_TYPE:
                 header = value
+        if header is None:
+            # Kafka tells names of different case apart; producers that write `Content-Type` mean the same.
+            header = next((value for name, value in record.headers if name.lower() == CONTENT_TYPE), None)
         try:
             content_type = media_type(header)
         except ValueError as exc:
@@ -241,7 +245,8 @@ def _other_unit(event_time_ns: int, record_ns: int) -> str | None:
     In seconds, milliseconds or microseconds every time since 1971 is a number that as nanoseconds lies in January 1970.
     Nobody could tell from a record that is dated 1970 itself, as in a replay of that year.
     """
-    if record_ns < YEAR_NS:
+    # As microseconds, the finest other unit, a time of nanoseconds since May 1970 lies beyond the year 2262.
+    if event_time_ns * 1000 > LATEST_NS or record_ns < YEAR_NS:
         return None
     # A year more than the record's date: a clock that is ahead is no reason to take another unit for nanoseconds.
     latest_ns = min(record_ns + YEAR_NS, LATEST_NS)
@@ -280,6 +285,8 @@ def _usable(
 
     Beyond the levels that are kept an instrument with an impact goes on by its impact; another is traded no further.
     """
+    if not levels:
+        return levels
     total = size or 0.0
     for index, (_, lots) in enumerate(levels[:LEVELS_MAX]):
         if total >= most_lots:
