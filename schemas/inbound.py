@@ -21,6 +21,8 @@ from msgspec import Struct
 class Tick(Struct, frozen=True, kw_only=True):
     """A quote of one instrument.
 
+    Of each side the levels are used that the largest `books[].max_lots` can reach, and at most 1000 of them.
+
     Attributes
     ----------
     bid : Best price at which the market buys. [quote asset per unit]

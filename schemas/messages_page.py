@@ -29,7 +29,8 @@ Schema of each message and [schemas/asyncapi.json](../schemas/asyncapi.json) the
 `betapack schema` prints it.
 
 - **Encoding.** JSON or MessagePack, told apart by the header `content-type`; without one a record is read as JSON.
-  Raw bytes are base64 in JSON.
+  Case and parameters of the media type make no difference. MessagePack may also be called `application/x-msgpack` or
+  `application/vnd.msgpack`. A charset other than UTF-8 is refused. Raw bytes are base64 in JSON.
 - **Headers** are those of CloudEvents. The service writes `content-type`, `ce_specversion`, `ce_id`, `ce_type`,
   `ce_source` and `ce_time`. A writer needs only `ce_type`, and only for a message that is not the first of its topic.
 - **Versions.** A field is never removed and never changes its type. A new field has a default. Unknown fields are

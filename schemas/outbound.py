@@ -469,7 +469,10 @@ class Model(Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """A record that could not be used, kept whole: where it stood, why it was refused, its raw bytes.
+    """A record that could not be used: where it stood, why it was refused, its raw bytes.
+
+    The record is kept whole unless a record of this topic could not hold it. Then `detail` says what was cut, how long
+    it was, and its sha256.
 
     Attributes
     ----------
@@ -477,11 +480,12 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     partition : Partition of the refused record.
     offset : Offset of the refused record.
     reason : Why it was refused, from a fixed set of words.
-    detail : Why it was refused, for people.
+    detail : Why it was refused, for people. Of long names it has the beginning, the length and the sha256.
     event_time_ns : Timestamp of the refused record, since the Unix epoch, UTC. [ns]
-    key : Key of the refused record.
-    value : Value of the refused record.
-    content_type : The `content-type` header of the refused record.
+    key : Key of the refused record, at most its first MiB.
+    value : Value of the refused record, at most its first 10 MiB.
+    content_type : The encoding as which the record was read. Where none can be read, the beginning of its
+        `content-type` header.
     """
 
     id: str

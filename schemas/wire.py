@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -13,6 +14,16 @@ from msgspec import Struct
 JSON = "application/json"
 MESSAGE_PACK = "application/msgpack"
 CONTENT_TYPES = (JSON, MESSAGE_PACK)
+
+_ENCODINGS = {
+    JSON: JSON,
+    MESSAGE_PACK: MESSAGE_PACK,
+    # What libraries wrote before MessagePack had a registered name, and what some still write.
+    "application/x-msgpack": MESSAGE_PACK,
+    "application/vnd.msgpack": MESSAGE_PACK,
+}
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([^"';\s]*)""")
+_HEADER_BYTES_MAX = 1000
 
 Message = TypeVar("Message", bound=Struct)
 
@@ -28,6 +39,30 @@ def encode(message: Struct, content_type: str) -> bytes:
     if content_type == MESSAGE_PACK:
         return _message_pack_encoder.encode(message)
     raise ValueError(f"content type must be one of {', '.join(CONTENT_TYPES)}, got {content_type!r}")
+
+
+@lru_cache(maxsize=256)
+def media_type(header: bytes | None) -> str:
+    """Which of `CONTENT_TYPES` a `content-type` header names; JSON without a header.
+
+    Case and parameters make no difference, except for a charset other than UTF-8. Raises ValueError with the reason,
+    which is short, for every other header.
+    """
+    if header is None:
+        return JSON
+    if len(header) > _HEADER_BYTES_MAX:
+        digest = hashlib.sha256(header).hexdigest()
+        raise ValueError(
+            f"expected one of {', '.join(CONTENT_TYPES)}, got a header of {len(header)} bytes with sha256 {digest}"
+        )
+    text = header.decode("ascii", "replace")
+    encoding = _ENCODINGS.get(text.partition(";")[0].strip().lower())
+    if encoding is None:
+        raise ValueError(f"expected one of {', '.join(CONTENT_TYPES)}, got {text!r}")
+    for charset in _CHARSET.findall(text.lower()):
+        if charset not in ("utf-8", "utf8"):
+            raise ValueError(f"expected charset utf-8, got {charset!r}")
+    return encoding
 
 
 def decode(message_type: type[Message], payload: bytes, content_type: str) -> Message:

@@ -5,6 +5,7 @@ Unknown keys are refused, so a typo fails at start. Every error names the key, w
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from pathlib import Path
@@ -44,6 +45,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     snapshot: SnapshotConfig = SnapshotConfig()
     metrics: MetricsConfig = MetricsConfig()
 
+    @property
+    def most_lots(self) -> int:
+        """The largest trade in one instrument that any book may make, in lots."""
+        return max(book.max_lots for book in self.books)
+
     def state_hash(self) -> str:
         """Hash of the settings on which the meaning of the numbers in a snapshot depends.
 
@@ -56,9 +62,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def load_config(path: Path) -> Config:
     """Read and check the file at `path`. Raises ConfigError naming the key, what was expected and what was found."""
     try:
-        text = path.read_bytes()
+        # Editors on Windows put a byte-order mark in front of UTF-8, which is no part of TOML.
+        text = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as exc:
         raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}; name it with --config") from exc
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(f"{path} is UTF-16, expected UTF-8; save it again as UTF-8")
     try:
         config = msgspec.toml.decode(text, type=Config)
     except msgspec.ValidationError as exc:

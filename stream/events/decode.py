@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 
 from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
-from schemas.wire import CONTENT_TYPES, JSON, decode
+from schemas.wire import decode, media_type
 from stream.config import NANOSECONDS, Config
+from stream.events.outside_text import CHARACTERS_MAX, bounded, quoted
 from stream.events.types import (
     LATEST_NS,
     Decoded,
@@ -27,6 +28,7 @@ from stream.events.types import (
 from stream.kafka.log import Record
 
 DETAILS_SHOWN = 20
+CONTENT_TYPE = "content-type"
 TICK_BATCH_TYPE = b"betapack.tick-batch"
 
 PRICE_RANGE = (1e-12, 1e12)
@@ -34,6 +36,15 @@ QUANTITY_MAX = 1e15
 SIZE_MAX = 1e12
 """These bounds lie beyond every market, and far inside what squares and reciprocals can hold. So a mistyped number
 cannot stop all books."""
+
+
+LEVELS_MAX = 1000
+"""Of one side of a ladder, whatever their size. A ladder as deep as this is kept for each open timestep and each quote
+that waits in the merge: 0.1 MB a side."""
+
+DAY_NS = 86_400 * NANOSECONDS
+YEAR_NS = 365 * DAY_NS
+OTHER_UNITS = (("seconds", 10**9), ("milliseconds", 10**6), ("microseconds", 10**3))
 
 
 class Decoder:
@@ -46,6 +57,7 @@ class Decoder:
         self._books = {book.name for book in config.books}
         self._assets: dict[str, int | None] = {asset: index for index, asset in enumerate(universe.assets)}
         self._assets[universe.numeraire] = None
+        self._most_lots = config.most_lots
         self._max_ahead_ns = round(universe.max_event_time_ahead_s * NANOSECONDS)
         self._decode: dict[str, Callable[[Record, str, bool], list[Decoded]]] = {
             f"{config.topics.prefix}ticks": self._ticks,
@@ -55,21 +67,26 @@ class Decoder:
 
     def __call__(self, record: Record) -> list[Decoded]:
         """The events of one record, at least one. Several where only a part of a batch can be used."""
-        content_type, batch = JSON, False
+        header, batch = None, False
         for name, value in record.headers:
-            if name == "content-type":
-                content_type = value.decode("ascii", "replace")
-            elif name == "ce_type":
+            if name == "ce_type":
                 batch = value == TICK_BATCH_TYPE
-        if content_type not in CONTENT_TYPES:
-            detail = f"expected one of {', '.join(CONTENT_TYPES)}, got {content_type!r}"
-            return [Refused(record, "content-type", detail, content_type)]
+            elif name == CONTENT_TYPE:
+                header = value
+        if header is None:
+            # Kafka tells names of different case apart; producers that write `Content-Type` mean the same.
+            header = next((value for name, value in record.headers if name.lower() == CONTENT_TYPE), None)
+        try:
+            content_type = media_type(header)
+        except ValueError as exc:
+            shown = (header or b"")[:CHARACTERS_MAX].decode("ascii", "replace")
+            return [Refused(record, "content-type", bounded(str(exc)), shown)]
         if record.value is None:
             return [Refused(record, "undecodable", "expected a message, got a record without a value", content_type)]
         try:
             return self._decode[record.topic](record, content_type, batch)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:  # the last from nesting without end
-            return [Refused(record, "undecodable", str(exc), content_type)]
+            return [Refused(record, "undecodable", bounded(str(exc)), content_type)]
 
     def _ticks(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
         assert record.value is not None  # __call__ refused it
@@ -91,9 +108,12 @@ class Decoder:
         )
         if wrong_depth:
             return [Refused(record, "size", wrong_depth, content_type)]
-        depth = QuoteDepth(tick.bid_size_lots, tick.ask_size_lots, tick.bid_levels, tick.ask_levels)
+        bid_levels = _usable(tick.bid_size_lots, tick.bid_levels, self._most_lots)
+        ask_levels = _usable(tick.ask_size_lots, tick.ask_levels, self._most_lots)
+        cut = len(tick.bid_levels) - len(bid_levels) + len(tick.ask_levels) - len(ask_levels)
+        depth = QuoteDepth(tick.bid_size_lots, tick.ask_size_lots, bid_levels, ask_levels)
         depths = () if depth == QuoteDepth() else (depth,)
-        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths)]
+        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut)]
 
     def _batch(self, record: Record, batch: TickBatch, content_type: str) -> list[Decoded]:
         size = len(batch.instruments)
@@ -187,14 +207,20 @@ class Decoder:
         The record's timestamp is at or after the event whether the producer stamps the event's time or its own.
         """
         if not 0 < event_time_ns <= LATEST_NS:
-            return f"expected nanoseconds since 1970, from 1 to {LATEST_NS}, got {event_time_ns}"
+            return bounded(f"expected nanoseconds since 1970, from 1 to {LATEST_NS}, got {event_time_ns}")
+        record_ns = record.timestamp_ms * 1_000_000
+        unit = _other_unit(event_time_ns, record_ns)
+        if unit:
+            return f"{event_time_ns} looks like {unit} since 1970, expected nanoseconds"
         # The record's clock counts whole milliseconds: the event may lie up to one after it.
         latest_ns = (record.timestamp_ms + 1) * 1_000_000 + self._max_ahead_ns
         if event_time_ns > latest_ns:
-            ahead_s = (event_time_ns - record.timestamp_ms * 1_000_000) / NANOSECONDS
+            ahead_s = (event_time_ns - record_ns) / NANOSECONDS
+            in_seconds = abs(event_time_ns - record.timestamp_ms * NANOSECONDS) < DAY_NS
+            hint = "; the record's timestamp looks like seconds, expected milliseconds" if in_seconds else ""
             return (
                 f"{event_time_ns} ns is {ahead_s:.3f} s after the record's timestamp {record.timestamp_ms} ms; "
-                f"universe.max_event_time_ahead_s allows {self._max_ahead_ns / NANOSECONDS:g}"
+                f"universe.max_event_time_ahead_s allows {self._max_ahead_ns / NANOSECONDS:g}{hint}"
             )
         return None
 
@@ -211,6 +237,20 @@ def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
     if bid > ask:
         return "crossed", f"bid {bid} above ask {ask}"
     return None
+
+
+def _other_unit(event_time_ns: int, record_ns: int) -> str | None:
+    """The unit in which `event_time_ns` is a time that its record may have, where as nanoseconds it is none.
+
+    In seconds, milliseconds or microseconds every time since 1971 is a number that as nanoseconds lies in January 1970.
+    Nobody could tell from a record that is dated 1970 itself, as in a replay of that year.
+    """
+    # As microseconds, the finest other unit, a time of nanoseconds since May 1970 lies beyond the year 2262.
+    if event_time_ns * 1000 > LATEST_NS or record_ns < YEAR_NS:
+        return None
+    # A year more than the record's date: a clock that is ahead is no reason to take another unit for nanoseconds.
+    latest_ns = min(record_ns + YEAR_NS, LATEST_NS)
+    return next((name for name, ns in OTHER_UNITS if YEAR_NS <= event_time_ns * ns <= latest_ns), None)
 
 
 def _time_of(message: Position | HedgeStatus, record: Record) -> int:
@@ -238,8 +278,25 @@ def _wrong_side(
     return None
 
 
+def _usable(
+    size: float | None, levels: tuple[tuple[float, float], ...], most_lots: int
+) -> tuple[tuple[float, float], ...]:
+    """The levels of a checked side that a trade of up to `most_lots` lots can reach, at most `LEVELS_MAX`.
+
+    Beyond the levels that are kept an instrument with an impact goes on by its impact; another is traded no further.
+    """
+    if not levels:
+        return levels
+    total = size or 0.0
+    for index, (_, lots) in enumerate(levels[:LEVELS_MAX]):
+        if total >= most_lots:
+            return levels[:index]
+        total += lots
+    return levels[:LEVELS_MAX]
+
+
 def _unknown(what: str, name: str) -> str:
-    return f"{what} {name!r} is not in the configuration"
+    return f"{what} {quoted(name)} is not in the configuration"
 
 
 def _list(texts: list[str]) -> str:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from stream.events.types import Decoded, Quotes, Refused
+from stream.events.types import Decoded, Quotes, Refused, TradeReport
 from stream.kafka.log import TopicPartition
 
 BYTES_PER_QUOTE = 100
-"""A decoded quote is two floats, an index and their share of the record."""
+"""A decoded quote is two floats, an index and their share of the record; a level of a ladder is as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,10 @@ def _order_time_ns(events: list[Decoded]) -> int:
 def _weight(event: Decoded) -> int:
     """The size of an event in quotes. It is never zero, for a thousand empty records are a thousand records."""
     if isinstance(event, Quotes):
-        return len(event.instruments) or 1
-    if isinstance(event, Refused):
-        return 1 + len(event.record.value or b"") // BYTES_PER_QUOTE
+        levels = sum(len(depth.bid_levels) + len(depth.ask_levels) for depth in event.depths if depth is not None)
+        return (len(event.instruments) or 1) + levels
+    if isinstance(event, Refused | TradeReport):
+        record = event.record
+        headers = sum(len(name) + len(value) for name, value in record.headers)
+        return 1 + (len(record.key or b"") + len(record.value or b"") + headers) // BYTES_PER_QUOTE
     return 1

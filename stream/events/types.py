@@ -43,7 +43,8 @@ class QuoteDepth:
 class Quotes:
     """Checked quotes of one or more instruments at one instant; `instruments` are their indices in the configuration.
 
-    `depths` has one entry for each instrument, or is empty where no size is known.
+    `depths` has one entry for each instrument, or is empty where no size is known. `levels_cut` counts the levels of
+    their ladders that decode left out, because hedges cannot use them.
     """
 
     event_time_ns: int
@@ -51,6 +52,7 @@ class Quotes:
     bids: tuple[float, ...]
     asks: tuple[float, ...]
     depths: tuple[QuoteDepth | None, ...] = ()
+    levels_cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from kafka.structs import OffsetAndMetadata
 from stream.config.kafka import KafkaSettings
 from stream.errors import BetapackError, ConfigError, OffsetOutOfRange, ReadFailed
 from stream.kafka.connection import REQUEST_TIMEOUT_MS, open_client, translate
+from stream.kafka.header_names import read_any_header_name
 from stream.kafka.log import Record, TopicPartition, check_offset
 from stream.kafka.topics import partition_counts
 
@@ -44,6 +45,7 @@ class KafkaReader:
                 "the package crc32c must be installed, got none; run `pip install crc32c` "
                 "(without it every record's checksum is computed in Python, four times slower)"
             )
+        read_any_header_name()
         self._settings = settings
         self._topics = ", ".join(topics)
         counts = partition_counts(settings, topics)

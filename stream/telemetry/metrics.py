@@ -40,6 +40,9 @@ class _StreamMetrics:
         self.published = registry.counter("messages_out", "Messages published and acknowledged.", "topic")
         self.late = registry.counter("quotes_late", "Quotes left out because their timestep had closed.")
         self.bad = registry.counter("messages_bad", "Messages sent to dead-letters.", "topic", "reason")
+        self.levels_cut = registry.counter(
+            "levels_cut", "Levels of quoted ladders left out, since no hedge can use them.", "instrument"
+        )
         self.superseded = registry.counter(
             "positions_superseded", "Positions ignored because the book holds a newer level of the asset.", "book"
         )
@@ -241,6 +244,10 @@ class Metrics:
     def observe_late(self, quotes: int) -> None:
         """`quotes` came after their timestep had closed."""
         self._stream.late.inc(quotes)
+
+    def observe_levels_cut(self, instrument: str, levels: int) -> None:
+        """`levels` of a ladder of `instrument` were left out."""
+        self._stream.levels_cut.labels(instrument).inc(levels)
 
     def observe_superseded(self, book: str) -> None:
         """A position was older than the level that `book` holds."""

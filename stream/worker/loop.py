@@ -234,6 +234,11 @@ class Worker:
         for event in merged.events:
             if isinstance(event, Quotes):
                 self._last_quote_ns = self._clock.monotonic_ns()
+                if event.levels_cut:
+                    # A batch has no ladders, so the quote is that of one instrument.
+                    self._metrics.observe_levels_cut(
+                        self._config.instruments[event.instruments[0]].name, event.levels_cut
+                    )
                 late_before = self.state.timesteps.late_quotes
                 for timestep in self._timesteps.add(self.state.timesteps, event, merged.partition):
                     self._step(timestep)

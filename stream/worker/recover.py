@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.internal import Snapshot
-from schemas.wire import JSON, decode
+from schemas.wire import decode, media_type
 from stream.config import Config
 from stream.engine.step import Engine
 from stream.errors import StateMismatch, TopicMismatch
@@ -76,9 +76,8 @@ def latest_snapshot(states: Reader, universe: str) -> Snapshot | None:
 
 def _decoded(record: Record) -> Snapshot:
     assert record.value is not None
-    content_type = dict(record.headers).get("content-type", JSON.encode()).decode()
     try:
-        return decode(Snapshot, record.value, content_type)
+        return decode(Snapshot, record.value, media_type(dict(record.headers).get("content-type")))
     except (msgspec.DecodeError, ValueError) as exc:
         raise StateMismatch(
             f"the snapshot at {record.topic}[{record.partition}]@{record.offset} cannot be read: {exc}; "

@@ -13,8 +13,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaProducer
 
 from schemas.inbound import Tick
 from schemas.topics import TOPICS
@@ -380,6 +381,36 @@ def test_a_record_as_large_as_the_topic_takes_does_not_stop_the_service(
     letter = outputs.until(lambda topic, message: message["topic"].endswith("ticks"))
     assert base64.b64decode(letter["value"]) == junk
     outputs.until(lambda topic, message: message["topic"].endswith("positions"))
+    assert child.exit_code is None
+
+
+def test_records_of_which_a_whole_letter_cannot_be_sent_do_not_end_the_service(
+    start: Callable[[], ChildProcess],
+    writer: KafkaWriter,
+    read: Callable[..., Outputs],
+    prefix: str,
+    kafka: str,
+) -> None:
+    """Names and headers of megabytes that compress well, from a producer with larger limits than ours."""
+    child = start()
+    outputs = read("dead-letters")
+    position = {"asset": "EUR", "quantity": 9e6, "event_time_ns": START_NS}
+    records: list[tuple[str, bytes, list[tuple[str, bytes]]]] = [
+        ("positions", msgspec.json.encode({"book": "\x01" * 3_000_000} | position), []),
+        ("positions", msgspec.json.encode({"book": "x" * 8_000_000} | position), []),
+        ("ticks", b"{}", [("content-type", b"\x01" * 2_000_000)]),
+    ]
+    producer = KafkaProducer(bootstrap_servers=kafka, compression_type="lz4", max_request_size=2**26, acks="all")
+    for topic, value, headers in records:
+        producer.send(prefix + topic, value, b"spot", headers, timestamp_ms=START_NS // 1_000_000).get(30)
+    producer.close()
+    writer.send(f"{prefix}positions", b"spot", b"{", (), START_NS // 1_000_000)
+    writer.flush()
+    reasons: list[str] = []
+    for _ in range(4):
+        letter = outputs.until(lambda topic, message: True)
+        reasons.append(letter["reason"])
+    assert sorted(reasons) == ["content-type", "undecodable", "unknown-book", "unknown-book"]
     assert child.exit_code is None
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct, inspect
 from schemas.asyncapi import VERSION
 from schemas.inbound import Tick
 from schemas.topics import TOPIC_OF
-from schemas.wire import JSON, MESSAGE_PACK, decode, encode, message_name
+from schemas.wire import JSON, MESSAGE_PACK, decode, encode, media_type, message_name
 
 GOLDEN = Path(__file__).parent / "golden" / VERSION
 MESSAGES = tuple(TOPIC_OF)
@@ -120,3 +120,42 @@ def test_unknown_content_type() -> None:
         encode(tick, "text/plain")
     with pytest.raises(ValueError, match=r"got 'text/plain'"):
         decode(Tick, b"{}", "text/plain")
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, JSON),
+        (b"application/json", JSON),
+        (b" Application/JSON ", JSON),
+        (b"application/json;charset=utf-8", JSON),
+        (b'application/json ; version=1; Charset = "UTF8"', JSON),
+        (b"application/msgpack", MESSAGE_PACK),
+        (b"application/x-msgpack", MESSAGE_PACK),
+        (b"APPLICATION/VND.MSGPACK; charset=utf-8", MESSAGE_PACK),
+    ],
+)
+def test_a_media_type_is_known_by_its_name_alone(header: bytes | None, expected: str) -> None:
+    """Case, blanks, parameters and the older names of MessagePack make no difference."""
+    assert media_type(header) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (b"", "got ''"),
+        (b"json", "got 'json'"),
+        (b"application/jsonl", "got 'application/jsonl'"),
+        (b"application/json, application/json", "expected one of application/json, application/msgpack"),
+        (b"\xe9", "expected one of application/json, application/msgpack"),
+        (b"application/json; charset=iso-8859-1", "expected charset utf-8, got 'iso-8859-1'"),
+        (b"application/msgpack; charset=", "expected charset utf-8, got ''"),
+        (b"application/json;" + b" " * 2_000_000, "got a header of 2000017 bytes"),
+    ],
+)
+def test_another_media_type_or_charset_raises_with_what_was_expected(header: bytes, said: str) -> None:
+    """The reason is short, however long the header is."""
+    with pytest.raises(ValueError, match="expected") as caught:
+        media_type(header)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 6000

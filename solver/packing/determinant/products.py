@@ -286,7 +286,7 @@ def cover_of(arrays: PackingArrays, low: IntArray, high: IntArray) -> Cover:
     items, m = legs.shape
     # Each box that is left behind has taken half of LEAST_STEP off some leg, or more.
     room = 2 + int(np.ceil(2.0 / LEAST_STEP * np.maximum(-smallest, 0.0)).sum())
-    # A product of which there should be none: one packing in e**m more than there are, if they were distributed evenly.
+    # A product below which there should be no packing. If the packings lay evenly, one of e**m times as many would.
     first = max(-float(np.log(high - low + 1.0).sum()) - m, float(smallest.sum()) + 1.0)
     return Cover(
         free=free,

@@ -182,11 +182,11 @@ class OverBoxes:
 
     Parameters
     ----------
-    arrays : the problem.
-    metric : of its items.
-    frame : what its position and bounds add to the metric.
-    incumbent : the best packing known; the searches share it, and each one improves it in place.
-    left : (boxes, 3 K + 1) the boxes still to be searched, in a row of each low, high, point and bound; see `settle`.
+    arrays : the problem: B (n, K), bounds (K,), position (n,).
+    metric : what the relaxation needs of the covariance and the items.
+    frame : the position as that metric sees it.
+    incumbent : the best packing found so far, which the search replaces in place.
+    left : (boxes, columns) the open boxes: lower bounds (K,), upper bounds (K,), relaxed point, and last the bound.
     """
 
     def __init__(
@@ -213,13 +213,7 @@ class OverBoxes:
 
 
 class NearIncumbent(OverBoxes):
-    """Branch and bound over a few lots around the incumbent: it finds better packings sooner, and proves nothing.
-
-    Parameters
-    ----------
-    arrays, metric, frame, incumbent : as in `OverBoxes`.
-    left : (boxes, 3 K + 1) the boxes still to be searched. No neighbourhood goes beyond the one box around all of them.
-    """
+    """Branch and bound over a few lots around the incumbent: it finds better packings sooner, and proves nothing."""
 
     def __init__(
         self, arrays: PackingArrays, metric: Metric, frame: Frame, incumbent: Incumbent, left: FloatArray

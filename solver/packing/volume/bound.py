@@ -266,7 +266,7 @@ def choose_branch(volume: VolumeArrays, nodes: Nodes, b: int, base: float, best:
     n = volume.position.shape[0]
     x_low, x_high = nodes.x_low[b], nodes.x_high[b]
     chords = 0.0
-    largest = 0.0
+    widest = 0.0
     asset = -1
     separable = base
     for i in range(n):
@@ -274,9 +274,9 @@ def choose_branch(volume: VolumeArrays, nodes: Nodes, b: int, base: float, best:
         height = marginal(nodes.weight[i], nodes.least[i], x)
         separable += height
         chords += height - nodes.multiplier[i] * x - nodes.lowest[i]
-        variation = max(nodes.at_low[i], nodes.at_high[i])
-        if variation > largest:
-            largest = variation
+        rise = max(nodes.at_low[i], nodes.at_high[i])
+        if rise > widest:
+            widest = rise
             asset = i
         nodes.solution[b, i] = x
     item = -1

@@ -43,7 +43,7 @@ class CostBook:
 
     def __init__(self, config: Config) -> None:
         self._instruments = config.instruments
-        self._most_lots = max(book.max_lots for book in config.books)
+        self._most_lots = config.most_lots
         self._last: tuple[Valuation, Costs] | None = None
 
     def of(self, valuation: Valuation) -> Costs:

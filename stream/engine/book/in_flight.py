@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 
 from solver.arrays import FloatArray
+from stream.events.outside_text import quoted
 from stream.events.types import TradeReport
 
 TradeStatus = Literal["suggested", "working", "done", "rejected"]
@@ -92,7 +93,7 @@ def take_report(
     if trade is None:
         return (
             f"suggestion_id must be that of a suggestion to book {report.book!r} with a trade in this instrument, "
-            f"got {report.suggestion_id!r}, which has no such trade or was forgotten"
+            f"got {quoted(report.suggestion_id)}, which has no such trade or was forgotten"
         )
     size = abs(trade.lots)
     filled = size if report.status == "filled" and report.filled_lots is None else report.filled_lots or 0

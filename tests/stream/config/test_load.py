@@ -47,6 +47,22 @@ def test_what_is_left_out_takes_its_default(desk_toml: str, config_path: Callabl
     assert (config.metrics.host, config.metrics.port) == ("127.0.0.1", 9464)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(desk_toml: str, tmp_path: Path) -> None:
+    """Editors on Windows put one in front of a file that they save as UTF-8."""
+    path = tmp_path / "desk.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + desk_toml.encode())
+    assert load_config(path).universe.assets == ("EUR", "CHF", "JPY")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_another_unicode_encoding_is_refused_with_what_to_do(desk_toml: str, tmp_path: Path, encoding: str) -> None:
+    """TOML is UTF-8; the mark at the start tells which encoding the file has."""
+    path = tmp_path / "desk.toml"
+    path.write_bytes(("\ufeff" + desk_toml).encode(encoding))
+    with pytest.raises(ConfigError, match="UTF-16, expected UTF-8; save it again as UTF-8"):
+        load_config(path)
+
+
 def test_a_missing_file_is_named_with_the_option_that_names_it(tmp_path: Path) -> None:
     """A path that cannot be read gives a ConfigError with the path, the system's reason and the next step."""
     path = tmp_path / "nowhere.toml"

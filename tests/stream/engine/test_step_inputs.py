@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 import pytest
 
 from engine_play import CHF, EUR, JPY, SECOND, Ready, TimestepOf, only, play, position
-from schemas.inbound import Position, Tick
+from schemas.inbound import HedgeStatus, Position, Tick
 from schemas.outbound import DeadLetter, ResidualExposure
-from schemas.wire import JSON, encode
+from schemas.wire import JSON, MESSAGE_PACK, encode
 from stream.config import Config
 from stream.config.kafka import MAX_RECORD_BYTES
 from stream.engine.step import Engine
@@ -30,15 +32,68 @@ def test_an_older_level_does_not_overwrite_a_newer_one(ready: Ready) -> None:
     assert state.books["spot"].quantities[EUR] == 2e6
 
 
-def test_a_value_too_large_for_a_dead_letter_is_cut_and_says_so(ready: Ready) -> None:
-    """The letter stays below what Kafka takes, so one absurd record cannot stop the service at every start."""
-    engine, state, _ = ready
-    record = Record("ticks", 0, 1, 1000, None, b"x" * (MAX_RECORD_BYTES - 1000))
-    (letter,) = play(engine, state, [Refused(record, "undecodable", "no message", "application/json")])
-    assert len(encode(letter, JSON)) < MAX_RECORD_BYTES
-    assert "sha256" in letter.detail
-    assert record.value is not None
-    assert record.value.startswith(letter.value)
+KIBI = 1024
+PARTS = {
+    "the value": {"value": b"x" * (MAX_RECORD_BYTES - 1000)},
+    "the key": {"key": b"\xff" * (MAX_RECORD_BYTES - 1000)},
+    "the detail": {"detail": "\x01" * 3_000_000},
+    "the content type": {"content_type": "\x01" * 3_000_000},
+}
+
+
+@pytest.mark.parametrize("parts", [[part] for part in PARTS] + [list(PARTS)], ids=[*PARTS, "all of them"])
+def test_a_dead_letter_fits_whatever_its_record_holds(desk: Config, parts: list[str]) -> None:
+    """Each part is cut by itself, and the detail has its length and hash. So no record stops every start."""
+    held = {"key": b"k", "value": b"v", "detail": "no message", "content_type": "application/json"}
+    for part in parts:
+        held |= PARTS[part]
+    record = Record("ticks", 0, 1, 1000, held["key"], held["value"])
+    engine = Engine(desk)
+    refused = Refused(record, "undecodable", held["detail"], held["content_type"])
+    (letter,) = play(engine, engine.new_state(), [refused])
+    assert isinstance(letter, DeadLetter)
+    for content_type in (JSON, MESSAGE_PACK):
+        assert len(encode(letter, content_type)) < MAX_RECORD_BYTES - 32 * KIBI
+    for part in parts:
+        (whole,) = PARTS[part].values()
+        digest = hashlib.sha256(whole if isinstance(whole, bytes) else whole.encode()).hexdigest()
+        assert digest in letter.detail
+        assert str(len(whole)) in letter.detail
+    assert held["value"].startswith(letter.value)
+    assert held["key"].startswith(letter.key)
+
+
+def test_a_record_that_a_dead_letter_can_hold_is_kept_whole(desk: Config) -> None:
+    """As large as the input topics take records, split between key and value in any way up to a megabyte of key."""
+    engine = Engine(desk)
+    for key_bytes in (0, KIBI, KIBI * KIBI):
+        record = Record("ticks", 0, 1, 1000, b"\x01" * key_bytes, b"\x01" * (MAX_RECORD_BYTES // 4 - key_bytes))
+        (letter,) = play(engine, engine.new_state(), [Refused(record, "undecodable", "no message", JSON)])
+        assert (letter.key, letter.value, letter.detail) == (record.key, record.value, "no message")
+
+
+def test_the_last_resort_leaves_the_record_out_and_says_so(desk: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A letter that is too large when it is encoded, whatever the parts are cut to, is sent without its record."""
+    monkeypatch.setattr("stream.engine.dead_letter.VALUE_BYTES_MAX", 2 * MAX_RECORD_BYTES)
+    value = b"x" * MAX_RECORD_BYTES
+    record = Record("ticks", 0, 1, 1000, b"key", value)
+    engine = Engine(desk)
+    (letter,) = play(engine, engine.new_state(), [Refused(record, "undecodable", "\x01" * 9000, "application/json")])
+    assert len(encode(letter, JSON)) < 10 * KIBI
+    assert (letter.key, letter.value, letter.reason) == (None, None, "undecodable")
+    assert "the record is left out" in letter.detail
+    assert hashlib.sha256(value).hexdigest() in letter.detail
+
+
+def test_a_report_of_an_endless_suggestion_is_refused_in_few_words(desk: Config) -> None:
+    """The id is the reporter's; the letter shows its beginning."""
+    report = HedgeStatus(book="spot", suggestion_id="\x01" * 3_000_000, instrument="EURUSD", status="filled")
+    record = Record("hedge-status", 0, 1, 1_700_000_000_000, None, msgspec.json.encode(report))
+    engine = Engine(desk)
+    (letter,) = play(engine, engine.new_state(), list(Decoder(desk)(record)))
+    assert letter.reason == "unknown-trade"
+    assert len(letter.detail) < 3000
+    assert "3000000 characters" in letter.detail
 
 
 @pytest.mark.parametrize("timestamp_ms", [1_700_000_000_000, 0, -1, 2**62])

@@ -15,7 +15,7 @@ from msgspec import Struct
 from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.wire import JSON, MESSAGE_PACK, encode
 from stream.config import Config
-from stream.events.decode import Decoder
+from stream.events.decode import LEVELS_MAX, Decoder
 from stream.events.types import PositionLevel, QuoteDepth, Quotes, Refused, TradeReport
 from stream.kafka.log import Headers, Record
 
@@ -96,9 +96,41 @@ def test_locked_quotes_are_used(decoder: Decoder) -> None:
 @each_encoding
 def test_a_tick_brings_its_sizes_and_ladder(decoder: Decoder, content_type: str) -> None:
     """Sizes and levels stay with the quote as they came; a side without a size has none."""
-    ladder = tick(ask_size_lots=2.5, ask_levels=[[1.0802, 4.0], [1.0805, 0.0]])
-    depth = QuoteDepth(None, 2.5, (), ((1.0802, 4.0), (1.0805, 0.0)))
+    ladder = tick(ask_size_lots=2.5, ask_levels=[[1.0802, 1.0], [1.0805, 0.0]])
+    depth = QuoteDepth(None, 2.5, (), ((1.0802, 1.0), (1.0805, 0.0)))
     assert decoder(record_of(ladder, content_type=content_type)) == [Quotes(NOW_NS, (0,), (1.08,), (1.0801,), (depth,))]
+
+
+def test_levels_beyond_what_any_book_can_trade_are_cut(desk: Config) -> None:
+    """The largest `max_lots` of all books is reached in the level that is kept last; the cut levels are counted."""
+    small, large = (msgspec.structs.replace(desk.books[0], name=str(lots), max_lots=lots) for lots in (3, 10))
+    decoder = Decoder(msgspec.structs.replace(desk, books=(large, small)))
+    bids = [[1.08 - 0.01 * level, 2.5] for level in range(1, 6)]
+    asks = [[1.09, 7.0], [1.1, 1.0]]
+    (quotes,) = decoder(record_of(tick(bid_size_lots=2.5, bid_levels=bids, ask_size_lots=1.5, ask_levels=asks)))
+    assert isinstance(quotes, Quotes)
+    (depth,) = quotes.depths
+    assert depth is not None
+    assert [lots for _, lots in depth.bid_levels] == [2.5, 2.5, 2.5]
+    assert [lots for _, lots in depth.ask_levels] == [7.0, 1.0]
+    assert quotes.levels_cut == 2
+
+
+def test_more_levels_than_any_book_needs_are_cut_whatever_their_size(decoder: Decoder) -> None:
+    """100,000 levels of a thousandth of a lot reach no book's `max_lots`, and would fill the memory all the same."""
+    levels = [[1.0801 + 1e-4 * level, 1e-3] for level in range(1, 100_001)]
+    (quotes,) = decoder(record_of(tick(ask_size_lots=1e-3, ask_levels=levels)))
+    assert isinstance(quotes, Quotes)
+    (depth,) = quotes.depths
+    assert depth is not None
+    assert depth.ask_levels == tuple((price, lots) for price, lots in levels[:LEVELS_MAX])
+    assert quotes.levels_cut == 100_000 - LEVELS_MAX
+
+
+def test_a_level_that_is_cut_is_checked_all_the_same(refusal_of: Callable[[Record], Refused]) -> None:
+    """A ladder with one absurd level is not to be trusted in its others."""
+    levels = [[1.09, 1e6], [1.1, -1.0]]
+    assert refusal_of(record_of(tick(ask_size_lots=1.0, ask_levels=levels))).reason == "size"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +206,76 @@ def test_nesting_without_end_is_undecodable(refusal_of: Callable[[Record], Refus
     assert refusal_of(record_of(value)).reason == "undecodable"
 
 
-@pytest.mark.parametrize("content_type", ["application/avro", "", "application/json; charset=utf-8", "\xe9"])
+@pytest.mark.parametrize(
+    ("content_type", "encoding"),
+    [
+        ("application/json; charset=utf-8", JSON),
+        ('Application/JSON;charset="UTF-8"', JSON),
+        ("application/x-msgpack", MESSAGE_PACK),
+        ("application/vnd.msgpack; version=5", MESSAGE_PACK),
+    ],
+)
+@pytest.mark.parametrize("header", ["content-type", "Content-Type"])
+def test_case_and_parameters_of_a_content_type_are_ignored(
+    decoder: Decoder, header: str, content_type: str, encoding: str
+) -> None:
+    """A position is not lost because its producer's library writes the same media type in another way."""
+    record = record_of(encode(position(), encoding), "positions")
+    record = record._replace(headers=((header, content_type.encode()),))
+    assert decoder(record) == [PositionLevel(NOW_NS, "spot", 1, -7e6, "positions[2]@17")]
+
+
+def test_another_charset_is_refused_by_name(refusal_of: Callable[[Record], Refused]) -> None:
+    """Bytes of another charset would be read as other names, or not at all."""
+    refused = refusal_of(record_of(encode(tick(), JSON), content_type="application/json; charset=latin-1"))
+    assert refused.reason == "content-type"
+    assert "charset" in refused.detail
+    assert "'latin-1'" in refused.detail
+
+
+LONG = "x" * 3_000_000
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        record_of(encode(tick(), JSON), content_type=LONG),
+        record_of(encode(tick(), JSON), content_type="application/json; charset=" + LONG),
+        record_of(tick(instrument=LONG)),
+        record_of(position(book=LONG), "positions"),
+        record_of(position(book="\x01" * 3_000_000), "positions"),
+        record_of(position(asset=LONG), "positions"),
+        record_of(encode(tick(), JSON).replace(b"EURUSD", b"\xff" * 3_000_000)),
+    ],
+    ids=range(7),
+)
+def test_what_a_refusal_says_stays_short(refusal_of: Callable[[Record], Refused], record: Record) -> None:
+    """However long the name or header is that it is about."""
+    refused = refusal_of(record)
+    assert len(refused.detail) < 3000
+    assert len(refused.content_type) < 3000
+
+
+def test_a_refused_batch_or_report_stays_short(decoder: Decoder) -> None:
+    """A batch of unknown names, another universe, and values that are not in a list of choices."""
+    names = [chr(65 + index) * 100_000 for index in range(25)]
+    value = encode(report(), JSON)
+    records = [
+        record_of(batch(dict.fromkeys(names, (1.0, 1.1)))),
+        record_of(batch({"EURUSD": (1.0, 1.1)}, universe=LONG)),
+        record_of(report(book=LONG), "hedge-status"),
+        record_of(report(instrument=LONG), "hedge-status"),
+        record_of(value.replace(b"part-filled", LONG.encode()), "hedge-status"),
+        record_of(value.replace(b'"filled_lots":4', b'"filled_lots":-' + b"9" * 4000), "hedge-status"),
+        record_of(value.replace(str(NOW_NS).encode(), b"9" * 4000), "hedge-status"),
+    ]
+    for record in records:
+        (refused,) = decoder(record)
+        assert isinstance(refused, Refused)
+        assert len(refused.detail) < 20_000
+
+
+@pytest.mark.parametrize("content_type", ["application/avro", "", "application/jsonl; charset=utf-8", "\xe9"])
 def test_another_content_type_is_refused_by_name(refusal_of: Callable[[Record], Refused], content_type: str) -> None:
     """The refusal names the accepted types and the one that came."""
     refused = refusal_of(record_of(encode(tick(), JSON), content_type=content_type))
@@ -228,6 +329,44 @@ def test_an_event_time_of_the_past_or_a_little_ahead_is_believed(decoder: Decode
     (event,) = decoder(record_of(tick(event_time_ns=event_time_ns)))
     assert isinstance(event, Quotes)
     assert event.event_time_ns == event_time_ns
+
+
+@pytest.mark.parametrize(("divisor", "unit"), [(10**9, "seconds"), (10**6, "milliseconds"), (10**3, "microseconds")])
+@pytest.mark.parametrize("age_s", [-100 * 86_400, 0, 30 * 365 * 86_400])
+@pytest.mark.parametrize("kind", ["tick", "batch", "position", "report"])
+def test_a_time_in_another_unit_is_refused_with_the_unit_it_looks_like(
+    refusal_of: Callable[[Record], Refused], kind: str, divisor: int, unit: str, age_s: int
+) -> None:
+    """Live, replayed from decades ago, or by a clock that is ahead: read as nanoseconds it would lie in January 1970,
+    and the feed would be late for ever."""
+    event_time_ns = (NOW_NS - age_s * 1_000_000_000) // divisor
+    message, topic = {
+        "tick": (tick(event_time_ns=event_time_ns), "ticks"),
+        "batch": (batch({"EURUSD": (1.0, 1.1)}, event_time_ns=event_time_ns), "ticks"),
+        "position": (position(event_time_ns=event_time_ns), "positions"),
+        "report": (report(event_time_ns=event_time_ns), "hedge-status"),
+    }[kind]
+    refused = refusal_of(record_of(message, topic))
+    assert refused.reason == "event-time"
+    assert f"looks like {unit}" in refused.detail
+    assert str(event_time_ns) in refused.detail
+
+
+def test_a_replay_of_1970_is_believed_where_its_records_are_dated_so(decoder: Decoder) -> None:
+    """A time near that of its record needs no other unit to explain it."""
+    for event_time_ns in (70 * 10**9, 5 * 86_400 * 10**9, 19 * 86_400 * 10**9):
+        record = record_of(tick(event_time_ns=event_time_ns))._replace(timestamp_ms=event_time_ns // 10**6)
+        (event,) = decoder(record)
+        assert isinstance(event, Quotes)
+
+
+def test_a_record_whose_own_timestamp_is_in_seconds_is_refused_with_that_reason(
+    refusal_of: Callable[[Record], Refused],
+) -> None:
+    """Kafka's timestamps count milliseconds; the tick is right and its record is not."""
+    refused = refusal_of(record_of(tick())._replace(timestamp_ms=NOW_MS // 1000))
+    assert refused.reason == "event-time"
+    assert "the record's timestamp looks like seconds" in refused.detail
 
 
 def test_an_event_time_beyond_64_bits_is_refused_whatever_the_record_says(
@@ -429,7 +568,7 @@ def test_a_batch_of_another_length_than_its_names_is_undecodable(
 
 raw_records = st.builds(
     Record,
-    topic=st.sampled_from(["ticks", "positions"]),
+    topic=st.sampled_from(["ticks", "positions", "hedge-status"]),
     partition=st.integers(0, 3),
     offset=st.integers(0, 2**62),
     timestamp_ms=st.integers(-1, 2**62),
@@ -438,7 +577,9 @@ raw_records = st.builds(
     headers=st.lists(
         st.tuples(
             st.sampled_from(["content-type", "ce_type", "other"]),
-            st.sampled_from([b"application/json", b"application/msgpack", b"betapack.tick-batch"]) | st.binary(),
+            st.sampled_from([b"application/json", b"application/msgpack", b"betapack.tick-batch"])
+            | st.sampled_from([b"Application/JSON; charset=utf-8", b"application/x-msgpack;charset=latin-1", b"\xff;"])
+            | st.binary(),
         ),
         max_size=3,
     ).map(tuple),
@@ -447,7 +588,8 @@ numbers = st.floats() | st.integers(-(2**63), 2**64 - 1)
 names = st.sampled_from(["EURUSD", "USDJPY", "spot", "EUR", "fx"]) | st.text(max_size=3)
 almost_messages = st.dictionaries(
     st.sampled_from(["instrument", "instruments", "event_time_ns", "bid", "ask", "bids", "asks", "universe"])
-    | st.sampled_from(["book", "asset", "quantity", "source", "seq", "other"]),
+    | st.sampled_from(["book", "asset", "quantity", "source", "seq", "other"])
+    | st.sampled_from(["suggestion_id", "status", "filled_lots", "bid_levels", "ask_levels", "ask_size_lots"]),
     numbers | names | st.binary(max_size=16) | st.none() | st.lists(names, max_size=2),
     max_size=8,
 )
@@ -478,8 +620,12 @@ def assert_answers(record: Record) -> None:
         if isinstance(event, Refused):
             assert event.record is record
             assert event.detail
+            assert len(event.detail) < 20_000
             continue
         assert 0 < event.event_time_ns < 2**63
+        if isinstance(event, TradeReport):
+            assert event.filled_lots is None or event.filled_lots >= 0
+            continue
         numbers = (*event.bids, *event.asks) if isinstance(event, Quotes) else (event.quantity,)
         assert all(math.isfinite(number) for number in numbers)
         if isinstance(event, Quotes):

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from stream.events.merge import Merge, Merged
-from stream.events.types import Decoded, PositionLevel, Quotes, Refused
+from stream.events.types import Decoded, PositionLevel, QuoteDepth, Quotes, Refused, TradeReport
 from stream.kafka.log import Record, TopicPartition
 
 TICKS = [TopicPartition("ticks", 0), TopicPartition("ticks", 1)]
@@ -181,3 +181,15 @@ def test_a_partition_is_full_at_its_capacity_and_drained_below_half_of_it() -> N
         assert merge.depth == depth
         assert (TICKS[0] in merge.full()) == (depth >= 4)
         assert (TICKS[0] in merge.drained()) == (depth < 2)
+
+
+def test_a_quote_weighs_its_levels_and_whatever_keeps_its_record_weighs_the_record() -> None:
+    """Some dozens of ladders of a thousand levels, or of reports and refusals of megabytes, pause their partition."""
+    depth = QuoteDepth(1.0, 1.0, ((0.9, 1.0),) * 600, ((1.1, 1.0),) * 400)
+    ladder: list[Decoded] = [Quotes(1, (0,), (1.0,), (1.0,), (depth,))]
+    large = Record("hedge-status", 0, 1, 0, b"k" * 40_000, b"v" * 40_000, (("header", b"h" * 40_000),))
+    report = TradeReport(1, "spot", "id", 0, "filled", None, large, "")
+    for events in (ladder, [report], [Refused(large, "undecodable", "broken", "")]):
+        merge = Merge(PARTITIONS, 1000)
+        merge.push(TICKS[0], 1, events)
+        assert merge.full() == [TICKS[0]]

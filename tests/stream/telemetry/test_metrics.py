@@ -174,6 +174,13 @@ def test_late_quotes_and_bad_messages_are_counted(metrics: Metrics) -> None:
     assert sample(metrics, "messages_bad_total", topic="positions", reason="unknown-book") == 1
 
 
+def test_levels_that_were_cut_are_counted_by_instrument(metrics: Metrics) -> None:
+    """Which feed sends more of its ladders than hedges can use."""
+    metrics.observe_levels_cut("EURUSD", 99_000)
+    metrics.observe_levels_cut("EURUSD", 1)
+    assert sample(metrics, "levels_cut_total", instrument="EURUSD") == 99_001
+
+
 def test_progress_shows_lag_buffer_idle_partitions_and_watermark(metrics: Metrics) -> None:
     """Lag by partition, and it goes down again."""
     metrics.observe_progress({TopicPartition("ticks", 1): 40}, buffered=7, idle=1, watermark_ns=1_500_000_000)

@@ -15,7 +15,7 @@ from schemas.wire import JSON, MESSAGE_PACK, decode
 from stream.clock import ManualClock
 from stream.config import Config, SnapshotConfig
 from stream.errors import OffsetOutOfRange, PublishFailed, StateMismatch
-from stream.kafka.log import Record, TopicPartition
+from stream.kafka.log import Headers, Record, TopicPartition
 from stream.telemetry.metrics import Metrics
 from stream.worker import loop
 
@@ -270,6 +270,95 @@ def test_a_broken_record_is_a_dead_letter_and_the_stream_goes_on(desk: Config, s
         assert (letter.key, letter.value) == (refused.key, refused.value)
         assert letter.detail
     assert len(simulation.outputs()["models"]) == 1
+
+
+MEGA = 1_000_000
+UNKNOWN_BOOK = {"asset": "EUR", "quantity": 1, "event_time_ns": START_S * SECOND}
+
+
+@pytest.mark.parametrize(
+    ("topic", "value", "headers"),
+    [
+        ("positions", msgspec.json.encode({"book": "\x01" * 3 * MEGA} | UNKNOWN_BOOK), ()),
+        ("positions", msgspec.json.encode({"book": "x" * 8 * MEGA} | UNKNOWN_BOOK), ()),
+        ("ticks", b"{}", (("content-type", b"\x01" * 2 * MEGA),)),
+        ("ticks", b"{}", (("content-type", b"\xff" * 2 * MEGA),)),
+        ("ticks", b"{}", (("x" * 2 * MEGA, b"x" * 2 * MEGA),)),
+        (
+            "hedge-status",
+            msgspec.json.encode(
+                {"book": "spot", "instrument": "EURUSD", "suggestion_id": "\x01" * 2 * MEGA, "status": "filled"}
+            ),
+            (),
+        ),
+    ],
+    ids=["a book of control characters", "a book of letters", "header", "header of bytes", "other header", "report"],
+)
+def test_nothing_that_one_record_holds_ends_the_service(
+    desk: Config, simulate: Simulate, topic: str, value: bytes, headers: Headers
+) -> None:
+    """A letter of a few megabytes at most, and the stream goes on, also at the next start."""
+    simulation = simulate(desk)
+    simulation.feed(all_quoted(0.5))
+    for key in (b"key", b"\x01" * 4 * MEGA):
+        # Not by our own writer, for compressed records may be larger than it sends.
+        partition = simulation.log.partition_for(topic, key)
+        simulation.log.append(partition, key, value, headers, START_S * 1000)
+    simulation.feed([*all_quoted(1.5), *all_quoted(2.5)])
+    for _ in range(2):
+        worker = simulation.worker()
+        simulation.drain(worker)
+        letters = messages(simulation.outputs()["dead-letters"], DeadLetter)
+        assert {letter.topic for letter in letters} == {topic}
+        assert all(len(letter.detail) < 3000 for letter in letters)
+        assert len(simulation.outputs()["models"]) >= 2
+
+
+def ladder_of(levels: int, at_s: float, mid: float, instrument: str) -> Tick:
+    """Single lots on both sides, far deeper than any book may trade."""
+    quote = tick(at_s, mid, instrument)
+    rungs = [1e-5 * (rung + 1) for rung in range(levels)]
+    return msgspec.structs.replace(
+        quote,
+        bid_size_lots=0.75,
+        ask_size_lots=0.75,
+        bid_levels=tuple((quote.bid * (1 - rung), 0.75) for rung in rungs),
+        ask_levels=tuple((quote.ask * (1 + rung), 0.75) for rung in rungs),
+    )
+
+
+def with_ladders(inputs: Iterable[Any], levels: int) -> list[Any]:
+    return [
+        msgspec.structs.replace(
+            ladder_of(levels, 0, each.bid, each.instrument), event_time_ns=each.event_time_ns, ask=each.ask
+        )
+        if isinstance(each, Tick) and 0 < each.bid < each.ask < each.bid * 1.0001
+        else each
+        for each in inputs
+    ]
+
+
+@pytest.mark.parametrize("impact", ["", "impact_sqrt_bps = 2.0\navailable_lots = 9.0\n"])
+def test_levels_that_no_hedge_can_use_change_nothing(
+    desk_toml: str, simulate: Simulate, trading_day: Day, monkeypatch: pytest.MonkeyPatch, impact: str
+) -> None:
+    """The outputs of a day of deep ladders are the same bytes with and without the cut, and the cut is counted."""
+    config = msgspec.toml.decode(desk_toml.replace("[[instruments]]\n", f"[[instruments]]\n{impact}"), type=Config)
+    inputs = with_ladders(trading_day(60, 4), 40)
+    metrics = Metrics()
+    outputs = []
+    for cut in (True, False):
+        if not cut:
+            monkeypatch.setattr("stream.events.decode._usable", lambda size, levels, most_lots: levels)
+        simulation = simulate(config)
+        simulation.feed(inputs)
+        worker = simulation.worker(deadlines=False, metrics=metrics if cut else None)
+        simulation.drain(worker)
+        worker.finish()
+        outputs.append(simulation.outputs())
+    assert outputs[0]["hedge-suggestions"]
+    assert outputs[0] == outputs[1]
+    assert metrics.registry.get_sample_value("betapack_levels_cut_total", {"instrument": "EURUSD"}) > 1000
 
 
 def test_topics_carry_the_prefix(desk: Config, simulate: Simulate) -> None:

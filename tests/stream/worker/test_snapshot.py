@@ -395,6 +395,28 @@ def test_parts_of_states_that_go_by_the_same_id_are_not_put_together(
     assert joined([]) is None
 
 
+def with_content_type(desk: Config, content_type: bytes) -> StateTopic:
+    topic = StateTopic()
+    topic.keep([kept(desk)])
+    (record,) = topic.log.records("state")
+    topic.log.append(TopicPartition("state", 0), record.key, record.value, (("content-type", content_type),), 0)
+    return topic
+
+
+def test_a_snapshot_is_read_whatever_the_spelling_of_its_media_type(desk: Config) -> None:
+    """As a tool writes it that copies topics from one cluster to another."""
+    for content_type in (b"Application/msgpack; charset=utf-8", b"application/x-msgpack"):
+        assert with_content_type(desk, content_type).found() == kept(desk)
+
+
+@pytest.mark.parametrize("content_type", [b"\xff", b"x" * 2_000_000, b"application/msgpack; charset=latin-1"])
+def test_a_snapshot_of_another_media_type_is_refused_in_few_words(desk: Config, content_type: bytes) -> None:
+    """With what to do next, whatever the header holds."""
+    with pytest.raises(StateMismatch, match="--rebuild") as caught:
+        with_content_type(desk, content_type).found()
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_topic_of_several_partitions_cannot_say_which_snapshot_is_the_last() -> None:
     with pytest.raises(TopicMismatch, match=r"must have one partition, got state\[0\], state\[1\]"):
         StateTopic(2).found()
