@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -76,6 +78,15 @@ def test_what_it_raises_ends_the_work_and_is_raised_after_it(error: type[BaseExc
     assert reached == [0]
 
 
+@pytest.fixture
+def ctrl_c_is_handled() -> Iterator[None]:
+    """Python raises KeyboardInterrupt, also in tests that a shell has started in the background, deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_handled")
 def test_ctrl_c_in_the_middle_of_compiled_code_is_not_lost() -> None:
     """Python raises it as soon as it is asked anything: the work is stopped for good, and it is raised after it."""
     set_interrupt = ctypes.cast(ctypes.pythonapi.PyErr_SetInterrupt, ctypes.c_void_p).value or NEVER
