@@ -119,9 +119,10 @@ def create_topics(settings: KafkaSettings, prefix: str) -> Iterator[CreateTopics
     admin = open_client(KafkaAdminClient, settings)
 
     def create(partitions: Mapping[str, int]) -> str:
-        asked = {
-            prefix + name: {"num_partitions": count, "replication_factor": 1} for name, count in partitions.items()
-        }
+        # Kept for ever, as the service's own topics: every five minutes the broker deletes what is older than a week by
+        # its timestamp, and some tests write timestamps of years ago.
+        settings = {"replication_factor": 1, "configs": {"retention.ms": "-1"}}
+        asked = {prefix + name: {"num_partitions": count, **settings} for name, count in partitions.items()}
         admin.create_topics(asked, wait_for_metadata=True)
         created.extend(asked)
         return prefix
