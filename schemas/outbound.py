@@ -20,7 +20,7 @@ limit : Limit of the book's risk. [numeraire]
 limit_on : What the limit is on: the risk over one timestep, or over `horizon_steps` timesteps.
 effort_nodes : Effort that the search spent. [nodes]
 stopped_by_clock : Whether the deadline cut the search short. Only then can the same input give another answer.
-detail : Why there are no figures, in words.
+detail : Why there are no figures, or why they are marked, in words.
 """
 
 from __future__ import annotations
@@ -41,12 +41,23 @@ LimitOn: TypeAlias = Literal["timestep", "horizon"]
 AlertKind: TypeAlias = Literal[
     "limit-breach",
     "price-stale",
+    "price-suspect",
+    "price-unchanged",
     "feed-silent",
+    "quotes-late",
+    "clock-ahead",
+    "records-refused",
     "relationship-broken",
+    "book-incomplete",
+    "book-waiting",
     "book-unsolved",
     "hedge-overdue",
     "refit-failed",
 ]
+
+
+#: How far the figures of a book can be trusted.
+BookStatus: TypeAlias = Literal["ok", "incomplete", "suspect", "unpriced", "no-model", "unsolved"]
 
 
 class AssetExposure(Struct, frozen=True, kw_only=True, gc=False):
@@ -101,16 +112,21 @@ class PackedBeta(Struct, frozen=True, kw_only=True):
 class ResidualExposure(Struct, frozen=True, kw_only=True):
     """What of a book is really unhedged, after everything that hedges itself is packed away.
 
-    Without the status `ok` every figure is null: unknown, not zero.
+    Figures that are unknown are null, not zero. With the statuses `unpriced`, `no-model` and `unsolved` all of them
+    are.
 
     Attributes
     ----------
     trigger : What caused the solve: the close of a timestep, a change of the book's position, or of what is in flight.
         `what-if` occurs only in answers to requests, never on the topic.
-    status : `ok`. `unpriced`: a price that the book needs is missing or stale. `no-model`: an asset that the book holds
-        has no covariance yet, because it has too few returns or no price has moved. `unsolved`: the solver refused the
-        book.
+    status : `ok`. `incomplete`: the figures stand on positions that are not all of the book's, for the reasons in
+        `incomplete`; `limit_share` is null and nothing is suggested. `suspect`: the figures stand on the last price
+        that was believed of the assets in `suspect_assets`. `unpriced`: a price that the book needs is missing or
+        stale. `no-model`: an asset that the book holds has no covariance yet, because it has too few returns or no
+        price has moved. `unsolved`: the solver refused the book.
     positions : Exposure and residual of each asset.
+    incomplete : Why positions of the book may be missing, in words; empty where none are.
+    suspect_assets : Assets that the book holds and whose latest quotes are not believed.
     unpriced_assets : Assets whose price is missing or stale.
     packed : The β that were packed; empty when nothing was.
     standalone_risk : Sum of each position's own risk: no offset counts. [numeraire]
@@ -118,7 +134,7 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     basis_risk : Risk of what was packed. [numeraire]
     unhedged_risk : The larger of `netted_risk` and the root of residual' Σ residual + basis_risk²: no offset between
         residual and packed part counts. [numeraire]
-    limit_share : The risk that the limit is on, over the limit.
+    limit_share : The risk that the limit is on, over the limit. null: it is unknown, for positions may be missing.
     objective_name : Which objective the packing minimised.
     objective_before : The objective with nothing packed.
     objective : The objective of the packing.
@@ -140,7 +156,7 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     timestep: int
     model_version: int
     trigger: Literal["timestep", "position", "hedge-status", "what-if"]
-    status: Literal["ok", "unpriced", "no-model", "unsolved"]
+    status: BookStatus
     numeraire: str
     limit: float
     positions: tuple[AssetExposure, ...] = ()
@@ -167,6 +183,8 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     horizon_basis_risk: float | None = None
     horizon_unhedged_risk: float | None = None
     limit_on: LimitOn = "timestep"
+    incomplete: tuple[str, ...] = ()
+    suspect_assets: tuple[str, ...] = ()
 
     @property
     def limit_risk(self) -> float | None:
@@ -318,7 +336,7 @@ class QuoteSkew(Struct, frozen=True, kw_only=True):
     event_time_ns: int
     timestep: int
     model_version: int
-    status: Literal["ok", "unpriced", "no-model", "unsolved"]
+    status: BookStatus
     numeraire: str
     flows: str
     flows_hash: str

@@ -28,7 +28,7 @@ def what_if(
 ) -> int:
     """Ask a running service what a trade would do to a book: residual, risk, packing and suggestion. Changes nothing.
 
-    Exits with 1 when the book would be at its limit or over it.
+    Exits with 1 when the book would be at its limit or over it, or when its positions are not all known.
 
     Example: ``betapack what-if --book franc --trade EUR=5e6 --trade CHF=-2e6``
     """
@@ -37,7 +37,7 @@ def what_if(
     answer = ask_what_if(url, book, trade, lots)
     print(as_json(answer) if json else text(answer))
     share = answer.residual.limit_share
-    return EXIT_FINDING if share is not None and share >= 1 else EXIT_DONE
+    return EXIT_FINDING if share is None or share >= 1 else EXIT_DONE
 
 
 def frontier(

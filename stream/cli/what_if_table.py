@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from schemas.answers import WhatIf
-from schemas.outbound import HedgeTrade
+from schemas.outbound import HedgeTrade, ResidualExposure
 from stream.cli.client import ask
 from stream.errors import ConfigError
 
@@ -29,13 +29,17 @@ def text(answer: WhatIf) -> str:
     lines += [f"{'asset':8}{'exposure':>18}{'residual':>18}"]
     lines += [f"{each.asset:8}{each.exposure:>18,.0f}{each.residual:>18,.0f}" for each in residual.positions]
     lines += [
-        f"{'unhedged ' + over:30}{residual.limit_risk:>14,.0f}  {residual.limit_share:.0%} of {residual.limit:,.0f}",
+        f"{'unhedged ' + over:30}{residual.limit_risk:>14,.0f}  {_share_of_limit(residual)}",
         f"{'of it, of what is packed':30}{_of_limit(answer, 'basis_risk'):>14,.0f}",
         f"{'netted ' + over:30}{_of_limit(answer, 'netted_risk'):>14,.0f}",
         f"{'packed':30}{packed}",
         f"{'packing':30}" + ("proven best" if residual.proven else f"within {residual.gap or 0:.3g} of the best"),
     ]
-    if suggestion is None:
+    if residual.status != "ok":
+        lines.insert(1, f"{residual.status}: {residual.detail}")
+    if residual.incomplete:
+        lines.append(f"{'suggestion':30}nothing: positions may be missing")
+    elif suggestion is None:
         lines.append(f"{'suggestion':30}nothing: inside the limit")
     else:
         lines.append(f"{'suggestion':30}{orders(suggestion.trades)}")
@@ -52,6 +56,11 @@ def orders(trades: Iterable[HedgeTrade]) -> str:
         f"{trade.side} {trade.lots} {trade.instrument}{'@' + trade.venue if trade.venue else ''}" for trade in trades
     ]
     return ", ".join(parts) or "nothing"
+
+
+def _share_of_limit(residual: ResidualExposure) -> str:
+    share = "unknown share" if residual.limit_share is None else f"{residual.limit_share:.0%}"
+    return f"{share} of {residual.limit:,.0f}"
 
 
 def _of_limit(answer: WhatIf, name: str) -> float:

@@ -103,12 +103,14 @@ def feed_condition(universe: UniverseConfig, silent: bool) -> Condition:
 def limit_condition(found: SolvedBook | UnsolvedBook, numeraire: str, horizon_steps: int) -> Condition:
     """Whether the risk of a book has reached its limit.
 
-    The alert clears below `clear_share` of the limit. In between, and while the risk is unknown, it stays as it is.
+    The alert clears below `clear_share` of the limit. In between, and while the risk or a part of the positions is
+    unknown, it stays as it is.
     """
     book = found.occasion.book
     risk, holds, message = None, None, ""
-    if isinstance(found, SolvedBook):
-        risk, share = found.limit_risk, found.limit_share
+    share = found.limit_share if isinstance(found, SolvedBook) else None
+    if isinstance(found, SolvedBook) and share is not None:
+        risk = found.limit_risk
         holds = True if share >= 1 else False if share < book.clear_share else None
         name = risk_name(book.limit_on, horizon_steps)
         message = f"{book.name}: {name} {risk:,.0f} {numeraire}, {share:.0%} of the limit {book.limit:,.0f}"

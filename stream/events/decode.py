@@ -113,7 +113,7 @@ class Decoder:
         cut = len(tick.bid_levels) - len(bid_levels) + len(tick.ask_levels) - len(ask_levels)
         depth = QuoteDepth(tick.bid_size_lots, tick.ask_size_lots, bid_levels, ask_levels)
         depths = () if depth == QuoteDepth() else (depth,)
-        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut)]
+        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut, tick.source)]
 
     def _batch(self, record: Record, batch: TickBatch, content_type: str) -> list[Decoded]:
         size = len(batch.instruments)
@@ -143,10 +143,10 @@ class Decoder:
         events: list[Decoded] = []
         if used:
             indices, good_bids, good_asks = zip(*used, strict=True)
-            events.append(Quotes(batch.event_time_ns, indices, good_bids, good_asks))
+            events.append(Quotes(batch.event_time_ns, indices, good_bids, good_asks, feed=batch.source))
         events.extend(Refused(record, reason, _list(texts), content_type) for reason, texts in refused.items())
         # A batch of nothing is a heartbeat of the feed: it moves the watermark.
-        return events or [Quotes(batch.event_time_ns, (), (), ())]
+        return events or [Quotes(batch.event_time_ns, (), (), (), feed=batch.source)]
 
     def _position(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
         assert record.value is not None  # __call__ refused it

@@ -44,7 +44,8 @@ class Quotes:
     """Checked quotes of one or more instruments at one instant; `instruments` are their indices in the configuration.
 
     `depths` has one entry for each instrument, or is empty where no size is known. `levels_cut` counts the levels of
-    their ladders that decode left out, because hedges cannot use them.
+    their ladders that decode left out, because hedges cannot use them. `feed` is the `source` that the message names,
+    or empty.
     """
 
     event_time_ns: int
@@ -53,6 +54,7 @@ class Quotes:
     asks: tuple[float, ...]
     depths: tuple[QuoteDepth | None, ...] = ()
     levels_cut: int = 0
+    feed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,9 @@ class _BookMetrics:
             "book",
         )
         self._unsolved = registry.counter("books_unknown", "Residual exposures without figures.", "book", "status")
+        self._marked = registry.counter(
+            "books_marked", "Residual exposures whose figures stand on doubtful input.", "book", "status"
+        )
         self._clock_stops = registry.counter(
             "solves_stopped_by_clock", "Packings and hedges that the deadline cut short.", "book"
         )
@@ -116,9 +119,11 @@ class _BookMetrics:
         ):
             gauge.labels(message.book).set(UNKNOWN if value is None else value)
         self._gap.labels(message.book).set(_gap_share(message))
-        if message.status != "ok":
+        if message.unhedged_risk is None:
             self._unsolved.labels(message.book, message.status).inc()
             return
+        if message.status != "ok":
+            self._marked.labels(message.book, message.status).inc()
         # No message says that trades were taken up. One that still stands is published again after this message.
         self._suggested_cost.labels(message.book).set(0.0)
         self._suggestion_age.labels(message.book).set(0.0)
@@ -289,6 +294,6 @@ class Metrics:
 
 def _gap_share(message: ResidualExposure) -> float:
     """Share of the objective that a better packing could save at most."""
-    if message.status != "ok":
+    if message.unhedged_risk is None:
         return float("nan")
     return message.gap / message.objective if message.gap and message.objective else 0.0

@@ -34,7 +34,7 @@ PART_BYTES = MAX_RECORD_BYTES // 2
 SLOTS = 2
 """Snapshots are written to them in turn: while one is being written, the last whole one is in the other slot."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Goes up with every change of `Stored` that an older worker cannot read."""
 
 

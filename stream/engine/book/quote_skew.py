@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 
+from schemas.outbound import BookStatus
 from solver.arrays import FloatArray
 from solver.errors import IllPosed
 from stream.config import BookConfig, Config
@@ -18,8 +18,6 @@ from stream.engine.book.client_flow import Flow, Waiting
 from stream.engine.book.prepared import PreparedModel
 from stream.engine.book.solved import SolvedBook, UnsolvedBook
 from stream.engine.market.valuation import Valuation
-
-QuoteStatus: TypeAlias = Literal["ok", "unpriced", "no-model", "unsolved"]
 
 
 @dataclass
@@ -29,7 +27,7 @@ class Quoted:
     `skew` and `half_spreads` are (k,), by instrument of the flow.
     """
 
-    status: QuoteStatus
+    status: BookStatus
     flows_hash: str
     skew: FloatArray
     half_spreads: FloatArray
@@ -104,7 +102,7 @@ class Quoter:
             return None
         flow = self._flows[occasion.book.flows]
         status, detail = _status(found, waiting)
-        if isinstance(found, SolvedBook) and isinstance(waiting, Waiting):
+        if status == "ok" and isinstance(found, SolvedBook) and isinstance(waiting, Waiting):
             # Adding 0.0 turns a negative zero into zero.
             skew = np.where(waiting.known, waiting.internaliser.skew(found.Q, flow.directions) + 0.0, np.nan)
             quoted = Quoted(status, flow.hash, skew, waiting.half_spreads, waiting.zone.risk)
@@ -113,12 +111,12 @@ class Quoter:
             quoted = Quoted(status, flow.hash, np.zeros(k), np.full(k, np.nan), math.inf)
         if last is not None and not _material(quoted, last, flow.settings.material_share):
             return None
-        return NewSkew(flow, quoted, detail, waiting if isinstance(waiting, Waiting) else None)
+        return NewSkew(flow, quoted, detail, waiting if status == "ok" and isinstance(waiting, Waiting) else None)
 
 
-def _status(found: SolvedBook | UnsolvedBook, waiting: Waiting | IllPosed | None) -> tuple[QuoteStatus, str]:
+def _status(found: SolvedBook | UnsolvedBook, waiting: Waiting | IllPosed | None) -> tuple[BookStatus, str]:
     """The status of the skew, and the reason if there is none."""
-    if isinstance(found, UnsolvedBook):
+    if found.status != "ok":
         return found.status, found.detail
     return ("ok", "") if isinstance(waiting, Waiting) else ("unsolved", str(waiting))
 

@@ -90,7 +90,7 @@ class BookSolver:
             states = [books[index][1] for index in solvable]
             packings = dict(zip(solvable, self._pack(states, market, Q[solvable]), strict=True))
         results: list[SolvedBook | UnsolvedBook] = []
-        for index, (book, _) in enumerate(books):
+        for index, (book, state) in enumerate(books):
             occasion = Occasion(book, market.timestep, market.version, trigger)
             match packings.get(index):
                 case None:
@@ -99,7 +99,10 @@ class BookSolver:
                     results.append(_refused(occasion, refusal))
                 case packing:
                     model = self._latest.of(market)
-                    results.append(solved_book(occasion, Q[index], Q_in_flight[index], packing, model))
+                    suspect = self._names(held[index] & market.suspect)
+                    results.append(
+                        solved_book(occasion, Q[index], Q_in_flight[index], packing, model, state.incomplete, suspect)
+                    )
         return results
 
     def _suggestion(
@@ -109,9 +112,10 @@ class BookSolver:
 
         A book that cannot be hedged must not stop the others, and must not look solved. The suggestion of a book
         without figures rests on old numbers, but nothing better is known: it is neither repeated nor withdrawn until
-        the book has figures again.
+        the book has figures again. The same holds for a book whose positions are not all known: a trade that hedges a
+        part of them can add risk to the whole.
         """
-        if isinstance(found, UnsolvedBook):
+        if isinstance(found, UnsolvedBook) or found.incomplete:
             return found, None
         book = found.occasion.book
         try:

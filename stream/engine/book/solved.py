@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from schemas.outbound import LimitOn
+from schemas.outbound import BookStatus, LimitOn
 from solver.arrays import FloatArray
 from solver.packing.result import Packing
 from stream.config import BookConfig
@@ -65,6 +65,8 @@ class SolvedBook:
     model : the covariances and the β in use.
     over_timestep : risks over one timestep.
     over_horizon : risks over `risk.horizon_steps` timesteps.
+    incomplete : why positions may be missing, in words; each is one of the book's doubts.
+    suspect_assets : assets that it holds and whose latest quotes are not believed.
     """
 
     occasion: Occasion
@@ -74,6 +76,21 @@ class SolvedBook:
     model: PreparedModel
     over_timestep: Risks
     over_horizon: Risks
+    incomplete: tuple[str, ...] = ()
+    suspect_assets: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> BookStatus:
+        """How far the figures can be trusted."""
+        return "incomplete" if self.incomplete else "suspect" if self.suspect_assets else "ok"
+
+    @property
+    def detail(self) -> str:
+        """Why the figures are marked, in words; empty where they are not."""
+        reasons = list(self.incomplete)
+        if self.suspect_assets:
+            reasons.append(f"the latest quotes of {', '.join(self.suspect_assets)} are not believed")
+        return "; ".join(reasons)
 
     @property
     def limit_risk(self) -> float:
@@ -81,9 +98,9 @@ class SolvedBook:
         return self._limit_risks.unhedged
 
     @property
-    def limit_share(self) -> float:
-        """`limit_risk` as a share of the limit."""
-        return self.limit_risk / self.occasion.book.limit
+    def limit_share(self) -> float | None:
+        """`limit_risk` as a share of the limit; None where positions may be missing, for then nobody knows it."""
+        return None if self.incomplete else self.limit_risk / self.occasion.book.limit
 
     @property
     def basis_variance(self) -> float:
@@ -112,7 +129,13 @@ def risk_name(limit_on: LimitOn, horizon_steps: int) -> str:
 
 
 def solved_book(
-    occasion: Occasion, Q: FloatArray, in_flight: FloatArray, packing: Packing, model: PreparedModel
+    occasion: Occasion,
+    Q: FloatArray,
+    in_flight: FloatArray,
+    packing: Packing,
+    model: PreparedModel,
+    incomplete: tuple[str, ...] = (),
+    suspect_assets: tuple[str, ...] = (),
 ) -> SolvedBook:
     """The book of `packing` with its risks.
 
@@ -123,6 +146,7 @@ def solved_book(
     in_flight : (n,) the part of `Q` that is in flight; numeraire.
     packing : of `Q` under `model`.
     model : covariances (n, n) over one timestep and over the horizon.
+    incomplete, suspect_assets : what marks the figures, see `SolvedBook`.
     """
     packed = Q - packing.residual
     return SolvedBook(
@@ -133,6 +157,8 @@ def solved_book(
         model=model,
         over_timestep=_risks(Q, packed, packing.residual, model.Sigma),
         over_horizon=_risks(Q, packed, packing.residual, model.Sigma_H),
+        incomplete=incomplete,
+        suspect_assets=suspect_assets,
     )
 
 

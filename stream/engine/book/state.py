@@ -24,6 +24,7 @@ class BookState:
     trades : suggested trades that still matter.
     standing : the suggestion that waits to be taken up.
     quoted : the quote skew last published.
+    doubts : why positions may be missing, in words; by what a position has to settle.
     """
 
     quantities: FloatArray
@@ -34,6 +35,12 @@ class BookState:
     trades: list[SuggestedTrade] = field(default_factory=list)
     standing: Standing | None = None
     quoted: Quoted | None = None
+    doubts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """Why positions may be missing, each reason once; empty for a book that is complete."""
+        return tuple(dict.fromkeys(self.doubts.values()))
 
     @property
     def in_flight(self) -> FloatArray:

@@ -56,6 +56,7 @@ class Market:
     refitted_at_timestep : the timestep at which the last refit in effect was requested.
     refit_late, refit_failure : as in `RefitState`.
     longer : the covariances over several timesteps.
+    suspect : (n,) assets whose latest quotes are not believed; `valuation` has their last price that was.
     """
 
     timestep: int
@@ -72,6 +73,7 @@ class Market:
     refitted_at_timestep: int
     refit_late: bool
     refit_failure: str
+    suspect: BoolArray
     longer: tuple[LongerCovariance, ...] = ()
 
     @property
@@ -196,6 +198,7 @@ class MarketModel:
             refitted_at_timestep=state.refits.fitted_at,
             refit_late=state.refits.late,
             refit_failure=state.refits.failure,
+            suspect=np.zeros(len(priced), dtype=np.bool_),
         )
 
     def at(self, market: Market, time_ns: int) -> Market:

@@ -49,7 +49,7 @@ def _solved(config: Config, solved: SolvedBook) -> ResidualExposure:
         model_version=occasion.model_version,
         trigger=occasion.trigger.kind,
         trigger_source=occasion.trigger.source,
-        status="ok",
+        status=solved.status,
         numeraire=config.universe.numeraire,
         limit=occasion.book.limit,
         positions=tuple(
@@ -83,6 +83,9 @@ def _solved(config: Config, solved: SolvedBook) -> ResidualExposure:
         second_best=packing.second_best,
         effort_nodes=packing.effort_nodes,
         stopped_by_clock=packing.stopped_by_clock,
+        incomplete=solved.incomplete,
+        suspect_assets=solved.suspect_assets,
+        detail=solved.detail,
     )
 
 
