@@ -77,6 +77,7 @@ def made_market(
         refitted_at_timestep=timestep,
         refit_late=False,
         refit_failure="",
+        suspect=np.zeros(3, dtype=np.bool_),
     )
 
 
