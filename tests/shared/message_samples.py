@@ -162,6 +162,8 @@ SAMPLES: tuple[Struct, ...] = (
         horizon_basis_risk=1344.1832059071834,
         horizon_unhedged_risk=2402.2838019281547,
         limit_on="timestep",
+        incomplete=("positions[1]@17 was refused: content-type",),
+        suspect_assets=("CHF",),
     ),
     HedgeSuggestion(
         id="desk-zürich/28407421/412/28407421",
