@@ -187,6 +187,11 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     suspect_assets: tuple[str, ...] = ()
 
     @property
+    def has_figures(self) -> bool:
+        """Whether there are figures, be they marked or not."""
+        return self.status in ("ok", "incomplete", "suspect")
+
+    @property
     def limit_risk(self) -> float | None:
         """The risk that the limit is held against."""
         return self.horizon_unhedged_risk if self.limit_on == "horizon" else self.unhedged_risk

@@ -119,7 +119,7 @@ class _BookMetrics:
         ):
             gauge.labels(message.book).set(UNKNOWN if value is None else value)
         self._gap.labels(message.book).set(_gap_share(message))
-        if message.unhedged_risk is None:
+        if not message.has_figures:
             self._unsolved.labels(message.book, message.status).inc()
             return
         if message.status != "ok":
@@ -294,6 +294,6 @@ class Metrics:
 
 def _gap_share(message: ResidualExposure) -> float:
     """Share of the objective that a better packing could save at most."""
-    if message.unhedged_risk is None:
+    if not message.has_figures:
         return float("nan")
     return message.gap / message.objective if message.gap and message.objective else 0.0
