@@ -240,7 +240,9 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     risk_after : Unhedged risk with the trades, while the packing stays. Once they are done the book is packed anew,
         which can move it by some per cent. [numeraire]
     expected_cost : Cost of all trades: the sum of its three parts below. [numeraire]
-    cost_lower_bound : No hedge costs less than this. [numeraire]
+    cost_lower_bound : No hedge that reaches `target` costs less than this; where the target is out of reach, no hedge
+        to the least risk found does. 0 while trades that stand end above it: then no bound on their cost is known.
+        [numeraire]
     proven : Whether `gap` is within the configured resolution.
     trades : The trades to do.
     reason : Why, in words.
