@@ -103,6 +103,7 @@ def validate(
     losses = summary.losses(scores, reference, _reference_label(settings.models), times, chance)
     distance = summary.distance(scores, chance)
     models = settings.models
+    say("asking statsmodels about the last refit")
     opinion = opinion_of_walk(prices, refit, models.reversion, times)
     validation = Validation(
         version=distribution_version("betapack"),

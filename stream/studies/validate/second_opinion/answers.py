@@ -115,6 +115,13 @@ class Reference(Struct, frozen=True, kw_only=True):
     angle_degrees: float | None = None
     reasons: tuple[str, ...] = ()
 
+    @property
+    def related(self) -> bool | None:
+        """Whether coint_johansen finds a relation among the legs at 5 %; None beyond its tables."""
+        if self.trace is None or self.trace_critical is None:
+            return None
+        return self.trace > self.trace_critical
+
 
 class Difference(Struct, frozen=True):
     """One difference: what it is about, and in words with its figures where it comes from."""

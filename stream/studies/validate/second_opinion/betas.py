@@ -149,7 +149,7 @@ def _reference(window: Window, weights: FloatArray, asked: statsmodels.Asked) ->
     from_first = basket_spread[lags:]
     persistence = asked("AutoReg", lambda: statsmodels.persistence(from_first))
     given = asked("adfuller", lambda: statsmodels.adf(basket_spread, lags))
-    chosen = asked("adfuller", lambda: statsmodels.adf(basket_spread, None))
+    chosen = asked("adfuller's own lag count", lambda: statsmodels.adf(basket_spread, None))
     whole = asked("adfuller", lambda: statsmodels.adf(window.whole_levels[:, own] @ held, lags))
     fitted = None
     if len(own) <= statsmodels.MOST_ENGLE_GRANGER:

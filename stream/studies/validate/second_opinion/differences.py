@@ -71,10 +71,12 @@ def telling_test(case: Case, level: float) -> Telling | None:
     if reference.engle_granger_p_value is not None:
         words = f"coint p {p_figure(reference.engle_granger_p_value)}"
         return Telling("coint", reference.engle_granger_p_value <= level, words)
-    if reference.trace is None or reference.trace_critical is None:
+    if reference.related is None:
         return None
+    assert reference.trace is not None
+    assert reference.trace_critical is not None
     words = f"coint_johansen trace {figure(reference.trace)}, critical {figure(reference.trace_critical)} at 5 %"
-    return Telling("coint_johansen", reference.trace > reference.trace_critical, words)
+    return Telling("coint_johansen", reference.related, words)
 
 
 def verdict(case: Case, level: float) -> tuple[bool | None, str]:
@@ -130,17 +132,15 @@ def _why_refused(case: Case, settings: ReversionSettings) -> Iterator[Difference
     if ours.p_value is None:
         found += 1
         yield Difference("candidates", f"{case.method} no longer proposes it, so the refit has no test of it")
-    else:
-        if ours.p_value > level / max(case.tried, 1):
-            found += 1
-            yield from _of_p_values(case)
-        if level / max(case.tried, 1) < ours.p_value <= level:
+    elif ours.p_value > level / max(case.tried, 1):
+        found += 1
+        if ours.p_value <= level:
             yield Difference(
                 "false discoveries",
                 f"p {p_figure(ours.p_value)} is one of {case.tried:,} that were tried: as the only discovery it would "
-                f"need at most {figure(level)} / {case.tried:,} = {level / case.tried:.2g}. statsmodels tests this one "
-                "alone",
+                f"need at most {level:g} / {case.tried:,} = {level / case.tried:.3g}. statsmodels tests this one alone",
             )
+        yield from _of_p_values(case)
     for where, half_life, least in (
         ("on the fit rows", ours.half_life_steps, settings.half_life_min_steps),
         ("on the held-back rows, towards the mean of the fit rows,", ours.held_back_half_life_steps, 0.0),
@@ -243,6 +243,13 @@ def _of_tests(case: Case, settings: ReversionSettings) -> Iterator[Difference]:
             f"adfuller is asked about these weights as given, p {p_figure(given)}; coint fits weights of its own to "
             f"the levels of the same rows, and allows for that, p {p_figure(fitted)}",
         )
+    related, trace, critical = reference.related, reference.trace, reference.trace_critical
+    if fitted is not None and trace is not None and critical is not None and related is not (fitted <= level):
+        yield Difference(
+            "two tests of statsmodels",
+            f"coint has p {p_figure(fitted)}, and coint_johansen's trace is {figure(trace)} beside {figure(critical)} "
+            "at 5 %: the second lets the legs drift, and rejects walks without drift too often",
+        )
     if own is not None and (given <= level) != (own <= level):
         yield Difference(
             "lag count",
@@ -261,7 +268,8 @@ def _of_weights(case: Case, telling: Telling | None) -> Iterator[Difference]:
     angle = case.reference.angle_degrees
     if angle is None or angle <= degrees(LARGEST_ANGLE):
         return
-    if telling is not None and not telling.rejects:
+    related = case.reference.related
+    if related is False or (related is None and telling is not None and not telling.rejects):
         why = "statsmodels finds no relation among these legs, so the weights of its VECM are those of noise"
     elif case.legs > 2:
         why = "a VECM of rank 1 gives the strongest relation of its legs, and there may be several"

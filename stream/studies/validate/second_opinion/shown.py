@@ -15,6 +15,8 @@ from stream.studies.validate.second_opinion.differences import rows
 _LEGS_SHOWN = 6
 _HYPOTHESES_SHOWN = 12
 
+_INDENT = "\N{EM SPACE}"
+
 
 def opinion_checks(opinion: SecondOpinion) -> list[Check]:
     """Lines of the verdict. Opinions inform; figures that must be equal and are not are a finding."""
@@ -63,7 +65,16 @@ def _betas(opinion: SecondOpinion) -> Table:
     return Table(
         f"Second opinion: the last refit, of {shown_time(opinion.requested_at)}, beside {opinion.library} on the same "
         f"{opinion.fit_rows:,} rows",
-        ("β", "says", "test", "statistic", "p-value", "half-life", "basis ratio", "weights"),
+        (
+            "β by betapack, then by statsmodels",
+            "statistic",
+            "5 % at",
+            "p-value",
+            "half-life",
+            "basis ratio",
+            "weights",
+            "finds",
+        ),
         tuple(row for beta in opinion.betas for row in _beta_rows(beta, opinion.level)),
         f"The refit read {opinion.fit_rows:,} rows to fit and {opinion.held_back_rows:,} later ones, held back, to "
         f"measure; it tried {opinion.tried:,} candidates, with {opinion.lags} lagged differences, at a false discovery "
@@ -78,55 +89,62 @@ def _betas(opinion: SecondOpinion) -> Table:
 
 def _beta_rows(beta: BetaOpinion, level: float) -> Iterator[tuple[str, ...]]:
     ours, theirs = beta.ours, beta.reference
-    evidence = " and ".join(ours.evidence) or "refused"
     ratio = figure(ours.basis_ratio)
     if ours.basis_ratio_upper is not None:
         ratio += f" (at most {figure(ours.basis_ratio_upper)})"
     yield (
-        beta.name,
-        f"betapack: {evidence}",
-        ours.test if ours.p_value is not None else f"{ours.test}: no longer proposed",
+        f"{beta.name}: {ours.test if ours.p_value is not None else 'no longer proposed'}",
         _figure(ours.statistic),
+        "",
         _p_figure(ours.p_value),
         rows(ours.half_life_steps),
         ratio,
         _weights(beta.legs, beta.weights),
+        " and ".join(ours.evidence) or "refused",
     )
     yield (
-        "",
-        f"statsmodels: {_finding(theirs.adf_p_value, level)}",
-        "adfuller, weights as given",
+        f"{_INDENT}adfuller, weights as given",
         _figure(theirs.adf_statistic),
+        "",
         _p_figure(theirs.adf_p_value),
         rows(theirs.half_life_steps),
         "",
         "the same",
+        _finding(theirs.adf_p_value, level),
     )
     if theirs.engle_granger_p_value is not None:
         yield (
-            "",
-            f"statsmodels: {_finding(theirs.engle_granger_p_value, level)}",
-            "coint, weights fitted",
+            f"{_INDENT}coint, weights fitted",
             _figure(theirs.engle_granger_statistic),
+            "",
             _p_figure(theirs.engle_granger_p_value),
             "",
             "",
             "",
+            _finding(theirs.engle_granger_p_value, level),
         )
-    critical = "" if theirs.trace_critical is None else f", 5 % at {figure(theirs.trace_critical)}"
+    related = theirs.related
     yield (
-        "",
-        "statsmodels: VECM",
-        f"coint_johansen trace{critical}",
+        f"{_INDENT}coint_johansen, trace of no relation",
         _figure(theirs.trace),
+        _figure(theirs.trace_critical),
         "",
-        f"{rows(theirs.vecm_half_life_steps)} (1 + β'α: {rows(theirs.vecm_eigenvalue_half_life_steps)})"
-        if theirs.vecm_weights is not None
-        else "",
         "",
-        f"{_weights(beta.legs, theirs.vecm_weights)}, {theirs.angle_degrees:.1f}° away"
-        if theirs.vecm_weights is not None
-        else "no answer",
+        "",
+        "",
+        "no answer" if related is None else "a relation" if related else "no relation",
+    )
+    if theirs.vecm_weights is None or theirs.angle_degrees is None:
+        return
+    yield (
+        f"{_INDENT}VECM of its legs",
+        "",
+        "",
+        "",
+        f"{rows(theirs.vecm_half_life_steps)}; 1 + β'α: {rows(theirs.vecm_eigenvalue_half_life_steps)}",
+        "",
+        _weights(beta.legs, theirs.vecm_weights),
+        f"{theirs.angle_degrees:.1f}° away",
     )
 
 

@@ -270,6 +270,16 @@ def test_statsmodels_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(table.title for table in opinion_tables(opinion))
 
 
+def test_a_long_search_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On many rows adfuller is not asked for a lag count of its own, which is said; all else is answered."""
+    monkeypatch.setattr(statsmodels, "MOST_LAG_SEARCH", 200)
+    opinion = opinion_on(planted(1), settings_of())
+    for beta in opinion.betas:
+        assert beta.agrees is not None
+        assert beta.reference.adf_own_lags is beta.reference.adf_own_lags_p_value is None
+        assert any("more than 200 rows" in reason for reason in beta.reference.reasons)
+
+
 def test_warnings_are_remarks() -> None:
     """A warning of statsmodels ends nothing: it is noted with its question, once; deprecations are not."""
     asked = statsmodels.Asked()
@@ -389,6 +399,7 @@ def test_why_the_refit_accepts_what_statsmodels_does_not(case: Case, about: str,
         ({"engle_granger_p_value": 0.2}, "fitted weights", "p 0.200"),
         ({"adf_own_lags": 7, "adf_own_lags_p_value": 0.2}, "lag count", "chooses 7 lagged differences"),
         ({"adf_window_p_value": 0.2}, "held-back rows", "the latest 100 rows"),
+        ({"trace": 9.0, "trace_critical": 15.5}, "two tests of statsmodels", "trace is 9.00 beside 15.5"),
         ({"angle_degrees": 45.0}, "weights", "45.0° apart"),
         ({"vecm_half_life_steps": 20.0}, "half-life", "20.0 rows for those of the VECM"),
         ({"vecm_eigenvalue_half_life_steps": None}, "half-life", "and none by its eigenvalue"),
