@@ -101,7 +101,11 @@ TESTED_BY = {
     "stream/studies/report/plot_style.py": "stream/studies/validate/test_report.py",
     **{
         f"stream/studies/validate/{name}.py": "stream/studies/validate/test_run.py"
-        for name in ("findings", "summary", "tables", "vectors")
+        for name in ("cells", "findings", "summary", "tables", "vectors")
+    },
+    **{
+        f"stream/studies/validate/second_opinion/{name}.py": "stream/studies/validate/test_second_opinion.py"
+        for name in ("answers", "betas", "differences", "equality", "opinion", "ranks", "reference", "shown", "window")
     },
     "stream/studies/validate/plots.py": "stream/studies/validate/test_report.py",
 }
