@@ -10,9 +10,7 @@ stopped publishes it after its next start.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from schemas.outbound import Alert, DeadLetter, RefusedSummary
+from schemas.outbound import Alert, AlertKind, DeadLetter, RefusedSummary
 from stream.config import Config
 from stream.engine.alerts import Condition, Moment, alert_key, update_alert
 from stream.engine.dead_letter import dead_letter
@@ -22,6 +20,7 @@ from stream.events.outside_text import bounded
 from stream.events.types import LATEST_NS, Refused
 from stream.kafka.log import Record
 
+KIND: AlertKind = "records-refused"
 MINUTE_MS = 60_000
 CLEARED_AFTER_MS = 2 * MINUTE_MS
 DAY_MS = 86_400_000
@@ -61,8 +60,9 @@ class Refusals:
         else:
             outputs += _sum_up(kind, minute, refused)
         moment = Moment(_time_ns(record.timestamp_ms), timestep, f"{record.topic}[{record.partition}]@{record.offset}")
-        alert = update_alert(alerts, self._condition(kind, record, market_ms, alerts), moment)
-        return outputs if alert is None else [*outputs, alert]
+        condition = self._changed(kind, record, market_ms, alerts)
+        alert = update_alert(alerts, condition, moment) if condition else None
+        return [*outputs, alert] if alert else outputs
 
     def at_timestep(self, state: RefusalsState, alerts: set[str], end_ns: int, timestep: int) -> list[RefusalOutput]:
         """What the close of a timestep shows to be over: sums to which nothing was added, alerts of what has ended."""
@@ -100,31 +100,31 @@ class Refusals:
         cause = self._causes.likely_cause(most, _names(list(most.partitions.values())))
         return total, f"{total:,} records of {most.topic} were refused{of_which} as {most.reason}: {cause}"
 
-    def _condition(self, kind: KindOfRefusal, record: Record, market_ms: int, alerts: set[str]) -> Condition:
-        """Whether records of this kind are refused in such a number that a human must look.
+    def _changed(self, kind: KindOfRefusal, record: Record, market_ms: int, alerts: set[str]) -> Condition | None:
+        """Whether records of this kind are now refused in such a number that a human must look, or no longer are.
 
-        The offsets tell how many records there were: the engine does not see those that are fine.
+        None if that is as it was. The offsets tell how many records there were: the engine does not see those that are
+        fine.
         """
         here = kind.partitions[record.partition]
         recent = [each for each in kind.partitions.values() if abs(each.clock_ms - here.clock_ms) < MINUTE_MS]
         refused = sum(minute.refused for minute in recent)
-        # A batch is one record, and so is one of which two parts are refused for two reasons.
-        records = sum(minute.last_offset - minute.began_offset + 1 for minute in recent)
+        records = max(refused, sum(minute.last_offset - minute.began_offset + 1 for minute in recent))
         records_min, share_min = self._settings.alert_records, self._settings.alert_share
         share = refused / records
-        many = refused >= records_min and share >= share_min
-        few = _few(kind)
-        standing = alert_key(few.kind, few.subject) in alerts
-        if many or (standing and 2 * refused >= records_min and 2 * share >= share_min):
+        stands = alert_key(KIND, _subject(kind)) in alerts
+        least = 0.5 if stands else 1.0
+        if refused >= least * records_min and share >= least * share_min:
             kind.many_ms, kind.many_market_ms = record.timestamp_ms, market_ms
-        if not many or standing:
-            over = not many and standing and record.timestamp_ms - kind.many_ms >= CLEARED_AFTER_MS
-            return few if over else replace(few, holds=None)
+            if stands:
+                return None
+        else:
+            return _few(kind) if stands and record.timestamp_ms - kind.many_ms >= CLEARED_AFTER_MS else None
         in_part = all(minute.in_part == minute.refused for minute in recent)
         whole_feed = kind.topic != self._ticks or (share >= 0.5 and not in_part)
         return Condition(
-            kind="records-refused",
-            subject=few.subject,
+            kind=KIND,
+            subject=_subject(kind),
             severity="critical" if whole_feed else "warning",
             holds=True,
             message=f"{refused:,} of {records:,} records of {kind.topic} were refused {'in part ' if in_part else ''}"
@@ -210,10 +210,14 @@ def _last_heard_ms(clock_ms: int, market_ms: int, now_ms: int) -> int:
     return max(market_ms, clock_ms if clock_ms <= now_ms + DAY_MS else 0)
 
 
+def _subject(kind: KindOfRefusal) -> str:
+    return f"{kind.topic}/{kind.reason}"
+
+
 def _few(kind: KindOfRefusal) -> Condition:
     return Condition(
-        kind="records-refused",
-        subject=f"{kind.topic}/{kind.reason}",
+        kind=KIND,
+        subject=_subject(kind),
         severity="warning",
         holds=False,
         message=f"records of {kind.topic} are refused as {kind.reason} no more, or in small number",
