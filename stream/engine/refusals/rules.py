@@ -96,9 +96,10 @@ class Refusals:
             return 0, ""
         most = max(kinds, key=lambda kind: kind.since_timestep)
         total = sum(kind.since_timestep for kind in kinds)
+        refused = f"{total:,} records of {most.topic} were" if total > 1 else f"one record of {most.topic} was"
         of_which = f", {most.since_timestep:,} of them" if len(kinds) > 1 else ""
         cause = self._causes.likely_cause(most, _names(list(most.partitions.values())))
-        return total, f"{total:,} records of {most.topic} were refused{of_which} as {most.reason}: {cause}"
+        return total, f"{refused} refused{of_which} as {most.reason}: {cause}"
 
     def _changed(self, kind: KindOfRefusal, record: Record, market_ms: int, alerts: set[str]) -> Condition | None:
         """Whether records of this kind are now refused in such a number that a human must look, or no longer are.

@@ -224,6 +224,8 @@ def test_refused_positions_and_reports_are_all_kept_whole(settings: Config, topi
     play.end()
     assert len(play.of(DeadLetter)) == 500
     assert not play.of(RefusedSummary)
+    (alert,) = play.of(Alert)
+    assert (alert.subject, alert.severity) == (f"{topic}/unknown-asset", "critical")
 
 
 def test_a_record_from_the_future_does_not_keep_its_minute_open_for_ever(settings: Config) -> None:
@@ -322,12 +324,15 @@ def test_what_came_instead_of_quotes_is_told_until_a_timestep_closes(settings: C
     """For the alert on a silent feed: how many records of ticks, and why most of them."""
     play = Play(settings)
     assert play.rules.instead_of_quotes(play.state) == (0, "")
-    play.take(*(refused(0, offset, 1.0) for offset in range(5)), refused(0, 5, 1.0, "crossed"))
+    play.take(refused(0, 0, 0.0))
+    assert play.rules.instead_of_quotes(play.state)[1].startswith("one record of ticks was refused as unknown-instr")
+    play.timestep_at(1.0)
+    play.take(*(refused(0, offset, 1.0) for offset in range(1, 6)), refused(0, 6, 1.0, "crossed"))
     play.take(refused(0, 0, 1.0, "unknown-book", topic="positions"))
     before = copy.deepcopy(play.state)
     count, said = play.rules.instead_of_quotes(play.state)
     assert count == 6
-    assert said.startswith("6 records of ticks were refused, 5 of them as unknown-instrument: 'EUR/USD' (5); did you")
+    assert said.startswith("6 records of ticks were refused, 5 of them as unknown-instrument: 'EUR/USD' (6); did you")
     assert play.state == before
     play.timestep_at(2.0)
     assert play.rules.instead_of_quotes(play.state) == (0, "")
