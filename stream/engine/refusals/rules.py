@@ -120,7 +120,9 @@ class Refusals:
             if stands:
                 return None
         else:
-            return _few(kind) if stands and record.timestamp_ms - kind.many_ms >= CLEARED_AFTER_MS else None
+            # A single record with a stamp from far away says nothing of the others. After a day the timesteps tell.
+            over = CLEARED_AFTER_MS <= record.timestamp_ms - kind.many_ms <= DAY_MS
+            return _few(kind) if stands and over else None
         in_part = all(minute.in_part == minute.refused for minute in recent)
         whole_feed = kind.topic != self._ticks or (share >= 0.5 and not in_part)
         return Condition(

@@ -290,6 +290,16 @@ def test_refusals_that_go_on_in_smaller_number_keep_the_alert_and_a_trickle_clea
     assert [alert.state for alert in play.of(Alert)] == ["raised", "cleared"]
 
 
+@pytest.mark.parametrize("away_s", [-1e9, -3600.0, 1e6, 2e9])
+def test_single_records_with_a_stamp_from_elsewhere_do_not_make_an_alert_flap(settings: Config, away_s: float) -> None:
+    """One record in fifty is dated far from the others, in every partition."""
+    play = Play(settings)
+    for number in range(4000):
+        away = away_s if number % 50 == 49 else 0.0
+        play.take(refused(number % 4, number // 4, number / 10 + away))
+    assert [alert.state for alert in play.of(Alert)] == ["raised"]
+
+
 def test_a_part_of_each_batch_is_said_to_be_a_part(settings: Config) -> None:
     """The other quotes of the batches are used, so it is a warning."""
     play = Play(settings)
