@@ -56,6 +56,7 @@ TESTED_BY = {
     "solver/reversion/refits/stretches.py": "solver/reversion/refits/test_rolling.py",
     # The engine's book: published messages are held, field by field, against an oracle that uses none of this code.
     "stream/engine/dead_letter.py": "stream/engine/test_step_inputs.py",
+    "stream/engine/refusals/state.py": "stream/engine/refusals/test_rules.py",
     "stream/engine/market/message.py": "stream/engine/test_step_models.py",
     "stream/engine/book/client_flow.py": "stream/engine/book/test_quote_skew.py",
     "stream/engine/book/solve.py": "stream/engine/test_step_residuals.py",

@@ -24,6 +24,7 @@ from schemas.outbound import (
     ModelBeta,
     PackedBeta,
     QuoteSkew,
+    RefusedSummary,
     ResidualExposure,
 )
 from schemas.wire import MESSAGE_PACK
@@ -292,6 +293,20 @@ SAMPLES: tuple[Struct, ...] = (
             {"instrument": "EURUSD", "event_time_ns": EVENT_TIME_NS, "bid": math.nan, "ask": 1.08424}
         ),
         content_type=MESSAGE_PACK,
+    ),
+    RefusedSummary(
+        id="refused-summary/ticks/2/918283-919472/unknown-instrument",
+        topic="ticks",
+        partition=2,
+        reason="unknown-instrument",
+        records=1190,
+        first_offset=918_283,
+        last_offset=919_472,
+        event_time_ns=EVENT_TIME_NS + 59_000_000_000,
+        from_ns=EVENT_TIME_NS,
+        detail="instrument 'EUR/USD' is not in the configuration",
+        names={"'EUR/USD'": 1150, "'GBP/USD'": 37},
+        other_names=3,
     ),
     Snapshot(
         id="majors/28407421/923395",
