@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from stream.config import BookConfig, UniverseConfig
-from stream.engine.alerts import Condition
+from stream.engine.alerts import BOOK_ALERTS, Condition
 from stream.engine.book.solved import SolvedBook, UnsolvedBook, risk_name
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market
@@ -151,4 +151,43 @@ def overdue_condition(book: BookConfig, state: BookState) -> Condition:
         f"{', '.join(sorted({trade.suggestion_id for trade in overdue}))} for too long; they count as not done"
         if overdue
         else f"{book.name}: no acknowledged trade is overdue any more",
+    )
+
+
+def incomplete_condition(name: str, state: BookState) -> Condition:
+    """Whether positions of a book may be missing."""
+    return Condition(
+        kind="book-incomplete",
+        subject=name,
+        severity="critical",
+        holds=bool(state.doubts),
+        message=f"{name}: positions may be missing, its risk is unknown: {'; '.join(state.incomplete)}; "
+        "send the levels again, or state with `betapack confirm` that it is complete"
+        if state.doubts
+        else f"{name} is complete again",
+    )
+
+
+def waiting_condition(name: str, holds: bool | None, timesteps: int, returns_needed: int) -> Condition:
+    """Whether a book has positions and had no figures yet, for longer than it should take."""
+    why = "no timestep has closed" if not timesteps else f"the models need {returns_needed} returns that move"
+    return Condition(
+        kind="book-waiting",
+        subject=name,
+        severity="critical",
+        holds=holds,
+        message=f"{name} has figures" if holds is False else f"{name} has positions and no figures yet: {why}",
+    )
+
+
+def left_condition(key: str) -> Condition:
+    """The alert `key` of a book that left the configuration: nothing can hold of it any more."""
+    kind, _, subject = key.partition(":")
+    (known,) = [each for each in BOOK_ALERTS if each == kind]
+    return Condition(
+        kind=known,
+        subject=subject,
+        severity="critical",
+        holds=False,
+        message=f"{subject} left the configuration",
     )
