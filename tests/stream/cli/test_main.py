@@ -16,6 +16,7 @@ COMMANDS = (
     "bench",
     "broker",
     "check",
+    "confirm",
     "demo",
     "desk",
     "frontier",
