@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import get_args
 
+from schemas.outbound import AlertKind
 from stream.config import BookConfig, UniverseConfig
-from stream.engine.alerts import BOOK_ALERTS, Condition
+from stream.engine.alerts import Condition
 from stream.engine.book.solved import SolvedBook, UnsolvedBook, risk_name
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market
@@ -182,12 +184,16 @@ def waiting_condition(name: str, holds: bool | None, timesteps: int, returns_nee
 
 def left_condition(key: str) -> Condition:
     """The alert `key` of a book that left the configuration: nothing can hold of it any more."""
+    return _ended(key, "{} left the configuration")
+
+
+def rebuilt_condition(key: str) -> Condition:
+    """The alert `key` that stood before a rebuild, which did not find it again."""
+    return _ended(key, "{}: not so by what the rebuild read")
+
+
+def _ended(key: str, message: str) -> Condition:
+    """The end of the alert `key`, whatever it was about. `message` has a place for its subject."""
     kind, _, subject = key.partition(":")
-    (known,) = [each for each in BOOK_ALERTS if each == kind]
-    return Condition(
-        kind=known,
-        subject=subject,
-        severity="critical",
-        holds=False,
-        message=f"{subject} left the configuration",
-    )
+    (known,) = [each for each in get_args(AlertKind) if each == kind]
+    return Condition(kind=known, subject=subject, severity="critical", holds=False, message=message.format(subject))

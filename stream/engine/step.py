@@ -28,6 +28,7 @@ from stream.engine.conditions import (
     limit_condition,
     overdue_condition,
     price_condition,
+    rebuilt_condition,
     refit_condition,
     relationship_conditions,
     unsolved_condition,
@@ -48,6 +49,7 @@ from stream.events.types import (
     PositionLevel,
     PositionsCompacted,
     PositionsConfirmed,
+    Rebuilt,
     Refused,
     Timestep,
     TradeReport,
@@ -59,7 +61,11 @@ Output = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLe
 
 @dataclass
 class EngineState:
-    """All that the next step depends on. `alerts` holds the keys of the alerts that stand."""
+    """All that the next step depends on.
+
+    `alerts` holds the keys of the alerts that stand. `earlier_alerts` are those that stood when a rebuild began, until
+    it is through: whoever reads `alerts` takes them for standing.
+    """
 
     market: MarketState
     books: dict[str, BookState]
@@ -67,6 +73,7 @@ class EngineState:
     alerts: set[str] = field(default_factory=set)
     silences: int = 0
     gaps: InputGaps = field(default_factory=InputGaps)
+    earlier_alerts: tuple[str, ...] = ()
     refused: RefusalsState = field(default_factory=dict)
 
 
@@ -119,8 +126,9 @@ class Engine:
                 state.gaps.compacted_ends = event.ends
                 return state, []
             case BooksChanged():
-                cleared = _update_alerts(state, map(left_condition, event.left_alerts), _now(state, "configuration"))
-                return state, cleared + self._marked(state, event.joined, "configuration")
+                return state, self._books_changed(state, event)
+            case Rebuilt():
+                return state, self._rebuilt(state)
             case Waiting():
                 return state, self._waiting(state, event)
             case LogEnd():
@@ -206,6 +214,23 @@ class Engine:
         """The alerts of books whose doubts were changed by `source`."""
         conditions = [incomplete_condition(name, state.books[name]) for name in books]
         return _update_alerts(state, conditions, _now(state, source))
+
+    def _books_changed(self, state: EngineState, changed: BooksChanged) -> list[Output]:
+        source = f"{_now(state, '').timestep}/configuration"
+        cleared = _update_alerts(state, map(left_condition, changed.left_alerts), _now(state, source))
+        return cleared + self._marked(state, changed.joined, source)
+
+    def _rebuilt(self, state: EngineState) -> list[Output]:
+        """Clear the alerts that stood before the rebuild and that it did not find again.
+
+        The limit of an incomplete book stays as it is: a part of what breached it may be missing.
+        """
+        lost = sorted(set(state.earlier_alerts) - state.alerts)
+        state.earlier_alerts = ()
+        unknown = {alert_key("limit-breach", name) for name, book in state.books.items() if book.doubts}
+        state.alerts.update(lost)
+        conditions = [rebuilt_condition(key) for key in lost if key not in unknown]
+        return _update_alerts(state, conditions, _now(state, f"{_now(state, '').timestep}/rebuilt"))
 
     def _waiting(self, state: EngineState, waiting: Waiting) -> list[Output]:
         timesteps = 0 if state.latest is None else state.latest.timestep

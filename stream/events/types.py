@@ -240,6 +240,11 @@ class BooksChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A rebuild has processed what was in the log at its start."""
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """`books` have positions, and by the wall clock should have had an answer."""
 
@@ -258,5 +263,6 @@ EngineEvent: TypeAlias = (
     | LevelsMissing
     | PositionsCompacted
     | BooksChanged
+    | Rebuilt
     | Waiting
 )

@@ -21,7 +21,7 @@ from stream.events.decode import Decoder
 from stream.events.encode import Encoder
 from stream.events.merge import Merge, Merged
 from stream.events.timesteps import Timesteps
-from stream.events.types import EngineEvent, FeedSilence, LogEnd, PositionLevel, Quotes, Refused, Waiting
+from stream.events.types import EngineEvent, FeedSilence, LogEnd, PositionLevel, Quotes, Rebuilt, Refused, Waiting
 from stream.kafka.log import Reader, TopicPartition, Writer
 from stream.kafka.topic_facts import LogFacts, check_same_partitions, check_same_topics
 from stream.telemetry.metrics import Metrics
@@ -170,6 +170,8 @@ class Worker:
             topic = merged.partition.topic
             processed[topic] = processed.get(topic, 0) + 1
         self._behind = self._behind and self._recovering()
+        if self.state.engine.earlier_alerts and not self._behind:
+            self._step_unlogged(Rebuilt())
         self._bound_buffers()
         self._watch_feed()
         self._watch_books()

@@ -60,10 +60,11 @@ def recover(
     if snapshot is None or rebuild:
         state = WorkerState(new_timesteps_state(len(config.instruments)), engine.new_state(), low)
         events = _found_in_log(config, inputs, low, facts, snapshot)
-        left = _left_alerts(config, earlier(snapshot).alerts) if snapshot is not None else ()
+        stood = earlier(snapshot).alerts if snapshot is not None else ()
+        left = _left_alerts(config, stood)
         came: tuple[str, ...] = ()
-        # They stand, as every reader of `alerts` knows, and no record of the log will clear them.
         state.engine.alerts.update(left)
+        state.engine.earlier_alerts = tuple(key for key in stood if key not in left)
     else:
         if facts is not None:
             check_same_topics(snapshot.topic_ids, snapshot.cluster_id, facts, REMADE_ADVICE)

@@ -79,6 +79,7 @@ class Stored:
     alerts: tuple[str, ...]
     silences: int
     gaps: InputGaps
+    earlier_alerts: tuple[str, ...]
     refused: RefusalsState
 
 
@@ -117,6 +118,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         alerts=tuple(sorted(engine.alerts)),
         silences=engine.silences,
         gaps=engine.gaps,
+        earlier_alerts=engine.earlier_alerts,
         refused=engine.refused,
     )
     timestep = state.timesteps.last_closed
@@ -187,6 +189,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     state.latest = stored.latest
     state.alerts = set(stored.alerts)
     state.silences = stored.silences
+    state.earlier_alerts = stored.earlier_alerts
     state.refused = stored.refused
     offsets = {TopicPartition(each.topic, each.partition): each.offset for each in snapshot.offsets}
     return WorkerState(stored.timesteps, state, offsets, snapshot.topic_ids, snapshot.cluster_id)

@@ -101,11 +101,14 @@ class Desk:
         return (self.alerts(kind, book) or [None])[-1] is not None and self.alerts(kind, book)[-1].state == "raised"
 
     def what_if(self, book: str = "spot") -> ResidualExposure:
+        return self.questions().what_if(book, HypotheticalTrade()).residual
+
+    def questions(self) -> Questions:
         view, encoder = View(self.simulation.config), ViewEncoder(self.simulation.config)
         update = encoder.update(self.worker.state.engine)
         assert update is not None
         view.take(update)
-        return Questions(self.simulation.config, view).what_if(book, HypotheticalTrade()).residual
+        return Questions(self.simulation.config, view)
 
 
 @pytest.fixture
@@ -159,6 +162,8 @@ def test_a_refused_position_marks_its_book_at_once(running: Desk, name: str, key
     assert residual.incomplete[0] in alert.message
     assert "betapack confirm" in alert.message
     assert running.what_if().status == "incomplete"
+    frontier = running.questions().frontier("spot", 3)
+    assert (frontier.status, frontier.detail, frontier.suggestion) == ("incomplete", residual.detail, None)
     assert running.what_if("options").status == "ok"
     assert len(running.log.records("hedge-suggestions")) == suggested
     running.restart()
@@ -445,6 +450,30 @@ def test_a_statement_from_before_the_head_was_gone_counts_only_with_positions(ru
     running.restart(rebuild=True)
     assert running.residual().status == "ok"
     assert [each.asset for each in running.residual().positions] == ["EUR", "CHF"]
+
+
+def test_a_rebuild_ends_alerts_that_it_does_not_find_again(running: Desk) -> None:
+    """Those of the limit of an incomplete book stand until it is complete: the level that breached it may be gone."""
+    running.simulation.feed([level(60, "EUR", 60e6), level(60, "JPY", 6e9, "options")])
+    running.run()
+    running.stop()
+    for partition in running.log.partitions("positions"):
+        running.log.delete_before(partition, running.log.end(partition))
+    running.start(rebuild=True)
+    running.run()
+    assert running.stands("limit-breach")
+    assert running.stands("limit-breach", "options")
+    running.restart()
+    running.simulation.feed([complete(61, {}), complete(61, {"JPY": 6e9}, "options")])
+    running.run()
+    assert [alert.state for alert in running.alerts("limit-breach")] == ["raised", "cleared"]
+    assert [alert.state for alert in running.alerts("limit-breach", "options")] == ["raised"]
+    running.stop()
+    running.log.make_anew("ticks")
+    running.start(rebuild=True)
+    running.run()
+    last = running.alerts("limit-breach", "options")[-1]
+    assert (last.state, last.message) == ("cleared", "options: not so by what the rebuild read")
 
 
 @pytest.mark.parametrize("topic", ["ticks", "hedge-status"])
