@@ -46,9 +46,11 @@ class Completeness:
             _remember(gaps, position.book, refused)
             return []
         # Nobody can tell whose level it was: it may be that of any book.
-        doubt = self._whole(refused, position)
-        gaps.everyones[UNREADABLE] = doubt
-        return [name for name, book in books.items() if self._raise(book, UNREADABLE, self._whole(refused, position))]
+        whose = "a position of a book that nobody can tell"
+        gaps.everyones[UNREADABLE] = self._whole(refused, position, whose)
+        return [
+            name for name, book in books.items() if self._raise(book, UNREADABLE, self._whole(refused, position, whose))
+        ]
 
     def level(self, book: BookState, gaps: InputGaps, level: PositionLevel) -> bool:
         """A level that `book` has taken. Returns whether its doubts changed."""
@@ -99,8 +101,7 @@ class Completeness:
         book.doubts[key] = doubt
         return is_new
 
-    def _whole(self, refused: Refused, position: RefusedPosition) -> Doubt:
-        whose = "a position" if position.book is not None else "a position of a book that nobody can tell"
+    def _whole(self, refused: Refused, position: RefusedPosition, whose: str = "a position") -> Doubt:
         return self._of_record(whose, list(self._assets), refused, position)
 
     def _of_record(self, what: str, assets: list[str], refused: Refused, position: RefusedPosition) -> Doubt:

@@ -121,7 +121,7 @@ class Engine:
                 return state, self._confirmed(state, event)
             case LevelsMissing():
                 marked = self._completeness.missing(state.books, state.gaps, event)
-                return state, self._marked(state, marked, event.key)
+                return state, self._marked(state, marked, _unlogged(state, f"{event.key}/{sum(event.ends.values())}"))
             case PositionsCompacted():
                 state.gaps.compacted_ends = event.ends
                 return state, []
@@ -169,7 +169,7 @@ class Engine:
             book_state.position_ns[position.asset] = position.event_time_ns
         alerts = []
         if self._completeness.level(book_state, state.gaps, position):
-            alerts = self._marked(state, [position.book], position.source)
+            alerts = self._marked(state, [position.book], _now(state, position.source))
         if state.latest is None:
             return alerts  # no price was ever seen: the first timestep solves the book
         return alerts + self._solve_at(state, position, "position", position.source)
@@ -187,7 +187,7 @@ class Engine:
             book_state.position_ns[asset] = statement.event_time_ns
         alerts = []
         if self._completeness.confirmed(book_state, statement):
-            alerts = self._marked(state, [statement.book], statement.source)
+            alerts = self._marked(state, [statement.book], _now(state, statement.source))
         if state.latest is None:
             return alerts
         return alerts + self._solve_at(state, statement, "position", statement.source)
@@ -202,7 +202,7 @@ class Engine:
         record = refused.record
         source = f"{record.topic}[{record.partition}]@{record.offset}"
         marked = self._completeness.refused(state.books, state.gaps, refused)
-        outputs += self._marked(state, marked, source)
+        outputs += self._marked(state, marked, _now(state, source))
         if state.latest is not None and marked:
             silent = alert_key("feed-silent", self._config.universe.name) in state.alerts
             market = self._market.at(state.latest, LATEST_NS if silent else state.latest.end_ns)
@@ -210,15 +210,14 @@ class Engine:
             outputs += self._solve(state, [self._books[name] for name in marked], market, trigger)
         return outputs
 
-    def _marked(self, state: EngineState, books: Iterable[str], source: str) -> list[Output]:
-        """The alerts of books whose doubts were changed by `source`."""
-        conditions = [incomplete_condition(name, state.books[name]) for name in books]
-        return _update_alerts(state, conditions, _now(state, source))
+    def _marked(self, state: EngineState, books: Iterable[str], moment: Moment) -> list[Output]:
+        """The alerts of books whose doubts have changed."""
+        return _update_alerts(state, [incomplete_condition(name, state.books[name]) for name in books], moment)
 
     def _books_changed(self, state: EngineState, changed: BooksChanged) -> list[Output]:
-        source = f"{_now(state, '').timestep}/configuration"
-        cleared = _update_alerts(state, map(left_condition, changed.left_alerts), _now(state, source))
-        return cleared + self._marked(state, changed.joined, source)
+        moment = _unlogged(state, "configuration")
+        cleared = _update_alerts(state, map(left_condition, changed.left_alerts), moment)
+        return cleared + self._marked(state, changed.joined, moment)
 
     def _rebuilt(self, state: EngineState) -> list[Output]:
         """Clear the alerts that stood before the rebuild and that it did not find again.
@@ -230,7 +229,7 @@ class Engine:
         unknown = {alert_key("limit-breach", name) for name, book in state.books.items() if book.doubts}
         state.alerts.update(lost)
         conditions = [rebuilt_condition(key) for key in lost if key not in unknown]
-        return _update_alerts(state, conditions, _now(state, f"{_now(state, '').timestep}/rebuilt"))
+        return _update_alerts(state, conditions, _unlogged(state, "rebuilt"))
 
     def _waiting(self, state: EngineState, waiting: Waiting) -> list[Output]:
         timesteps = 0 if state.latest is None else state.latest.timestep
@@ -240,7 +239,7 @@ class Engine:
             for name in waiting.books
             if state.books[name].is_shown and not state.books[name].answered
         ]
-        return _update_alerts(state, conditions, _now(state, f"{timesteps}/waiting"))
+        return _update_alerts(state, conditions, _unlogged(state, "waiting"))
 
     def _report(self, state: EngineState, report: TradeReport) -> list[Output]:
         """Apply a report of a trade. Solve the book again if what is in flight, or what was refused, has changed."""
@@ -331,9 +330,15 @@ class Engine:
 
 
 def _now(state: EngineState, source: str) -> Moment:
-    """The moment of what no event time says: that of the latest timestep."""
+    """The latest timestep, as the moment of something that `source` changed."""
     timestep, end_ns = (state.latest.timestep, state.latest.end_ns) if state.latest else (0, 0)
     return Moment(end_ns, timestep, source)
+
+
+def _unlogged(state: EngineState, what: str) -> Moment:
+    """The same for something that is in no record: the timestep tells two of a kind apart."""
+    timestep = state.latest.timestep if state.latest else 0
+    return _now(state, f"{timestep}/{what}")
 
 
 def _update_alerts(state: EngineState, conditions: Iterable[Condition], moment: Moment) -> list[Output]:
