@@ -383,6 +383,7 @@ def test_topics_that_change_end_the_service_and_bad_settings_stop_its_start(
         child = start()
         admin.create_partitions({f"{prefix}positions": 6})
         assert child.wait(timeout_s=60) == 3
+        child.stop(timeout_s=1)
         assert f"{prefix}positions has 6 partitions since somebody added some" in output_tail(child.output_file)
         again = start()
         assert f"{prefix}positions[5]=0" in again.output_file.read_text()
