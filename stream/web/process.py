@@ -34,12 +34,12 @@ from stream.events.types import EngineEvent
 from stream.telemetry.notices import notice
 from stream.web.access import listener, token
 from stream.web.app import application
+from stream.web.connections import LIMIT_CONCURRENCY, BoundedConnection
 from stream.web.views import View, ViewEncoder, ViewUpdate
 
 NICENESS = 19
 """The stream goes first where both want the same core."""
 
-CONNECTIONS_MAX = 256
 SCRAPE_TIMEOUT_S = 5.0
 RESTART_AFTER_S = 1.0
 STOP_TIMEOUT_S = 3.0
@@ -169,11 +169,15 @@ def _serve(config: Config, listening: socket.socket, updates: Connection, scrape
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            http=BoundedConnection,
+            ws="none",
             lifespan="off",
-            log_level=logging.WARNING,
+            # Its warnings are of single requests: whoever sends garbage would fill stderr with lines.
+            log_level=logging.ERROR,
             access_log=False,
             server_header=False,
-            limit_concurrency=CONNECTIONS_MAX,
+            limit_concurrency=LIMIT_CONCURRENCY,
+            proxy_headers=False,
             headers=[("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")],
         )
     )

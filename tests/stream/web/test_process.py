@@ -220,12 +220,12 @@ def test_it_ends_with_the_service_however_that_ends() -> None:
 @pytest.mark.slow
 def test_a_token_is_asked_of_everyone(port_0: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one in the environment, answers and metrics alike are only for who brings it."""
-    monkeypatch.setenv(TOKEN_VARIABLE, "s3cret")
+    monkeypatch.setenv(TOKEN_VARIABLE, "s3cret-of-the-desk")
     with WebProcess(port_0, lambda: b"figures") as web:
         for path in ("/metrics", "/what-if?book=spot", "/nothing"):
-            for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "s3cret"}):
+            for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "s3cret-of-the-desk"}):
                 status, got, _ = ask(web.port, path, **headers)
                 assert (status, got["www-authenticate"]) == (401, "Bearer")
-        status, _, body = ask(web.port, "/metrics", Authorization="Bearer s3cret")
+        status, _, body = ask(web.port, "/metrics", Authorization="Bearer s3cret-of-the-desk")
         assert status == 200
         assert body.startswith(b"figures")
