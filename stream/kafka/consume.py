@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
 from kafka import errors as kafka_errors
-from kafka.structs import OffsetAndMetadata
 
 from stream.config.kafka import KafkaSettings
 from stream.errors import BetapackError, ConfigError, OffsetOutOfRange, ReadFailed
 from stream.kafka.connection import REQUEST_TIMEOUT_MS, open_client, translate
+from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.header_names import read_any_header_name
 from stream.kafka.log import Record, TopicPartition, check_offset
 from stream.kafka.topics import partition_counts
@@ -31,7 +31,7 @@ class KafkaReader:
     """Reads all partitions of `topics`, records of committed transactions only.
 
     Partitions are assigned here, not by Kafka's group protocol, so there is no rebalance. The group only keeps
-    committed offsets, where operators look for lag. Offsets are never reset silently.
+    committed offsets, where operators look for lag (`GroupOffsets`). Offsets are never reset silently.
 
     Raises
     ------
@@ -51,20 +51,21 @@ class KafkaReader:
         counts = partition_counts(settings, topics)
         self._partitions = sorted(TopicPartition(topic, p) for topic in topics for p in range(counts[topic]))
         self._kafka = {partition: KafkaPartition(*partition) for partition in self._partitions}
-        self._consumer = self._open(group_id=settings.group)
+        self._consumer = self._open()
         # A broker answers the requests of one connection in order. A look-up of offsets would wait behind a fetch that
         # waits for records, so it has a connection of its own.
         try:
-            self._offsets = self._open(group_id=None)
+            self._offsets = self._open()
         except BetapackError:
             self._consumer.close()
             raise
+        self._group = GroupOffsets(settings, lambda: self._open(settings.group))
         # The offset after the last readable record, as last seen; a partition without an entry has an unknown end.
         self._known_end: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
 
-    def _open(self, group_id: str | None) -> Any:
+    def _open(self, group_id: str | None = None) -> Any:
         consumer: Any = open_client(
             KafkaConsumer,
             self._settings,
@@ -163,23 +164,26 @@ class KafkaReader:
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         for partition in offsets:
             self._check_own(partition)
-        stored = {self._kafka[partition]: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
-        try:
-            self._consumer.commit(stored, timeout_ms=REQUEST_TIMEOUT_MS)
-        except kafka_errors.KafkaError as exc:
-            self._raise_translated(exc, f"committing offsets of {self._topics} for group {self._settings.group}")
+        self._group.store(offsets)
+
+    def commit_failure(self) -> str:
+        return self._group.failure
 
     def committed(self) -> dict[TopicPartition, int]:
+        consumer = self._open(self._settings.group)
         try:
             stored = {
-                partition: self._consumer.committed(kafka, timeout_ms=REQUEST_TIMEOUT_MS)
+                partition: consumer.committed(kafka, timeout_ms=REQUEST_TIMEOUT_MS)
                 for partition, kafka in self._kafka.items()
             }
         except kafka_errors.KafkaError as exc:
             self._raise_translated(exc, f"looking up the offsets of group {self._settings.group}")
+        finally:
+            consumer.close(autocommit=False, timeout_ms=1000)
         return {partition: offset for partition, offset in stored.items() if offset is not None}
 
     def close(self) -> None:
+        self._group.close()
         self._consumer.close(autocommit=False, timeout_ms=1000)
         self._offsets.close(autocommit=False, timeout_ms=1000)
 

@@ -111,7 +111,14 @@ class Reader(Protocol):
         ...
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Store offsets with the reader's group, for operators to see the lag and for `committed`."""
+        """Store offsets with the reader's group soon, for operators to see the lag and for `committed`.
+
+        Returns at once. A failure is not raised, since nothing depends on these offsets: see `commit_failure`.
+        """
+        ...
+
+    def commit_failure(self) -> str:
+        """Why offsets could not be stored with the group, as of the last attempt. Empty where they could."""
         ...
 
     def committed(self) -> dict[TopicPartition, int]:
@@ -119,7 +126,7 @@ class Reader(Protocol):
         ...
 
     def close(self) -> None:
-        """Close the connection, without a commit. May be called twice."""
+        """Close the connection, after an attempt to store the last offsets of `commit`. May be called twice."""
         ...
 
 

@@ -210,6 +210,10 @@ class Metrics:
         self._models = _ModelMetrics(self.registry)
         self._alerts = self.registry.gauge("alerts_active_count", "Alerts that stand.", "kind")
         self._snapshot_bytes = self.registry.gauge("snapshot_bytes", "Size of the last snapshot.")
+        self._offsets_stored = self.registry.gauge(
+            "group_offsets_stored_ratio", "1 while offsets can be stored with kafka.group, else 0."
+        )
+        self._offsets_stored.set(1.0)
 
     def exposition(self) -> bytes:
         """All metrics in the text format of Prometheus."""
@@ -273,6 +277,10 @@ class Metrics:
     def observe_snapshot(self, size: int) -> None:
         """A snapshot of `size` bytes was taken."""
         self._snapshot_bytes.set(size)
+
+    def observe_offsets_stored(self, stored: bool) -> None:
+        """Offsets can be stored with the consumer group, or cannot."""
+        self._offsets_stored.set(float(stored))
 
     def observe_output(self, message: Output) -> None:
         """Count a published message, and show what it says."""

@@ -5,6 +5,7 @@ Nothing here computes a figure. The order within `Worker.commit` makes a crash h
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -31,7 +32,7 @@ POLL_TIMEOUT_MS = 100
 """How long an idle loop waits for records. It notices a stop or a silent feed this much later."""
 
 OFFSETS_EVERY_NS = 1_000_000_000
-"""Rare, because a commit to the group takes 4 ms on a local broker, during which the next record waits."""
+"""Often enough for operators to see the lag; each commit is a request to the broker."""
 
 MERGE_CAPACITY = 20_000
 """Quotes of one partition that may wait in the merge before its reading is paused: some 10 MB as single ticks."""
@@ -125,6 +126,7 @@ class Worker:
         self._uncommitted = False
         self._offsets_behind = False
         self._offsets_due_ns = 0
+        self._offsets_failure = ""
         metrics.expose([book.name for book in config.books], self.state.engine.alerts)
         notice(
             "recovered",
@@ -196,7 +198,8 @@ class Worker:
 
         1. Every output of the processed records is in the log: flush, and check each acknowledgement.
         2. When due, the state at exactly these records is in the log.
-        3. Once a second, the offsets are committed to the group. They show operators the lag; no restart reads them.
+        3. Once a second, the offsets are handed over for the group. They show operators the lag; no restart reads them,
+           so a failure is a notice and nothing else.
 
         After a crash before 2, the records since the last snapshot are processed again. The outputs are the same, with
         the same ids, and readers drop them by id. A crash between 2 and 3 loses nothing, because a restart takes the
@@ -210,6 +213,7 @@ class Worker:
             self._inputs.commit(self.state.offsets)
             self._offsets_behind = False
             self._offsets_due_ns = now_ns + OFFSETS_EVERY_NS
+        self._watch_offsets()
 
     def _commit_outputs(self, final: bool) -> None:
         with self._metrics.time_commit():
@@ -274,6 +278,16 @@ class Worker:
         if drained:
             self._inputs.resume(drained)
             self._paused -= drained
+
+    def _watch_offsets(self) -> None:
+        failure = self._inputs.commit_failure()
+        if failure != self._offsets_failure:
+            self._offsets_failure = failure
+            self._metrics.observe_offsets_stored(not failure)
+            if failure:
+                notice("offsets-not-stored", logging.WARNING, because=failure)
+            else:
+                notice("offsets-stored")
 
     def _watch_feed(self) -> None:
         silent_for_s = (self._clock.monotonic_ns() - self._last_quote_ns) / 1e9

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import msgspec
@@ -162,6 +163,46 @@ def test_a_child_that_dies_is_replaced(web: WebProcess, state: EngineState) -> N
 
 
 @pytest.mark.slow
+def test_metrics_that_fail_end_nothing(port_0: Config, caplog: pytest.LogCaptureFixture) -> None:
+    """Scrapes get 503 meanwhile, one notice says why, and the next text that can be had is shown."""
+    texts = iter([ZeroDivisionError("a bug"), ZeroDivisionError("a bug"), b"figures"])
+
+    def exposition() -> bytes:
+        text = next(texts, b"figures")
+        if isinstance(text, Exception):
+            raise text
+        return text
+
+    with WebProcess(port_0, exposition) as web:
+        until(lambda: ask(web.port, "/metrics")[0] == 200)
+    (line,) = (line for line in caplog.messages if line.startswith("metrics-failed"))
+    assert "ZeroDivisionError: a bug" in line
+
+
+@pytest.mark.slow
+def test_a_child_that_cannot_be_started_is_tried_again(
+    web: WebProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A machine without room for another process leaves the service alone."""
+    until(lambda: ask(web.port, "/metrics")[0] == 200)
+    refusals = iter([BlockingIOError("Resource temporarily unavailable")] * 2)
+    start = SpawnProcess.start
+
+    def start_sometimes(process: SpawnProcess) -> None:
+        for refusal in refusals:
+            raise refusal
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", start_sometimes)
+    before = web.pid
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    until(lambda: web.pid != before)
+    until(lambda: ask(web.port, "/metrics")[0] == 200)
+    assert len([line for line in caplog.messages if line.startswith("web-not-started")]) == 2
+
+
+@pytest.mark.slow
 def test_showing_does_not_wait_for_a_child_that_has_stopped(web: WebProcess, state: EngineState) -> None:
     """Ten thousand changes while it is stopped are handed over at once, and afterwards it knows the last."""
     web.show(state)
@@ -196,7 +237,7 @@ def test_it_ends_with_the_service_however_that_ends() -> None:
         "import stream.demo\n"
         "config = load_config(Path(stream.demo.__file__).parent / 'demo.toml')\n"
         "config = msgspec.structs.replace(config, metrics=msgspec.structs.replace(config.metrics, port=0))\n"
-        "with WebProcess(config, lambda: b'') as web:\n"
+        "with WebProcess(config, lambda: b'figures') as web:\n"
         "    print(web.port, web.pid, flush=True)\n"
         "    time.sleep(100)\n"
     )
