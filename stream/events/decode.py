@@ -67,6 +67,8 @@ class Decoder:
 
     def __call__(self, record: Record) -> list[Decoded]:
         """The events of one record, at least one. Several where only a part of a batch can be used."""
+        if record.damage:
+            return [Refused(record, "undecodable", record.damage, "")]
         header, batch = None, False
         for name, value in record.headers:
             if name == "ce_type":

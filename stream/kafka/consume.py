@@ -12,10 +12,11 @@ from kafka import errors as kafka_errors
 
 from stream.config.kafka import KafkaSettings
 from stream.errors import BetapackError, ConfigError, OffsetOutOfRange, ReadFailed
+from stream.kafka.batches import DAMAGE, PollFull, poll_budget, read_any_batch
 from stream.kafka.connection import REQUEST_TIMEOUT_MS, open_client, translate
 from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.header_names import read_any_header_name
-from stream.kafka.log import Record, TopicPartition, check_offset
+from stream.kafka.log import Headers, Record, TopicPartition, check_offset
 from stream.kafka.topics import partition_counts
 
 # Measured with 72-byte records on two cores: together a third more than the defaults of 500 and 1 MB.
@@ -46,6 +47,7 @@ class KafkaReader:
                 "(without it every record's checksum is computed in Python, four times slower)"
             )
         read_any_header_name()
+        read_any_batch()
         self._settings = settings
         self._topics = ", ".join(topics)
         counts = partition_counts(settings, topics)
@@ -100,12 +102,30 @@ class KafkaReader:
             unsought = next(partition for partition in self._partitions if partition not in self._position)
             raise ReadFailed(f"{unsought} has no position to read from; seek every partition before the first poll")
         try:
-            batches = self._consumer.poll(timeout_ms=timeout_ms)
+            with poll_budget():
+                batches = self._poll(timeout_ms)
             records = self._take(batches)
             self._update_known_ends(batches.keys(), behind=len(records) >= BEHIND_RECORDS)
         except kafka_errors.KafkaError as exc:
             self._raise_translated(exc, f"reading {self._topics}")
         return records
+
+    def _poll(self, timeout_ms: int) -> Mapping[tuple[str, int], Sequence[Any]]:
+        try:
+            found: Mapping[tuple[str, int], Sequence[Any]] = self._consumer.poll(timeout_ms=timeout_ms)
+        except PollFull:
+            # Of the last poll, which returned records. The client raises late what it met behind them.
+            found = self._consumer.poll(timeout_ms=timeout_ms)
+        except kafka_errors.CorruptRecordError:
+            # A wrong checksum, perhaps only in what came over the network. `batches` counts how often.
+            self._fetch_again()
+            found = {}
+        return found
+
+    def _fetch_again(self) -> None:
+        for partition, kafka in self._kafka.items():
+            if partition not in self._paused:
+                self._consumer.seek(kafka, self._position[partition])
 
     def _take(self, batches: Mapping[tuple[str, int], Sequence[Any]]) -> list[Record]:
         """Turn kafka-python's records into ours, and move the positions behind them."""
@@ -119,8 +139,8 @@ class KafkaReader:
                     record.timestamp,
                     record.key,
                     record.value,
-                    # Kafka allows a header without a value, and records of other programs mostly have no headers.
-                    tuple((name, value or b"") for name, value in record.headers) if record.headers else (),
+                    # Records of other programs mostly have no headers.
+                    *(_headers(record.headers) if record.headers else ()),
                 )
                 for record in batch
             ]
@@ -240,3 +260,10 @@ class KafkaReader:
                 f"what was computed from {self._topics} must be recomputed from an older snapshot"
             ) from exc
         raise translate(exc, doing, self._settings) from exc
+
+
+def _headers(headers: Sequence[tuple[str, bytes | None]]) -> tuple[Headers, str]:
+    """Our headers, and the damage of the record. Kafka allows a header without a value."""
+    if headers[0][0] is DAMAGE:
+        return (), (headers[0][1] or b"").decode()
+    return tuple((name, value or b"") for name, value in headers), ""

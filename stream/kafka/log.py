@@ -24,7 +24,10 @@ class TopicPartition(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One record of the log. `timestamp_ms` is the event time in ms since 1970, set by the writer."""
+    """One record of the log. `timestamp_ms` is the event time in ms since 1970, set by the writer.
+
+    `damage` says what of the log could not be read and is not in this record, as of a batch that it stands for.
+    """
 
     topic: str
     partition: int
@@ -33,6 +36,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    damage: str = ""
 
 
 def check_offset(partition: TopicPartition, offset: int, low: int, end: int) -> None:
