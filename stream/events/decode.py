@@ -115,7 +115,7 @@ class Decoder:
         cut = len(tick.bid_levels) - len(bid_levels) + len(tick.ask_levels) - len(ask_levels)
         depth = QuoteDepth(tick.bid_size_lots, tick.ask_size_lots, bid_levels, ask_levels)
         depths = () if depth == QuoteDepth() else (depth,)
-        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut, tick.source)]
+        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut, _feed(tick.source))]
 
     def _batch(self, record: Record, batch: TickBatch, content_type: str) -> list[Decoded]:
         size = len(batch.instruments)
@@ -145,10 +145,10 @@ class Decoder:
         events: list[Decoded] = []
         if used:
             indices, good_bids, good_asks = zip(*used, strict=True)
-            events.append(Quotes(batch.event_time_ns, indices, good_bids, good_asks, feed=batch.source))
+            events.append(Quotes(batch.event_time_ns, indices, good_bids, good_asks, feed=_feed(batch.source)))
         events.extend(Refused(record, reason, _list(texts), content_type) for reason, texts in refused.items())
         # A batch of nothing is a heartbeat of the feed: it moves the watermark.
-        return events or [Quotes(batch.event_time_ns, (), (), (), feed=batch.source)]
+        return events or [Quotes(batch.event_time_ns, (), (), (), feed=_feed(batch.source))]
 
     def _position(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
         assert record.value is not None  # __call__ refused it
@@ -253,6 +253,11 @@ def _other_unit(event_time_ns: int, record_ns: int) -> str | None:
     # A year more than the record's date: a clock that is ahead is no reason to take another unit for nanoseconds.
     latest_ns = min(record_ns + YEAR_NS, LATEST_NS)
     return next((name for name, ns in OTHER_UNITS if YEAR_NS <= event_time_ns * ns <= latest_ns), None)
+
+
+def _feed(source: str) -> str:
+    """The name of a feed. Quotes keep it while they wait in the merge, where a name of megabytes has no room."""
+    return bounded(source, CHARACTERS_MAX)
 
 
 def _time_of(message: Position | HedgeStatus, record: Record) -> int:
