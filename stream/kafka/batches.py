@@ -17,7 +17,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import lz4.frame
 import zstandard
@@ -81,12 +81,13 @@ def poll_budget() -> Iterator[None]:
 class BoundedPartition(Fetcher.PartitionRecords):  # type: ignore[misc]
     """The records of one fetched partition, taken until the poll is full."""
 
+    _next_inline_exception: Exception | None
+
     def take(self, n: int | None = None) -> list[Any]:
-        if _budget.left == float("inf"):
-            return super().take(n)  # type: ignore[no-any-return]
         if _budget.left <= 0:
             raise PollFull
-        self._maybe_raise_next_inline_exception()
+        if self._next_inline_exception is not None:
+            self._end_with(self._next_inline_exception)
         records = []
         try:
             for record in itertools.islice(self.record_iterator, 0, n):
@@ -97,9 +98,14 @@ class BoundedPartition(Fetcher.PartitionRecords):  # type: ignore[misc]
                     break
         except Exception as exc:
             if not records:
-                raise
+                self._end_with(exc)
             self._next_inline_exception = exc
         return records
+
+    def _end_with(self, exc: Exception) -> NoReturn:
+        # The client would take from the iterator for ever, which has ended with its exception.
+        self.drain()
+        raise exc
 
 
 class AnyBatch(DefaultRecordBatch):  # type: ignore[misc]

@@ -22,7 +22,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer, codec
 from kafka import errors as kafka_errors
 
-from hostile_records import Hostile, hostile
+from hostile_records import LARGE, Hostile, hostile
 from schemas.inbound import Tick
 from schemas.topics import TOPICS
 from stream.config.kafka import KafkaSettings
@@ -135,8 +135,13 @@ class Producers:
     def __init__(self, kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(codec, "snappy", RunSnappy)
         options = {"bootstrap_servers": kafka, "max_request_size": 64 * MEGABYTE, "acks": "all", "linger_ms": 20}
+        # Large records are those that the broker may refuse. The client then splits the batch, and reports records as
+        # refused that it sends after all; so each of them is a batch of its own, which is sent once.
+        alone = {"batch_size": 0, "enable_idempotence": False, "retries": 0, "request_timeout_ms": 60_000}
         self._producers = {
-            name: KafkaProducer(compression_type=name, **options) for name in (None, "gzip", "lz4", "zstd", "snappy")
+            (name, large): KafkaProducer(compression_type=name, **options, **(alone if large else {}))
+            for name in (None, "gzip", "lz4", "zstd", "snappy")
+            for large in (False, True)
         }
         self._waiting: list[Any] = []
         self._waiting_bytes = 0
@@ -151,7 +156,7 @@ class Producers:
         size += sum(len(name) + len(value) for name, value in record.headers)
         self.bytes += size
         try:
-            future = self._producers[compression].send(
+            future = self._producers[compression, size > LARGE].send(
                 topic, record.value, record.key, list(record.headers), timestamp_ms=record.timestamp_ms
             )
         except kafka_errors.KafkaError as exc:

@@ -50,6 +50,7 @@ COMMANDS: dict[str, How] = {
     "kcat -b 127.0.0.1:PORT -t residual-exposure -C -o end": "parsed",
     "make bench": "parsed",
     "make bench SUBJECT=packing": "parsed",
+    "make chaos": "parsed",
     "make check": "parsed",
     "make demo": "parsed",
     "make lint": "parsed",

@@ -177,8 +177,11 @@ def test_a_wrong_checksum_is_fetched_again_and_then_stood_for() -> None:
     batch = built([b"one", b"two"])
     batch[-1] ^= 1
     for _ in range(READ_AGAIN):
+        fetched = read(built([b"before"]), batch)
+        assert [record.value for record in fetched.take()] == [b"before"]
         with pytest.raises(kafka_errors.CorruptRecordError):
-            read(batch).take()
+            fetched.take()
+        assert not fetched, "the client would take from it for ever"
     stood_for, good = read(batch, built([b"good"], first=2)).take()
     assert (stood_for.offset, good.offset) == (1, 2)
     assert "checksum is wrong" in damage(stood_for)
