@@ -52,7 +52,7 @@ class _StreamMetrics:
         self.watermark = registry.gauge("watermark_seconds", "Event time up to which timesteps have closed.")
         self.step = registry.histogram("step_seconds", "Engine time of one event.", "event")
         self.solve = registry.histogram("solve_seconds", "Packing of all books of an event, hedge of one.", "stage")
-        self.commit = registry.histogram("commit_seconds", "Time to flush outputs and commit input offsets.")
+        self.commit = registry.histogram("commit_seconds", "Time until outputs, and any snapshot due, are in the log.")
         self.turnaround = registry.histogram(
             "turnaround_seconds", "From a record's arrival in the process to the acknowledgement of what it caused."
         )
