@@ -37,8 +37,9 @@ POLL_BYTES_MAX = MAX_RECORD_BYTES
 
 RECORD_OVERHEAD_BYTES = 500
 HEADERS_MAX = 1000
-HEADERS_COUNTED_FROM_BYTES = 16 * 1024
-"""A shorter record cannot hold enough headers to matter, and finding their number costs as much as reading it."""
+HEADERS_COUNTED_FROM_BYTES = 1024 * 1024
+"""Of an inflated batch. A header without name and value takes two bytes there, and 64 or more once it is read. So
+the headers of a smaller batch take 32 MB at most; and finding their number costs half as much as reading a record."""
 
 KEPT_BYTES_MAX = 1024 * 1024
 """Of a batch that cannot be read, this much goes into the dead letter."""
@@ -89,17 +90,20 @@ class BoundedPartition(Fetcher.PartitionRecords):  # type: ignore[misc]
         if self._next_inline_exception is not None:
             self._end_with(self._next_inline_exception)
         records = []
+        left = _budget.left
         try:
             for record in itertools.islice(self.record_iterator, 0, n):
                 records.append(record)
-                size = record.serialized_key_size + record.serialized_value_size + record.serialized_header_size
-                _budget.left -= size + RECORD_OVERHEAD_BYTES
-                if _budget.left <= 0:
+                left -= RECORD_OVERHEAD_BYTES + record.serialized_key_size + record.serialized_value_size
+                if record.headers:
+                    left -= record.serialized_header_size
+                if left <= 0:
                     break
         except Exception as exc:
             if not records:
                 self._end_with(exc)
             self._next_inline_exception = exc
+        _budget.left = left
         return records
 
     def _end_with(self, exc: Exception) -> NoReturn:
@@ -137,16 +141,18 @@ class AnyBatch(DefaultRecordBatch):  # type: ignore[misc]
         # Each codec has errors of its own, some of them without a base of their own.
         except Exception as exc:
             self._damage = str(exc) or type(exc).__name__
-        while not self._damage:
-            try:
-                record = next(self)
-            except StopIteration:
-                return
-            except Exception as exc:
-                self._damage = str(exc)
-            else:
+        read = super()._read_msg if len(self._buffer) < HEADERS_COUNTED_FROM_BYTES else self._read_counted
+        try:
+            while not self._damage and self._next_record_index < self._num_records:
+                record = read()
+                self._next_record_index += 1
                 yield record
-        yield self._damaged()
+            if not self._damage and self._pos < len(self._buffer):
+                self._damage = f"{len(self._buffer) - self._pos} bytes follow its last record"
+        except Exception as exc:
+            self._damage = str(exc) or type(exc).__name__
+        if self._damage:
+            yield self._damaged()
 
     def _maybe_uncompress(self) -> None:
         if not self._decompressed and self.compression_type != self.CODEC_NONE:
@@ -157,14 +163,11 @@ class AnyBatch(DefaultRecordBatch):  # type: ignore[misc]
             self._pos = 0
         self._decompressed = True
 
-    def _read_msg(self) -> Any:
+    def _read_counted(self) -> Any:
+        """The next record, without its headers where they are too many."""
         length, start = decode_varint(self._buffer, self._pos)
-        if length >= HEADERS_COUNTED_FROM_BYTES:
-            # A header without name and value takes two bytes of the record, and 150 once it is read.
-            headers = self._headers_from(start)
-            if headers > HEADERS_MAX:
-                return self._without_headers(length, start, headers)
-        return super()._read_msg()
+        headers = self._headers_from(start)
+        return super()._read_msg() if headers <= HEADERS_MAX else self._without_headers(length, start, headers)
 
     def _headers_from(self, pos: int) -> int:
         for _ in ("attributes", "timestamp", "offset"):
