@@ -187,6 +187,11 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     suspect_assets: tuple[str, ...] = ()
 
     @property
+    def has_figures(self) -> bool:
+        """Whether there are figures, be they marked or not."""
+        return self.status in ("ok", "incomplete", "suspect")
+
+    @property
     def limit_risk(self) -> float | None:
         """The risk that the limit is held against."""
         return self.horizon_unhedged_risk if self.limit_on == "horizon" else self.unhedged_risk
@@ -235,7 +240,9 @@ class HedgeSuggestion(Struct, frozen=True, kw_only=True):
     risk_after : Unhedged risk with the trades, while the packing stays. Once they are done the book is packed anew,
         which can move it by some per cent. [numeraire]
     expected_cost : Cost of all trades: the sum of its three parts below. [numeraire]
-    cost_lower_bound : No hedge costs less than this. [numeraire]
+    cost_lower_bound : No hedge that reaches `target` costs less than this; where the target is out of reach, no hedge
+        to the least risk found does. 0 while trades that stand end above it: then no bound on their cost is known.
+        [numeraire]
     proven : Whether `gap` is within the configured resolution.
     trades : The trades to do.
     reason : Why, in words.
@@ -489,6 +496,8 @@ class Model(Struct, frozen=True, kw_only=True):
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """A record that could not be used: where it stood, why it was refused, its raw bytes.
 
+    Of many ticks that are refused for one reason the first of a minute have a letter; `RefusedSummary` counts the
+    others.
     The record is kept whole unless a record of this topic could not hold it. Then `detail` says what was cut, how long
     it was, and its sha256.
 
@@ -516,3 +525,39 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     key: bytes | None = None
     value: bytes | None = None
     content_type: str = ""
+
+
+class RefusedSummary(Struct, frozen=True, kw_only=True):
+    """How many records of one partition of `ticks` were refused for one reason, beyond those that have a dead letter.
+
+    Each refused record is in one `DeadLetter` or in one of these sums. The records themselves are in their topic,
+    between the two offsets. Other records may stand there too.
+
+    Attributes
+    ----------
+    topic : Topic of the refused records.
+    partition : Partition of the refused records.
+    reason : Why they were refused, from a fixed set of words.
+    records : How many they are.
+    first_offset : Offset of the first of them.
+    last_offset : Offset of the last of them.
+    event_time_ns : Timestamp of the latest of them, since the Unix epoch, UTC. [ns]
+    from_ns : Timestamp of the earliest of them, since the Unix epoch, UTC. [ns]
+    detail : Why the first of them was refused, for people.
+    names : What they are about, with the number of occurrences: the names that the configuration lacks, the headers
+        that name no encoding, or the instruments. The first 20 different names are counted.
+    other_names : How often other names occurred.
+    """
+
+    id: str
+    topic: str
+    partition: int
+    reason: str
+    records: int
+    first_offset: int
+    last_offset: int
+    event_time_ns: int
+    from_ns: int
+    detail: str = ""
+    names: dict[str, int] = {}
+    other_names: int = 0

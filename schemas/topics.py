@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import Snapshot
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.wire import JSON, MESSAGE_PACK
 
 
@@ -109,12 +109,12 @@ TOPICS = (
     Topic(
         name="dead-letters",
         direction="out",
-        messages=(DeadLetter,),
-        key="topic of the refused record",
+        messages=(DeadLetter, RefusedSummary),
+        key="topic of the refused records",
         content_type=JSON,
         partitions=1,
         cleanup_policy="delete",
-        summary="Messages that could not be used, with the reason.",
+        summary="Records that could not be used, with the reason.",
     ),
     Topic(
         name="state",

@@ -56,6 +56,7 @@ TESTED_BY = {
     "solver/reversion/refits/stretches.py": "solver/reversion/refits/test_rolling.py",
     # The engine's book: published messages are held, field by field, against an oracle that uses none of this code.
     "stream/engine/dead_letter.py": "stream/engine/test_step_inputs.py",
+    "stream/engine/refusals/state.py": "stream/engine/refusals/test_rules.py",
     "stream/engine/market/message.py": "stream/engine/test_step_models.py",
     "stream/engine/book/client_flow.py": "stream/engine/book/test_quote_skew.py",
     "stream/engine/book/solve.py": "stream/engine/test_step_residuals.py",
@@ -101,7 +102,11 @@ TESTED_BY = {
     "stream/studies/report/plot_style.py": "stream/studies/validate/test_report.py",
     **{
         f"stream/studies/validate/{name}.py": "stream/studies/validate/test_run.py"
-        for name in ("findings", "summary", "tables", "vectors")
+        for name in ("cells", "findings", "summary", "tables", "vectors")
+    },
+    **{
+        f"stream/studies/validate/second_opinion/{name}.py": "stream/studies/validate/test_second_opinion.py"
+        for name in ("answers", "betas", "differences", "equality", "opinion", "ranks", "reference", "shown", "window")
     },
     "stream/studies/validate/plots.py": "stream/studies/validate/test_report.py",
 }

@@ -58,7 +58,8 @@ def topics(*, config: ConfigPath, bootstrap: Bootstrap = None, create: bool = Fa
 
     loaded = loaded_config(config, bootstrap)
     if create:
-        for name in create_topics(loaded.kafka, TOPICS, loaded.topics.prefix, loaded.topics.replication):
+        made = create_topics(loaded.kafka, TOPICS, loaded.topics.prefix, loaded.topics.replication, loaded.dead_letters)
+        for name in made:
             print(f"created {name}", file=sys.stderr)
     counts = check_topics(loaded.kafka, TOPICS, loaded.topics.prefix)
     for topic in TOPICS:

@@ -6,6 +6,7 @@ name the environment variables that hold them.
 
 from stream.config.books import LOTS_MAX, BookConfig
 from stream.config.covariance import HORIZON_STEPS_MAX, CovarianceConfig, RiskConfig
+from stream.config.dead_letters import DeadLettersConfig
 from stream.config.flows import ClientsConfig, FlowsConfig, HedgeMarketConfig
 from stream.config.hedging import HedgingConfig
 from stream.config.instruments import InstrumentConfig
@@ -25,6 +26,7 @@ __all__ = [
     "ClientsConfig",
     "Config",
     "CovarianceConfig",
+    "DeadLettersConfig",
     "FlowsConfig",
     "HedgeMarketConfig",
     "HedgingConfig",

@@ -17,6 +17,7 @@ from msgspec import Struct
 from stream.config.books import BookConfig, check_books_section
 from stream.config.checks import check_allowed
 from stream.config.covariance import CovarianceConfig, RiskConfig, check_covariance_section
+from stream.config.dead_letters import DeadLettersConfig
 from stream.config.flows import FlowsConfig, check_flows_section
 from stream.config.hedging import HedgingConfig, check_hedging_section
 from stream.config.instruments import InstrumentConfig, check_instruments_section
@@ -42,6 +43,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     flows: tuple[FlowsConfig, ...] = ()
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicsConfig = TopicsConfig()
+    dead_letters: DeadLettersConfig = DeadLettersConfig()
     snapshot: SnapshotConfig = SnapshotConfig()
     metrics: MetricsConfig = MetricsConfig()
 

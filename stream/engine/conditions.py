@@ -84,18 +84,19 @@ def refit_condition(market: Market, universe: str) -> Condition:
     )
 
 
-def feed_condition(universe: UniverseConfig, silent: bool) -> Condition:
-    """Whether the feed is silent.
+def feed_condition(universe: UniverseConfig, silent: bool, refused: str = "") -> Condition:
+    """Whether the feed is silent. `refused` says what came instead of quotes that can be used; empty where nothing did.
 
     The message holds nothing that a clock measured, because the same bytes must be published again after a crash.
     """
     limit_s = universe.feed_silent_after_s
+    missing = f"no usable quote for {limit_s:g} s: {refused}" if refused else f"no quote for {limit_s:g} s"
     return Condition(
         kind="feed-silent",
         subject=universe.name,
         severity="critical",
         holds=silent,
-        message=f"no quote for {limit_s:g} s" if silent else "quotes are back",
+        message=missing if silent else "quotes are back",
         limit=limit_s,
     )
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from stream.config import BookConfig, Config
 from stream.engine.alerts import Condition, Moment, alert_key, update_alert
 from stream.engine.book.in_flight import take_report
@@ -28,13 +28,23 @@ from stream.engine.conditions import (
     relationship_conditions,
     unsolved_condition,
 )
-from stream.engine.dead_letter import dead_letter
 from stream.engine.market.message import model_message
 from stream.engine.market.model import Market, MarketModel, MarketState
+from stream.engine.refusals.rules import Refusals
+from stream.engine.refusals.state import RefusalsState
 from stream.engine.runtime import Runtime
-from stream.events.types import LATEST_NS, EngineEvent, FeedSilence, PositionLevel, Refused, Timestep, TradeReport
+from stream.events.types import (
+    LATEST_NS,
+    EngineEvent,
+    FeedSilence,
+    LogEnd,
+    PositionLevel,
+    Refused,
+    Timestep,
+    TradeReport,
+)
 
-Output = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter
+Output = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter | RefusedSummary
 
 
 @dataclass
@@ -46,6 +56,7 @@ class EngineState:
     latest: Market | None = None
     alerts: set[str] = field(default_factory=set)
     silences: int = 0
+    refused: RefusalsState = field(default_factory=dict)
 
 
 class Engine:
@@ -56,6 +67,7 @@ class Engine:
         self._config = config
         self._market = MarketModel(config, runtime.submit, runtime.patient)
         self._solver = BookSolver(config, runtime)
+        self._refusals = Refusals(config)
         self._books = {book.name: book for book in config.books}
 
     def new_state(self) -> EngineState:
@@ -83,9 +95,11 @@ class Engine:
             case TradeReport():
                 return state, self._report(state, event)
             case Refused():
-                return state, [dead_letter(event)]
+                return state, self._refused(state, event)
             case FeedSilence():
                 return state, self._feed_silence(state, event)
+            case LogEnd():
+                return state, [*self._refusals.at_log_end(state.refused)]
 
     def _timestep(self, state: EngineState, timestep: Timestep) -> list[Output]:
         before = {beta.beta_id for beta in state.latest.betas} if state.latest else set[str]()
@@ -105,6 +119,7 @@ class Engine:
             refit_condition(market, self._config.universe.name),
         ]
         outputs: list[Output] = [model_message(self._config, market), *_update_alerts(state, conditions, moment)]
+        outputs += self._refusals.at_timestep(state.refused, state.alerts, timestep.end_ns, timestep.index)
         trigger = Trigger("timestep", timestep.end_ns, str(timestep.index))
         known = [book for book in self._config.books if state.books[book.name].has_positions]
         return outputs + self._solve(state, known, market, trigger)
@@ -131,12 +146,17 @@ class Engine:
         heard_ns = self._now_ns(state, report)
         unusable = take_report(trades, report, heard_ns, standing.suggestion_id if standing else None)
         if unusable:
-            return [dead_letter(Refused(report.record, "unknown-trade", unusable, report.content_type))]
+            return self._refused(state, Refused(report.record, "unknown-trade", unusable, report.content_type))
         same = np.array_equal(before[0], book_state.in_flight) and before[1] == [trade.refused_ns for trade in trades]
         if state.latest is None or same:
             return []
         source = f"{report.record.topic}[{report.record.partition}]@{report.record.offset}"
         return self._solve_at(state, report, "hedge-status", source)
+
+    def _refused(self, state: EngineState, refused: Refused) -> list[Output]:
+        """Keep the record or count it, and say so if there are many."""
+        end_ns, timestep = (state.latest.end_ns, state.latest.timestep) if state.latest else (0, 0)
+        return [*self._refusals.take(state.refused, state.alerts, refused, end_ns, timestep)]
 
     def _solve_at(
         self,
@@ -201,8 +221,11 @@ class Engine:
     def _feed_silence(self, state: EngineState, silence: FeedSilence) -> list[Output]:
         timestep, end_ns = (state.latest.timestep, state.latest.end_ns) if state.latest else (0, 0)
         state.silences += silence.silent
-        condition = feed_condition(self._config.universe, silence.silent)
-        return _update_alerts(state, [condition], Moment(end_ns, timestep, f"{timestep}/{state.silences}"))
+        refused, why = self._refusals.instead_of_quotes(state.refused)
+        condition = feed_condition(self._config.universe, silence.silent, why)
+        # The wall clock decides how many were refused until now. Another number makes another message.
+        source = f"{timestep}/{state.silences}" + (f"/{refused}" if silence.silent and refused else "")
+        return _update_alerts(state, [condition], Moment(end_ns, timestep, source))
 
 
 def _update_alerts(state: EngineState, conditions: Iterable[Condition], moment: Moment) -> list[Output]:

@@ -82,7 +82,7 @@ class Decoder:
             content_type = media_type(header)
         except ValueError as exc:
             shown = (header or b"")[:CHARACTERS_MAX].decode("ascii", "replace")
-            return [Refused(record, "content-type", bounded(str(exc)), shown)]
+            return [Refused(record, "content-type", bounded(str(exc)), shown, (quoted(shown),))]
         if record.value is None:
             return [Refused(record, "undecodable", "expected a message, got a record without a value", content_type)]
         try:
@@ -97,19 +97,20 @@ class Decoder:
         tick = decode(Tick, record.value, content_type)
         index = self._instruments.get(tick.instrument)
         if index is None:
-            return [Refused(record, "unknown-instrument", _unknown("instrument", tick.instrument), content_type)]
+            return [_unknown(record, "unknown-instrument", tick.instrument, content_type)]
         wrong_time = self._wrong_time(tick.event_time_ns, record)
         if wrong_time:
-            return [Refused(record, "event-time", wrong_time, content_type)]
+            unit = _other_unit(tick.event_time_ns, record)
+            return [Refused(record, "event-time", wrong_time, content_type, (quoted(tick.instrument),), unit)]
         wrong_quote = _wrong_quote(tick.bid, tick.ask)
         if wrong_quote:
             reason, detail = wrong_quote
-            return [Refused(record, reason, detail, content_type)]
+            return [Refused(record, reason, detail, content_type, (quoted(tick.instrument),))]
         wrong_depth = _wrong_side("bid", tick.bid, tick.bid_size_lots, tick.bid_levels, -1) or _wrong_side(
             "ask", tick.ask, tick.ask_size_lots, tick.ask_levels, 1
         )
         if wrong_depth:
-            return [Refused(record, "size", wrong_depth, content_type)]
+            return [Refused(record, "size", wrong_depth, content_type, (quoted(tick.instrument),))]
         bid_levels = _usable(tick.bid_size_lots, tick.bid_levels, self._most_lots)
         ask_levels = _usable(tick.ask_size_lots, tick.ask_levels, self._most_lots)
         cut = len(tick.bid_levels) - len(bid_levels) + len(tick.ask_levels) - len(ask_levels)
@@ -123,30 +124,34 @@ class Decoder:
             detail = f"expected {8 * size} bytes of bids and asks, got {len(batch.bids)} and {len(batch.asks)}"
             return [Refused(record, "undecodable", detail, content_type)]
         if batch.universe != self._universe:
-            return [Refused(record, "unknown-universe", _unknown("universe", batch.universe), content_type)]
+            return [_unknown(record, "unknown-universe", batch.universe, content_type)]
         wrong_time = self._wrong_time(batch.event_time_ns, record)
         if wrong_time:
-            return [Refused(record, "event-time", wrong_time, content_type)]
+            unit = _other_unit(batch.event_time_ns, record)
+            return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
         bids: list[float] = np.frombuffer(batch.bids, dtype="<f8").tolist()
         asks: list[float] = np.frombuffer(batch.asks, dtype="<f8").tolist()
         used: list[tuple[int, float, float]] = []
-        refused: dict[RefusalReason, list[str]] = {}
+        refused: dict[RefusalReason, list[tuple[str, str]]] = {}
         for name, bid, ask in zip(batch.instruments, bids, asks, strict=True):
             index = self._instruments.get(name)
             if index is None:
-                refused.setdefault("unknown-instrument", []).append(_unknown("instrument", name))
+                refused.setdefault("unknown-instrument", []).append((name, _not_configured("instrument", name)))
                 continue
             wrong_quote = _wrong_quote(bid, ask)
             if wrong_quote:
                 reason, detail = wrong_quote
-                refused.setdefault(reason, []).append(f"{name}: {detail}")
+                refused.setdefault(reason, []).append((name, f"{name}: {detail}"))
             else:
                 used.append((index, bid, ask))
         events: list[Decoded] = []
         if used:
             indices, good_bids, good_asks = zip(*used, strict=True)
             events.append(Quotes(batch.event_time_ns, indices, good_bids, good_asks, feed=_feed(batch.source)))
-        events.extend(Refused(record, reason, _list(texts), content_type) for reason, texts in refused.items())
+        for reason, quotes in refused.items():
+            names = tuple(quoted(name) for name, _ in quotes[:DETAILS_SHOWN])
+            detail = _list([text for _, text in quotes])
+            events.append(Refused(record, reason, detail, content_type, names, in_part=bool(used)))
         # A batch of nothing is a heartbeat of the feed: it moves the watermark.
         return events or [Quotes(batch.event_time_ns, (), (), (), feed=_feed(batch.source))]
 
@@ -154,9 +159,9 @@ class Decoder:
         assert record.value is not None  # __call__ refused it
         position = decode(Position, record.value, content_type)
         if position.book not in self._books:
-            return [Refused(record, "unknown-book", _unknown("book", position.book), content_type)]
+            return [_unknown(record, "unknown-book", position.book, content_type)]
         if position.asset not in self._assets:
-            return [Refused(record, "unknown-asset", _unknown("asset", position.asset), content_type)]
+            return [_unknown(record, "unknown-asset", position.asset, content_type)]
         if not math.isfinite(position.quantity):
             return [Refused(record, "not-finite", f"quantity {position.quantity}", content_type)]
         if abs(position.quantity) > QUANTITY_MAX:
@@ -166,7 +171,8 @@ class Decoder:
         event_time_ns = _time_of(position, record)
         wrong_time = self._wrong_time(event_time_ns, record)
         if wrong_time:
-            return [Refused(record, "event-time", wrong_time, content_type)]
+            unit = _other_unit(event_time_ns, record)
+            return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
         source = f"{record.topic}[{record.partition}]@{record.offset}"
         asset = self._assets[position.asset]
         return [PositionLevel(event_time_ns, position.book, asset, position.quantity, source, dated)]
@@ -175,10 +181,10 @@ class Decoder:
         assert record.value is not None  # __call__ refused it
         report = decode(HedgeStatus, record.value, content_type)
         if report.book not in self._books:
-            return [Refused(record, "unknown-book", _unknown("book", report.book), content_type)]
+            return [_unknown(record, "unknown-book", report.book, content_type)]
         index = self._instruments.get(report.instrument)
         if index is None:
-            return [Refused(record, "unknown-instrument", _unknown("instrument", report.instrument), content_type)]
+            return [_unknown(record, "unknown-instrument", report.instrument, content_type)]
         if report.filled_lots is None and report.status == "part-filled":
             return [Refused(record, "out-of-range", "part-filled: expected filled_lots, got none", content_type)]
         if report.filled_lots is not None and report.filled_lots < 0:
@@ -187,7 +193,8 @@ class Decoder:
         event_time_ns = _time_of(report, record)
         wrong_time = self._wrong_time(event_time_ns, record)
         if wrong_time:
-            return [Refused(record, "event-time", wrong_time, content_type)]
+            unit = _other_unit(event_time_ns, record)
+            return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
         return [
             TradeReport(
                 event_time_ns=event_time_ns,
@@ -211,7 +218,7 @@ class Decoder:
         if not 0 < event_time_ns <= LATEST_NS:
             return bounded(f"expected nanoseconds since 1970, from 1 to {LATEST_NS}, got {event_time_ns}")
         record_ns = record.timestamp_ms * 1_000_000
-        unit = _other_unit(event_time_ns, record_ns)
+        unit = _other_unit(event_time_ns, record)
         if unit:
             return f"{event_time_ns} looks like {unit} since 1970, expected nanoseconds"
         # The record's clock counts whole milliseconds: the event may lie up to one after it.
@@ -241,18 +248,19 @@ def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
     return None
 
 
-def _other_unit(event_time_ns: int, record_ns: int) -> str | None:
-    """The unit in which `event_time_ns` is a time that its record may have, where as nanoseconds it is none.
+def _other_unit(event_time_ns: int, record: Record) -> str:
+    """The unit in which `event_time_ns` is a time that its record may have, where as nanoseconds it is none. Or "".
 
     In seconds, milliseconds or microseconds every time since 1971 is a number that as nanoseconds lies in January 1970.
     Nobody could tell from a record that is dated 1970 itself, as in a replay of that year.
     """
+    record_ns = record.timestamp_ms * 1_000_000
     # As microseconds, the finest other unit, a time of nanoseconds since May 1970 lies beyond the year 2262.
     if event_time_ns * 1000 > LATEST_NS or record_ns < YEAR_NS:
-        return None
+        return ""
     # A year more than the record's date: a clock that is ahead is no reason to take another unit for nanoseconds.
     latest_ns = min(record_ns + YEAR_NS, LATEST_NS)
-    return next((name for name, ns in OTHER_UNITS if YEAR_NS <= event_time_ns * ns <= latest_ns), None)
+    return next((name for name, ns in OTHER_UNITS if YEAR_NS <= event_time_ns * ns <= latest_ns), "")
 
 
 def _feed(source: str) -> str:
@@ -302,7 +310,14 @@ def _usable(
     return levels[:LEVELS_MAX]
 
 
-def _unknown(what: str, name: str) -> str:
+def _unknown(record: Record, reason: RefusalReason, name: str, content_type: str) -> Refused:
+    """A record whose `name` the configuration lacks; `reason` is one of ``unknown-…``."""
+    return Refused(
+        record, reason, _not_configured(reason.removeprefix("unknown-"), name), content_type, (quoted(name),)
+    )
+
+
+def _not_configured(what: str, name: str) -> str:
     return f"{what} {quoted(name)} is not in the configuration"
 
 

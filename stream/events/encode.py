@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import Snapshot
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.topics import TOPIC_OF
 from schemas.wire import encode, event_type
 from stream.kafka.log import Headers, Writer
 
 Inbound = Tick | TickBatch | Position | HedgeStatus
-Message = Inbound | ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter | Snapshot
+Outbound = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter | RefusedSummary
+Message = Inbound | Outbound | Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def key_of(message: Message) -> str:
             return message.book
         case Alert():
             return message.subject
-        case DeadLetter():
+        case DeadLetter() | RefusedSummary():
             return message.topic
 
 

@@ -94,12 +94,24 @@ class TradeReport:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A record, or a part of one, that cannot be used."""
+    """A record, or a part of one, that cannot be used.
+
+    Attributes
+    ----------
+    names : what it is about, each name as `outside_text.quoted` shows it: for the reasons `unknown-…` the names that
+        the configuration lacks, for `content-type` the header, and else the instruments. Empty where none could be
+        read.
+    unit : the unit that a wrong event time looks like; empty where it looks like none.
+    in_part : whether other quotes of the record are used.
+    """
 
     record: Record
     reason: RefusalReason
     detail: str
     content_type: str
+    names: tuple[str, ...] = ()
+    unit: str = ""
+    in_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,5 +153,10 @@ class FeedSilence:
     silent: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """Nothing will be added to the log: the end of a replay."""
+
+
 Decoded: TypeAlias = Quotes | PositionLevel | TradeReport | Refused
-EngineEvent: TypeAlias = Timestep | PositionLevel | TradeReport | Refused | FeedSilence
+EngineEvent: TypeAlias = Timestep | PositionLevel | TradeReport | Refused | FeedSilence | LogEnd

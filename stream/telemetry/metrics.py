@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from schemas.outbound import Alert, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
+from schemas.outbound import Alert, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.topics import TOPIC_OF
 from stream.engine.runtime import SolveStage
 from stream.engine.step import Output
@@ -39,7 +39,13 @@ class _StreamMetrics:
         self.read = registry.counter("messages_in", "Records read.", "topic")
         self.published = registry.counter("messages_out", "Messages published and acknowledged.", "topic")
         self.late = registry.counter("quotes_late", "Quotes left out because their timestep had closed.")
-        self.bad = registry.counter("messages_bad", "Messages sent to dead-letters.", "topic", "reason")
+        self.bad = registry.counter("messages_bad", "Records that were refused.", "topic", "reason")
+        self.summed_up = registry.counter(
+            "dead_letters_summed_up",
+            "Refused records that were counted in a summary instead of kept whole.",
+            "topic",
+            "reason",
+        )
         self.levels_cut = registry.counter(
             "levels_cut", "Levels of quoted ladders left out, since no hedge can use them.", "instrument"
         )
@@ -119,7 +125,7 @@ class _BookMetrics:
         ):
             gauge.labels(message.book).set(UNKNOWN if value is None else value)
         self._gap.labels(message.book).set(_gap_share(message))
-        if message.unhedged_risk is None:
+        if not message.has_figures:
             self._unsolved.labels(message.book, message.status).inc()
             return
         if message.status != "ok":
@@ -296,12 +302,14 @@ class Metrics:
                 self._models.model(message)
             case Alert():
                 self._alerts.labels(message.kind).inc(1 if message.state == "raised" else -1)
+            case RefusedSummary():
+                self._stream.summed_up.labels(message.topic, message.reason).inc(message.records)
             case _:
                 pass  # a dead letter is counted when its record is refused
 
 
 def _gap_share(message: ResidualExposure) -> float:
     """Share of the objective that a better packing could save at most."""
-    if message.unhedged_risk is None:
+    if not message.has_figures:
         return float("nan")
     return message.gap / message.objective if message.gap and message.objective else 0.0

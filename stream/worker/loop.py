@@ -21,7 +21,7 @@ from stream.events.decode import Decoder
 from stream.events.encode import Encoder
 from stream.events.merge import Merge, Merged
 from stream.events.timesteps import Timesteps
-from stream.events.types import EngineEvent, FeedSilence, PositionLevel, Quotes, Refused
+from stream.events.types import EngineEvent, FeedSilence, LogEnd, PositionLevel, Quotes, Refused
 from stream.kafka.log import Reader, TopicPartition, Writer
 from stream.telemetry.metrics import Metrics
 from stream.telemetry.notices import notice
@@ -181,6 +181,7 @@ class Worker:
         self._behind = True
         for timestep in self._timesteps.flush(self.state.timesteps):
             self._step(timestep)
+        self._step(LogEnd())
         self.commit(final=True)
 
     def _recovering(self) -> bool:

@@ -22,6 +22,7 @@ from stream.engine.alerts import BOOK_ALERTS, alert_key
 from stream.engine.book.state import BookState
 from stream.engine.market.model import LegPrices, Market
 from stream.engine.market.refits import PendingRefit, RefitState
+from stream.engine.refusals.state import RefusalsState
 from stream.engine.step import Engine, EngineState
 from stream.errors import StateMismatch
 from stream.events.array_codec import decode_array, encode_array
@@ -72,6 +73,7 @@ class Stored:
     latest: Market | None
     alerts: tuple[str, ...]
     silences: int
+    refused: RefusalsState
 
 
 def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
@@ -100,6 +102,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         # Sorted: a set's order differs from process to process, and equal states must give equal bytes.
         alerts=tuple(sorted(engine.alerts)),
         silences=engine.silences,
+        refused=engine.refused,
     )
     timestep = state.timesteps.last_closed
     return Snapshot(
@@ -168,6 +171,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     gone = {alert_key(kind, name) for kind in BOOK_ALERTS for name in left}
     state.alerts = set(stored.alerts) - gone
     state.silences = stored.silences
+    state.refused = stored.refused
     offsets = {TopicPartition(each.topic, each.partition): each.offset for each in snapshot.offsets}
     return WorkerState(stored.timesteps, state, offsets)
 

@@ -384,6 +384,31 @@ def test_a_record_as_large_as_the_topic_takes_does_not_stop_the_service(
     assert child.exit_code is None
 
 
+def test_a_feed_under_another_name_is_one_alert_and_a_few_letters(
+    start: Callable[[], ChildProcess], writer: KafkaWriter, read: Callable[..., Outputs], prefix: str
+) -> None:
+    """A minute of 1,200 ticks of EUR/USD, and one more: ten letters and a sum for the minute, a letter for the next."""
+    child = start()
+    outputs = read("dead-letters", "alerts")
+    encoder = Encoder(prefix, "/test")
+    for number in range(1201):
+        at_ns = START_NS + number * 50_000_000
+        encoder.send(writer, Tick(instrument="EUR/USD", event_time_ns=at_ns, bid=1.08, ask=1.0801))
+    writer.flush()
+    alert = outputs.until(lambda topic, message: topic == "alerts")
+    assert (alert["kind"], alert["subject"]) == ("records-refused", f"{prefix}ticks/unknown-instrument")
+    assert "'EUR/USD' (20); did you mean EURUSD" in alert["message"]
+
+    outputs = read("dead-letters")
+    letters = []
+    while "records" not in (message := outputs.until(lambda topic, message: True)):
+        letters.append(message["offset"])
+    assert letters == list(range(10))
+    assert (message["records"], message["first_offset"], message["last_offset"]) == (1190, 10, 1199)
+    assert outputs.until(lambda topic, message: True)["offset"] == 1200
+    assert child.exit_code is None
+
+
 def test_records_of_which_a_whole_letter_cannot_be_sent_do_not_end_the_service(
     start: Callable[[], ChildProcess],
     writer: KafkaWriter,

@@ -24,6 +24,7 @@ from schemas.outbound import (
     ModelBeta,
     PackedBeta,
     QuoteSkew,
+    RefusedSummary,
     ResidualExposure,
 )
 from schemas.wire import MESSAGE_PACK
@@ -162,6 +163,8 @@ SAMPLES: tuple[Struct, ...] = (
         horizon_basis_risk=1344.1832059071834,
         horizon_unhedged_risk=2402.2838019281547,
         limit_on="timestep",
+        incomplete=("positions[1]@17 was refused: content-type",),
+        suspect_assets=("CHF",),
     ),
     HedgeSuggestion(
         id="desk-zürich/28407421/412/28407421",
@@ -290,6 +293,20 @@ SAMPLES: tuple[Struct, ...] = (
             {"instrument": "EURUSD", "event_time_ns": EVENT_TIME_NS, "bid": math.nan, "ask": 1.08424}
         ),
         content_type=MESSAGE_PACK,
+    ),
+    RefusedSummary(
+        id="refused-summary/ticks/2/918283-919472/unknown-instrument",
+        topic="ticks",
+        partition=2,
+        reason="unknown-instrument",
+        records=1190,
+        first_offset=918_283,
+        last_offset=919_472,
+        event_time_ns=EVENT_TIME_NS + 59_000_000_000,
+        from_ns=EVENT_TIME_NS,
+        detail="instrument 'EUR/USD' is not in the configuration",
+        names={"'EUR/USD'": 1150, "'GBP/USD'": 37},
+        other_names=3,
     ),
     Snapshot(
         id="majors/28407421/923395",

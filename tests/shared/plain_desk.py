@@ -445,7 +445,8 @@ class PlainDesk:
                 young = now_ns - since_ns < 2 * SECOND and risks[own[0]] <= book.config.limit
                 good = risks[own[0]] <= 1.1 * max(target, risks[best]) and costs[own[0]] <= 1.1 * costs[best]
                 if young or (good and now_ns - since_ns < 60 * SECOND):
-                    status, best, bound = "unchanged", own[0], 0.0 if young else bound
+                    above = young or risks[own[0]] > max(target, risks[best])
+                    status, best, bound = "unchanged", own[0], 0.0 if above else bound
         if status != "unchanged":
             lots = np.zeros(len(names))
             lots[columns] = trades[best]

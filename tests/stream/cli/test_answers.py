@@ -92,6 +92,18 @@ def serve(asked: list[tuple[str, str | None]]) -> Iterator[Serve]:
         server.server_close()
 
 
+def test_the_table_marks_a_book_whose_positions_are_not_all_known() -> None:
+    """Reason first, an unknown share of the limit, and no word that nothing has to be traded."""
+    reason = "positions[1]@17 was refused: content-type"
+    marked = msgspec.structs.replace(
+        WHAT_IF.residual, status="incomplete", detail=reason, incomplete=(reason,), limit_share=None
+    )
+    shown = what_if_text(msgspec.structs.replace(WHAT_IF, residual=marked, suggestion=None)).splitlines()
+    assert shown[1] == f"incomplete: {reason}"
+    assert any("unknown share of 750" in line for line in shown)
+    assert any("nothing: positions may be missing" in line for line in shown)
+
+
 def test_the_question_and_its_answer(
     serve: Serve, asked: list[tuple[str, str | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +142,9 @@ def test_what_is_no_service_is_said_to_be_none(serve: Serve) -> None:
 
 def test_the_tables_say_what_the_messages_say() -> None:
     """Risk, share of the limit, trades with their venue, cost and what is not proven."""
-    shown = what_if_text(WHAT_IF)
+    complete = msgspec.structs.replace(WHAT_IF.residual, incomplete=(), suspect_assets=())
+    whole = msgspec.structs.replace(WHAT_IF, residual=complete)
+    shown = what_if_text(whole)
     for part in (
         "+5,000,000 EUR",
         "843",
@@ -140,7 +154,7 @@ def test_the_tables_say_what_the_messages_say() -> None:
         "proven best",
     ):
         assert part in shown
-    inside = msgspec.structs.replace(WHAT_IF, suggestion=None)
+    inside = msgspec.structs.replace(whole, suggestion=None)
     assert "nothing: inside the limit" in what_if_text(inside)
     rows = text(FRONTIER).splitlines()
     assert len(rows) == 5

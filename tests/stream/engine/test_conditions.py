@@ -46,3 +46,15 @@ def test_a_silent_feed_says_nothing_that_a_clock_measured() -> None:
     )
     assert feed_condition(universe, True).message == "no quote for 4 s"
     assert feed_condition(universe, False).holds is False
+
+
+def test_a_feed_that_is_alive_and_refused_says_so() -> None:
+    """Quotes came and none could be used: the message says what came instead."""
+    universe = UniverseConfig(
+        name="fx", numeraire="USD", assets=("EUR",), timestep_s=1.0, max_price_age_s=5.0, feed_silent_after_s=4.0
+    )
+    condition = feed_condition(universe, True, "12 records of ticks were refused as crossed: bid 2 above ask 1")
+    assert condition.message == (
+        "no usable quote for 4 s: 12 records of ticks were refused as crossed: bid 2 above ask 1"
+    )
+    assert feed_condition(universe, False, "12 records of ticks were refused").message == "quotes are back"

@@ -273,6 +273,7 @@ def test_what_a_refusal_says_stays_short(refusal_of: Callable[[Record], Refused]
     refused = refusal_of(record)
     assert len(refused.detail) < 3000
     assert len(refused.content_type) < 3000
+    assert sum(map(len, refused.names)) < 3000
 
 
 def test_a_refused_batch_or_report_stays_short(decoder: Decoder) -> None:
@@ -306,6 +307,7 @@ def test_an_unknown_instrument_is_refused_by_name(refusal_of: Callable[[Record],
     """What the configuration does not name is not traded here."""
     refused = refusal_of(record_of(tick(instrument="GBPUSD")))
     assert refused.reason == "unknown-instrument"
+    assert refused.names == ("'GBPUSD'",)
     assert "'GBPUSD'" in refused.detail
 
 
@@ -318,6 +320,7 @@ def test_an_unknown_book_or_asset_is_refused_by_name(
     """A position that belongs to nobody here is refused."""
     refused = refusal_of(record_of(position(**{field: name}), "positions"))
     assert refused.reason == reason
+    assert refused.names == (f"'{name}'",)
     assert f"'{name}'" in refused.detail
 
 
@@ -339,6 +342,7 @@ def test_an_event_time_that_cannot_be_is_refused(
         record = record_of(value, topic)
     refused = refusal_of(record)
     assert refused.reason == "event-time"
+    assert refused.unit == ""
     assert str(event_time_ns) in refused.detail
 
 
@@ -368,6 +372,7 @@ def test_a_time_in_another_unit_is_refused_with_the_unit_it_looks_like(
     refused = refusal_of(record_of(message, topic))
     assert refused.reason == "event-time"
     assert f"looks like {unit}" in refused.detail
+    assert refused.unit == unit
     assert str(event_time_ns) in refused.detail
 
 
@@ -547,6 +552,14 @@ def test_the_good_quotes_of_a_batch_go_on_and_the_bad_ones_are_refused_by_reason
     by_reason = {refused.reason: refused.detail for refused in refusals if isinstance(refused, Refused)}
     assert len(by_reason) == len(refusals)
     assert set(by_reason) == {"unknown-instrument", "crossed", "not-finite", "not-positive"}
+    assert all(refused.in_part for refused in refusals if isinstance(refused, Refused))
+    names = {refused.reason: refused.names for refused in refusals if isinstance(refused, Refused)}
+    assert names == {
+        "unknown-instrument": ("'GBPUSD'", "'NOKSEK'"),
+        "crossed": ("'USDCHF'",),
+        "not-finite": ("'USDJPY'",),
+        "not-positive": ("'EURCHF'",),
+    }
     assert "'GBPUSD'" in by_reason["unknown-instrument"]
     assert "'NOKSEK'" in by_reason["unknown-instrument"]
     assert "USDCHF" in by_reason["crossed"]
@@ -558,7 +571,9 @@ def test_a_batch_without_a_good_quote_is_refused_and_gives_no_quotes(
     refusal_of: Callable[[Record], Refused],
 ) -> None:
     """Its time moves no watermark: nothing of it could be used."""
-    assert refusal_of(record_of(batch({"GBPUSD": (1.25, 1.26)}))).reason == "unknown-instrument"
+    refused = refusal_of(record_of(batch({"GBPUSD": (1.25, 1.26)})))
+    assert refused.reason == "unknown-instrument"
+    assert not refused.in_part
 
 
 def test_an_empty_batch_is_a_heartbeat(decoder: Decoder) -> None:

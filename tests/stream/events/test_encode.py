@@ -11,7 +11,7 @@ from msgspec import Struct
 from message_samples import SAMPLES
 from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import Snapshot
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
 from schemas.wire import JSON, MESSAGE_PACK, decode, event_type
 from stream.config import Config, TopicsConfig
@@ -38,6 +38,7 @@ KEY_AND_ID: dict[type[Struct], tuple[str, str]] = {
     QuoteSkew: ("desk-zürich", "quote/desk-zürich/28407421/412/28407421"),
     Alert: ("desk-zürich", "limit-breach:desk-zürich/raised/28407421"),
     DeadLetter: ("ticks", "ticks/2/918273/not-finite"),
+    RefusedSummary: ("ticks", "refused-summary/ticks/2/918283-919472/unknown-instrument"),
     Snapshot: ("majors", "majors/28407421/923395"),
 }
 

@@ -246,6 +246,14 @@ def test_the_gap_of_a_packing_is_shown_as_a_share(metrics: Metrics) -> None:
     assert math.isnan(sample(metrics, "packing_gap_ratio", book="spot"))
 
 
+def test_marked_figures_are_shown_and_counted_as_marked(metrics: Metrics) -> None:
+    """The risk of an incomplete book is shown, its share of the limit is unknown."""
+    metrics.observe_output(residual(status="incomplete", unhedged_risk=8.0, limit_share=None))
+    assert sample(metrics, "residual_risk_numeraire", book="spot") == 8.0
+    assert math.isnan(sample(metrics, "limit_share_ratio", book="spot"))
+    assert sample(metrics, "books_marked_total", book="spot", status="incomplete") == 1
+
+
 def test_packed_lots_are_counted_whatever_their_sign(metrics: Metrics) -> None:
     """Lots packed short hedge as many as lots packed long."""
     packed = [

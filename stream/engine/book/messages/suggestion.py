@@ -67,7 +67,7 @@ def suggestion(config: Config, facts: SuggestionFacts) -> HedgeSuggestion:
         second_lots, second_shares = asked.everywhere(second.lots), asked.everywhere(second.share_removed)
         others = trades_of(config.instruments, costs, second_lots, second_shares)
     parts = cost_parts(costs.buy.ladders, costs.sell.ladders, lots)
-    cost_lower_bound = answer.cost_lower_bound if answer else 0.0
+    cost_lower_bound = _cost_lower_bound(decision)
     # The solver proves the trades that it found, not those that stand. A withdrawal needs no proof: it costs nothing.
     proven = decision.action == "withdraw" or (decision.action == "replace" and answer is not None and answer.proven)
     return HedgeSuggestion(
@@ -103,6 +103,17 @@ def suggestion(config: Config, facts: SuggestionFacts) -> HedgeSuggestion:
         limit_on=occasion.book.limit_on,
         reason=_reason(config, facts, trades, others),
     )
+
+
+def _cost_lower_bound(decision: Decision) -> float:
+    """What every hedge costs at least that brings the risk down as far as the trades of `decision` do; numeraire.
+
+    The solver bounds the cost of what reaches the target. Trades that stand may end above it, and may cost less.
+    """
+    answer = decision.answer
+    if answer is None or decision.outcome.risk_after > max(decision.target, answer.risk_after):
+        return 0.0
+    return answer.cost_lower_bound
 
 
 def trades_of(

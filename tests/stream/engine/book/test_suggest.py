@@ -122,6 +122,30 @@ def test_a_suggestion_that_was_taken_up_is_forgotten_even_if_the_solver_then_ref
     assert desk.state.books["spot"].standing is None
 
 
+def test_the_bound_is_one_on_what_the_trades_reach(desk_of: Callable[..., Desk]) -> None:
+    """A position that grows a little leaves the trades above the target: what reaches it costs more than they do."""
+    desk = desk_of(min_life_s=1.0, material_share=0.2)
+    desk.hold(EUR, 15 * LOT)
+    first = desk.suggestion
+    assert first.status == "trade"
+    assert first.cost_lower_bound > 0.0
+    for _ in range(3):
+        desk.close()
+    above_target = False
+    for lots in (15.0, 15.5, 16.0):
+        desk.hold(EUR, lots * LOT)
+        stands = desk.suggestion
+        assert (stands.status, stands.suggestion_id) == ("unchanged", first.suggestion_id)
+        assert stands.cost_lower_bound <= stands.expected_cost * (1 + 1e-9)
+        if stands.risk_after > stands.target:
+            above_target = True
+            assert (stands.cost_lower_bound, stands.gap) == (0.0, stands.expected_cost)
+        else:
+            assert stands.cost_lower_bound > 0.0
+        desk.close()
+    assert above_target
+
+
 @pytest.mark.slow
 def test_inside_the_band_an_hour_brings_no_suggestion(desk_of: Callable[..., Desk]) -> None:
     """3,600 timesteps at a constant 90 % of the limit: not one message on what to trade, and no alert."""
