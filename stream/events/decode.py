@@ -58,7 +58,7 @@ class Decoder:
         self._assets: dict[str, int | None] = {asset: index for index, asset in enumerate(universe.assets)}
         self._assets[universe.numeraire] = None
         self._most_lots = config.most_lots
-        self._max_ahead_ns = round(universe.max_event_time_ahead_s * NANOSECONDS)
+        self._max_ahead_ns = universe.max_event_time_ahead_ns
         self._decode: dict[str, Callable[[Record, str, bool], list[Decoded]]] = {
             f"{config.topics.prefix}ticks": self._ticks,
             f"{config.topics.prefix}positions": self._position,
@@ -113,7 +113,8 @@ class Decoder:
         cut = len(tick.bid_levels) - len(bid_levels) + len(tick.ask_levels) - len(ask_levels)
         depth = QuoteDepth(tick.bid_size_lots, tick.ask_size_lots, bid_levels, ask_levels)
         depths = () if depth == QuoteDepth() else (depth,)
-        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut, tick.source)]
+        recorded_ns = record.timestamp_ms * 1_000_000
+        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut, tick.source, recorded_ns)]
 
     def _batch(self, record: Record, batch: TickBatch, content_type: str) -> list[Decoded]:
         size = len(batch.instruments)
@@ -141,12 +142,15 @@ class Decoder:
             else:
                 used.append((index, bid, ask))
         events: list[Decoded] = []
+        recorded_ns = record.timestamp_ms * 1_000_000
         if used:
             indices, good_bids, good_asks = zip(*used, strict=True)
-            events.append(Quotes(batch.event_time_ns, indices, good_bids, good_asks, feed=batch.source))
+            events.append(
+                Quotes(batch.event_time_ns, indices, good_bids, good_asks, feed=batch.source, recorded_ns=recorded_ns)
+            )
         events.extend(Refused(record, reason, _list(texts), content_type) for reason, texts in refused.items())
         # A batch of nothing is a heartbeat of the feed: it moves the watermark.
-        return events or [Quotes(batch.event_time_ns, (), (), (), feed=batch.source)]
+        return events or [Quotes(batch.event_time_ns, (), (), (), feed=batch.source, recorded_ns=recorded_ns)]
 
     def _position(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
         assert record.value is not None  # __call__ refused it

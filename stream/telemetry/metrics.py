@@ -18,6 +18,10 @@ from stream.kafka.log import TopicPartition
 SECONDS_BUCKETS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 UNKNOWN = float("nan")
 
+SOURCES_SHOWN = 100
+OTHER_SOURCES = "other"
+"""Producers name the sources of quotes: labels of more of them than this would fill the memory of whoever scrapes."""
+
 
 class _Registry(CollectorRegistry):
     """A registry of betapack's own metrics. Metrics are exposed in the order in which they are made."""
@@ -38,7 +42,7 @@ class _StreamMetrics:
     def __init__(self, registry: _Registry) -> None:
         self.read = registry.counter("messages_in", "Records read.", "topic")
         self.published = registry.counter("messages_out", "Messages published and acknowledged.", "topic")
-        self.late = registry.counter("quotes_late", "Quotes left out because their timestep had closed.")
+        self.late = registry.counter("quotes_late", "Quotes left out because their timestep had closed.", "source")
         self.bad = registry.counter("messages_bad", "Messages sent to dead-letters.", "topic", "reason")
         self.levels_cut = registry.counter(
             "levels_cut", "Levels of quoted ladders left out, since no hedge can use them.", "instrument"
@@ -205,6 +209,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = _Registry()
         self._stream = _StreamMetrics(self.registry)
+        self._sources: set[str] = set()
         self._books = _BookMetrics(self.registry)
         self._quotes = _QuoteMetrics(self.registry)
         self._models = _ModelMetrics(self.registry)
@@ -246,9 +251,12 @@ class Metrics:
         """A record of `topic`, or a part of one, could not be used."""
         self._stream.bad.labels(topic, reason).inc()
 
-    def observe_late(self, quotes: int) -> None:
-        """`quotes` came after their timestep had closed."""
-        self._stream.late.inc(quotes)
+    def observe_late(self, source: str, quotes: int) -> None:
+        """`quotes` of `source` came after their timestep had closed."""
+        if source not in self._sources and len(self._sources) >= SOURCES_SHOWN:
+            source = OTHER_SOURCES
+        self._sources.add(source)
+        self._stream.late.labels(source).inc(quotes)
 
     def observe_levels_cut(self, instrument: str, levels: int) -> None:
         """`levels` of a ladder of `instrument` were left out."""

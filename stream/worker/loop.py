@@ -99,7 +99,12 @@ class Worker:
         self._metrics = metrics
         self._decoder = Decoder(config)
         self._encoder = Encoder(config.topics.prefix, f"/betapack/{config.universe.name}")
-        self._timesteps = Timesteps(config.universe, len(config.instruments), config.covariance.takes_ticks)
+        self._timesteps = Timesteps(
+            config.universe,
+            len(config.instruments),
+            config.covariance.takes_ticks,
+            names=[instrument.name for instrument in config.instruments],
+        )
         self._deadlines = around.deadlines
         self._behind = True
         self._engine = Engine(
@@ -242,7 +247,10 @@ class Worker:
                 late_before = self.state.timesteps.late_quotes
                 for timestep in self._timesteps.add(self.state.timesteps, event, merged.partition):
                     self._step(timestep)
-                self._metrics.observe_late(self.state.timesteps.late_quotes - late_before)
+                late = self.state.timesteps.late_quotes - late_before
+                if late:
+                    source = self._timesteps.source_of(self.state.timesteps, event, str(merged.partition))
+                    self._metrics.observe_late(source, late)
             else:
                 if isinstance(event, Refused):
                     self._metrics.observe_refused(event.record.topic, event.reason)
