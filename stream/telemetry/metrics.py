@@ -43,6 +43,10 @@ class _StreamMetrics:
         self.read = registry.counter("messages_in", "Records read.", "topic")
         self.published = registry.counter("messages_out", "Messages published and acknowledged.", "topic")
         self.late = registry.counter("quotes_late", "Quotes left out because their timestep had closed.", "source")
+        self.forgotten = registry.counter("quotes_forgotten", "Quotes left out because a correction names them.")
+        self.corrections_waiting = registry.gauge(
+            "corrections_waiting_count", "Corrections of quotes on which the figures stand until a rebuild."
+        )
         self.bad = registry.counter("messages_bad", "Messages sent to dead-letters.", "topic", "reason")
         self.levels_cut = registry.counter(
             "levels_cut", "Levels of quoted ladders left out, since no hedge can use them.", "instrument"
@@ -257,6 +261,14 @@ class Metrics:
             source = OTHER_SOURCES
         self._sources.add(source)
         self._stream.late.labels(source).inc(quotes)
+
+    def observe_forgotten(self, quotes: int) -> None:
+        """`quotes` were left out because a correction names them."""
+        self._stream.forgotten.inc(quotes)
+
+    def observe_corrections(self, waiting: int) -> None:
+        """`waiting` corrections are of quotes that are in the state already."""
+        self._stream.corrections_waiting.set(waiting)
 
     def observe_levels_cut(self, instrument: str, levels: int) -> None:
         """`levels` of a ladder of `instrument` were left out."""

@@ -40,11 +40,15 @@ FORMAT_VERSION = 3
 
 @dataclass
 class WorkerState:
-    """What a worker continues from: open timesteps, engine, and the next offset to read of each input partition."""
+    """What a worker continues from: open timesteps, engine, and the next offset to read of each input partition.
+
+    `corrections` names those that the state honours: their quotes were never in it.
+    """
 
     timesteps: TimestepsState
     engine: EngineState
     offsets: dict[TopicPartition, int]
+    corrections: tuple[str, ...] = ()
 
 
 @dataclass
@@ -72,6 +76,7 @@ class Stored:
     latest: Market | None
     alerts: tuple[str, ...]
     silences: int
+    corrections: tuple[str, ...] = ()
 
 
 def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
@@ -100,6 +105,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         # Sorted: a set's order differs from process to process, and equal states must give equal bytes.
         alerts=tuple(sorted(engine.alerts)),
         silences=engine.silences,
+        corrections=state.corrections,
     )
     timestep = state.timesteps.last_closed
     return Snapshot(
@@ -169,7 +175,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     state.alerts = set(stored.alerts) - gone
     state.silences = stored.silences
     offsets = {TopicPartition(each.topic, each.partition): each.offset for each in snapshot.offsets}
-    return WorkerState(stored.timesteps, state, offsets)
+    return WorkerState(stored.timesteps, state, offsets, stored.corrections)
 
 
 def parts_of(snapshot: Snapshot, slot: int) -> list[Snapshot]:

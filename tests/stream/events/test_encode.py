@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct
 
 from message_samples import SAMPLES
-from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import Snapshot
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
@@ -32,6 +32,7 @@ KEY_AND_ID: dict[type[Struct], tuple[str, str]] = {
     TickBatch: ("majors", "ecn-1/184468"),
     Position: ("desk-zürich", "ledger/5120"),
     HedgeStatus: ("desk-zürich", "ems-1/77"),
+    Correction: ("ticks[2]@417", f"correction/ticks[2]@417/{TIME_NS}"),
     Model: ("majors", "majors/28407421/412"),
     ResidualExposure: ("desk-zürich", "desk-zürich/28407421/412/28407421"),
     HedgeSuggestion: ("desk-zürich", "desk-zürich/28407421/412/28407421"),
