@@ -40,14 +40,28 @@ LATE_STEPS = 20
 
 
 @dataclass
+class UnsettledQuotes:
+    """Late quotes of one source in one partition that has not moved on since.
+
+    `instruments` are theirs, and `behind_ns` is how far the latest was behind its partition.
+    """
+
+    quotes: int = 0
+    instruments: list[int] = field(default_factory=list)
+    behind_ns: int = 0
+
+
+@dataclass
 class SourceCounts:
     """Quotes of one source: since the last close, and at the closes before as (step, late, quotes).
 
-    `instruments` are the first few whose quotes were late.
+    `instruments` are the first few whose quotes were late, and `behind_ns` is how far the latest of these was behind
+    its partition.
     """
 
     late: int = 0
     quotes: int = 0
+    behind_ns: int = 0
     instruments: list[int] = field(default_factory=list)
     closes: list[tuple[int, int, int]] = field(default_factory=list)
 
@@ -77,6 +91,7 @@ class TimestepsState:
     last_closed: int = 0
     clocks: ClocksState = field(default_factory=ClocksState)
     counts: dict[str, SourceCounts] = field(default_factory=dict)
+    unsettled: dict[str, dict[str, UnsettledQuotes]] = field(default_factory=dict)
     open_steps: dict[int, OpenStep] = field(default_factory=dict)
     late_quotes: int = 0
     depths: dict[int, QuoteDepth] = field(default_factory=dict)
@@ -115,20 +130,23 @@ class Timesteps:
         time_ns = quotes.event_time_ns
         name = str(partition)
         source = self.source_of(state, quotes, name)
+        reached_ns = state.clocks.partitions_ns.get(name, NEVER)
         self._clocks.hear(state.clocks, source, name, time_ns, quotes.recorded_ns, state.last_closed == 0)
+        if name in state.unsettled and time_ns > reached_ns:
+            self._settle(state, name)
         step = -(-time_ns // self._step_ns)
+        too_many = step not in state.open_steps and len(state.open_steps) >= OPEN_STEPS_MAX
+        if step <= state.last_closed or (too_many and time_ns > state.clocks.now_ns):
+            state.late_quotes += len(quotes.instruments)
+            late = state.unsettled.setdefault(name, {}).setdefault(source, UnsettledQuotes())
+            late.quotes += len(quotes.instruments)
+            late.instruments += [index for index in quotes.instruments[:NAMES_KEPT] if index not in late.instruments]
+            late.behind_ns = max(0, reached_ns - time_ns)
+            return []
         counts = state.counts.get(source)
         if counts is None:
             counts = state.counts[source] = SourceCounts()
         counts.quotes += len(quotes.instruments)
-        too_many = step not in state.open_steps and len(state.open_steps) >= OPEN_STEPS_MAX
-        if step <= state.last_closed or (too_many and time_ns > state.clocks.now_ns):
-            state.late_quotes += len(quotes.instruments)
-            counts.late += len(quotes.instruments)
-            for index in quotes.instruments[:NAMES_KEPT]:
-                if index not in counts.instruments and len(counts.instruments) < NAMES_KEPT:
-                    counts.instruments.append(index)
-            return []
         open_step = state.open_steps.get(step)
         if open_step is None:
             open_step = state.open_steps[step] = _no_quotes(self._instruments)
@@ -201,6 +219,20 @@ class Timesteps:
                 )
         return closed
 
+    def _settle(self, state: TimestepsState, partition: str) -> None:
+        """Count the late quotes of `partition`, which has moved on since.
+
+        Where late quotes stand among those of other partitions depends on when they arrived, and a replay of the log
+        does not know that. Within their partition it is fixed, so a replay counts them for the same timestep.
+        """
+        for source, late in state.unsettled.pop(partition).items():
+            counts = state.counts.setdefault(source, SourceCounts())
+            counts.late += late.quotes
+            counts.quotes += late.quotes
+            counts.behind_ns = late.behind_ns
+            counts.instruments += [index for index in late.instruments if index not in counts.instruments]
+            del counts.instruments[NAMES_KEPT:]
+
     def _late(self, state: TimestepsState, step: int) -> tuple[LateQuotes, ...]:
         """The sources with late quotes in the timesteps up to `step`. Counts of older ones are dropped."""
         found = []
@@ -216,7 +248,8 @@ class Timesteps:
                 del state.counts[source]
             elif late:
                 names = tuple(self._names[index] for index in counts.instruments)
-                behind_ns = max(0, -self._clocks.offset_ns(state.clocks, source))
+                # Where its partition holds nothing else, it is behind the other partitions.
+                behind_ns = counts.behind_ns or max(0, -self._clocks.offset_ns(state.clocks, source))
                 found.append(LateQuotes(source, late, quotes, LATE_STEPS, names, behind_ns))
         return tuple(found)
 
