@@ -111,8 +111,8 @@ class Clocks:
         self._jump_floor_ns = max(self._tolerance_ns, min(2 * step_ns, JUMP_FLOOR_NS))
 
     def known_as(self, state: ClocksState, source: str, partition: str) -> str:
-        """The name under which `source` is judged: its partition's where there are too many sources."""
-        if source in state.sources or len(state.sources) < SOURCES_MAX:
+        """The name under which a new `source` is judged: its partition's where there are too many sources."""
+        if len(state.sources) < SOURCES_MAX:
             return source
         quietest = min(state.sources, key=lambda name: state.sources[name].heard_ns)
         if state.now_ns - state.sources[quietest].heard_ns > RECENT_STEPS * self._step_ns:
@@ -156,9 +156,12 @@ class Clocks:
                 state.now_ns = time_ns
             if time_ns > clock.latest_ns or time_ns < clock.latest_ns - bound_ns:
                 clock.latest_ns = time_ns
-            clock.heard_ns = state.arrived_ns = state.now_ns
-            state.partitions_ns[partition] = max(time_ns, state.partitions_ns.get(partition, 0))
-            self._sample(state, source, time_ns - state.now_ns, nothing_closed)
+            now_ns = clock.heard_ns = state.arrived_ns = state.now_ns
+            if time_ns > state.partitions_ns.get(partition, 0):
+                state.partitions_ns[partition] = time_ns
+            # Asked here too: for most quotes the call alone would cost more than all of the above.
+            if not clock.sampled_ns or now_ns >= clock.sampled_ns[-1] + self._step_ns:
+                self._sample(state, source, time_ns - now_ns, nothing_closed)
 
     def offset_ns(self, state: ClocksState, source: str) -> int:
         """By how much the quotes of `source` lead now as a rule, negative where they are behind."""

@@ -207,7 +207,8 @@ class Decoder:
     def _wrong_time(self, event_time_ns: int, record: Record) -> str | None:
         """Why the event time cannot be believed; None where it can.
 
-        A single time from the far future would move the watermark past everything that follows and make all of it late.
+        A quote from the far future would stay the latest of its instrument until time comes there, and a position from
+        there would ignore all levels before it.
         The record's timestamp is at or after the event whether the producer stamps the event's time or its own.
         """
         if not 0 < event_time_ns <= LATEST_NS:

@@ -174,13 +174,15 @@ class Timesteps:
 
     def source_of(self, state: TimestepsState, quotes: Quotes, partition: str) -> str:
         """The name of who dated `quotes`: the feed, or else the instrument in its partition, or the partition."""
+        if quotes.feed in state.clocks.sources:
+            return quotes.feed
         if quotes.feed:
             source = bounded(quotes.feed, CHARACTERS_MAX)
         elif len(quotes.instruments) == 1:
             source = f"{self._names[quotes.instruments[0]]} in {partition}"
         else:
             source = partition
-        return self._clocks.known_as(state.clocks, source, partition)
+        return source if source in state.clocks.sources else self._clocks.known_as(state.clocks, source, partition)
 
     def watermark_ns(self, state: TimestepsState) -> int:
         """The time up to which no active partition can bring another quote; 0 before the first quote."""

@@ -270,6 +270,36 @@ def test_any_state_can_be_kept_and_gone_on_from(desk: Config, lead_s: float) -> 
     )
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_any_clocks_whatever_time_goes_on_and_never_beyond_what_was_seen(desk: Config, seed: int) -> None:
+    """Clocks that are set at random, sources that fall silent, glitches: steps close in order, and none is lost.
+
+    After all clocks have been right for a minute nobody is named, and nothing is late any more.
+    """
+    chance = Random(seed)
+    marks = [
+        (chance.uniform(0, 120), chance.choice((0.0, 0.3, 2.0, 4.0, 70.0)) * chance.choice((-1, 1))) for _ in NAMES
+    ]
+
+    def skew_of(source: int) -> Callable[[float], float]:
+        since, skew = marks[source]
+        return lambda at: skew if since < at < 120 else 0.0
+
+    quotes = [
+        (at, source, skew + (chance.uniform(-90, 90) if at < 120 and chance.random() < 0.01 else 0.0))
+        for at, source, skew in arrivals([skew_of(source) for source in range(5)], 3.0, 260, seed)
+        if source < 1 + seed % 5 and not (chance.random() < 0.5 and 60 < at < 70)
+    ]
+    heard = hear(desk, quotes, chance.choice(list(RECORDED)), chance.choice(list(KEYED)))
+    indices = [step.index for step in heard.closed]
+    assert indices == sorted(set(indices))
+    assert (heard.closed[-1].end_ns - START_NS) / SECOND > 255
+    assert heard.closed[-1].ahead == ()
+    seen_ns = max(START_NS + round((at + skew) * SECOND) for at, _, skew in quotes)
+    assert heard.state.clocks.now_ns <= seen_ns
+    assert not heard.closed[-1].late
+
+
 def test_a_few_stale_quotes_now_and_then_hold_nobody_back(desk: Config) -> None:
     """A second source that sends an old quote every five seconds is late; it is no clock that time waits for."""
     stale = [(at + 0.3, 1, -8.0) for at in range(10, 110, 5)]
