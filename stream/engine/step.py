@@ -14,13 +14,15 @@ import numpy as np
 
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from stream.config import BookConfig, Config
-from stream.engine.alerts import Condition, Moment, alert_key, update_alert
+from stream.engine.alerts import Condition, Moment, alert_key, standing_subjects, update_alert
 from stream.engine.book.in_flight import take_report
 from stream.engine.book.solve import BookSolver
 from stream.engine.book.solved import Trigger
 from stream.engine.book.state import BookState
 from stream.engine.conditions import (
+    ahead_conditions,
     feed_condition,
+    late_conditions,
     limit_condition,
     overdue_condition,
     price_condition,
@@ -117,6 +119,8 @@ class Engine:
             *self._price_conditions(state, market, newly_unpriced),
             *relationship_conditions(market, packed_in),
             refit_condition(market, self._config.universe.name),
+            *late_conditions(timestep.late, standing_subjects(state.alerts, "quotes-late")),
+            *ahead_conditions(timestep.ahead, standing_subjects(state.alerts, "clock-ahead")),
         ]
         outputs: list[Output] = [model_message(self._config, market), *_update_alerts(state, conditions, moment)]
         outputs += self._refusals.at_timestep(state.refused, state.alerts, timestep.end_ns, timestep.index)

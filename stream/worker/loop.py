@@ -25,6 +25,7 @@ from stream.events.types import EngineEvent, FeedSilence, LogEnd, PositionLevel,
 from stream.kafka.log import Reader, TopicPartition, Writer
 from stream.telemetry.metrics import Metrics
 from stream.telemetry.notices import notice
+from stream.worker.corrections import Corrections
 from stream.worker.recover import recover
 from stream.worker.snapshot import SLOTS, parts_of, take_snapshot
 
@@ -33,6 +34,9 @@ POLL_TIMEOUT_MS = 100
 
 OFFSETS_EVERY_NS = 1_000_000_000
 """Often enough for operators to see the lag; each commit is a request to the broker."""
+
+CORRECTIONS_EVERY_NS = 1_000_000_000
+CORRECTIONS_SHOWN = 5
 
 MERGE_CAPACITY = 20_000
 """Quotes of one partition that may wait in the merge before its reading is paused: some 10 MB as single ticks."""
@@ -53,12 +57,13 @@ class Connections:
     """The log, as a worker reads and writes it.
 
     `inputs` reads ticks, positions and reports of trades. `states` reads the snapshots; without it a worker starts at
-    the beginning of the log.
+    the beginning of the log. `corrections` reads what shall be left out of the ticks.
     """
 
     inputs: Reader
     writer: Writer
     states: Reader | None
+    corrections: Reader | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,12 @@ class Worker:
         self._metrics = metrics
         self._decoder = Decoder(config)
         self._encoder = Encoder(config.topics.prefix, f"/betapack/{config.universe.name}")
-        self._timesteps = Timesteps(config.universe, len(config.instruments), config.covariance.takes_ticks)
+        self._timesteps = Timesteps(
+            config.universe,
+            len(config.instruments),
+            config.covariance.takes_ticks,
+            names=[instrument.name for instrument in config.instruments],
+        )
         self._deadlines = around.deadlines
         self._behind = True
         self._engine = Engine(
@@ -115,7 +125,10 @@ class Worker:
         )
         self._merge = Merge(inputs.partitions(), MERGE_CAPACITY)
         self._paused: set[TopicPartition] = set()
-        self.state, self._slot = recover(config, self._engine, inputs, log.states)
+        self._corrections = Corrections(config, log.corrections, metrics)
+        self._corrections_due_ns = clock.monotonic_ns() + CORRECTIONS_EVERY_NS
+        self.state, self._slot = recover(config, self._engine, inputs, log.states, self._corrections.names())
+        self._read_to = dict(self.state.offsets)
         self._recovered_at = inputs.end_offsets()
         self._snapshot_due_ns = clock.monotonic_ns() + self._snapshot_every_ns
         self._silent = alert_key("feed-silent", config.universe.name) in self.state.engine.alerts
@@ -133,6 +146,7 @@ class Worker:
             timestep=self.state.timesteps.last_closed,
             **{str(partition): offset for partition, offset in self.state.offsets.items()},
         )
+        self._honour_corrections()
 
     @property
     def _snapshot_every_ns(self) -> int:
@@ -150,7 +164,8 @@ class Worker:
         arrived_ns = self._clock.monotonic_ns()
         for record in records:
             partition = TopicPartition(record.topic, record.partition)
-            self._merge.push(partition, record.offset, self._decoder(record))
+            self._merge.push(partition, record.offset, self._corrections.left(record, self._decoder(record)))
+            self._read_to[partition] = record.offset + 1
         processed: dict[str, int] = {}
         for merged in self._merge.ready(self._inputs.exhausted):
             self._process(merged)
@@ -159,6 +174,10 @@ class Worker:
         self._behind = self._behind and self._recovering()
         self._bound_buffers()
         self._watch_feed()
+        if self._clock.monotonic_ns() >= self._corrections_due_ns:
+            self._corrections_due_ns = self._clock.monotonic_ns() + CORRECTIONS_EVERY_NS
+            if self._corrections.read():
+                self._honour_corrections()
         caused = bool(self._unacknowledged)
         self.commit()
         for topic, count in processed.items():
@@ -247,7 +266,10 @@ class Worker:
                 late_before = self.state.timesteps.late_quotes
                 for timestep in self._timesteps.add(self.state.timesteps, event, merged.partition):
                     self._step(timestep)
-                self._metrics.observe_late(self.state.timesteps.late_quotes - late_before)
+                late = self.state.timesteps.late_quotes - late_before
+                if late:
+                    source = self._timesteps.source_of(self.state.timesteps, event, str(merged.partition))
+                    self._metrics.observe_late(source, late)
             else:
                 if isinstance(event, Refused):
                     self._metrics.observe_refused(event.record.topic, event.reason)
@@ -289,6 +311,25 @@ class Worker:
                 notice("offsets-not-stored", logging.WARNING, because=failure)
             else:
                 notice("offsets-stored")
+
+    def _honour_corrections(self) -> None:
+        """Note which corrections hold from here on, and say which wait because their quotes are in the state."""
+        names = self._corrections.names()
+        honoured = {
+            name for name in names if name in self.state.corrections or self._corrections.untouched(name, self._read_to)
+        }
+        waiting = [name for name in names if name not in honoured]
+        self.state.corrections = tuple(sorted(honoured))
+        self._metrics.observe_corrections(len(waiting))
+        if names:
+            notice("corrections", honoured=len(honoured), waiting=len(waiting))
+        if waiting:
+            notice(
+                "corrections-wait",
+                logging.WARNING,
+                of=", ".join(waiting[:CORRECTIONS_SHOWN]),
+                detail="the figures stand on these quotes until a start with --rebuild",
+            )
 
     def _watch_feed(self) -> None:
         silent_for_s = (self._clock.monotonic_ns() - self._last_quote_ns) / 1e9

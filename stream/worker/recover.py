@@ -5,6 +5,8 @@ All records after that go through `engine.step`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from schemas.internal import Snapshot
@@ -20,10 +22,13 @@ from stream.worker.snapshot import SLOTS, WorkerState, joined, restore_snapshot
 POLL_TIMEOUT_MS = 200
 
 
-def recover(config: Config, engine: Engine, inputs: Reader, states: Reader | None) -> tuple[WorkerState, int]:
+def recover(
+    config: Config, engine: Engine, inputs: Reader, states: Reader | None, corrections: Sequence[str] = ()
+) -> tuple[WorkerState, int]:
     """The state to start from, and the slot of its snapshot. `inputs` is moved to the offsets of the state.
 
-    Without `states`, or without a snapshot in it, the state is empty and every input is read from its beginning.
+    Without `states`, or without a snapshot in it, the state is empty and every input is read from its beginning. Such a
+    state honours all `corrections`.
 
     Raises
     ------
@@ -33,7 +38,8 @@ def recover(config: Config, engine: Engine, inputs: Reader, states: Reader | Non
     snapshot = latest_snapshot(states, config.universe.name) if states else None
     offsets = inputs.low_watermarks()
     if snapshot is None:
-        state = WorkerState(new_timesteps_state(len(config.instruments)), engine.new_state(), offsets)
+        timesteps = new_timesteps_state(len(config.instruments))
+        state = WorkerState(timesteps, engine.new_state(), offsets, tuple(corrections))
     else:
         state = restore_snapshot(snapshot, config, engine)
         # A partition that was added since the snapshot is read from its beginning.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-from schemas.topics import TOPICS
+from schemas.topics import CORRECTIONS, TOPICS
 from solver.warm import warm_kernels
 from stream.clock import SystemClock
 from stream.config import Config
@@ -34,13 +34,14 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
         with (
             closing(KafkaReader(config.kafka, config.topics.inputs())) as inputs,
             closing(KafkaReader(config.kafka, [names["state"]])) as states,
+            closing(KafkaReader(config.kafka, [names[CORRECTIONS]])) as corrections,
             closing(KafkaWriter(config.kafka)) as writer,
             ThreadPoolExecutor(config.solver.threads, "pack") as pool,
             RefitProcess(config.universe.assets, reversion_settings(config.reversion), metrics.observe_refit) as refits,
         ):
             worker = Worker(
                 config,
-                Connections(inputs, writer, None if rebuild else states),
+                Connections(inputs, writer, None if rebuild else states, corrections),
                 Surroundings(SystemClock(), metrics, map_over=pool.map, submit=refits.submit, views=web),
             )
             states.close()

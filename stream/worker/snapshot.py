@@ -41,11 +41,15 @@ FORMAT_VERSION = 3
 
 @dataclass
 class WorkerState:
-    """What a worker continues from: open timesteps, engine, and the next offset to read of each input partition."""
+    """What a worker continues from: open timesteps, engine, and the next offset to read of each input partition.
+
+    `corrections` names those that the state honours: their quotes were never in it.
+    """
 
     timesteps: TimestepsState
     engine: EngineState
     offsets: dict[TopicPartition, int]
+    corrections: tuple[str, ...] = ()
 
 
 @dataclass
@@ -74,6 +78,7 @@ class Stored:
     alerts: tuple[str, ...]
     silences: int
     refused: RefusalsState
+    corrections: tuple[str, ...] = ()
 
 
 def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
@@ -103,6 +108,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         alerts=tuple(sorted(engine.alerts)),
         silences=engine.silences,
         refused=engine.refused,
+        corrections=state.corrections,
     )
     timestep = state.timesteps.last_closed
     return Snapshot(
@@ -173,7 +179,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     state.silences = stored.silences
     state.refused = stored.refused
     offsets = {TopicPartition(each.topic, each.partition): each.offset for each in snapshot.offsets}
-    return WorkerState(stored.timesteps, state, offsets)
+    return WorkerState(stored.timesteps, state, offsets, stored.corrections)
 
 
 def parts_of(snapshot: Snapshot, slot: int) -> list[Snapshot]:

@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct
 
 from message_samples import SAMPLES
-from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, Tick, TickBatch
 from schemas.internal import Snapshot
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
@@ -32,6 +32,7 @@ KEY_AND_ID: dict[type[Struct], tuple[str, str]] = {
     TickBatch: ("majors", "ecn-1/184468"),
     Position: ("desk-zürich", "ledger/5120"),
     HedgeStatus: ("desk-zürich", "ems-1/77"),
+    Correction: ("ticks[2]@417", f"correction/ticks[2]@417/{TIME_NS}"),
     Model: ("majors", "majors/28407421/412"),
     ResidualExposure: ("desk-zürich", "desk-zürich/28407421/412/28407421"),
     HedgeSuggestion: ("desk-zürich", "desk-zürich/28407421/412/28407421"),
@@ -126,8 +127,8 @@ def test_what_a_feed_encodes_decode_reads(desk: Config, content_type: str) -> No
         seq=8,
     )
     position = Position(book="spot", asset="EUR", quantity=-3.0, event_time_ns=TIME_NS, source="oms", seq=9)
-    assert decoder(sent(tick, content_type)) == [Quotes(TIME_NS, (0,), (1.08,), (1.09,))]
-    assert decoder(sent(batch, content_type)) == [Quotes(TIME_NS, (0,), (1.0,), (2.0,))]
+    assert decoder(sent(tick, content_type)) == [Quotes(TIME_NS, (0,), (1.08,), (1.09,), feed="lp")]
+    assert decoder(sent(batch, content_type)) == [Quotes(TIME_NS, (0,), (1.0,), (2.0,), feed="lp")]
     (level,) = decoder(sent(position, content_type))
     assert isinstance(level, PositionLevel)
     assert (level.book, level.asset, level.quantity, level.event_time_ns) == ("spot", 0, -3.0, TIME_NS)

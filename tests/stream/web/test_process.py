@@ -69,7 +69,7 @@ def state(port_0: Config, timestep_of: Callable[..., Timestep], mid_prices: Call
 @pytest.fixture
 def web(port_0: Config) -> Iterator[WebProcess]:
     metrics = Metrics()
-    metrics.observe_late(2)
+    metrics.observe_late("lp", 2)
     with WebProcess(port_0, metrics.exposition) as web:
         yield web
 
@@ -116,7 +116,7 @@ def test_a_question_is_answered_as_in_the_process_itself(web: WebProcess, port_0
     status, headers, body = ask(web.port, "/metrics")
     assert status == 200
     assert headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert b"betapack_quotes_late_total 2.0" in body
+    assert b'betapack_quotes_late_total{source="lp"} 2.0' in body
     assert b'betapack_web_answers_total{path="/what-if",status="404"} 1.0' in body
 
 
