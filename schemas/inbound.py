@@ -88,6 +88,30 @@ class Position(Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
+class PositionsComplete(Struct, frozen=True, kw_only=True):
+    """States that all positions of a book are known, from whoever knows it: a position system, or an operator.
+
+    It settles why a book is `incomplete`. With `positions` it says what the book holds. Without them it says that the
+    levels are right which the service holds when it reads this. In a replay of a log that has lost its first records
+    it counts only with `positions`.
+
+    Attributes
+    ----------
+    positions : All that the book holds: signed quantity by asset, long positive. An asset that is not named is flat.
+        null: what the service holds. [units of the asset]
+    reason : Why somebody is sure of it, for whoever reads the log.
+    event_time_ns : As of which time, since the Unix epoch, UTC. Without it the timestamp of the record is taken, and
+        the statement takes effect when it is read. [ns]
+    """
+
+    book: str
+    positions: dict[str, float] | None = None
+    reason: str = ""
+    event_time_ns: int | None = None
+    source: str = ""
+    seq: int = 0
+
+
 class HedgeStatus(Struct, frozen=True, kw_only=True):
     """What became of one trade of a hedge suggestion, from the system that executes it.
 

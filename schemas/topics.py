@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.inbound import Correction, HedgeStatus, Position, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.internal import Snapshot
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.wire import JSON, MESSAGE_PACK
@@ -42,8 +42,8 @@ TOPICS = (
     Topic(
         name="positions",
         direction="in",
-        messages=(Position,),
-        key="book",
+        messages=(Position, PositionsComplete),
+        key='book and asset as ["franc","EUR"]; ["franc"] for a statement; the book alone is read too',
         content_type=JSON,
         partitions=4,
         cleanup_policy="delete",

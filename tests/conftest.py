@@ -231,8 +231,10 @@ class Simulation:
             Connections(
                 self.log.reader(self.config.topics.inputs(), "test", chance, max_poll_records),
                 writer or self.log.writer(chance),
-                None if rebuild else self.log.reader([self.names["state"]], "test"),
+                self.log.reader([self.names["state"]], "test"),
                 self.log.reader([self.names["corrections"]], "test"),
+                self.log.facts,
+                rebuild,
             ),
             Surroundings(clock or ManualClock(), metrics or Metrics(), deadlines=deadlines, submit=submit),
         )

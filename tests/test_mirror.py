@@ -81,6 +81,7 @@ TESTED_BY = {
     "stream/kafka/local/broker.py": "integration/test_broker.py",
     "stream/kafka/publish.py": "integration/test_publish.py",
     "stream/kafka/topics.py": "integration/test_topics.py",
+    "stream/kafka/watch.py": "integration/test_watch.py",
     "stream/testing/bare_consumer.py": "integration/test_service.py",
     "stream/worker/recover.py": "simulation/test_crash.py",
     "stream/worker/service.py": "integration/test_service.py",

@@ -52,12 +52,16 @@ def check(*, config: ConfigPath) -> int:
 
 
 def topics(*, config: ConfigPath, bootstrap: Bootstrap = None, create: bool = False) -> int:
-    """List the topics that the service needs; with --create make those that are missing.
+    """List the topics that the service needs and what is wrong with them; with --create make those that are missing.
+
+    Exits with 3 when a setting can lose records without a trace.
 
     Example: ``betapack topics --config desk.toml --create``
     """
     from schemas.topics import TOPICS
+    from stream.kafka.topic_settings import check_settings, findings
     from stream.kafka.topics import check_topics, create_topics
+    from stream.kafka.watch import look_at_topics
 
     loaded = loaded_config(config, bootstrap)
     if create:
@@ -68,6 +72,36 @@ def topics(*, config: ConfigPath, bootstrap: Bootstrap = None, create: bool = Fa
     for topic in TOPICS:
         name = loaded.topics.prefix + topic.name
         print(f"{name:30} {topic.direction:8} {counts[name]:3} partitions  {topic.summary}")
+    found = findings(look_at_topics(loaded.kafka, list(counts)), TOPICS, loaded.topics.prefix)
+    for finding in found:
+        say(f"{finding.severity}: {finding}")
+    check_settings(found)
+    return EXIT_DONE
+
+
+def confirm(
+    *,
+    book: str,
+    config: ConfigPath,
+    reason: Annotated[str, Parameter(help="Why you are sure, for whoever reads the log.")],
+    position: Annotated[
+        tuple[str, ...],
+        Parameter(help="ASSET=UNITS that the book holds, as EUR=9e6; several times. Assets not named are flat."),
+    ] = (),
+    flat: Annotated[bool, Parameter(help="The book holds nothing.")] = False,
+    bootstrap: Bootstrap = None,
+) -> int:
+    """State that all positions of a book are known, so that it is no longer incomplete.
+
+    It writes one record to `positions`. With --position it says what the book holds, and counts in every rebuild.
+    Without, it says that the levels which the service holds when it reads the record are all there is.
+
+    Example: ``betapack confirm --book spot-london --reason "compared with the ledger" --config desk.toml``
+    """
+    from stream.cli.confirmation import write_confirmation
+
+    loaded = loaded_config(config, bootstrap)
+    say(write_confirmation(loaded, book, reason, position, flat=flat))
     return EXIT_DONE
 
 

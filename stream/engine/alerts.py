@@ -7,7 +7,13 @@ from typing import Literal
 
 from schemas.outbound import Alert, AlertKind
 
-BOOK_ALERTS: tuple[AlertKind, ...] = ("limit-breach", "book-unsolved", "hedge-overdue")
+BOOK_ALERTS: tuple[AlertKind, ...] = (
+    "limit-breach",
+    "book-incomplete",
+    "book-waiting",
+    "book-unsolved",
+    "hedge-overdue",
+)
 """The alerts whose subject is a book."""
 
 

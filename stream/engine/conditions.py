@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import get_args
 
 from schemas.outbound import AlertKind
 from stream.config import BookConfig, UniverseConfig
@@ -232,3 +233,46 @@ def _ahead_message(ahead: SourceAhead) -> str:
 
 def _ended(kind: AlertKind, subject: str, message: str) -> Condition:
     return Condition(kind=kind, subject=subject, severity="warning", holds=False, message=message)
+
+
+def incomplete_condition(name: str, state: BookState) -> Condition:
+    """Whether positions of a book may be missing."""
+    return Condition(
+        kind="book-incomplete",
+        subject=name,
+        severity="critical",
+        holds=bool(state.doubts),
+        message=f"{name}: positions may be missing, its risk is unknown: {'; '.join(state.incomplete)}; "
+        "send the levels again, or state with `betapack confirm` that it is complete"
+        if state.doubts
+        else f"{name} is complete again",
+    )
+
+
+def waiting_condition(name: str, holds: bool | None, timesteps: int, returns_needed: int) -> Condition:
+    """Whether a book has positions and had no figures yet, for longer than it should take."""
+    why = "no timestep has closed" if not timesteps else f"the models need {returns_needed} returns that move"
+    return Condition(
+        kind="book-waiting",
+        subject=name,
+        severity="critical",
+        holds=holds,
+        message=f"{name} has figures" if holds is False else f"{name} has positions and no figures yet: {why}",
+    )
+
+
+def left_condition(key: str) -> Condition:
+    """The alert `key` of a book that left the configuration: nothing can hold of it any more."""
+    return _no_longer(key, "{} left the configuration")
+
+
+def rebuilt_condition(key: str) -> Condition:
+    """The alert `key` that stood before a rebuild, which did not find it again."""
+    return _no_longer(key, "{}: not so by what the rebuild read")
+
+
+def _no_longer(key: str, message: str) -> Condition:
+    """The end of the alert `key`, whatever it was about. `message` has a place for its subject."""
+    kind, _, subject = key.partition(":")
+    (known,) = [each for each in get_args(AlertKind) if each == kind]
+    return Condition(kind=known, subject=subject, severity="critical", holds=False, message=message.format(subject))

@@ -15,20 +15,26 @@ import numpy as np
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from stream.config import BookConfig, Config
 from stream.engine.alerts import Condition, Moment, alert_key, standing_subjects, update_alert
+from stream.engine.book.doubts import InputGaps
 from stream.engine.book.in_flight import take_report
 from stream.engine.book.solve import BookSolver
-from stream.engine.book.solved import Trigger
+from stream.engine.book.solved import SolvedBook, Trigger
 from stream.engine.book.state import BookState
+from stream.engine.completeness import Completeness
 from stream.engine.conditions import (
     ahead_conditions,
     feed_condition,
+    incomplete_condition,
     late_conditions,
+    left_condition,
     limit_condition,
     overdue_condition,
     price_condition,
+    rebuilt_condition,
     refit_condition,
     relationship_conditions,
     unsolved_condition,
+    waiting_condition,
 )
 from stream.engine.market.message import model_message
 from stream.engine.market.model import Market, MarketModel, MarketState
@@ -37,13 +43,19 @@ from stream.engine.refusals.state import RefusalsState
 from stream.engine.runtime import Runtime
 from stream.events.types import (
     LATEST_NS,
+    BooksChanged,
     EngineEvent,
     FeedSilence,
+    LevelsMissing,
     LogEnd,
     PositionLevel,
+    PositionsCompacted,
+    PositionsConfirmed,
+    Rebuilt,
     Refused,
     Timestep,
     TradeReport,
+    Waiting,
 )
 
 Output = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter | RefusedSummary
@@ -51,13 +63,19 @@ Output = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLe
 
 @dataclass
 class EngineState:
-    """All that the next step depends on. `alerts` holds the keys of the alerts that stand."""
+    """All that the next step depends on.
+
+    `alerts` holds the keys of the alerts that stand. `earlier_alerts` are those that stood when a rebuild began, until
+    it is through: whoever reads `alerts` takes them for standing.
+    """
 
     market: MarketState
     books: dict[str, BookState]
     latest: Market | None = None
     alerts: set[str] = field(default_factory=set)
     silences: int = 0
+    gaps: InputGaps = field(default_factory=InputGaps)
+    earlier_alerts: tuple[str, ...] = ()
     refused: RefusalsState = field(default_factory=dict)
 
 
@@ -69,6 +87,7 @@ class Engine:
         self._config = config
         self._market = MarketModel(config, runtime.submit, runtime.patient)
         self._solver = BookSolver(config, runtime)
+        self._completeness = Completeness(config)
         self._refusals = Refusals(config)
         self._books = {book.name: book for book in config.books}
 
@@ -100,6 +119,20 @@ class Engine:
                 return state, self._refused(state, event)
             case FeedSilence():
                 return state, self._feed_silence(state, event)
+            case PositionsConfirmed():
+                return state, self._confirmed(state, event)
+            case LevelsMissing():
+                marked = self._completeness.missing(state.books, state.gaps, event)
+                return state, self._marked(state, marked, _unlogged(state, f"{event.key}/{sum(event.ends.values())}"))
+            case PositionsCompacted():
+                state.gaps.compacted_ends = event.ends
+                return state, []
+            case BooksChanged():
+                return state, self._books_changed(state, event)
+            case Rebuilt():
+                return state, self._rebuilt(state)
+            case Waiting():
+                return state, self._waiting(state, event)
             case LogEnd():
                 return state, [*self._refusals.at_log_end(state.refused)]
 
@@ -125,7 +158,7 @@ class Engine:
         outputs: list[Output] = [model_message(self._config, market), *_update_alerts(state, conditions, moment)]
         outputs += self._refusals.at_timestep(state.refused, state.alerts, timestep.end_ns, timestep.index)
         trigger = Trigger("timestep", timestep.end_ns, str(timestep.index))
-        known = [book for book in self._config.books if state.books[book.name].has_positions]
+        known = [book for book in self._config.books if state.books[book.name].is_shown]
         return outputs + self._solve(state, known, market, trigger)
 
     def _position(self, state: EngineState, position: PositionLevel) -> list[Output]:
@@ -138,9 +171,79 @@ class Engine:
             if position.dated:
                 book_state.as_of_ns[position.asset] = position.event_time_ns
             book_state.position_ns[position.asset] = position.event_time_ns
+        alerts = []
+        if self._completeness.level(book_state, state.gaps, position):
+            alerts = self._marked(state, [position.book], _now(state, position.source))
         if state.latest is None:
-            return []  # no price was ever seen: the first timestep solves the book
-        return self._solve_at(state, position, "position", position.source)
+            return alerts  # no price was ever seen: the first timestep solves the book
+        return alerts + self._solve_at(state, position, "position", position.source)
+
+    def _confirmed(self, state: EngineState, statement: PositionsConfirmed) -> list[Output]:
+        """Take what the book holds from the statement where it says so, and drop the doubts that it settles."""
+        book_state = state.books[statement.book]
+        book_state.has_positions = True
+        for asset, quantity in enumerate(statement.quantities or ()):
+            if statement.dated and statement.event_time_ns < book_state.as_of_ns.get(asset, 0):
+                continue
+            book_state.quantities[asset] = quantity
+            if statement.dated:
+                book_state.as_of_ns[asset] = statement.event_time_ns
+            book_state.position_ns[asset] = statement.event_time_ns
+        alerts = []
+        if self._completeness.confirmed(book_state, statement):
+            alerts = self._marked(state, [statement.book], _now(state, statement.source))
+        if state.latest is None:
+            return alerts
+        return alerts + self._solve_at(state, statement, "position", statement.source)
+
+    def _refused(self, state: EngineState, refused: Refused) -> list[Output]:
+        """Keep the record or count it, and say so if there are many. Mark the books that lack a level now.
+
+        These are published at once: nobody may read the figures from before as complete.
+        """
+        end_ns, timestep = (state.latest.end_ns, state.latest.timestep) if state.latest else (0, 0)
+        outputs: list[Output] = [*self._refusals.take(state.refused, state.alerts, refused, end_ns, timestep)]
+        record = refused.record
+        source = f"{record.topic}[{record.partition}]@{record.offset}"
+        marked = self._completeness.refused(state.books, state.gaps, refused)
+        outputs += self._marked(state, marked, _now(state, source))
+        if state.latest is not None and marked:
+            silent = alert_key("feed-silent", self._config.universe.name) in state.alerts
+            market = self._market.at(state.latest, LATEST_NS if silent else state.latest.end_ns)
+            trigger = Trigger("position", state.latest.end_ns, source)
+            outputs += self._solve(state, [self._books[name] for name in marked], market, trigger)
+        return outputs
+
+    def _marked(self, state: EngineState, books: Iterable[str], moment: Moment) -> list[Output]:
+        """The alerts of books whose doubts have changed."""
+        return _update_alerts(state, [incomplete_condition(name, state.books[name]) for name in books], moment)
+
+    def _books_changed(self, state: EngineState, changed: BooksChanged) -> list[Output]:
+        moment = _unlogged(state, "configuration")
+        cleared = _update_alerts(state, map(left_condition, changed.left_alerts), moment)
+        return cleared + self._marked(state, changed.joined, moment)
+
+    def _rebuilt(self, state: EngineState) -> list[Output]:
+        """Clear the alerts that stood before the rebuild and that it did not find again.
+
+        The limit of an incomplete book stays as it is: a part of what breached it may be missing.
+        """
+        lost = sorted(set(state.earlier_alerts) - state.alerts)
+        state.earlier_alerts = ()
+        unknown = {alert_key("limit-breach", name) for name, book in state.books.items() if book.doubts}
+        state.alerts.update(lost)
+        conditions = [rebuilt_condition(key) for key in lost if key not in unknown]
+        return _update_alerts(state, conditions, _unlogged(state, "rebuilt"))
+
+    def _waiting(self, state: EngineState, waiting: Waiting) -> list[Output]:
+        timesteps = 0 if state.latest is None else state.latest.timestep
+        needed = self._config.covariance.min_observations
+        conditions = [
+            waiting_condition(name, True, timesteps, needed)
+            for name in waiting.books
+            if state.books[name].is_shown and not state.books[name].answered
+        ]
+        return _update_alerts(state, conditions, _unlogged(state, "waiting"))
 
     def _report(self, state: EngineState, report: TradeReport) -> list[Output]:
         """Apply a report of a trade. Solve the book again if what is in flight, or what was refused, has changed."""
@@ -157,15 +260,10 @@ class Engine:
         source = f"{report.record.topic}[{report.record.partition}]@{report.record.offset}"
         return self._solve_at(state, report, "hedge-status", source)
 
-    def _refused(self, state: EngineState, refused: Refused) -> list[Output]:
-        """Keep the record or count it, and say so if there are many."""
-        end_ns, timestep = (state.latest.end_ns, state.latest.timestep) if state.latest else (0, 0)
-        return [*self._refusals.take(state.refused, state.alerts, refused, end_ns, timestep)]
-
     def _solve_at(
         self,
         state: EngineState,
-        event: PositionLevel | TradeReport,
+        event: PositionLevel | PositionsConfirmed | TradeReport,
         kind: Literal["position", "hedge-status"],
         source: str,
     ) -> list[Output]:
@@ -177,7 +275,7 @@ class Engine:
         market = self._market.at(state.latest, LATEST_NS if silent and not event.dated else event_time_ns)
         return self._solve(state, [self._books[event.book]], market, Trigger(kind, event_time_ns, source))
 
-    def _now_ns(self, state: EngineState, event: PositionLevel | TradeReport) -> int:
+    def _now_ns(self, state: EngineState, event: PositionLevel | PositionsConfirmed | TradeReport) -> int:
         """The event time at which `event` takes effect.
 
         An event without a time of its own has that of its record, moved into the open timestep. In a replay of old
@@ -197,7 +295,10 @@ class Engine:
         universe, horizon_steps = self._config.universe, self._config.risk.horizon_steps
         for book, result in zip(books, results, strict=True):
             outputs += [each for each in (result.residual, result.suggestion, result.quote) if each is not None]
+            answered = isinstance(result.found, SolvedBook)
+            state.books[book.name].answered |= answered
             conditions = [
+                waiting_condition(book.name, False if answered else None, market.timestep, 0),
                 limit_condition(result.found, universe.numeraire, horizon_steps),
                 unsolved_condition(result.found, warming_up),
                 overdue_condition(book, state.books[book.name]),
@@ -230,6 +331,18 @@ class Engine:
         # The wall clock decides how many were refused until now. Another number makes another message.
         source = f"{timestep}/{state.silences}" + (f"/{refused}" if silence.silent and refused else "")
         return _update_alerts(state, [condition], Moment(end_ns, timestep, source))
+
+
+def _now(state: EngineState, source: str) -> Moment:
+    """The latest timestep, as the moment of something that `source` changed."""
+    timestep, end_ns = (state.latest.timestep, state.latest.end_ns) if state.latest else (0, 0)
+    return Moment(end_ns, timestep, source)
+
+
+def _unlogged(state: EngineState, what: str) -> Moment:
+    """The same for something that is in no record: the timestep tells two of a kind apart."""
+    timestep = state.latest.timestep if state.latest else 0
+    return _now(state, f"{timestep}/{what}")
 
 
 def _update_alerts(state: EngineState, conditions: Iterable[Condition], moment: Moment) -> list[Output]:

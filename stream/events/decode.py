@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import numpy as np
 
-from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
+from schemas.inbound import HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.wire import decode, media_type
 from stream.config import NANOSECONDS, Config
 from stream.events.outside_text import CHARACTERS_MAX, bounded, quoted
+from stream.events.position_key import keyed_by, names_level
+from stream.events.refused_position import refused_position
 from stream.events.types import (
     LATEST_NS,
     Decoded,
+    Keyed,
     PositionLevel,
+    PositionsConfirmed,
     QuoteDepth,
     Quotes,
     RefusalReason,
@@ -30,6 +35,7 @@ from stream.kafka.log import Record
 DETAILS_SHOWN = 20
 CONTENT_TYPE = "content-type"
 TICK_BATCH_TYPE = b"betapack.tick-batch"
+POSITIONS_COMPLETE_TYPE = b"betapack.positions-complete"
 
 PRICE_RANGE = (1e-12, 1e12)
 QUANTITY_MAX = 1e15
@@ -59,14 +65,20 @@ class Decoder:
         self._assets[universe.numeraire] = None
         self._most_lots = config.most_lots
         self._max_ahead_ns = universe.max_event_time_ahead_ns
+        self._numeraire = universe.numeraire
+        self._positions = f"{config.topics.prefix}positions"
         self._decode: dict[str, Callable[[Record, str, bool], list[Decoded]]] = {
             f"{config.topics.prefix}ticks": self._ticks,
-            f"{config.topics.prefix}positions": self._position,
+            self._positions: self._position,
             f"{config.topics.prefix}hedge-status": self._hedge_status,
         }
 
     def __call__(self, record: Record) -> list[Decoded]:
         """The events of one record, at least one. Several where only a part of a batch can be used."""
+        events = self._events(record)
+        return self._with_book(record, events) if record.topic == self._positions else events
+
+    def _events(self, record: Record) -> list[Decoded]:
         if record.damage:
             return [Refused(record, "undecodable", record.damage, "")]
         header, batch = None, False
@@ -161,16 +173,17 @@ class Decoder:
 
     def _position(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
         assert record.value is not None  # __call__ refused it
+        if _states_complete(record):
+            return self._complete(record, decode(PositionsComplete, record.value, content_type), content_type)
         position = decode(Position, record.value, content_type)
         if position.book not in self._books:
             return [_unknown(record, "unknown-book", position.book, content_type)]
         if position.asset not in self._assets:
             return [_unknown(record, "unknown-asset", position.asset, content_type)]
-        if not math.isfinite(position.quantity):
-            return [Refused(record, "not-finite", f"quantity {position.quantity}", content_type)]
-        if abs(position.quantity) > QUANTITY_MAX:
-            detail = f"quantity {position.quantity}, expected at most {QUANTITY_MAX:g} either way"
-            return [Refused(record, "out-of-range", detail, content_type)]
+        wrong_quantity = _wrong_quantity(position.quantity)
+        if wrong_quantity:
+            reason, detail = wrong_quantity
+            return [Refused(record, reason, detail, content_type)]
         dated = position.event_time_ns is not None
         event_time_ns = _time_of(position, record)
         wrong_time = self._wrong_time(event_time_ns, record)
@@ -179,7 +192,50 @@ class Decoder:
             return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
         source = f"{record.topic}[{record.partition}]@{record.offset}"
         asset = self._assets[position.asset]
-        return [PositionLevel(event_time_ns, position.book, asset, position.quantity, source, dated)]
+        keyed: Keyed = "book" if keyed_by(record.key).book == position.book else "other"
+        if names_level(record.key, position.book, position.asset):
+            keyed = "level"
+        return [
+            PositionLevel(
+                event_time_ns, position.book, asset, position.quantity, source, dated, record.timestamp_ms, keyed
+            )
+        ]
+
+    def _complete(self, record: Record, statement: PositionsComplete, content_type: str) -> list[Decoded]:
+        if statement.book not in self._books:
+            return [_unknown(record, "unknown-book", statement.book, content_type)]
+        quantities = statement.positions
+        for asset, quantity in (quantities or {}).items():
+            if asset not in self._assets:
+                return [_unknown(record, "unknown-asset", asset, content_type)]
+            wrong_quantity = _wrong_quantity(quantity)
+            if wrong_quantity:
+                reason, detail = wrong_quantity
+                return [Refused(record, reason, f"{asset}: {detail}", content_type)]
+        event_time_ns = _time_of(statement, record)
+        wrong_time = self._wrong_time(event_time_ns, record)
+        if wrong_time:
+            unit = _other_unit(event_time_ns, record)
+            return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
+        held = None
+        if quantities is not None:
+            held = tuple(quantities.get(asset, 0.0) for asset, index in self._assets.items() if index is not None)
+        source = f"{record.topic}[{record.partition}]@{record.offset}"
+        dated = statement.event_time_ns is not None
+        return [PositionsConfirmed(event_time_ns, statement.book, held, source, dated)]
+
+    def _with_book(self, record: Record, events: list[Decoded]) -> list[Decoded]:
+        """`events` of a record of `positions`; a refused one with the book that now lacks a level."""
+        if not isinstance(events[0], Refused):
+            return events
+        about = refused_position(
+            record,
+            riskless=self._numeraire,
+            books=self._books,
+            complete=_states_complete(record),
+            believed=lambda event_time_ns, of: self._wrong_time(event_time_ns, of) is None,
+        )
+        return [replace(events[0], position=about)]
 
     def _hedge_status(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
         assert record.value is not None  # __call__ refused it
@@ -239,6 +295,20 @@ class Decoder:
         return None
 
 
+def _states_complete(record: Record) -> bool:
+    """Whether a record of `positions` states that a book is complete, and is no level."""
+    return ("ce_type", POSITIONS_COMPLETE_TYPE) in record.headers
+
+
+def _wrong_quantity(quantity: float) -> tuple[RefusalReason, str] | None:
+    """Why a position cannot be used; None where it can."""
+    if not math.isfinite(quantity):
+        return "not-finite", f"quantity {quantity}"
+    if abs(quantity) > QUANTITY_MAX:
+        return "out-of-range", f"quantity {quantity}, expected at most {QUANTITY_MAX:g} either way"
+    return None
+
+
 def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
     """Why a quote cannot be used; None where it can. Locked ones (bid = ask) can: on some venues a tenth are locked."""
     if not (math.isfinite(bid) and math.isfinite(ask)):
@@ -273,7 +343,7 @@ def _feed(source: str) -> str:
     return bounded(source, CHARACTERS_MAX)
 
 
-def _time_of(message: Position | HedgeStatus, record: Record) -> int:
+def _time_of(message: Position | PositionsComplete | HedgeStatus, record: Record) -> int:
     """The event time of the message, or of its record where it has none."""
     return record.timestamp_ms * 1_000_000 if message.event_time_ns is None else message.event_time_ns
 

@@ -29,6 +29,8 @@ RefusalReason = Literal[
 ]
 
 ClockWitness = Literal["majority", "records", "undecided", "one-quote"]
+Keyed = Literal["level", "book", "other"]
+"""What the key of a position names: book and asset, the book alone, or something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class PositionLevel:
 
     `source` is the record it came from, as ``positions[2]@17``. `dated` is False where the message had no event time.
     Then the record's timestamp orders it but says nothing about the market's time, as in a replay of old prices.
+    `record_ms` is that timestamp, and `keyed` what the record's key names.
     """
 
     event_time_ns: int
@@ -74,6 +77,44 @@ class PositionLevel:
     quantity: float
     source: str
     dated: bool = True
+    record_ms: int = 0
+    keyed: Keyed = "book"
+
+
+@dataclass(frozen=True, slots=True)
+class PositionsConfirmed:
+    """Somebody who knows says that `book` has no positions but those known, or but `quantities` where they are given.
+
+    `quantities` are (n,) units of each asset. `source` and `dated` are as for a `PositionLevel`.
+    """
+
+    event_time_ns: int
+    book: str
+    quantities: tuple[float, ...] | None
+    source: str
+    dated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedPosition:
+    """What a refused record of `positions` was about.
+
+    Attributes
+    ----------
+    book : by name, known or not; None where nothing tells.
+    asset : by name, known or not; None where nothing tells, so that each asset may be meant.
+    by_key : whether only the record's key names `book`, and no such book is configured.
+    flat : whether the record says that the book holds nothing of the asset.
+    event_time_ns : of the message; None where it has none that can be believed.
+    order_ns : where the record stands in the merge. What it does to its book must come at one point in every replay.
+    """
+
+    book: str | None
+    asset: str | None
+    by_key: bool
+    flat: bool
+    event_time_ns: int | None
+    order_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +147,7 @@ class Refused:
         read.
     unit : the unit that a wrong event time looks like; empty where it looks like none.
     in_part : whether other quotes of the record are used.
+    position : what a record of `positions` was about; None where no book lacks a level.
     """
 
     record: Record
@@ -115,6 +157,7 @@ class Refused:
     names: tuple[str, ...] = ()
     unit: str = ""
     in_part: bool = False
+    position: RefusedPosition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,5 +240,67 @@ class LogEnd:
     """Nothing will be added to the log: the end of a replay."""
 
 
-Decoded: TypeAlias = Quotes | PositionLevel | TradeReport | Refused
-EngineEvent: TypeAlias = Timestep | PositionLevel | TradeReport | Refused | FeedSilence | LogEnd
+@dataclass(frozen=True, slots=True)
+class LevelsMissing:
+    """Levels of any book may be missing from what can be read. Found when the service looks at its topics.
+
+    Attributes
+    ----------
+    key : what is missing, the same each time that it is found.
+    reason : in words.
+    partition : from which levels are gone, as ``positions[1]``; empty where it is not one.
+    ends : by partition, the offset after the last record that was in the log. What was confirmed before that was not
+        about what is left.
+    """
+
+    key: str
+    reason: str
+    partition: str
+    ends: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PositionsCompacted:
+    """`positions` is a compacted topic: below `ends`, by partition, a key that names no asset may have lost levels."""
+
+    ends: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class BooksChanged:
+    """The configuration has other books than the snapshot.
+
+    `left_alerts` are the alerts that stand of books that left it, by key. `joined` are the books that came.
+    """
+
+    left_alerts: tuple[str, ...]
+    joined: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A rebuild has processed what was in the log at its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """`books` have positions, and by the wall clock should have had an answer."""
+
+    books: tuple[str, ...]
+
+
+Decoded: TypeAlias = Quotes | PositionLevel | PositionsConfirmed | TradeReport | Refused
+EngineEvent: TypeAlias = (
+    Timestep
+    | PositionLevel
+    | PositionsConfirmed
+    | TradeReport
+    | Refused
+    | FeedSilence
+    | LogEnd
+    | LevelsMissing
+    | PositionsCompacted
+    | BooksChanged
+    | Rebuilt
+    | Waiting
+)

@@ -256,8 +256,9 @@ class KafkaReader:
                 check_offset(partition, position, low[partition], end[partition])
         if isinstance(exc, kafka_errors.OffsetOutOfRangeError | kafka_errors.LogTruncationError):
             raise OffsetOutOfRange(
-                f"records that were read are not in the log any more ({exc}): a leader out of sync took over; "
-                f"what was computed from {self._topics} must be recomputed from an older snapshot"
+                f"records that were read are not in the log any more ({exc}): a topic was deleted and created again, "
+                "or a leader out of sync took over; start again: a topic that is another one is then named, and else "
+                f"what was computed from {self._topics} since the last snapshot is computed again"
             ) from exc
         raise translate(exc, doing, self._settings) from exc
 

@@ -17,16 +17,18 @@ from stream.engine.alerts import alert_key
 from stream.engine.market.refits import Submit
 from stream.engine.runtime import Runtime
 from stream.engine.step import Engine, EngineState, Output
+from stream.errors import TopicMismatch
 from stream.events.decode import Decoder
 from stream.events.encode import Encoder
 from stream.events.merge import Merge, Merged
 from stream.events.timesteps import Timesteps
-from stream.events.types import EngineEvent, FeedSilence, LogEnd, PositionLevel, Quotes, Refused
+from stream.events.types import EngineEvent, FeedSilence, LogEnd, PositionLevel, Quotes, Rebuilt, Refused, Waiting
 from stream.kafka.log import Reader, TopicPartition, Writer
+from stream.kafka.topic_facts import LogFacts, check_same_partitions, check_same_topics
 from stream.telemetry.metrics import Metrics
 from stream.telemetry.notices import notice
 from stream.worker.corrections import Corrections
-from stream.worker.recover import recover
+from stream.worker.recover import REMADE_ADVICE, recover
 from stream.worker.snapshot import SLOTS, parts_of, take_snapshot
 
 POLL_TIMEOUT_MS = 100
@@ -37,6 +39,9 @@ OFFSETS_EVERY_NS = 1_000_000_000
 
 CORRECTIONS_EVERY_NS = 1_000_000_000
 CORRECTIONS_SHOWN = 5
+
+BOOKS_EVERY_NS = 1_000_000_000
+"""How often it is looked for books that wait for figures: a thousand of them take 0.1 ms."""
 
 MERGE_CAPACITY = 20_000
 """Quotes of one partition that may wait in the merge before its reading is paused: some 10 MB as single ticks."""
@@ -56,14 +61,17 @@ class Views(Protocol):
 class Connections:
     """The log, as a worker reads and writes it.
 
-    `inputs` reads ticks, positions and reports of trades. `states` reads the snapshots; without it a worker starts at
-    the beginning of the log. `corrections` reads what shall be left out of the ticks.
+    `inputs` reads ticks, positions and reports of trades. `states` reads the snapshots. Without it, or with `rebuild`,
+    a worker starts at the beginning of the log. `corrections` reads what shall be left out of the ticks. `facts` gives
+    what was last seen of the topics, and never waits.
     """
 
     inputs: Reader
     writer: Writer
     states: Reader | None
     corrections: Reader | None = None
+    facts: Callable[[], LogFacts] | None = None
+    rebuild: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,18 @@ class Worker:
         self._paused: set[TopicPartition] = set()
         self._corrections = Corrections(config, log.corrections, metrics)
         self._corrections_due_ns = clock.monotonic_ns() + CORRECTIONS_EVERY_NS
-        self.state, self._slot = recover(config, self._engine, inputs, log.states, self._corrections.names())
+        self._look = log.facts
+        self._facts = log.facts() if log.facts else None
+        recovered = recover(
+            config,
+            self._engine,
+            inputs,
+            log.states,
+            self._facts,
+            rebuild=log.rebuild,
+            corrections=self._corrections.names(),
+        )
+        self.state, self._slot = recovered.state, recovered.slot
         self._read_to = dict(self.state.offsets)
         self._recovered_at = inputs.end_offsets()
         self._snapshot_due_ns = clock.monotonic_ns() + self._snapshot_every_ns
@@ -140,6 +159,9 @@ class Worker:
         self._offsets_behind = False
         self._offsets_due_ns = 0
         self._offsets_failure = ""
+        self._books_due_ns = 0
+        self._waiting_since_ns: int | None = None
+        self._waiting: set[str] = set()
         metrics.expose([book.name for book in config.books], self.state.engine.alerts)
         notice(
             "recovered",
@@ -147,6 +169,8 @@ class Worker:
             **{str(partition): offset for partition, offset in self.state.offsets.items()},
         )
         self._honour_corrections()
+        for event in recovered.events:
+            self._step_unlogged(event)
 
     @property
     def _snapshot_every_ns(self) -> int:
@@ -172,12 +196,12 @@ class Worker:
             topic = merged.partition.topic
             processed[topic] = processed.get(topic, 0) + 1
         self._behind = self._behind and self._recovering()
+        if self.state.engine.earlier_alerts and not self._behind:
+            self._step_unlogged(Rebuilt())
         self._bound_buffers()
         self._watch_feed()
-        if self._clock.monotonic_ns() >= self._corrections_due_ns:
-            self._corrections_due_ns = self._clock.monotonic_ns() + CORRECTIONS_EVERY_NS
-            if self._corrections.read():
-                self._honour_corrections()
+        self._watch_books()
+        self._watch_corrections()
         caused = bool(self._unacknowledged)
         self.commit()
         for topic, count in processed.items():
@@ -193,6 +217,7 @@ class Worker:
             self._metrics.observe_turnaround((self._clock.monotonic_ns() - arrived_ns) / 1e9)
         if self._views is not None:
             self._views.show(self.state.engine)  # last: no output waits for it
+        self._watch_topics()
         return sum(processed.values())
 
     def finish(self) -> None:
@@ -312,6 +337,12 @@ class Worker:
             else:
                 notice("offsets-stored")
 
+    def _watch_corrections(self) -> None:
+        if self._clock.monotonic_ns() >= self._corrections_due_ns:
+            self._corrections_due_ns = self._clock.monotonic_ns() + CORRECTIONS_EVERY_NS
+            if self._corrections.read():
+                self._honour_corrections()
+
     def _honour_corrections(self) -> None:
         """Note which corrections hold from here on, and say which wait because their quotes are in the state."""
         names = self._corrections.names()
@@ -336,7 +367,49 @@ class Worker:
         silent = silent_for_s >= self._config.universe.feed_silent_after_s
         if silent != self._silent:
             self._silent = silent
-            self._step(FeedSilence(silent))
-            # This event alone is not in the log. After a crash only a snapshot tells that its alert was published.
-            self._snapshot_due_ns = self._clock.monotonic_ns()
+            self._step_unlogged(FeedSilence(silent))
             notice("feed", silent=silent, for_s=silent_for_s)
+
+    def _watch_books(self) -> None:
+        """Notice books that have positions and no figures. The time counts from when the log at the start was read."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns < self._books_due_ns:
+            return
+        self._books_due_ns = now_ns + BOOKS_EVERY_NS
+        books = self.state.engine.books
+        waiting = {name for name, book in books.items() if book.is_shown and not book.answered}
+        if self._behind or not waiting:
+            self._waiting_since_ns, self._waiting = None, set()
+            return
+        if self._waiting_since_ns is None:
+            self._waiting_since_ns = now_ns
+        universe = self._config.universe
+        # A timestep has to end before there can be an answer.
+        limit_ns = round(universe.feed_silent_after_s * 1e9) + universe.timestep_ns
+        if now_ns - self._waiting_since_ns >= limit_ns and not waiting <= self._waiting:
+            self._waiting = waiting
+            self._step_unlogged(Waiting(tuple(sorted(waiting))))
+
+    def _watch_topics(self) -> None:
+        """Stop where the topics are not those any more that are being read: a restart finds out what that means.
+
+        Raises
+        ------
+        TopicMismatch, TopicMissing : as they say.
+        """
+        facts = self._look() if self._look else None
+        if facts is None or facts is self._facts:
+            return
+        check_same_topics(self.state.topic_ids, self.state.cluster_id, facts, REMADE_ADVICE)
+        try:
+            check_same_partitions(self._inputs.partitions(), facts)
+        except TopicMismatch:
+            # What was read so far counts, so that the restart is quick.
+            self.commit(final=True)
+            raise
+        self._facts = facts
+
+    def _step_unlogged(self, event: EngineEvent) -> None:
+        """Take in an event that is not in the log. After a crash only a snapshot tells of it, so one is due."""
+        self._step(event)
+        self._snapshot_due_ns = self._clock.monotonic_ns()

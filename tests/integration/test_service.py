@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from schemas.inbound import Tick
 from schemas.topics import TOPICS
@@ -363,6 +364,43 @@ def test_a_changed_universe_is_refused(
         time.sleep(0.05)
     rebuilt.stop(timeout_s=15)
     assert rebuilt.exit_code == 0
+
+
+def test_topics_that_change_end_the_service_and_bad_settings_stop_its_start(
+    service_config: tuple[Path, Config],
+    start: Callable[[], ChildProcess],
+    settings: KafkaSettings,
+    prefix: str,
+    tmp_path: Path,
+) -> None:
+    """Partitions that are added: exit code 3 with the reason, and the supervisor's restart reads them. A compacted
+    `hedge-status`: said while it runs, refused at a start and by `betapack topics`.
+    """
+    path, _ = service_config
+    path.write_text(path.read_text().replace("[kafka]\n", "[kafka]\nmetadata_max_age_s = 0.2\n"))
+    admin = open_client(KafkaAdminClient, settings)
+    with closing(admin):
+        child = start()
+        admin.create_partitions({f"{prefix}positions": 6})
+        assert child.wait(timeout_s=60) == 3
+        assert f"{prefix}positions has 6 partitions since somebody added some" in output_tail(child.output_file)
+        again = start()
+        assert f"{prefix}positions[5]=0" in again.output_file.read_text()
+        compacted = {"cleanup.policy": "compact"}
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, f"{prefix}hedge-status", compacted)])
+        deadline = time.monotonic() + 30
+        while "topic-setting" not in output_tail(again.output_file):
+            assert time.monotonic() < deadline, output_tail(again.output_file)
+            time.sleep(0.1)
+        assert again.exit_code is None
+        again.stop(timeout_s=15)
+    for command in ("serve", "topics"):
+        refused = ChildProcess(
+            [sys.executable, "-m", "stream.cli", command, "--config", str(path)], tmp_path / f"{command}.log"
+        )
+        assert refused.wait(timeout_s=60) == 3
+        refused.stop(timeout_s=1)
+        assert f"{prefix}hedge-status: cleanup.policy: compact, expected delete" in output_tail(refused.output_file)
 
 
 def test_a_record_as_large_as_the_topic_takes_does_not_stop_the_service(

@@ -19,7 +19,9 @@ from stream.kafka.connection import open_client
 from stream.kafka.consume import KafkaReader
 from stream.kafka.log import Record
 from stream.kafka.publish import KafkaWriter
+from stream.kafka.topic_settings import check_settings, findings
 from stream.kafka.topics import check_topics, create_topics, topic_settings
+from stream.kafka.watch import look_at_topics
 
 pytestmark = pytest.mark.kafka
 
@@ -89,6 +91,19 @@ def test_dead_letters_are_kept_for_a_while_whatever_their_dates(settings: KafkaS
     assert len(records) == 2
     # The two clocks are of one machine or well kept: a minute tells today from 1999 and 2100.
     assert all(abs(record.timestamp_ms - before_ms) < 60_000 for record in records)
+
+
+def test_nothing_is_wrong_with_the_topics_that_we_create(settings: KafkaSettings, prefix: str) -> None:
+    """As the broker describes them. What an operator changes is found, and refused where it loses records."""
+    create_topics(settings, TOPICS, prefix)
+    names = [prefix + topic.name for topic in TOPICS]
+    assert findings(look_at_topics(settings, names), TOPICS, prefix) == []
+    admin = open_client(KafkaAdminClient, settings)
+    reports = f"{prefix}hedge-status"
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, reports, {"cleanup.policy": "compact"})])
+    admin.close()
+    with pytest.raises(TopicMismatch, match=f"{reports}: cleanup.policy: compact, expected delete"):
+        check_settings(findings(look_at_topics(settings, names), TOPICS, prefix))
 
 
 def test_missing_topics_are_all_named(settings: KafkaSettings, prefix: str) -> None:

@@ -11,7 +11,7 @@ import struct
 import msgspec
 from msgspec import Struct
 
-from schemas.inbound import Correction, HedgeStatus, Position, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.internal import PartitionOffset, Snapshot
 from schemas.outbound import (
     Alert,
@@ -60,6 +60,14 @@ SAMPLES: tuple[Struct, ...] = (
         event_time_ns=EVENT_TIME_NS,
         source="ledger",
         seq=5_120,
+    ),
+    PositionsComplete(
+        book="desk-zürich",
+        positions={"CHF": -9_500_000.0, "EUR": 4_000_000.0},
+        reason="compared with the ledger",
+        event_time_ns=EVENT_TIME_NS,
+        source="betapack confirm",
+        seq=3,
     ),
     HedgeStatus(
         book="desk-zürich",

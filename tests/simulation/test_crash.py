@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import stream.worker.snapshot
-from schemas.inbound import HedgeStatus, Tick
+from schemas.inbound import HedgeStatus, PositionsComplete, Tick
 from schemas.outbound import Model
 from stream.clock import ManualClock
 from stream.config import Config
@@ -109,11 +109,10 @@ def run_through(
     while True:
         clock = ManualClock()
         writer = MortalWriter(simulation.log.writer(chance), faults)
-        worker = simulation.worker(
-            clock=clock, writer=writer, max_poll_records=chance.choice((3, 20, 100)), submit=submit
-        )
-        worker._inputs = MortalCommits(worker._inputs, faults)
+        max_poll_records = chance.choice((3, 20, 100))
         try:
+            worker = simulation.worker(clock=clock, writer=writer, max_poll_records=max_poll_records, submit=submit)
+            worker._inputs = MortalCommits(worker._inputs, faults)
             more = True
             while more or not simulation.inputs_read(worker):
                 batch = next(arriving, None)
@@ -533,3 +532,48 @@ def test_crashes_in_a_flood_that_is_being_written_keep_the_sums(
     found, expected = ({"dead-letters": each["dead-letters"]} for each in (outputs, unbroken))
     assert by_id(found) == by_id(expected), f"seed {seed}, killed at {sorted(faults.at)}"
     assert sum(accounted_for(outputs)) == refused_records(simulation)
+
+
+def with_doubts(day: list[Any], chance: Random) -> list[Any]:
+    """`day` with refused levels of known books among its records, and statements that settle some of them."""
+    messages = list(day)
+    for index in sorted(chance.sample(range(len(day)), 25), reverse=True):
+        before = day[index]
+        at_ms = before[2] if isinstance(before, tuple) else before.event_time_ns // 1_000_000
+        book, asset = chance.choice(("spot", "options")), chance.choice(("EUR", "CHF", "JPY", "XAU"))
+        refused = f'{{"book": "{book}", "asset": "{asset}", "quantity": NaN}}'
+        doubt = ("positions", refused.encode(), at_ms)
+        # A nanosecond after its neighbour: quotes and positions have whole milliseconds.
+        settled = PositionsComplete(book=book, reason="test", event_time_ns=at_ms * 1_000_000 + 1)
+        messages.insert(index + 1, settled if chance.random() < 0.3 else doubt)
+    return messages
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_doubts_survive_crashes(patient: Config, simulate: Simulate, trading_day: Day, seed: int) -> None:
+    """What is refused, what is gone from the log and what settles it: the same alerts and the same marked figures."""
+    day = with_doubts(trading_day(STEPS, 70 + seed), Random(seed))
+
+    def filled() -> Any:
+        simulation = simulate(patient)
+        simulation.feed(day)
+        for partition in simulation.log.partitions("positions"):
+            simulation.log.delete_before(partition, min(1, simulation.log.end(partition)))
+        return simulation
+
+    whole = filled()
+    worker = whole.worker()
+    whole.drain(worker)
+    worker.finish()
+    unbroken = whole.outputs()
+    assert any(b"gone from the log" in record.value for record in unbroken["alerts"])
+    assert any(b"was refused as undecodable" in record.value for record in unbroken["residual-exposure"])
+    simulation = filled()
+    chance = Random(seed)
+    # The first steps too: what was found at the start is in no snapshot yet.
+    faults = Faults({chance.randint(1, 12), *(chance.randint(1, 1200) for _ in range(8))})
+    deaths = run_through(simulation, faults, chance)
+    assert deaths > 1, f"seed {seed}"
+    where = f"seed {seed}, killed at {sorted(faults.at)}"
+    assert_same_as_unbroken(simulation, unbroken, where, unordered=("dead-letters",))

@@ -18,6 +18,7 @@ COMMANDS = (
     "bench",
     "broker",
     "check",
+    "confirm",
     "demo",
     "desk",
     "forget",

@@ -10,9 +10,11 @@ from stream.engine.conditions import (
     ahead_conditions,
     feed_condition,
     late_conditions,
+    left_condition,
     limit_condition,
     price_condition,
     unsolved_condition,
+    waiting_condition,
 )
 from stream.events.types import ClockWitness, LateQuotes, SourceAhead
 
@@ -54,6 +56,20 @@ def test_a_silent_feed_says_nothing_that_a_clock_measured() -> None:
     )
     assert feed_condition(universe, True).message == "no quote for 4 s"
     assert feed_condition(universe, False).holds is False
+
+
+def test_a_book_that_waits_says_why() -> None:
+    """Before the first timestep there is no model to wait for."""
+    assert waiting_condition("spot", True, 0, 20).message.endswith("no timestep has closed")
+    assert waiting_condition("spot", True, 7, 20).message.endswith("the models need 20 returns that move")
+    assert waiting_condition("spot", None, 7, 20).holds is None
+
+
+def test_the_alert_of_a_book_that_left_is_cleared_under_its_own_kind() -> None:
+    """Its name may hold the character that separates it from the kind."""
+    condition = left_condition("limit-breach:a:b")
+    assert (condition.kind, condition.subject, condition.holds) == ("limit-breach", "a:b", False)
+    assert condition.message == "a:b left the configuration"
 
 
 def test_a_feed_that_is_alive_and_refused_says_so() -> None:

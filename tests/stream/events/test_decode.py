@@ -241,7 +241,7 @@ def test_case_and_parameters_of_a_content_type_are_ignored(
     """A position is not lost because its producer's library writes the same media type in another way."""
     record = record_of(encode(position(), encoding), "positions")
     record = record._replace(headers=((header, content_type.encode()),))
-    assert decoder(record) == [PositionLevel(NOW_NS, "spot", 1, -7e6, "positions[2]@17")]
+    assert decoder(record) == [PositionLevel(NOW_NS, "spot", 1, -7e6, "positions[2]@17", True, NOW_MS, "other")]
 
 
 def test_another_charset_is_refused_by_name(refusal_of: Callable[[Record], Refused]) -> None:
@@ -442,13 +442,13 @@ def test_a_position_that_is_no_number_is_refused(refusal_of: Callable[[Record], 
 def test_a_position_becomes_a_level_with_its_record_as_source(decoder: Decoder, content_type: str) -> None:
     """The asset by its index, and where it was read."""
     record = record_of(position(), "positions", content_type)
-    assert decoder(record) == [PositionLevel(NOW_NS, "spot", 1, -7e6, "positions[2]@17")]
+    assert decoder(record) == [PositionLevel(NOW_NS, "spot", 1, -7e6, "positions[2]@17", True, NOW_MS, "other")]
 
 
 def test_the_numeraire_has_no_index(decoder: Decoder) -> None:
     """A position in the numeraire is accepted, and carries no risk."""
     record = record_of(position(asset="USD"), "positions")
-    assert decoder(record) == [PositionLevel(NOW_NS, "spot", None, -7e6, "positions[2]@17")]
+    assert decoder(record) == [PositionLevel(NOW_NS, "spot", None, -7e6, "positions[2]@17", True, NOW_MS, "other")]
 
 
 def test_a_flat_position_is_a_position(decoder: Decoder) -> None:
