@@ -137,3 +137,31 @@ class HedgeStatus(Struct, frozen=True, kw_only=True):
     event_time_ns: int | None = None
     source: str = ""
     seq: int = 0
+
+
+class Correction(Struct, frozen=True, kw_only=True):
+    """Quotes that shall count as never sent: one record of `ticks`, or an instrument over a range of event time.
+
+    The record stays in the log. Quotes that the service has not read are left out at once. Those that it has read are
+    left out when it computes its state again from the beginning of the log.
+
+    Attributes
+    ----------
+    record : The record as topic[partition]@offset. Empty where an instrument is named.
+    value_sha256 : sha256 of the record's value. Another record at that place, as after the topic was made anew, stays.
+    instrument : Name of the instrument in the service's configuration. Empty where a record is named.
+    from_time_ns : The first event time of the range, since the Unix epoch, UTC. [ns]
+    to_time_ns : The last event time of the range, since the Unix epoch, UTC. [ns]
+    reason : Why, in words.
+    who : Who made the correction.
+    event_time_ns : When it was made, since the Unix epoch, UTC. [ns]
+    """
+
+    reason: str
+    who: str
+    event_time_ns: int
+    record: str = ""
+    value_sha256: str = ""
+    instrument: str = ""
+    from_time_ns: int = 0
+    to_time_ns: int = 0

@@ -366,7 +366,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     kind : What happened; docs/operations.md says what to do.
     state : Whether the condition begins or ends.
     severity : How urgent it is.
-    subject : The book, asset or β that it is about.
+    subject : The book, asset, β or source of quotes that it is about.
     message : What happened, in words.
     value : The figure that crossed a limit. null: there is none.
     limit : The limit that it crossed. null: there is none.

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.inbound import HedgeStatus, Position, PositionsComplete, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.internal import Snapshot
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.wire import JSON, MESSAGE_PACK
@@ -24,6 +24,9 @@ class Topic(Struct, frozen=True, kw_only=True):
     cleanup_policy: Literal["delete", "compact"]
     summary: str
 
+
+CORRECTIONS = "corrections"
+"""The topic that is read before all others: what it names is left out of them."""
 
 TOPICS = (
     Topic(
@@ -55,6 +58,16 @@ TOPICS = (
         partitions=4,
         cleanup_policy="delete",
         summary="What became of suggested trades.",
+    ),
+    Topic(
+        name=CORRECTIONS,
+        direction="in",
+        messages=(Correction,),
+        key="record, or instrument and range",
+        content_type=JSON,
+        partitions=1,
+        cleanup_policy="compact",
+        summary="Quotes that shall count as never sent.",
     ),
     Topic(
         name="models",

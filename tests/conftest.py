@@ -232,6 +232,7 @@ class Simulation:
                 self.log.reader(self.config.topics.inputs(), "test", chance, max_poll_records),
                 writer or self.log.writer(chance),
                 self.log.reader([self.names["state"]], "test"),
+                self.log.reader([self.names["corrections"]], "test"),
                 self.log.facts,
                 rebuild,
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from stream.cli.options import Bootstrap, ConfigPath, loaded_config
+from stream.cli.options import Bootstrap, ConfigPath, loaded_config, time_ns_of
 from stream.cli.terminal import EXIT_DONE, say, stop_on_signals
+
+QUOTES_SHOWN = 20
 
 
 def serve(
@@ -99,6 +102,66 @@ def confirm(
 
     loaded = loaded_config(config, bootstrap)
     say(write_confirmation(loaded, book, reason, position, flat=flat))
+    return EXIT_DONE
+
+
+def forget(
+    *,
+    config: ConfigPath,
+    reason: Annotated[str, Parameter(help="Why, for whoever reads the corrections later.")],
+    record: Annotated[str | None, Parameter(help="The record, as topic[partition]@offset.")] = None,
+    instrument: Annotated[str | None, Parameter(help="The instrument, with --from and --to.")] = None,
+    first: Annotated[
+        str | None, Parameter(name="--from", help="First event time: ISO 8601 with a zone, or nanoseconds.")
+    ] = None,
+    last: Annotated[
+        str | None, Parameter(name="--to", help="Last event time: ISO 8601 with a zone, or nanoseconds.")
+    ] = None,
+    who: Annotated[str | None, Parameter(help="Who decides it; left out: the user of this machine.")] = None,
+    bootstrap: Bootstrap = None,
+) -> int:
+    """Take a bad tick out: write a correction that a start with ``serve --rebuild`` honours. The log is never edited.
+
+    Example: ``betapack forget --record 'ticks[2]@417' --reason 'a hundred times the market' --config desk.toml``
+    """
+    import getpass
+    from contextlib import closing
+
+    import msgspec
+
+    from schemas.inbound import Correction
+    from stream.errors import CorrectionRefused
+    from stream.kafka.consume import KafkaReader
+    from stream.kafka.publish import KafkaWriter
+    from stream.worker.forget import find_range, find_record, write_correction
+
+    replace = msgspec.structs.replace
+    if (record is None) == (instrument is None) or (instrument is None) != (first is None or last is None):
+        raise CorrectionRefused("expected --record, or --instrument with --from and --to")
+    loaded = loaded_config(config, bootstrap)
+    made = Correction(reason=reason, who=who or getpass.getuser(), event_time_ns=time.time_ns())
+    with closing(KafkaReader(loaded.kafka, [loaded.topics.names()["ticks"]])) as ticks:
+        if record is not None:
+            found, sha256 = find_record(loaded, ticks, record)
+            made = replace(made, record=record, value_sha256=sha256)
+        else:
+            assert instrument is not None
+            assert first is not None
+            assert last is not None
+            first_ns, last_ns = time_ns_of("--from", first), time_ns_of("--to", last)
+            found = find_range(loaded, ticks, instrument, first_ns, last_ns)
+            made = replace(made, instrument=instrument, from_time_ns=first_ns, to_time_ns=last_ns)
+    for quote in found[:QUOTES_SHOWN]:
+        feed = f" from {quote.feed!r}" if quote.feed else ""
+        print(f"{quote.record}  {quote.instrument}  {quote.event_time_ns} ns  bid {quote.bid} ask {quote.ask}{feed}")
+    if len(found) > QUOTES_SHOWN:
+        print(f"and {len(found) - QUOTES_SHOWN} more")
+    with closing(KafkaWriter(loaded.kafka)) as writer:
+        write_correction(loaded, writer, made)
+    say(
+        f"the correction is written: {len(found)} quotes will count as never sent. A running service leaves out what "
+        "it has not read yet. What it has read stays in its figures until you stop it and start it with --rebuild"
+    )
     return EXIT_DONE
 
 

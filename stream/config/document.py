@@ -49,7 +49,7 @@ message of the service shows them.
 MEANING_OF_SECRET = {
     PASSWORD_VARIABLE: "Password of `kafka.sasl_username`. Required where `kafka.security_protocol` logs in.",
     TOKEN_VARIABLE: "Token that every request to the service has to bring, scrapes included. Required where other "
-    "machines can reach `metrics.host`. `betapack what-if` and `betapack frontier` send it.",
+    "machines can reach `metrics.host`. At least 16 characters. `betapack what-if` and `betapack frontier` send it.",
 }
 
 

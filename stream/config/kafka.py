@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.topics import TOPICS
+from schemas.topics import CORRECTIONS, TOPICS
 from stream.config.checks import ABOVE_ZERO, at_least, at_most, wrong
 
 # A universe of 1000 assets has a covariance of 8 MB as float64, and a snapshot or model carries it in one record.
@@ -81,8 +81,8 @@ class TopicsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return {topic.name: self.prefix + topic.name for topic in TOPICS}
 
     def inputs(self) -> list[str]:
-        """The names, with the prefix, of the topics that the service reads."""
-        return [self.prefix + topic.name for topic in TOPICS if topic.direction == "in"]
+        """The names, with the prefix, of the topics that the service reads in the order of event time."""
+        return [self.prefix + topic.name for topic in TOPICS if topic.direction == "in" and topic.name != CORRECTIONS]
 
 
 def check_topics_section(topics: TopicsConfig) -> None:

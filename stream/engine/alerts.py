@@ -48,6 +48,12 @@ def alert_key(kind: AlertKind, subject: str) -> str:
     return f"{kind}:{subject}"
 
 
+def standing_subjects(active: set[str], kind: AlertKind) -> list[str]:
+    """The subjects of which an alert of `kind` stands, sorted."""
+    prefix = alert_key(kind, "")
+    return sorted(key.removeprefix(prefix) for key in active if key.startswith(prefix))
+
+
 def update_alert(active: set[str], condition: Condition, moment: Moment) -> Alert | None:
     """Raise or clear the alert of `condition` if that changes `active`, the keys of the alerts that stand."""
     key = alert_key(condition.kind, condition.subject)

@@ -14,7 +14,7 @@ import numpy as np
 
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from stream.config import BookConfig, Config
-from stream.engine.alerts import Condition, Moment, alert_key, update_alert
+from stream.engine.alerts import Condition, Moment, alert_key, standing_subjects, update_alert
 from stream.engine.book.doubts import InputGaps
 from stream.engine.book.in_flight import take_report
 from stream.engine.book.solve import BookSolver
@@ -22,8 +22,10 @@ from stream.engine.book.solved import SolvedBook, Trigger
 from stream.engine.book.state import BookState
 from stream.engine.completeness import Completeness
 from stream.engine.conditions import (
+    ahead_conditions,
     feed_condition,
     incomplete_condition,
+    late_conditions,
     left_condition,
     limit_condition,
     overdue_condition,
@@ -150,6 +152,8 @@ class Engine:
             *self._price_conditions(state, market, newly_unpriced),
             *relationship_conditions(market, packed_in),
             refit_condition(market, self._config.universe.name),
+            *late_conditions(timestep.late, standing_subjects(state.alerts, "quotes-late")),
+            *ahead_conditions(timestep.ahead, standing_subjects(state.alerts, "clock-ahead")),
         ]
         outputs: list[Output] = [model_message(self._config, market), *_update_alerts(state, conditions, moment)]
         outputs += self._refusals.at_timestep(state.refused, state.alerts, timestep.end_ns, timestep.index)

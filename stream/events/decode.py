@@ -64,7 +64,7 @@ class Decoder:
         self._assets: dict[str, int | None] = {asset: index for index, asset in enumerate(universe.assets)}
         self._assets[universe.numeraire] = None
         self._most_lots = config.most_lots
-        self._max_ahead_ns = round(universe.max_event_time_ahead_s * NANOSECONDS)
+        self._max_ahead_ns = universe.max_event_time_ahead_ns
         self._numeraire = universe.numeraire
         self._positions = f"{config.topics.prefix}positions"
         self._decode: dict[str, Callable[[Record, str, bool], list[Decoded]]] = {
@@ -79,6 +79,8 @@ class Decoder:
         return self._with_book(record, events) if record.topic == self._positions else events
 
     def _events(self, record: Record) -> list[Decoded]:
+        if record.damage:
+            return [Refused(record, "undecodable", record.damage, "")]
         header, batch = None, False
         for name, value in record.headers:
             if name == "ce_type":
@@ -126,7 +128,8 @@ class Decoder:
         cut = len(tick.bid_levels) - len(bid_levels) + len(tick.ask_levels) - len(ask_levels)
         depth = QuoteDepth(tick.bid_size_lots, tick.ask_size_lots, bid_levels, ask_levels)
         depths = () if depth == QuoteDepth() else (depth,)
-        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut, tick.source)]
+        recorded_ns, feed = record.timestamp_ms * 1_000_000, _feed(tick.source)
+        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut, feed, recorded_ns)]
 
     def _batch(self, record: Record, batch: TickBatch, content_type: str) -> list[Decoded]:
         size = len(batch.instruments)
@@ -155,15 +158,18 @@ class Decoder:
             else:
                 used.append((index, bid, ask))
         events: list[Decoded] = []
+        recorded_ns, feed = record.timestamp_ms * 1_000_000, _feed(batch.source)
         if used:
             indices, good_bids, good_asks = zip(*used, strict=True)
-            events.append(Quotes(batch.event_time_ns, indices, good_bids, good_asks, feed=batch.source))
+            events.append(
+                Quotes(batch.event_time_ns, indices, good_bids, good_asks, feed=feed, recorded_ns=recorded_ns)
+            )
         for reason, quotes in refused.items():
             names = tuple(quoted(name) for name, _ in quotes[:DETAILS_SHOWN])
             detail = _list([text for _, text in quotes])
             events.append(Refused(record, reason, detail, content_type, names, in_part=bool(used)))
         # A batch of nothing is a heartbeat of the feed: it moves the watermark.
-        return events or [Quotes(batch.event_time_ns, (), (), (), feed=batch.source)]
+        return events or [Quotes(batch.event_time_ns, (), (), (), feed=feed, recorded_ns=recorded_ns)]
 
     def _position(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
         assert record.value is not None  # __call__ refused it
@@ -266,7 +272,8 @@ class Decoder:
     def _wrong_time(self, event_time_ns: int, record: Record) -> str | None:
         """Why the event time cannot be believed; None where it can.
 
-        A single time from the far future would move the watermark past everything that follows and make all of it late.
+        A quote from the far future would stay the latest of its instrument until time comes there, and a position from
+        there would ignore all levels before it.
         The record's timestamp is at or after the event whether the producer stamps the event's time or its own.
         """
         if not 0 < event_time_ns <= LATEST_NS:
@@ -329,6 +336,11 @@ def _other_unit(event_time_ns: int, record: Record) -> str:
     # A year more than the record's date: a clock that is ahead is no reason to take another unit for nanoseconds.
     latest_ns = min(record_ns + YEAR_NS, LATEST_NS)
     return next((name for name, ns in OTHER_UNITS if YEAR_NS <= event_time_ns * ns <= latest_ns), "")
+
+
+def _feed(source: str) -> str:
+    """The name of a feed. Quotes keep it while they wait in the merge, where a name of megabytes has no room."""
+    return bounded(source, CHARACTERS_MAX)
 
 
 def _time_of(message: Position | PositionsComplete | HedgeStatus, record: Record) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from schemas.inbound import HedgeStatus, Position, PositionsComplete, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.internal import Snapshot
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.topics import TOPIC_OF
@@ -15,7 +15,7 @@ from stream.kafka.log import Headers, Writer
 
 Inbound = Tick | TickBatch | Position | PositionsComplete | HedgeStatus
 Outbound = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter | RefusedSummary
-Message = Inbound | Outbound | Snapshot
+Message = Inbound | Correction | Outbound | Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,15 @@ def key_of(message: Message) -> str:
             return message.subject
         case DeadLetter() | RefusedSummary():
             return message.topic
+        case Correction():
+            return correction_key(message)
+
+
+def correction_key(correction: Correction) -> str:
+    """What the correction is of: a later one of the same quotes replaces it."""
+    if correction.record:
+        return correction.record
+    return f"{correction.instrument}/{correction.from_time_ns}/{correction.to_time_ns}"
 
 
 def snapshot_key(universe: str, slot: int, part: int) -> str:
@@ -84,6 +93,8 @@ def id_of(message: Message) -> str:
     """The CloudEvents id: the message's own; for inputs the source and its count; for parts of a snapshot one each."""
     if isinstance(message, Inbound):
         return f"{message.source}/{message.seq}"
+    if isinstance(message, Correction):
+        return f"correction/{correction_key(message)}/{message.event_time_ns}"
     if isinstance(message, Snapshot) and message.part:
         return f"{message.id}#{message.part}"
     return message.id

@@ -28,6 +28,7 @@ RefusalReason = Literal[
     "unknown-trade",
 ]
 
+ClockWitness = Literal["majority", "records", "undecided", "one-quote"]
 Keyed = Literal["level", "book", "other"]
 """What the key of a position names: book and asset, the book alone, or something else."""
 
@@ -58,6 +59,7 @@ class Quotes:
     depths: tuple[QuoteDepth | None, ...] = ()
     levels_cut: int = 0
     feed: str = ""
+    recorded_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,38 @@ class Ticks:
 
 
 @dataclass(frozen=True, slots=True)
+class LateQuotes:
+    """Of the `quotes` of one source in the last `steps` timesteps, how many were late.
+
+    `instruments` names the first few whose quotes were late. `behind_ns` is by how much the source's quotes are behind
+    those of the others as a rule, 0 or more.
+    """
+
+    source: str
+    late: int
+    quotes: int
+    steps: int
+    instruments: tuple[str, ...] = ()
+    behind_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAhead:
+    """A source whose clock is ahead, by `lead_ns` of the `others_count` others, of which `others` names the first few.
+
+    `witness` is who says so: more than half of the sources agree with each other, the records' timestamps say it too,
+    or nobody can tell whether this one is ahead or the others are behind. With `one-quote` the clock is not judged:
+    one or a few quotes are ahead, and wait for their time.
+    """
+
+    source: str
+    lead_ns: int
+    others: tuple[str, ...]
+    others_count: int
+    witness: ClockWitness
+
+
+@dataclass(frozen=True, slots=True)
 class Timestep:
     """The close of one step of the event-time grid.
 
@@ -179,6 +213,8 @@ class Timestep:
     quoted_at_ns : (m,) event time of the latest quote; 0 where there is none.
     ticks : all quotes of the step, for a covariance that takes each of them; None where none does.
     depths : by the index of the instrument, where its latest quote shows any.
+    late : of every source with late quotes in the last timesteps.
+    ahead : the sources whose clocks are ahead.
     """
 
     index: int
@@ -188,6 +224,8 @@ class Timestep:
     quoted_at_ns: IntArray
     ticks: Ticks | None = None
     depths: dict[int, QuoteDepth] = field(default_factory=dict)
+    late: tuple[LateQuotes, ...] = ()
+    ahead: tuple[SourceAhead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

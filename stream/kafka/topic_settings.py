@@ -86,8 +86,11 @@ def _of_input(topic: Topic, kept: TopicFacts) -> Iterator[_Found]:
             "level of one asset only, and the book is incomplete after each start"
         )
         yield "warning", "cleanup.policy", text
-    elif kept.compacted:
+    elif kept.compacted and topic.name == "ticks":
         text = f"{policy}, expected delete: compaction removes quotes that a rebuild needs"
+        yield "warning", "cleanup.policy", text
+    elif "delete" in policy and topic.name == "corrections":
+        text = f"{policy}, expected compact: a rebuild takes in again what a correction that was deleted had left out"
         yield "warning", "cleanup.policy", text
     if "delete" in policy and topic.name == "positions":
         kept_ms, kept_bytes = int(kept.settings.get("retention.ms", -1)), int(kept.settings.get("retention.bytes", -1))

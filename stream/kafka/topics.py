@@ -15,8 +15,8 @@ from stream.config.kafka import MAX_RECORD_BYTES, KafkaSettings
 from stream.errors import AccessDenied, TopicMismatch, TopicMissing
 from stream.kafka.connection import open_client, translate
 
-# A tick from a clock that runs ahead would close timesteps before their other quotes come. Its record carries the event
-# time, so the broker, which has its own clock, can refuse it.
+# A tick or a position from a clock that runs far ahead would stay the latest one until time comes there. Its record
+# carries the event time, so the broker, which has its own clock, can refuse it.
 _INPUT_AHEAD_MAX_MS = "60000"
 
 # Outputs carry the event time of their inputs. If Kafka refused one for its date, the service would stop.

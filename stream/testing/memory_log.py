@@ -188,6 +188,7 @@ class MemoryReader:
         self._position: dict[TopicPartition, int] = {}
         self._known_end: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
+        self._failure = ""
         self._closed = False
 
     def partitions(self) -> list[TopicPartition]:
@@ -245,7 +246,15 @@ class MemoryReader:
         self._check_open()
         for partition in offsets:
             self._check_own(partition)
-        self._log.group_offsets(self._group).update(offsets)
+        if not self._failure:
+            self._log.group_offsets(self._group).update(offsets)
+
+    def commit_failure(self) -> str:
+        return self._failure
+
+    def fail_commits(self, failure: str) -> None:
+        """Store no offsets from now on, and give `failure` as the reason; with an empty one store them again."""
+        self._failure = failure
 
     def committed(self) -> dict[TopicPartition, int]:
         offsets = self._log.group_offsets(self._group)

@@ -5,7 +5,7 @@ All records after that go through `engine.step`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -42,12 +42,19 @@ class Recovered:
 
 
 def recover(
-    config: Config, engine: Engine, inputs: Reader, states: Reader | None, facts: LogFacts | None, *, rebuild: bool
+    config: Config,
+    engine: Engine,
+    inputs: Reader,
+    states: Reader | None,
+    facts: LogFacts | None,
+    *,
+    rebuild: bool,
+    corrections: Sequence[str] = (),
 ) -> Recovered:
     """The state to start from. `inputs` is moved to the offsets of the state.
 
     Without a snapshot in `states`, or with `rebuild`, the state is empty and every input is read from its beginning.
-    `facts` are those of the log, None where it tells none.
+    Such a state honours all `corrections`. `facts` are those of the log, None where it tells none.
 
     Raises
     ------
@@ -58,7 +65,8 @@ def recover(
     snapshot = _latest(config, states, lenient=rebuild)
     low = inputs.low_watermarks()
     if snapshot is None or rebuild:
-        state = WorkerState(new_timesteps_state(len(config.instruments)), engine.new_state(), low)
+        timesteps = new_timesteps_state(len(config.instruments))
+        state = WorkerState(timesteps, engine.new_state(), low, tuple(corrections))
         events = _found_in_log(config, inputs, low, facts, snapshot)
         stood = earlier(snapshot).alerts if snapshot is not None else ()
         left = _left_alerts(config, stood)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-from schemas.topics import TOPICS
+from schemas.topics import CORRECTIONS, TOPICS
 from solver.warm import warm_kernels
 from stream.clock import SystemClock
 from stream.config import Config
@@ -39,6 +39,7 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
             closing(TopicWatch(config.kafka, list(names.values()))) as topics,
             closing(KafkaReader(config.kafka, config.topics.inputs())) as inputs,
             closing(KafkaReader(config.kafka, [names["state"]])) as states,
+            closing(KafkaReader(config.kafka, [names[CORRECTIONS]])) as corrections,
             closing(KafkaWriter(config.kafka)) as writer,
             ThreadPoolExecutor(config.solver.threads, "pack") as pool,
             RefitProcess(config.universe.assets, reversion_settings(config.reversion), metrics.observe_refit) as refits,
@@ -47,7 +48,7 @@ def run_service(config: Config, *, rebuild: bool, stop: Callable[[], bool]) -> i
             check_settings(said.note(topics.latest()))
             worker = Worker(
                 config,
-                Connections(inputs, writer, states, lambda: said.noted(topics.latest()), rebuild),
+                Connections(inputs, writer, states, corrections, lambda: said.noted(topics.latest()), rebuild),
                 Surroundings(SystemClock(), metrics, map_over=pool.map, submit=refits.submit, views=web),
             )
             states.close()

@@ -43,12 +43,14 @@ FORMAT_VERSION = 5
 class WorkerState:
     """What a worker continues from: open timesteps, engine, and the next offset to read of each input partition.
 
+    `corrections` names those that the state honours: their quotes were never in it.
     `topic_ids` and `cluster_id` say which topics these offsets are of; empty where the log does not tell.
     """
 
     timesteps: TimestepsState
     engine: EngineState
     offsets: dict[TopicPartition, int]
+    corrections: tuple[str, ...] = ()
     topic_ids: dict[str, str] = field(default_factory=dict)
     cluster_id: str = ""
 
@@ -81,6 +83,7 @@ class Stored:
     gaps: InputGaps
     earlier_alerts: tuple[str, ...]
     refused: RefusalsState
+    corrections: tuple[str, ...] = ()
 
 
 @dataclass
@@ -120,6 +123,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         gaps=engine.gaps,
         earlier_alerts=engine.earlier_alerts,
         refused=engine.refused,
+        corrections=state.corrections,
     )
     timestep = state.timesteps.last_closed
     return Snapshot(
@@ -192,7 +196,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     state.earlier_alerts = stored.earlier_alerts
     state.refused = stored.refused
     offsets = {TopicPartition(each.topic, each.partition): each.offset for each in snapshot.offsets}
-    return WorkerState(stored.timesteps, state, offsets, snapshot.topic_ids, snapshot.cluster_id)
+    return WorkerState(stored.timesteps, state, offsets, stored.corrections, snapshot.topic_ids, snapshot.cluster_id)
 
 
 def earlier(snapshot: Snapshot) -> Earlier:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from schemas.inbound import Tick
@@ -476,6 +476,51 @@ def test_records_of_which_a_whole_letter_cannot_be_sent_do_not_end_the_service(
         reasons.append(letter["reason"])
     assert sorted(reasons) == ["content-type", "undecodable", "unknown-book", "unknown-book"]
     assert child.exit_code is None
+
+
+def test_a_group_with_other_members_does_not_end_the_service(
+    start: Callable[[], ChildProcess],
+    writer: KafkaWriter,
+    read: Callable[..., Outputs],
+    prefix: str,
+    settings: KafkaSettings,
+) -> None:
+    """Another consumer has subscribed with `kafka.group`: said once, with the way out, and answers go on.
+
+    Once it has left, the offsets are stored.
+    """
+    other: Any = open_client(KafkaConsumer, settings, group_id=settings.group)
+    other.subscribe([f"{prefix}ticks"])
+    deadline = time.monotonic() + 60
+    while not other.assignment():
+        other.poll(timeout_ms=200)
+        assert time.monotonic() < deadline
+    child = start()
+    outputs = read("dead-letters")
+    writer.send(f"{prefix}positions", b"spot", b"{", (), START_NS // 1_000_000)
+    writer.flush()
+    outputs.until(lambda topic, message: message["topic"].endswith("positions"))
+
+    def notices(name: str) -> list[str]:
+        return [line for line in output_tail(child.output_file, 100).splitlines() if f" {name}" in line]
+
+    deadline = time.monotonic() + 60
+    while not notices("offsets-not-stored"):
+        other.poll(timeout_ms=100)
+        assert time.monotonic() < deadline
+    writer.send(f"{prefix}ticks", b"EURUSD", b"{", (), START_NS // 1_000_000)
+    writer.flush()
+    outputs.until(lambda topic, message: message["topic"].endswith("ticks"))
+    (line,) = notices("offsets-not-stored")
+    assert f"group {settings.group} has members of another consumer; use another kafka.group" in line
+    other.close()
+    while not notices("offsets-stored"):
+        assert child.exit_code is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    child.stop(timeout_s=15)
+    with closing(KafkaReader(settings, [f"{prefix}positions", f"{prefix}ticks"])) as reader:
+        assert reader.committed() == reader.end_offsets()
 
 
 def test_the_broker_refuses_a_tick_that_is_dated_ahead(

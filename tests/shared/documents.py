@@ -36,6 +36,9 @@ COMMANDS: dict[str, How] = {
     "betapack desk": "parsed",
     "betapack desk --data FOLDER --seeds 12 --days 10": "parsed",
     "betapack desk --seeds 2 --days 1": "parsed",
+    "betapack forget --record 'ticks[2]@417' --reason 'a hundred times the market' --config desk.toml": "parsed",
+    "betapack forget --instrument EURUSD --from 2025-06-02T08:00:00Z --to 2025-06-02T08:00:02.5Z "
+    "--reason 'test quotes' --config desk.toml": "parsed",
     "betapack frontier --book franc --output frontier.html": "service",
     "betapack frontier --book franc --points 20": "service",
     "betapack serve --config desk.toml --bootstrap kafka-1:9092": "service",
@@ -53,6 +56,7 @@ COMMANDS: dict[str, How] = {
     "kcat -b 127.0.0.1:PORT -t residual-exposure -C -o end": "parsed",
     "make bench": "parsed",
     "make bench SUBJECT=packing": "parsed",
+    "make chaos": "parsed",
     "make check": "parsed",
     "make demo": "parsed",
     "make lint": "parsed",

@@ -11,7 +11,7 @@ import struct
 import msgspec
 from msgspec import Struct
 
-from schemas.inbound import HedgeStatus, Position, PositionsComplete, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.internal import PartitionOffset, Snapshot
 from schemas.outbound import (
     Alert,
@@ -78,6 +78,16 @@ SAMPLES: tuple[Struct, ...] = (
         event_time_ns=EVENT_TIME_NS,
         source="ems-1",
         seq=77,
+    ),
+    Correction(
+        record="ticks[2]@417",
+        value_sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        instrument="EURUSD",
+        from_time_ns=EVENT_TIME_NS,
+        to_time_ns=EVENT_TIME_NS + 1,
+        reason="a hundred times the market",
+        who="desk-zürich",
+        event_time_ns=EVENT_TIME_NS,
     ),
     Model(
         id="majors/28407421/412",

@@ -195,6 +195,25 @@ def test_a_wrong_type_is_undecodable_and_the_field_is_named(
     assert "$.bid" in refused.detail
 
 
+def test_a_record_that_stands_for_damage_is_refused_with_its_reason(refusal_of: Callable[[Record], Refused]) -> None:
+    """Also where its bytes would be a message: it is not known what else the log held there."""
+    record = record_of(tick())._replace(damage="its checksum is wrong")
+    refused = refusal_of(record)
+    assert (refused.reason, refused.detail, refused.record) == ("undecodable", "its checksum is wrong", record)
+
+
+def test_the_name_of_a_feed_is_bounded(decoder: Decoder) -> None:
+    """Twenty thousand quotes may wait in the merge, each with the name of its feed."""
+    for message in (tick(source="x" * 4_000_000), batch({"EURUSD": (1.08, 1.09)}, source="x" * 4_000_000)):
+        (quotes,) = decoder(record_of(message))
+        assert isinstance(quotes, Quotes)
+        assert len(quotes.feed) < 1000
+        assert "4000000" in quotes.feed
+    (quotes,) = decoder(record_of(tick(source="lp")))
+    assert isinstance(quotes, Quotes)
+    assert quotes.feed == "lp"
+
+
 def test_bytes_of_the_other_encoding_are_undecodable(refusal_of: Callable[[Record], Refused]) -> None:
     """The header decides; what the bytes look like does not."""
     assert refusal_of(record_of(encode(tick(), MESSAGE_PACK))).reason == "undecodable"

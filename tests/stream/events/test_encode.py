@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct
 
 from message_samples import SAMPLES
-from schemas.inbound import HedgeStatus, Position, PositionsComplete, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.internal import Snapshot
 from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
@@ -33,6 +33,7 @@ KEY_AND_ID: dict[type[Struct], tuple[str, str]] = {
     Position: ('["desk-zürich","CHF"]', "ledger/5120"),
     PositionsComplete: ('["desk-zürich"]', "betapack confirm/3"),
     HedgeStatus: ("desk-zürich", "ems-1/77"),
+    Correction: ("ticks[2]@417", f"correction/ticks[2]@417/{TIME_NS}"),
     Model: ("majors", "majors/28407421/412"),
     ResidualExposure: ("desk-zürich", "desk-zürich/28407421/412/28407421"),
     HedgeSuggestion: ("desk-zürich", "desk-zürich/28407421/412/28407421"),

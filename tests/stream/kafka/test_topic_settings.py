@@ -35,6 +35,7 @@ WARNED = [
     ("ticks", 1, {"message_timestamp_type": "LogAppendTime"}),
     ("positions", 3, {"min_insync_replicas": "1"}),
     ("state", 1, {"cleanup_policy": "compact,delete"}),
+    ("corrections", 1, {"cleanup_policy": "delete"}),
     ("state", 1, {"max_message_bytes": "1048588"}),
     ("alerts", 1, {"max_message_bytes": "1048588"}),
 ]
