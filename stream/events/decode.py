@@ -16,12 +16,11 @@ from schemas.inbound import HedgeStatus, Position, PositionsComplete, Tick, Tick
 from schemas.wire import decode, media_type
 from stream.config import NANOSECONDS, Config
 from stream.events.outside_text import CHARACTERS_MAX, bounded, quoted
-from stream.events.position_key import keyed_by, names_level
+from stream.events.position_key import keyed_as
 from stream.events.refused_position import refused_position
 from stream.events.types import (
     LATEST_NS,
     Decoded,
-    Keyed,
     PositionLevel,
     PositionsConfirmed,
     QuoteDepth,
@@ -192,9 +191,7 @@ class Decoder:
             return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
         source = f"{record.topic}[{record.partition}]@{record.offset}"
         asset = self._assets[position.asset]
-        keyed: Keyed = "book" if keyed_by(record.key).book == position.book else "other"
-        if names_level(record.key, position.book, position.asset):
-            keyed = "level"
+        keyed = keyed_as(record.key, position.book, position.asset)
         return [
             PositionLevel(
                 event_time_ns, position.book, asset, position.quantity, source, dated, record.timestamp_ms, keyed

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from stream.events.outside_text import CHARACTERS_MAX
+from stream.events.types import Keyed
 
 _KEY_BYTES_MAX = 4 * CHARACTERS_MAX
 """A longer key names nothing: names of books that nobody knows are kept."""
@@ -53,14 +54,20 @@ def keyed_by(key: bytes | None) -> KeyedBy:
         return KeyedBy(None, None)
 
 
-def names_level(key: bytes | None, book: str, asset: str) -> bool:
-    """Whether `key` names book and asset, so that compaction keeps this level beside those of other assets.
+def keyed_as(key: bytes | None, book: str, asset: str) -> Keyed:
+    """What the key of a level names.
 
-    Any form counts that holds both names, as ``franc/EUR``: two levels of one such key are of one asset.
+    `level` in any form that holds both names, as ``franc/EUR``: two levels of one such key are of one asset, so
+    compaction keeps this level beside those of other assets.
     """
+    if key == book.encode():
+        return "book"
     if key is None or len(key) > _KEY_BYTES_MAX:
-        return False
-    if keyed_by(key) == (book, asset):
-        return True
+        return "other"
+    named = keyed_by(key)
+    if named == (book, asset):
+        return "level"
     text = key.decode("utf-8", "replace")
-    return book in text and asset in text.replace(book, "", 1)
+    if book in text and asset in text.replace(book, "", 1):
+        return "level"
+    return "book" if named.book == book else "other"

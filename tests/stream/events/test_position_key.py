@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.events.position_key import complete_key, keyed_by, level_key, names_level
+from stream.events.position_key import complete_key, keyed_as, keyed_by, level_key
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -44,20 +44,23 @@ def test_what_is_no_array_of_names_is_the_name_of_a_book(
 
 
 @pytest.mark.parametrize(
-    ("key", "book", "asset", "safe"),
+    ("key", "book", "asset", "keyed"),
     [
-        (b'["franc","EUR"]', "franc", "EUR", True),
-        (b"franc/EUR", "franc", "EUR", True),
-        (json.dumps(["zürich", "EUR"]).encode(), "zürich", "EUR", True),
-        (b"franc", "franc", "EUR", False),
-        (b"EURO", "EURO", "EUR", False),
-        (b'["franc"]', "franc", "EUR", False),
-        (b"franc/CHF", "franc", "EUR", False),
-        (None, "franc", "EUR", False),
+        (b'["franc","EUR"]', "franc", "EUR", "level"),
+        (b"franc/EUR", "franc", "EUR", "level"),
+        (json.dumps(["zürich", "EUR"]).encode(), "zürich", "EUR", "level"),
+        (b"franc", "franc", "EUR", "book"),
+        (b"EURO", "EURO", "EUR", "book"),
+        (b'["franc"]', "franc", "EUR", "book"),
+        (b'["franc","CHF"]', "franc", "EUR", "book"),
+        (b"franc/CHF", "franc", "EUR", "other"),
+        (b"\xff", "franc", "EUR", "other"),
+        (b"x" * 10_000, "franc", "EUR", "other"),
+        (None, "franc", "EUR", "other"),
     ],
 )
 def test_compaction_keeps_a_level_whose_key_names_its_asset(
-    key: bytes | None, book: str, asset: str, safe: bool
+    key: bytes | None, book: str, asset: str, keyed: str
 ) -> None:
     """In any form. A book whose name holds that of the asset does not name it."""
-    assert names_level(key, book, asset) == safe
+    assert keyed_as(key, book, asset) == keyed
