@@ -20,6 +20,7 @@ from stream.engine.book.solve import BookSolver
 from stream.engine.book.solved import Trigger
 from stream.engine.book.state import BookState
 from stream.engine.conditions import (
+    doubt_conditions,
     feed_condition,
     limit_condition,
     overdue_condition,
@@ -101,6 +102,7 @@ class Engine:
         moment = Moment(timestep.end_ns, timestep.index, str(timestep.index))
         conditions = [
             *self._price_conditions(state, market, newly_unpriced),
+            *doubt_conditions(market, self._config.universe.assets, state.alerts, self._holders(state)),
             *relationship_conditions(market, packed_in),
             refit_condition(market, self._config.universe.name),
         ]
@@ -190,12 +192,19 @@ class Engine:
         return [
             price_condition(
                 asset,
-                [name for name, book in state.books.items() if book.quantities[index] != 0],
+                holders,
                 missing=asset in unpriced,
                 went_stale=asset in newly_unpriced and not np.isnan(state.market.log_prices[index]),
                 max_price_age_s=universe.max_price_age_s,
             )
-            for index, asset in enumerate(universe.assets)
+            for index, (asset, holders) in enumerate(zip(universe.assets, self._holders(state), strict=True))
+        ]
+
+    def _holders(self, state: EngineState) -> list[list[str]]:
+        """By asset, the names of the books that hold it."""
+        return [
+            [name for name, book in state.books.items() if book.quantities[index] != 0]
+            for index in range(len(self._config.universe.assets))
         ]
 
     def _feed_silence(self, state: EngineState, silence: FeedSilence) -> list[Output]:

@@ -28,6 +28,10 @@ STEP_TICKS_MAX = 50_000
 """Bounds what an open step holds, and with it a snapshot: some two megabytes."""
 
 
+FEED_LETTERS = 80
+"""What is kept of the name of a feed, for messages."""
+
+
 @dataclass
 class OpenStep:
     """Quotes of a step that has not closed yet, (m,) each; NaN and 0 where there is none.
@@ -55,6 +59,7 @@ class TimestepsState:
     open_steps: dict[int, OpenStep] = field(default_factory=dict)
     late_quotes: int = 0
     depths: dict[int, QuoteDepth] = field(default_factory=dict)
+    feeds: dict[int, str] = field(default_factory=dict)
 
 
 def new_timesteps_state(instruments: int) -> TimestepsState:
@@ -101,6 +106,8 @@ class Timesteps:
                 open_step.bids[index] = bid
                 open_step.asks[index] = ask
                 open_step.quoted_at_ns[index] = time_ns
+                if quotes.feed:
+                    state.feeds[index] = quotes.feed[:FEED_LETTERS]
                 # A depth belongs to its own quote: a later quote without a depth removes it.
                 open_step.depths.pop(index, None)
                 if depth is not None:
@@ -144,7 +151,9 @@ class Timesteps:
             if fresh.any():
                 ticks = _in_order(quoted.ticks) if self._with_ticks else None
                 end_ns = step * self._step_ns
-                closed.append(Timestep(step, end_ns, state.bids, state.asks, state.quoted_at_ns, ticks, state.depths))
+                closed.append(
+                    Timestep(step, end_ns, state.bids, state.asks, state.quoted_at_ns, ticks, state.depths, state.feeds)
+                )
         return closed
 
 

@@ -123,6 +123,7 @@ class Timestep:
     quoted_at_ns : (m,) event time of the latest quote; 0 where there is none.
     ticks : all quotes of the step, for a covariance that takes each of them; None where none does.
     depths : by the index of the instrument, where its latest quote shows any.
+    feeds : by the index of the instrument, the feed that quoted it last, where it has a name.
     """
 
     index: int
@@ -132,6 +133,7 @@ class Timestep:
     quoted_at_ns: IntArray
     ticks: Ticks | None = None
     depths: dict[int, QuoteDepth] = field(default_factory=dict)
+    feeds: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,8 +125,8 @@ def test_what_a_feed_encodes_decode_reads(desk: Config, content_type: str) -> No
         seq=8,
     )
     position = Position(book="spot", asset="EUR", quantity=-3.0, event_time_ns=TIME_NS, source="oms", seq=9)
-    assert decoder(sent(tick, content_type)) == [Quotes(TIME_NS, (0,), (1.08,), (1.09,))]
-    assert decoder(sent(batch, content_type)) == [Quotes(TIME_NS, (0,), (1.0,), (2.0,))]
+    assert decoder(sent(tick, content_type)) == [Quotes(TIME_NS, (0,), (1.08,), (1.09,), feed="lp")]
+    assert decoder(sent(batch, content_type)) == [Quotes(TIME_NS, (0,), (1.0,), (2.0,), feed="lp")]
     (level,) = decoder(sent(position, content_type))
     assert isinstance(level, PositionLevel)
     assert (level.book, level.asset, level.quantity, level.event_time_ns) == ("spot", 0, -3.0, TIME_NS)

@@ -1,0 +1,68 @@
+"""Prices that do not change although quotes keep coming, judged by what is usual for the instrument.
+
+No quotes at all are not the subject here: then the price becomes stale.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from solver.arrays import BoolArray
+from stream.config import Config
+from stream.engine.market.plausibility.faults import seconds
+from stream.engine.market.plausibility.state import GateState
+from stream.engine.market.plausibility.usual import CHANGE_GAP, ENOUGH, RUN, SPREAD
+from stream.engine.market.plausibility.witnesses import Witnesses
+
+# From this share of `unchanged_gaps` on, returns are left out: before the alert, so that little risk has decayed by it.
+_LEFT_OUT_SHARE = 0.25
+
+# How far a twin must have moved from where it was when the price last changed, in bid-ask spreads and usual moves.
+_TWIN_SPREADS, _TWIN_MOVES = 2.0, 5.0
+
+
+class Unchanged:
+    """The rules of one configuration."""
+
+    def __init__(self, config: Config, witnesses: Witnesses) -> None:
+        self._gaps = config.plausibility.unchanged_gaps
+        self._names = [instrument.name for instrument in config.instruments]
+        self._twins = witnesses.twins
+        self._nothing = np.zeros(len(self._names), dtype=np.bool_)
+
+    def found(self, state: GateState) -> BoolArray:
+        """Set in `state` which instruments are frozen. Returns (m,) those whose returns are left out, these too."""
+        usual = state.usual
+        known = usual.counts[RUN] >= ENOUGH
+        # Both by count and by time: neither a feed that begins to repeat its quotes more often nor one that is slow for
+        # a while is unusual by that. Half the time is enough, because gaps vary more than counts. Where nothing is
+        # usual yet, only the twin can tell, and only after `unchanged_gaps` quotes.
+        runs = np.where(known, usual.means[RUN], 1.0 / _LEFT_OUT_SHARE)
+        usually = np.where(known, usual.means[CHANGE_GAP], 0.0)
+        lasted = 2.0 * (state.quoted_at_ns - state.changed_at_ns)
+        still = (state.run >= _LEFT_OUT_SHARE * self._gaps * runs) & (lasted >= _LEFT_OUT_SHARE * self._gaps * usually)
+        if not still.any():
+            state.frozen = self._nothing
+            return self._nothing
+        frozen = known & (state.run >= self._gaps * runs) & (lasted >= self._gaps * usually)
+        # Once found frozen, it stays so until it changes, though the twin may come back to where it was.
+        frozen |= still & (self._left_by_twin(state) | state.frozen)
+        state.frozen = frozen
+        left_out: BoolArray = (still & known) | frozen
+        return left_out
+
+    def message(self, state: GateState, index: int) -> str:
+        """Why the instrument at `index` is frozen, in words."""
+        lasted = seconds(int(state.quoted_at_ns[index] - state.changed_at_ns[index]))
+        said = f"{self._names[index]} unchanged for {lasted} while quotes keep coming"
+        if state.usual.counts[RUN, index] >= ENOUGH:
+            return f"{said}, it usually changes every {seconds(float(state.usual.means[CHANGE_GAP, index]))}"
+        return f"{said}, and {self._names[self._twins[index]]} has moved"
+
+    def _left_by_twin(self, state: GateState) -> BoolArray:
+        """(m,) whether the twin has moved away since the price last changed; False for an instrument without one."""
+        spreads, moves, twins = state.usual.means[SPREAD], state.usual.moves, self._twins
+        moved = np.abs(state.log_mids[twins] - state.twin_log_mids)
+        enough = _TWIN_SPREADS * (spreads + spreads[twins]) + _TWIN_MOVES * (moves + moves[twins])
+        left: BoolArray = (twins >= 0) & (moved > enough) & (state.changed_at_ns[twins] > state.changed_at_ns)
+        return left
