@@ -100,9 +100,10 @@ class Engine:
         )
         state.latest = market
         moment = Moment(timestep.end_ns, timestep.index, str(timestep.index))
+        holders = self._holders(state)
         conditions = [
-            *self._price_conditions(state, market, newly_unpriced),
-            *doubt_conditions(market, self._config.universe.assets, state.alerts, self._holders(state)),
+            *self._price_conditions(state, market, newly_unpriced, holders),
+            *doubt_conditions(market, self._config.universe.assets, state.alerts, holders),
             *relationship_conditions(market, packed_in),
             refit_condition(market, self._config.universe.name),
         ]
@@ -187,17 +188,19 @@ class Engine:
         assets = self._config.universe.assets
         return {asset for asset, missing in zip(assets, market.valuation.unpriced, strict=True) if missing}
 
-    def _price_conditions(self, state: EngineState, market: Market, newly_unpriced: set[str]) -> list[Condition]:
+    def _price_conditions(
+        self, state: EngineState, market: Market, newly_unpriced: set[str], holders: list[list[str]]
+    ) -> list[Condition]:
         unpriced, universe = self._unpriced_assets(market), self._config.universe
         return [
             price_condition(
                 asset,
-                holders,
+                holders[index],
                 missing=asset in unpriced,
                 went_stale=asset in newly_unpriced and not np.isnan(state.market.log_prices[index]),
                 max_price_age_s=universe.max_price_age_s,
             )
-            for index, (asset, holders) in enumerate(zip(universe.assets, self._holders(state), strict=True))
+            for index, asset in enumerate(universe.assets)
         ]
 
     def _holders(self, state: EngineState) -> list[list[str]]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from stream.bench.models.gate.courses import Course
-from stream.bench.models.gate.faults import KINDS, Place, alike, caught, frozen_for, usual_gap_ns
+from stream.bench.models.gate.faults import KINDS, Place, alike, caught, frozen_for, usual_quotes
 from stream.config import NANOSECONDS
 from stream.engine.market.plausibility.gate import Doubt, Gate
 from stream.engine.market.plausibility.state import new_gate_state
@@ -24,7 +24,7 @@ class Seen:
     ----------
     raised : by asset, how many alerts.
     said : each of them in words, with its time and how long it stood.
-    held, caught : by kind of fault, how many were put in, and how many held.
+    put_in, caught : by kind of fault, how many were put in, and how many were held.
     small : faults that left the price within one per cent.
     delays : by what is frozen, usual gaps until it was found.
     """
@@ -55,10 +55,10 @@ def walked(course: Course, faults: Sequence[Place], freezes: Sequence[Place]) ->
                     seen.caught[kind] += held
         while freezing and freezing[-1].at == at:
             place = freezing.pop()
-            twins, usual_ns = alike(course.config, place.instrument), usual_gap_ns(course, place)
+            twins, usual = alike(course.config, place.instrument), usual_quotes(course, place)
             for kind, instruments in (("one", [place.instrument]), ("all venues", twins)):
                 if kind == "one" or len(twins) > 1:
-                    seen.delays[kind].append(frozen_for(gate, state, course, place, instruments, usual_ns))
+                    seen.delays[kind].append(frozen_for(gate, state, course, place, instruments, usual))
         _note(seen, course, standing, gate.screen(state, timestep).doubts, timestep.end_ns)
     return seen
 

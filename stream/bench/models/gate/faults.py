@@ -21,7 +21,7 @@ FROZEN_GAPS = 20.0
 """Usual gaps between changes within which a frozen price has to be found."""
 
 USUAL_CHANGES = 200
-"""Changes before a freeze of which the mean gap is what is usual, apart from what the gate thinks."""
+"""Changes before a freeze that say what is usual, apart from what the gate thinks."""
 
 FOLLOWED_CHANGES = 60
 """Usual gaps for which a frozen price is followed."""
@@ -102,50 +102,54 @@ def caught(gate: Gate, state: GateState, timestep: Timestep, place: Place, fault
     """Whether the quote is held in its own timestep, before it prices anything, and the factor by which it is off."""
     bids, asks = fault(timestep, place.instrument, place.other)
     screened = gate.screen(copied(state), replace(timestep, bids=bids, asks=asks))
-    changed = np.flatnonzero((bids != timestep.bids) | (asks != timestep.asks))
+    # An instrument without a quote is NaN, of which no comparison holds.
+    changed = np.flatnonzero((np.abs(bids - timestep.bids) > 0.0) | (np.abs(asks - timestep.asks) > 0.0))
+    if not len(changed):
+        return False, 1.0
     moves = np.log((bids + asks) / (timestep.bids + timestep.asks))[changed]
     return bool(screened.doubtful[changed].all()), float(np.exp(np.abs(moves).min()))
 
 
 def frozen_for(
-    gate: Gate, state: GateState, course: Course, place: Place, instruments: Sequence[int], usual_ns: float
+    gate: Gate, state: GateState, course: Course, place: Place, instruments: Sequence[int], usual_quotes: float
 ) -> float:
     """Usual gaps from the last change until the instrument at `place` is found frozen; infinite if it is not found.
 
-    From the place on, `instruments` repeat their last quote whenever they would have quoted. `state` is as of the
-    timestep before.
+    From the place on, `instruments` repeat their last quote whenever they would have quoted. A usual gap is the time of
+    `usual_quotes` quotes: so nights and weekends, when nothing quotes, do not count. `state` is as of the timestep
+    before.
     """
-    own = copied(state)
-    before = course.timesteps[place.at - 1]
-    changed_ns = int(own.changed_at_ns[place.instrument])
+    own, one = copied(state), place.instrument
+    before, quotes = course.timesteps[place.at - 1], int(own.run[one])
     frozen = np.zeros(len(before.bids), dtype=np.bool_)
     frozen[list(instruments)] = True
+    last_ns = int(before.quoted_at_ns[one])
     for timestep in course.timesteps[place.at :]:
-        lasted = timestep.end_ns - changed_ns
-        if lasted > FOLLOWED_CHANGES * usual_ns:
+        quotes += int(timestep.quoted_at_ns[one]) != last_ns
+        last_ns = int(timestep.quoted_at_ns[one])
+        if quotes > FOLLOWED_CHANGES * usual_quotes:
             return np.inf
-        quotes = replace(
+        stuck = replace(
             timestep,
             bids=np.where(frozen, before.bids, timestep.bids),
             asks=np.where(frozen, before.asks, timestep.asks),
         )
-        if gate.screen(own, quotes).doubtful[place.instrument]:
-            return float(timestep.quoted_at_ns[place.instrument] - changed_ns) / usual_ns
+        if gate.screen(own, stuck).doubtful[one]:
+            return quotes / usual_quotes
     return np.nan  # the prices end first
 
 
-def usual_gap_ns(course: Course, place: Place) -> float:
-    """The mean time between the last `USUAL_CHANGES` changes of the instrument before `place`."""
-    changes: list[int] = []
+def usual_quotes(course: Course, place: Place) -> float:
+    """How many quotes the last `USUAL_CHANGES` changes of the instrument before `place` took each."""
+    one, quotes, changes = place.instrument, 0, 0
     after = course.timesteps[place.at - 1]
     for timestep in reversed(course.timesteps[: place.at - 1]):
-        one = place.instrument
-        if timestep.bids[one] != after.bids[one] or timestep.asks[one] != after.asks[one]:
-            changes.append(int(after.quoted_at_ns[one]))
-            if len(changes) > USUAL_CHANGES:
-                break
+        if timestep.quoted_at_ns[one] == 0 or changes == USUAL_CHANGES:
+            break
+        quotes += int(timestep.quoted_at_ns[one] != after.quoted_at_ns[one])
+        changes += int(timestep.bids[one] != after.bids[one] or timestep.asks[one] != after.asks[one])
         after = timestep
-    return (changes[0] - changes[-1]) / (len(changes) - 1) if len(changes) > 1 else np.nan
+    return quotes / max(changes, 1)
 
 
 def alike(config: Config, instrument: int) -> list[int]:

@@ -13,10 +13,12 @@ from stream.bench.figures import Comparison, measure
 from stream.bench.models.gate.alarms import Seen, found_within, walked
 from stream.bench.models.gate.cost import cost
 from stream.bench.models.gate.courses import RATES_FIRST, VENUES, Course, daily_rates, hourly_bars, venue_ticks
-from stream.bench.models.gate.faults import FROZEN_GAPS, KINDS, places
+from stream.bench.models.gate.faults import FROZEN_GAPS, KINDS, USUAL_CHANGES, places
 from stream.bench.proportion import proportion
 
 SEED = 20_150_115
+
+COST_TICKS_A_STEP = (1_000, 50)
 
 LARGE = ("× 100", "÷ 100", "× 10", "÷ 10")
 
@@ -60,7 +62,7 @@ def gate_figures(effort: GateEffort, data: Path | None, say: Callable[[str], Non
             course = venue_ticks(data, (venue,), effort.share_of_ticks)
             rows.append(_alarms(course, walked(course, [], [])))
     say("the cost of the gate")
-    rows += [cost(each, effort.cost_ticks, effort.cost_rounds) for each in (1_000, 50)]
+    rows += [cost(each, effort.cost_ticks, effort.cost_rounds) for each in COST_TICKS_A_STEP]
     return rows
 
 
@@ -122,8 +124,9 @@ def _freezes(course: Course, seen: Seen) -> list[Comparison]:
                 hits,
                 cases,
                 "near 100",
-                f"after {median:.1f} in the median, {late:.1f} at the 99th percentile. The usual gap is the mean of "
-                "the 200 changes before; quotes come when they came, and repeat the last one",
+                f"after {median:.1f} in the median, {late:.1f} at the 99th percentile. A usual gap is counted in "
+                f"the instrument's own quotes, as the last {USUAL_CHANGES} changes before took them; quotes come when "
+                "they came, and repeat the last one",
             )
         )
     return rows

@@ -32,6 +32,9 @@ class Unchanged:
 
     def found(self, state: GateState) -> BoolArray:
         """Set in `state` which instruments are frozen. Returns (m,) those whose returns are left out, these too."""
+        if state.run.max() < _LEFT_OUT_SHARE * self._gaps:
+            state.frozen = self._nothing  # every change takes a quote at least
+            return self._nothing
         usual = state.usual
         known = usual.counts[RUN] >= ENOUGH
         # Both by count and by time: neither a feed that begins to repeat its quotes more often nor one that is slow for
