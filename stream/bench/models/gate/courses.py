@@ -120,6 +120,22 @@ def venue_ticks(folder: Path, venues: Sequence[str] = VENUES, share: float = 1.0
     return _course(f"ticks of {where}", _config(instruments, TICK_S), quotes)
 
 
+def resent(course: Course) -> Course:
+    """`course` as from a feed that repeats the latest quote of every instrument in each timestep.
+
+    It stops where nothing was quoted for an hour: the market is closed.
+    """
+    timestep_ns = course.config.universe.timestep_ns
+    most = round(HOUR_S * NANOSECONDS) // timestep_ns
+    timesteps: list[Timestep] = []
+    for before, after in zip(course.timesteps, [*course.timesteps[1:], None], strict=True):
+        last = before.index if after is None or after.index - before.index > most else after.index - 1
+        for index in range(before.index, last + 1):
+            at_ns = np.where(before.quoted_at_ns > 0, index * timestep_ns, 0)
+            timesteps.append(Timestep(index, index * timestep_ns, before.bids, before.asks, at_ns))
+    return Course(f"{course.name}, each sent again every second", course.config, timesteps, course.years)
+
+
 @dataclass(frozen=True, eq=False)
 class Quoted:
     """Quotes of one instrument in the order of time."""

@@ -12,7 +12,7 @@ import numpy as np
 from stream.bench.figures import Comparison, measure
 from stream.bench.models.gate.alarms import Seen, found_within, walked
 from stream.bench.models.gate.cost import cost
-from stream.bench.models.gate.courses import RATES_FIRST, VENUES, Course, daily_rates, hourly_bars, venue_ticks
+from stream.bench.models.gate.courses import RATES_FIRST, VENUES, Course, daily_rates, hourly_bars, resent, venue_ticks
 from stream.bench.models.gate.faults import FROZEN_GAPS, KINDS, USUAL_CHANGES, places
 from stream.bench.proportion import proportion
 
@@ -56,7 +56,11 @@ def gate_figures(effort: GateEffort, data: Path | None, say: Callable[[str], Non
         say("hourly bars through the gate")
         rows += _course_figures(hourly_bars(data), effort, 1)
         say("ticks of two venues through the gate")
-        rows += _course_figures(venue_ticks(data, share=effort.share_of_ticks), effort, 2)
+        ticks = venue_ticks(data, share=effort.share_of_ticks)
+        rows += _course_figures(ticks, effort, 2)
+        say("the same, each quote sent again every second")
+        again = resent(ticks)
+        rows.append(_alarms(again, walked(again, [], [])))
         for venue in VENUES:
             say(f"ticks of {venue} alone through the gate")
             course = venue_ticks(data, (venue,), effort.share_of_ticks)

@@ -131,6 +131,8 @@ class Gate:
         sampled[2] = taken & close.new & known
         sampled[3] = sampled[4] = changed & known
         state.usual.take(samples, sampled)
+        if state.run.any():
+            self._unchanged.learn(state, changed)
         state.run = np.where(changed, 0, state.run + taken)
         state.changed_at_ns = np.where(changed, at_ns, state.changed_at_ns)
         state.changed_step = np.where(changed, timestep.index, state.changed_step)

@@ -49,6 +49,7 @@ class GateState:
     bids, asks, quoted_at_ns, log_mids : the last believed quote; NaN and 0 before the first.
     changed_at_ns, changed_step : when the believed quote last changed, as event time and as timestep.
     run : how many believed quotes have repeated it since.
+    longest : the most quotes that the price has stood for, as far as that is remembered.
     twin_log_mids : where the instrument's twin was then; NaN for one without a twin.
     frozen : whether the price is doubted because it does not change.
     usual : what the instruments usually do.
@@ -64,6 +65,7 @@ class GateState:
     changed_at_ns: IntArray
     changed_step: IntArray
     run: IntArray
+    longest: FloatArray
     twin_log_mids: FloatArray
     frozen: BoolArray
     usual: Usual
@@ -84,6 +86,7 @@ def new_gate_state(instruments: int) -> GateState:
         changed_at_ns=never,
         changed_step=never,
         run=never,
+        longest=np.zeros(instruments),
         twin_log_mids=nothing,
         frozen=np.zeros(instruments, dtype=np.bool_),
         usual=nothing_usual(instruments),

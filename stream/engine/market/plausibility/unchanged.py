@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from solver.arrays import BoolArray
+from solver.arrays import BoolArray, FloatArray
 from stream.config import Config
 from stream.engine.market.plausibility.faults import seconds
 from stream.engine.market.plausibility.state import GateState
 from stream.engine.market.plausibility.usual import CHANGE_GAP, ENOUGH, RUN, SPREAD
 from stream.engine.market.plausibility.witnesses import Witnesses
 
-# From this share of `unchanged_gaps` on, returns are left out: before the alert, so that little risk has decayed by it.
+# A price may stand for this many times its longest stand so far. Markets have lulls, which no mean shows; a feed that
+# repeats its quotes through them shows them all.
+_LULLS = 2.0
+
+# The longest stand is forgotten by half over some 35,000 changes: a lull of each day is remembered.
+_LONGEST_KEPT = 0.99998
+
+# A stand that was found frozen counts for this share of what it takes, so that the next is found almost as soon.
+_FROZEN_COUNTS = 0.75
+
+# From this share of it on, returns are left out: before the alert, so that little risk has decayed by it.
 _LEFT_OUT_SHARE = 0.25
 
 # How far a twin must have moved from where it was when the price last changed, in bid-ask spreads and usual moves.
@@ -40,19 +50,30 @@ class Unchanged:
         # Both by count and by time: neither a feed that begins to repeat its quotes more often nor one that is slow for
         # a while is unusual by that. Half the time is enough, because gaps vary more than counts. Where nothing is
         # usual yet, only the twin can tell, and only after `unchanged_gaps` quotes.
-        runs = np.where(known, usual.means[RUN], 1.0 / _LEFT_OUT_SHARE)
-        usually = np.where(known, usual.means[CHANGE_GAP], 0.0)
+        runs = np.where(known, self._patience(state), self._gaps / _LEFT_OUT_SHARE)
+        usually = np.where(known, self._gaps * usual.means[CHANGE_GAP], 0.0)
         lasted = 2.0 * (state.quoted_at_ns - state.changed_at_ns)
-        still = (state.run >= _LEFT_OUT_SHARE * self._gaps * runs) & (lasted >= _LEFT_OUT_SHARE * self._gaps * usually)
+        still = (state.run >= _LEFT_OUT_SHARE * runs) & (lasted >= _LEFT_OUT_SHARE * usually)
         if not still.any():
             state.frozen = self._nothing
             return self._nothing
-        frozen = known & (state.run >= self._gaps * runs) & (lasted >= self._gaps * usually)
+        frozen = known & (state.run >= runs) & (lasted >= usually)
         # Once found frozen, it stays so until it changes, though the twin may come back to where it was.
         frozen |= still & (self._left_by_twin(state) | state.frozen)
         state.frozen = frozen
         left_out: BoolArray = (still & known) | frozen
         return left_out
+
+    def learn(self, state: GateState, changed: BoolArray) -> None:
+        """Remember for how many quotes the prices of `changed` (m,) have stood, before their count begins anew."""
+        stood = np.minimum(state.run + 1, _FROZEN_COUNTS * self._patience(state))
+        longest = np.maximum(_LONGEST_KEPT * state.longest, stood)
+        state.longest = np.where(changed & (state.run > 0), longest, state.longest)
+
+    def _patience(self, state: GateState) -> FloatArray:
+        """(m,) for how many quotes a price may stand before it is frozen."""
+        patience: FloatArray = np.maximum(self._gaps * state.usual.means[RUN], _LULLS * state.longest)
+        return patience
 
     def message(self, state: GateState, index: int) -> str:
         """Why the instrument at `index` is frozen, in words."""

@@ -12,7 +12,7 @@ import pytest
 from gate_play import SECOND, universe, walk
 from stream.bench.models.gate import run as gate_run
 from stream.bench.models.gate.alarms import walked
-from stream.bench.models.gate.courses import Course, venue_ticks
+from stream.bench.models.gate.courses import Course, resent, venue_ticks
 from stream.bench.models.gate.faults import KINDS, places, usual_quotes
 from stream.bench.models.gate.run import GateEffort, gate_figures
 from stream.errors import ConfigError
@@ -78,7 +78,7 @@ def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate_run, "COST_TICKS_A_STEP", (200,))
     figures = gate_figures(TINY, Path("anywhere"), lambda text: None)
     names = [figure.what for figure in figures]
-    assert sum(name.startswith("alarms of the gate") for name in names) == 5
+    assert sum(name.startswith("alarms of the gate") for name in names) == 6
     assert sum("held in its own timestep" in name for name in names) == 3 * len(KINDS)
     assert sum("frozen" in name for name in names) == 6
     assert sum("ticks a second" in name for name in names) == 1
@@ -86,6 +86,17 @@ def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.isfinite(figure.ours), figure.what
         assert figure.better
         assert figure.note
+
+
+def test_a_feed_that_repeats_its_quotes_does_so_until_the_market_closes() -> None:
+    """Between quotes four seconds apart there are three more; not in a gap of more than an hour."""
+    prices = course(walk(universe(("EUR", "USD", "one"), ("EUR", "USD", "two"), ("USD", "CHF")), 3), every=4)
+    last = prices.timesteps[-1]
+    late = replace(last, index=last.index + 4_000, end_ns=last.end_ns + 4_000 * SECOND)
+    again = resent(replace(prices, timesteps=[*prices.timesteps, late]))
+    assert [each.index for each in again.timesteps] == [*range(4, 13), 4_012]
+    assert again.timesteps[1].bids.tolist() == prices.timesteps[0].bids.tolist()
+    assert again.timesteps[1].quoted_at_ns.tolist() == [5 * SECOND] * 3
 
 
 def test_ticks_that_are_not_there_are_named(tmp_path: Path) -> None:

@@ -98,3 +98,22 @@ def test_half_as_many_quotes_as_usual_take_no_more_gaps() -> None:
             break
     assert steps == 30
     assert np.isclose(play.state.run[1], 15)
+
+
+def test_a_lull_that_was_seen_before_is_no_news() -> None:
+    """A feed repeats its quotes each second. Its price usually changes every second, but now and then stands for 12.
+
+    So it takes 24 to be frozen. What was found frozen counts for three quarters of it: then it takes 36.
+    """
+    play = GatePlay(universe(EURUSD, USDCHF))
+    mid = 0.9
+    for row in walk(play.config, 400):
+        mid = mid if play.step % 100 < 11 else float(row[1])
+        assert not play.quote([float(row[0]), mid]).doubts
+    for expected in (24, 36):
+        steps = 1
+        while not frozen(play.quote([play.mids[0] * (1 + MOVE), mid])):
+            steps += 1
+        assert steps == expected
+        mid *= 1 + MOVE
+        play.quote([play.mids[0] * (1 + MOVE), mid])
