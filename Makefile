@@ -53,7 +53,7 @@ lint: .venv/dev-installed ## ruff: rules and formatting; import-linter: who may 
 types: .venv/dev-installed ## mypy --strict
 	$(BIN)/mypy
 
-bench: .venv/bench-installed ## measure on this machine (SUBJECT=packing, hedging, models, validation, desk or stream alone)
+bench: .venv/bench-installed ## measure on this machine (SUBJECT=packing, hedging, models, gate, validation, desk or stream alone)
 	@exec $(BIN)/betapack bench $(SUBJECT) $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP)) $(if $(DATA),--data $(DATA))
 
 clean: ## remove .venv, build products and caches

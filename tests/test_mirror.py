@@ -57,6 +57,10 @@ TESTED_BY = {
     # The engine's book: published messages are held, field by field, against an oracle that uses none of this code.
     "stream/engine/dead_letter.py": "stream/engine/test_step_inputs.py",
     "stream/engine/refusals/state.py": "stream/engine/refusals/test_rules.py",
+    **{
+        f"stream/engine/market/plausibility/{name}.py": "stream/engine/market/plausibility/test_jumps.py"
+        for name in ("close", "gate", "state")
+    },
     "stream/engine/market/message.py": "stream/engine/test_step_models.py",
     "stream/engine/book/client_flow.py": "stream/engine/book/test_quote_skew.py",
     "stream/engine/book/solve.py": "stream/engine/test_step_residuals.py",
@@ -87,6 +91,10 @@ TESTED_BY = {
     "stream/worker/service.py": "integration/test_service.py",
     # Studies and benchmarks: a whole run on small cases, with every figure looked at.
     "stream/bench/run.py": "integration/test_service.py",
+    **{
+        f"stream/bench/models/gate/{name}.py": "stream/bench/models/gate/test_run.py"
+        for name in ("alarms", "cost", "courses", "faults")
+    },
     "stream/bench/models/replay.py": "stream/bench/models/test_pegs.py",
     "stream/bench/models/speed.py": "stream/bench/models/test_run.py",
     "stream/bench/packing/anneal.py": "stream/bench/packing/test_run.py",

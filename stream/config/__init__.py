@@ -13,6 +13,7 @@ from stream.config.instruments import InstrumentConfig
 from stream.config.kafka import KafkaSettings, TopicsConfig
 from stream.config.load import Config, check_config, load_config
 from stream.config.metrics import MetricsConfig, SnapshotConfig
+from stream.config.plausibility import PlausibilityConfig
 from stream.config.reversion import ReversionConfig
 from stream.config.solver import PackingObjective, SolverConfig
 from stream.config.universe import NANOSECONDS, SECONDS_MAX, UniverseConfig
@@ -34,6 +35,7 @@ __all__ = [
     "KafkaSettings",
     "MetricsConfig",
     "PackingObjective",
+    "PlausibilityConfig",
     "ReversionConfig",
     "RiskConfig",
     "SnapshotConfig",

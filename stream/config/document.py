@@ -149,7 +149,7 @@ def _kind(kind: Any) -> str:
             return _NAMES[origin]
 
 
-_NAMES = {str: "text", float: "number", int: "whole number"}
+_NAMES = {str: "text", bool: "`true` or `false`", float: "number", int: "whole number"}
 _PLURALS = {str: "texts", float: "numbers", int: "whole numbers"}
 
 
@@ -183,6 +183,8 @@ def _toml(value: Any) -> str:
     match value:
         case str():
             return f'"{value}"'
+        case bool():
+            return str(value).lower()
         case int() | float():
             return f"{value:_}" if value >= 10_000 else str(value)
         case dict():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import get_args
 
 from schemas.outbound import AlertKind
 from stream.config import BookConfig, UniverseConfig
-from stream.engine.alerts import Condition
+from stream.engine.alerts import Condition, alert_key
 from stream.engine.book.solved import SolvedBook, UnsolvedBook, risk_name
 from stream.engine.book.state import BookState
 from stream.engine.market.model import Market
@@ -16,6 +16,9 @@ from stream.events.types import LateQuotes, SourceAhead
 LATE_MIN = 5
 LATE_SHARE_RAISED, LATE_SHARE_CLEARED = 0.05, 0.01
 """A few late quotes are no reason to wake anybody. In between, the alert stays as it is."""
+
+_DOUBTS: tuple[AlertKind, ...] = ("price-suspect", "price-unchanged")
+_DOUBT_KEYS = tuple(alert_key(kind, "") for kind in _DOUBTS)
 
 
 def price_condition(
@@ -42,6 +45,47 @@ def price_condition(
         holds=None if missing and not holders and not went_stale else missing,
         message=message if missing else f"{asset} has a price again",
     )
+
+
+def doubt_conditions(
+    market: Market, assets: Sequence[str], standing: Collection[str], holders: Sequence[Collection[str]]
+) -> list[Condition]:
+    """One condition for each asset of which a price is doubted, or was: by kind, then in the order of `assets`.
+
+    An asset can have several instruments that are doubted. Its alert is cleared when the doubts of all have ended.
+
+    Parameters
+    ----------
+    assets : (n,) their names.
+    standing : the keys of the alerts that stand.
+    holders : (n,) names of the books that hold each asset.
+    """
+    if not market.doubts and not any(key.startswith(_DOUBT_KEYS) for key in standing):
+        return []
+    conditions = []
+    for kind in _DOUBTS:
+        for index, asset in enumerate(assets):
+            doubts = [doubt for doubt in market.doubts if doubt.kind == kind and index in doubt.assets]
+            if not doubts and alert_key(kind, asset) not in standing:
+                continue
+            holds = {doubt.holds for doubt in doubts}
+            decisive = [doubt for doubt in doubts if doubt.holds] or doubts
+            message = "; ".join(doubt.message for doubt in decisive) or "nothing is doubted any more"
+            suspect = bool(market.suspect[index])
+            if True in holds and suspect:
+                message += f"; nothing is suggested in {asset}"
+                if holders[index]:
+                    message += f", and its last believed price is used for {', '.join(holders[index])}"
+            conditions.append(
+                Condition(
+                    kind=kind,
+                    subject=asset,
+                    severity="critical" if suspect and holders[index] else "warning",
+                    holds=True if True in holds else None if None in holds else False,
+                    message=f"{asset}: {message}",
+                )
+            )
+    return conditions
 
 
 def relationship_conditions(market: Market, packed_in: Mapping[str, Collection[str]]) -> list[Condition]:
@@ -112,14 +156,14 @@ def limit_condition(found: SolvedBook | UnsolvedBook, numeraire: str, horizon_st
     """Whether the risk of a book has reached its limit.
 
     The alert clears below `clear_share` of the limit. In between, and while the risk or a part of the positions is
-    unknown, it stays as it is.
+    unknown, it stays as it is. A price that is not believed does not clear it.
     """
     book = found.occasion.book
     risk, holds, message = None, None, ""
     share = found.limit_share if isinstance(found, SolvedBook) else None
     if isinstance(found, SolvedBook) and share is not None:
         risk = found.limit_risk
-        holds = True if share >= 1 else False if share < book.clear_share else None
+        holds = True if share >= 1 else False if share < book.clear_share and not found.suspect_assets else None
         name = risk_name(book.limit_on, horizon_steps)
         message = f"{book.name}: {name} {risk:,.0f} {numeraire}, {share:.0%} of the limit {book.limit:,.0f}"
     return Condition(

@@ -23,6 +23,7 @@ from stream.engine.book.state import BookState
 from stream.engine.completeness import Completeness
 from stream.engine.conditions import (
     ahead_conditions,
+    doubt_conditions,
     feed_condition,
     incomplete_condition,
     late_conditions,
@@ -148,8 +149,10 @@ class Engine:
         )
         state.latest = market
         moment = Moment(timestep.end_ns, timestep.index, str(timestep.index))
+        holders = self._holders(state)
         conditions = [
-            *self._price_conditions(state, market, newly_unpriced),
+            *self._price_conditions(state, market, newly_unpriced, holders),
+            *doubt_conditions(market, self._config.universe.assets, state.alerts, holders),
             *relationship_conditions(market, packed_in),
             refit_condition(market, self._config.universe.name),
             *late_conditions(timestep.late, standing_subjects(state.alerts, "quotes-late")),
@@ -310,17 +313,26 @@ class Engine:
         assets = self._config.universe.assets
         return {asset for asset, missing in zip(assets, market.valuation.unpriced, strict=True) if missing}
 
-    def _price_conditions(self, state: EngineState, market: Market, newly_unpriced: set[str]) -> list[Condition]:
+    def _price_conditions(
+        self, state: EngineState, market: Market, newly_unpriced: set[str], holders: list[list[str]]
+    ) -> list[Condition]:
         unpriced, universe = self._unpriced_assets(market), self._config.universe
         return [
             price_condition(
                 asset,
-                [name for name, book in state.books.items() if book.quantities[index] != 0],
+                holders[index],
                 missing=asset in unpriced,
                 went_stale=asset in newly_unpriced and not np.isnan(state.market.log_prices[index]),
                 max_price_age_s=universe.max_price_age_s,
             )
             for index, asset in enumerate(universe.assets)
+        ]
+
+    def _holders(self, state: EngineState) -> list[list[str]]:
+        """By asset, the names of the books that hold it."""
+        return [
+            [name for name, book in state.books.items() if book.quantities[index] != 0]
+            for index in range(len(self._config.universe.assets))
         ]
 
     def _feed_silence(self, state: EngineState, silence: FeedSilence) -> list[Output]:

@@ -66,6 +66,10 @@ class SourceCounts:
     closes: list[tuple[int, int, int]] = field(default_factory=list)
 
 
+FEED_LETTERS = 80
+"""What is kept of the name of a feed, for messages."""
+
+
 @dataclass
 class OpenStep:
     """Quotes of a step that has not closed yet, (m,) each; NaN and 0 where there is none.
@@ -95,6 +99,7 @@ class TimestepsState:
     open_steps: dict[int, OpenStep] = field(default_factory=dict)
     late_quotes: int = 0
     depths: dict[int, QuoteDepth] = field(default_factory=dict)
+    feeds: dict[int, str] = field(default_factory=dict)
 
 
 def new_timesteps_state(instruments: int) -> TimestepsState:
@@ -157,6 +162,8 @@ class Timesteps:
                 open_step.bids[index] = bid
                 open_step.asks[index] = ask
                 open_step.quoted_at_ns[index] = time_ns
+                if quotes.feed:
+                    state.feeds[index] = quotes.feed[:FEED_LETTERS]
                 # A depth belongs to its own quote: a later quote without a depth removes it.
                 open_step.depths.pop(index, None)
                 if depth is not None:
@@ -214,10 +221,19 @@ class Timesteps:
             state.last_closed = step
             if fresh.any():
                 ticks = _in_order(quoted.ticks) if self._with_ticks else None
-                end_ns = step * self._step_ns
-                quoted_at_ns = state.quoted_at_ns
                 closed.append(
-                    Timestep(step, end_ns, state.bids, state.asks, quoted_at_ns, ticks, state.depths, late, ahead)
+                    Timestep(
+                        index=step,
+                        end_ns=step * self._step_ns,
+                        bids=state.bids,
+                        asks=state.asks,
+                        quoted_at_ns=state.quoted_at_ns,
+                        ticks=ticks,
+                        depths=state.depths,
+                        late=late,
+                        ahead=ahead,
+                        feeds=state.feeds,
+                    )
                 )
         return closed
 

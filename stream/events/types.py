@@ -215,6 +215,7 @@ class Timestep:
     depths : by the index of the instrument, where its latest quote shows any.
     late : of every source with late quotes in the last timesteps.
     ahead : the sources whose clocks are ahead.
+    feeds : by the index of the instrument, the feed that quoted it last, where it has a name.
     """
 
     index: int
@@ -226,6 +227,7 @@ class Timestep:
     depths: dict[int, QuoteDepth] = field(default_factory=dict)
     late: tuple[LateQuotes, ...] = ()
     ahead: tuple[SourceAhead, ...] = ()
+    feeds: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from stream.config.kafka import MAX_RECORD_BYTES
 from stream.engine.book.doubts import InputGaps, left_book
 from stream.engine.book.state import BookState
 from stream.engine.market.model import LegPrices, Market
+from stream.engine.market.plausibility.state import GateState
 from stream.engine.market.refits import PendingRefit, RefitState
 from stream.engine.refusals.state import RefusalsState
 from stream.engine.step import Engine, EngineState
@@ -62,6 +63,7 @@ class Stored:
     timesteps: TimestepsState
     covariance: dict[str, NDArray[Any]]
     longer: tuple[dict[str, NDArray[Any]], ...]
+    gate: GateState
     reversion: dict[str, NDArray[Any]]
     version: int
     log_prices: NDArray[np.float64]
@@ -101,6 +103,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         timesteps=state.timesteps,
         covariance=market.covariance.arrays(),
         longer=tuple(longer.arrays() for longer in market.longer),
+        gate=market.gate,
         reversion=market.reversion.arrays(),
         version=market.version,
         log_prices=market.log_prices,
@@ -158,8 +161,8 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     if snapshot.config_hash != config.state_hash():
         raise StateMismatch(
             f"snapshot {snapshot.id} belongs to a configuration with hash {snapshot.config_hash}, "
-            f"this one has {config.state_hash()}: universe, instruments, covariance or reversion were changed; "
-            "start with --rebuild to compute the state again from the beginning of the log"
+            f"this one has {config.state_hash()}: universe, instruments, plausibility, covariance or reversion "
+            "were changed; start with --rebuild to compute the state again from the beginning of the log"
         )
     try:
         stored = _decoder.decode(snapshot.state)
@@ -173,6 +176,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     market.covariance.restore(stored.covariance)
     for longer, arrays in zip(market.longer, stored.longer, strict=True):
         longer.restore(arrays)
+    market.gate = stored.gate
     market.reversion.restore(stored.reversion)
     market.version = stored.version
     market.log_prices = stored.log_prices

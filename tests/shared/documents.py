@@ -21,6 +21,7 @@ How: TypeAlias = Literal["run", "service", "parsed"]
 
 COMMANDS: dict[str, How] = {
     "betapack bench --data FOLDER": "parsed",
+    "betapack bench gate --data FOLDER": "parsed",
     "betapack bench hedging": "parsed",
     "betapack bench models": "parsed",
     "betapack bench models --data FOLDER": "parsed",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from stream.config import BookConfig, UniverseConfig
+from made_market import made_market
+from stream.config import BookConfig, Config, UniverseConfig
 from stream.engine.book.solved import Occasion, Trigger, UnsolvedBook
 from stream.engine.conditions import (
     ahead_conditions,
+    doubt_conditions,
     feed_condition,
     late_conditions,
     left_condition,
@@ -16,6 +21,8 @@ from stream.engine.conditions import (
     unsolved_condition,
     waiting_condition,
 )
+from stream.engine.market.model import Market
+from stream.engine.market.plausibility.gate import Doubt
 from stream.events.types import ClockWitness, LateQuotes, SourceAhead
 
 OCCASION = Occasion(BookConfig(name="spot", limit=900.0), 7, 3, Trigger("timestep", 7_000, "7"))
@@ -135,3 +142,44 @@ def test_what_is_not_named_any_more_is_cleared() -> None:
     (ahead,) = ahead_conditions([], ["C"])
     assert (late.subject, late.holds) == ("feed A", False)
     assert (ahead.subject, ahead.holds) == ("C", False)
+
+
+def doubted(desk: Config, suspect: tuple[bool, ...], *doubts: Doubt) -> Market:
+    return replace(made_market(desk, {}), suspect=np.array(suspect), doubts=doubts)
+
+
+def test_an_asset_is_suspect_until_all_doubts_of_it_have_ended(desk: Config) -> None:
+    """Two instruments of EUR are held; the alert is cleared with the last, and its message is of those that stand."""
+    one, two = (Doubt("price-suspect", index, True, f"instrument {index}", (0,)) for index in (0, 3))
+    over, soon = replace(one, holds=False, message="back"), replace(two, holds=None)
+    names = desk.universe.assets
+    for doubts, holds, message in (
+        ((one, two), True, "EUR: instrument 0; instrument 3"),
+        ((over, two), True, "EUR: instrument 3"),
+        ((over, soon), None, "EUR: back; instrument 3"),
+        ((over,), False, "EUR: back"),
+    ):
+        market = doubted(desk, (False, False, False), *doubts)
+        (condition,) = doubt_conditions(market, names, set(), [[], [], []])
+        assert (condition.subject, condition.holds, condition.message) == ("EUR", holds, message)
+        assert condition.severity == "warning"
+
+
+def test_a_held_asset_without_another_price_is_critical(desk: Config) -> None:
+    """The message says what follows for the books."""
+    doubt = Doubt("price-unchanged", 1, True, "USDCHF unchanged for 15 s", (1,))
+    market = doubted(desk, (False, True, False), doubt)
+    (condition,) = doubt_conditions(market, desk.universe.assets, set(), [[], ["spot", "options"], []])
+    assert condition.severity == "critical"
+    assert condition.message == (
+        "CHF: USDCHF unchanged for 15 s; nothing is suggested in CHF, and its last believed price is used for "
+        "spot, options"
+    )
+
+
+def test_an_alert_that_nothing_speaks_of_any_more_is_cleared(desk: Config) -> None:
+    """As when the gate was switched off over a restart."""
+    market = doubted(desk, (False, False, False))
+    assert doubt_conditions(market, desk.universe.assets, {"price-stale:EUR"}, [[], [], []]) == []
+    (condition,) = doubt_conditions(market, desk.universe.assets, {"price-suspect:EUR"}, [[], [], []])
+    assert (condition.kind, condition.subject, condition.holds) == ("price-suspect", "EUR", False)

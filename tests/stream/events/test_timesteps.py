@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from random import Random
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 
 from stream.config import Config, UniverseConfig
 from stream.events.clocks import Clocks, ClocksState
-from stream.events.timesteps import Timesteps, TimestepsState, new_timesteps_state
+from stream.events.timesteps import FEED_LETTERS, Timesteps, TimestepsState, new_timesteps_state
 from stream.events.types import QuoteDepth, Quotes, Timestep
 from stream.kafka.log import TopicPartition
 
@@ -337,3 +338,12 @@ def test_a_depth_lives_and_dies_with_its_quote(universe: UniverseConfig) -> None
     assert closed_after(11.4, 1, later) == []  # older than the one that shows none
     assert closed_after(12.5, 0, later) == [{0: shown}]
     assert closed_after(13.5, 0, None) == [{0: later}]
+
+
+def test_a_timestep_names_the_feed_that_quoted_an_instrument_last(desk: Config) -> None:
+    """Of an instrument whose feeds have names; a long name is cut, for it may be of any length."""
+    timesteps, state = Timesteps(desk.universe, INSTRUMENTS), new_timesteps_state(INSTRUMENTS)
+    for at_s, instrument, feed in ((0.1, 0, "one"), (0.2, 0, "two"), (0.3, 1, ""), (0.4, 2, "x" * 1_000_000)):
+        timesteps.add(state, replace(quote(at_s, instrument=instrument), feed=feed), A)
+    (closed,) = timesteps.flush(state)
+    assert closed.feeds == {0: "two", 2: "x" * FEED_LETTERS}
