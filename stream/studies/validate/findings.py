@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from stream.config import CovarianceConfig, ReversionConfig
+from stream.studies.read.plausibility import Finding
+from stream.studies.read.reading import Reading
 
 
 class Estimate(Struct, frozen=True):
@@ -16,7 +18,10 @@ class Estimate(Struct, frozen=True):
 
 
 class Input(Struct, frozen=True, kw_only=True):
-    """What was read. `left_out` says what was not used, with its count."""
+    """What was read. `left_out` says what was not used, with its count.
+
+    `readings` says what each file was taken for, and `findings` what of the prices is hardly right.
+    """
 
     name: str
     sha256: str
@@ -27,6 +32,8 @@ class Input(Struct, frozen=True, kw_only=True):
     timestep_s: float
     gaps: int
     left_out: tuple[tuple[str, int], ...]
+    readings: tuple[Reading, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 class Bias(Struct, frozen=True, kw_only=True):

@@ -119,7 +119,7 @@ def validate(
         distance=distance,
         vectors=vectors,
     )
-    return Run(validation, prices.times_ns, scores, reference, real)
+    return Run(_doubted(validation), prices.times_ns, scores, reference, real)
 
 
 def _check(prices: Prices, name: str, settings: ValidateSettings) -> None:
@@ -152,7 +152,25 @@ def _input(prices: Prices, name: str, times: list[str]) -> Input:
         timestep_s=prices.timestep_ns / NANOSECONDS,
         gaps=prices.gaps,
         left_out=tuple((entry.what, entry.count) for entry in prices.left_out),
+        readings=prices.readings,
+        findings=prices.findings,
     )
+
+
+def _doubted(validation: Validation) -> Validation:
+    """With a failed check for each finding of the reader; what did not fail on such prices is not judged.
+
+    A single wrong price widens every interval, and a check whose interval is wide enough never fails.
+    """
+    findings = validation.input.findings
+    if not findings:
+        return validation
+    doubts = [Check(False, f"Prices: {finding.text}") for finding in findings]
+    others = [
+        check if check.passed is False else Check(None, f"Not to be judged on such prices: {check.text}")
+        for check in validation.checks
+    ]
+    return msgspec.structs.replace(validation, checks=(*doubts, *others))
 
 
 def _walk_shuffled(
