@@ -55,9 +55,14 @@ class CsvFile:
 
     @property
     def others(self) -> list[int]:
-        """Indices of the columns other than the time that have a name."""
-        names = self.layout.names
-        return [index for index, name in enumerate(names) if name and index not in self.time_indices]
+        """Indices of the columns other than the time, and than numbers of rows."""
+        every = range(len(self.layout.names))
+        return [index for index in every if index not in self.time_indices and not (index == 0 and self.counts_rows)]
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether the first column numbers the rows, as in tables that were saved with their index."""
+        return 0 not in self.time_indices and _counts(self.columns[0])
 
     @property
     def lines(self) -> list[int]:
@@ -120,7 +125,7 @@ class CsvFile:
         unused = [name for name in self.names if name not in prices]
         passed_over = [f"line {line}" for line in layout.passed_over]
         passed_over += [f"column {name}" for name in unused] if layout.fields is None else []
-        passed_over += ["column 1, which has no name"] if not layout.names[0] and 0 not in self.time_indices else []
+        passed_over += ["column 1, which numbers the rows"] if self.counts_rows else []
         passed_over += [f"{layout.blank_columns} columns without a cell"] if layout.blank_columns else []
         header = ", ".join(f"{line}" for line in layout.header_lines)
         return Reading(
@@ -170,8 +175,16 @@ def _time_indices(path: Path, layout: Layout, columns: list[Sequence[str]], opti
     if "date" in plain and "time" in plain and ":" not in columns[plain.index("date")][0]:
         return plain.index("date"), plain.index("time")
     named = [index for index, name in enumerate(plain) if name in TIME_NAMES]
-    # A table that was saved with its row numbers has them first, without a name.
-    return (named[0],) if named and 0 not in named and not layout.names[0] else (0,)
+    # A table that was saved with its index has the numbers of its rows first.
+    return (named[0],) if named and 0 not in named and _counts(columns[0]) else (0,)
+
+
+def _counts(column: Sequence[str]) -> bool:
+    """Whether cells count up by one from 0 or from 1."""
+    first = column[0].strip()
+    return first in ("0", "1") and all(
+        cell.strip() == f"{number}" for number, cell in enumerate(column, start=int(first))
+    )
 
 
 def _clock(text: str) -> str:

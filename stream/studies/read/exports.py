@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 from stream.studies.read.options import DateOrder
 
-#: Names of a column of times, as `plain_name` gives them.
+#: Names of a column of times wherever it stands, as `plain_name` gives them.
 TIME_NAMES = frozenset(
     {
-        "time", "date", "dates", "day", "datetime", "date time", "timestamp", "gmt time", "local time", "open time",
-        "close time", "event time", "t", "ts", "event time ms", "trading day", "utc time", "time (utc)", "month",
-        "unix", "epoch", "datum", "kerzenzeit", "observation date",
+        "time", "date", "dates", "datetime", "date time", "timestamp", "gmt time", "local time", "open time",
+        "close time", "event time", "event time ms", "trading day", "utc time", "time (utc)", "observation date",
+        "datum",
     }
 )  # fmt: skip
+
+#: Names of a first column of times. Elsewhere they may be names of assets.
+FIRST_TIME_NAMES = TIME_NAMES | {"t", "ts", "day", "month", "unix", "epoch"}
 
 #: Names of the price of a file of one asset, after ``close``.
 PRICE_NAMES = frozenset({"price", "px last", "last", "last price", "mid", "value", "rate", "settle", "closing price"})
@@ -72,8 +75,8 @@ _BARS = ("open", "high", "low", "close", "volume")
 _WITHOUT_HEADER = (
     (r"\d{4}\.\d\d\.\d\d\n\d\d:\d\d(:\d\d)?\n", (6, 7), Export("MetaTrader", ("date", "time", *_BARS), decimal=".")),
     (r"\d{13}(\d{3})?\n([\d.]+\n){5}\d{13}(\d{3})?\n", (12,), Export("binance klines", _BINANCE_COLUMNS, decimal=".")),
-    # HistData's time is that of New York without summer time.
-    (r"\d{8} \d{6}\n", (6,), Export("HistData", ("time", *_BARS), decimal=".", zone="Etc/GMT+5")),
+    # Its users differ in the zone, so that none is known.
+    (r"\d{8} \d{6}\n", (6,), Export("NinjaTrader or HistData", ("time", *_BARS), decimal=".")),
 )
 
 
@@ -90,7 +93,7 @@ def export_by_header(names: Sequence[str], first_head_cell: str) -> Export | Non
         return _DUKASCOPY
     if {"date", "price", "open", "high", "low", "change %"} <= plain:
         return _INVESTING
-    if first_head_cell in ("Price", "Ticker") and plain_name(names[0]) in TIME_NAMES:
+    if first_head_cell in ("Price", "Ticker") and plain_name(names[0]) in FIRST_TIME_NAMES:
         return _YFINANCE
     if {"open time", "close time", "open", "high", "low", "close"} <= plain:
         return _BINANCE

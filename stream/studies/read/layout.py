@@ -12,7 +12,14 @@ from itertools import islice
 from pathlib import Path
 
 from stream.errors import ConfigError, DataUnavailable
-from stream.studies.read.exports import FIELD_NAMES, TIME_NAMES, Export, export_by_cells, export_by_header, plain_name
+from stream.studies.read.exports import (
+    FIELD_NAMES,
+    FIRST_TIME_NAMES,
+    Export,
+    export_by_cells,
+    export_by_header,
+    plain_name,
+)
 from stream.studies.read.options import ReadOptions
 
 _SEPARATORS = (",", ";", "\t", "|")
@@ -195,7 +202,7 @@ def _is_data(row: Row) -> bool:
     if _TIME_LIKE.fullmatch(first):
         return True
     # Assets may have numbers for names.
-    if plain_name(first) in TIME_NAMES:
+    if plain_name(first) in FIRST_TIME_NAMES:
         return False
     return any(_NUMBER_LIKE.fullmatch(cell) for cell in others)
 
@@ -223,7 +230,7 @@ def _head(path: Path, rows: list[Row], lines: list[int], data: Row, options: Rea
             time_name = next(
                 (name for name in (index_name[0][0] if index_name else "", last[0], above[0]) if name), "time"
             )
-            if plain_name(above[0]) in TIME_NAMES:
+            if plain_name(above[0]) in FIRST_TIME_NAMES:
                 time_name = above[0]
             names = [time_name, *assets[1:]]
             used = (above_line, *used)

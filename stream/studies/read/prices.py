@@ -22,7 +22,7 @@ from stream.studies.read.daily import as_dates, is_daily
 from stream.studies.read.exports import CLOSE, NOT_ASSETS, PRICE_NAMES, TIME_NAMES, plain_name
 from stream.studies.read.options import NOTHING_SAID, ReadOptions
 from stream.studies.read.plausibility import Finding, exchanged_prices, odd_prices, odd_times, shown
-from stream.studies.read.reading import Reading
+from stream.studies.read.reading import Reading, spoken
 
 # Prices may be negative now and then, as those of oil once. A column in which more are is one of returns or positions.
 _MOST_NEGATIVE = 0.05
@@ -132,6 +132,15 @@ def read_prices(
     if assets is not None:
         _check_all_there(path, assets, prices.names)
     return prices
+
+
+def account(prices: Prices) -> list[str]:
+    """What is to be told of prices that were read: what each file was taken for, what was left out, what is odd."""
+    return [
+        *spoken(prices.readings),
+        *(f"left out: {entry.what}: {entry.count:,}" for entry in prices.left_out),
+        *(f"finding: {finding.text}" for finding in prices.findings),
+    ]
 
 
 def _check_all_there(path: Path, assets: Sequence[str], found: Iterable[str]) -> None:

@@ -33,7 +33,7 @@ _LEAST_S, _MOST_S = 100_000_000, 4_102_444_800
 _EXCEL_LEAST, _EXCEL_MOST = 25_569, 60_000
 
 _CLOCK = r"(?:[T ,]+ ?((?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?)( ?[AaPp][Mm])?)?"
-_ZONE = r"(?: ?(Z|UTC|GMT|(?:GMT|UTC)?[+-](?:0\d|1[0-4]):?[0-5]\d))?"
+_ZONE = r"(?: ?(Z|UTC|GMT|(?:GMT|UTC)?[+-](?:0\d|1[0-4])(?::?[0-5]\d)?))?"
 _DATES = (
     ("ymd", r"(\d{4}([-/.])\d{1,2}\2\d{1,2})"),
     ("digits", r"(\d{1,2}([-/.])\d{1,2}\2(?:\d{4}|\d{2}))"),
@@ -105,7 +105,9 @@ def read_times(
         message names the option that settles it.
     ConfigError : a zone that nobody knows.
     """
-    cells = _Cells(path, name, [cell.strip() for cell in column], lines)
+    if options.zone is not None:
+        zone_named(options.zone)
+    cells = _Cells(path, name, list(map(str.strip, column)), lines)
     if re.fullmatch(r"(?>\d+(?:\.\d+)?\n)++", "\n".join(cells.text) + "\n", re.ASCII):
         numbers = _numeric(cells, options)
         if numbers is not None:
@@ -344,7 +346,7 @@ def _offset_ns(offset: str) -> int:
     if signed in ("", "Z"):
         return 0
     sign = -1 if signed[0] == "-" else 1
-    return sign * (int(signed[1:3]) * 3600 + int(signed[3:5]) * 60) * NANOSECONDS
+    return sign * (int(signed[1:3]) * 3600 + int(signed[3:5] or 0) * 60) * NANOSECONDS
 
 
 def zone_named(name: str) -> ZoneInfo:
@@ -357,8 +359,6 @@ def zone_named(name: str) -> ZoneInfo:
 
 def _in_zone(cells: _Cells, local: Times, options: ReadOptions, export: Export | None) -> Times:
     """Times without a zone, taken to be in that of the options, of the export, or in UTC."""
-    if options.zone is not None:
-        zone_named(options.zone)
     if local.dates_only:
         return replace(local, zone="none, for they are dates")
     if export is not None and export.zone is not None:

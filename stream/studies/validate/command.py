@@ -10,8 +10,7 @@ import msgspec
 from stream.config import Config, CovarianceConfig, ReversionConfig
 from stream.errors import ConfigError
 from stream.studies.read.options import ReadOptions
-from stream.studies.read.prices import read_prices
-from stream.studies.read.reading import spoken
+from stream.studies.read.prices import account, read_prices
 from stream.studies.report.plot_style import require_matplotlib
 from stream.studies.validate.findings import Validation
 from stream.studies.validate.report import write_report
@@ -56,7 +55,7 @@ def validate_command(
             raise ConfigError(f"cannot write {path}: there is no folder {path.absolute().parent}")
     models = Models(config.covariance, config.reversion) if config else Models(CovarianceConfig(), ReversionConfig())
     prices = read_prices(data, options=options)
-    for line in spoken(prices.readings):
+    for line in account(prices):
         say(line)
     run = validate(prices, data.name, ValidateSettings(models, horizon_steps, seed), say, stop)
     write_report(run, output)

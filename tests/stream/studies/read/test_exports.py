@@ -206,7 +206,7 @@ SAMPLES = (
     Sample("MetaTrader, days", METATRADER_DAILY, DAYS, CLOSES, ("MetaTrader",)),
     Sample("binance", klines(1_000), HOURS, CLOSES, ("binance klines", "no header", "milliseconds since 1970")),
     Sample("binance since 2025", klines(1_000_000), ("2025-01-01T00", "2025-01-01T01", "2025-01-01T02"), CLOSES, ("binance klines", "microseconds since 1970")),
-    Sample("HistData", HISTDATA, ("2012-02-01T05", "2012-02-01T06", "2012-02-01T07"), CLOSES, ("HistData", "Etc/GMT+5 (HistData)")),
+    Sample("HistData", HISTDATA, HOURS, CLOSES, ("NinjaTrader or HistData", "UTC, for none is named")),
     Sample("Stooq", STOOQ, HOURS, CLOSES, ("'<DATE> and <TIME>'", "prices in <CLOSE>")),
     Sample("Alpha Vantage", ALPHA_VANTAGE, DAYS, CLOSES, ("newest first", "prices in close")),
     Sample("German Excel", GERMAN_EXCEL, ("2012-02-01T00", "2012-02-14T00", "2012-02-15T00"), (1307.90, 1307.52, 1306.34), ("decimal sign ','", "thousands '.'", "semicolons")),
@@ -361,3 +361,24 @@ def test_hours_that_a_zone_has_twice_or_never(tmp_path: Path) -> None:
     path.write_text("t,A,B\n2014-03-30 01:00,1,2\n2014-03-30 02:30,2,3\n2014-03-30 03:00,1,4\n")
     with pytest.raises(DataUnavailable, match="line 3, column t"):
         read_prices(path, options=zone, now_ns=NOW_NS)
+
+
+def test_tickers_that_are_words_of_time_or_of_bars(tmp_path: Path) -> None:
+    """T, DAY and LOW are assets in a table of assets; LOW beside HIGH is a bar."""
+    path = tmp_path / "prices.csv"
+    rows = "2012-02-01,1.5,2,3,9\n2012-02-02,1.6,3,4,8\n2012-02-03,1.4,4,3,7\n"
+    path.write_text("t,T,DAY,LOW,VOL\n" + rows)
+    assert read_prices(path, now_ns=NOW_NS).names == ("T", "DAY", "LOW", "VOL")
+    path.write_text(",T,DAY,LOW,VOL\n" + rows)
+    assert read_prices(path, now_ns=NOW_NS).names == ("T", "DAY", "LOW", "VOL")
+    path.write_text("t,T,DAY,LOW,High\n" + rows)
+    with pytest.raises(DataUnavailable, match="looks like the bars of one asset"):
+        read_prices(path, now_ns=NOW_NS)
+
+
+def test_an_offset_of_hours_alone(tmp_path: Path) -> None:
+    """As PostgreSQL writes it."""
+    path = tmp_path / "prices.csv"
+    path.write_text("t,A,B\n" + "".join(f"2012-02-01 0{hour}:00:00+01,{hour},{hour * hour}\n" for hour in range(1, 5)))
+    prices = read_prices(path, now_ns=NOW_NS)
+    assert prices.times_ns[0] == np.datetime64("2012-02-01T00", "ns").astype(np.int64)

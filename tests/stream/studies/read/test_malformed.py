@@ -229,7 +229,7 @@ MALFORMED = (
     Malformed("colons", whole(lambda good: good.replace(",", ":")), "refused", "--separator"),
     Malformed("Windows line ends", whole(lambda good: good.replace("\n", "\r\n")), "read", "oldest first"),
     Malformed("line ends of old Macs", whole(lambda good: good.replace("\n", "\r")), "read", "oldest first"),
-    Malformed("row numbers before the time", lambda lines: text(["," + lines[0], *(f"{row},{each}" for row, each in enumerate(lines[1:]))]), "read", "passed over: column 1, which has no name"),
+    Malformed("row numbers before the time", lambda lines: text(["," + lines[0], *(f"{row},{each}" for row, each in enumerate(lines[1:]))]), "read", "passed over: column 1, which numbers the rows"),
     Malformed("a column of text", lambda lines: text([lines[0] + ",Note", *(each + ",ok" for each in lines[1:])]), "refused", "column Note"),
     Malformed("a column of volumes", lambda lines: text([lines[0] + ",Volume", *(each + ",1200" for each in lines[1:])]), "read", "passed over: column Volume"),
     Malformed("a long table", rebuilt(lambda row: f"{DAYS[row]:%Y-%m-%d},EUR,{cells(row)[0]},1", "Date,Symbol,Price,Lots"), "refused", "line 2, column Symbol"),

@@ -11,6 +11,7 @@ import pytest
 
 from solver.reversion.refits.adjustment import horizon_covariance_under
 from stream.errors import ConfigError, DataUnavailable
+from stream.studies.read.plausibility import Finding
 from stream.studies.read.prices import Prices
 from stream.studies.validate import run as run_module
 from stream.studies.validate.findings import Estimate, Validation
@@ -138,6 +139,19 @@ def test_interrupted_says_partial(related: Prices, models: Models) -> None:
     assert found.partial
     assert 0 < found.outcomes < 300
     assert text(found).startswith("PARTIAL, interrupted")
+
+
+def test_nothing_holds_on_prices_that_are_hardly_right(related: Prices, models: Models) -> None:
+    """Each finding of the reader is a check that fails; what was to pass or to be unsure is not judged."""
+    finding = Finding(kind="jump", asset="A", time="2016-01-01", factor=100.0, text="A is 100 times the price before")
+    found = run_of(replace(related, findings=(finding,)), models).validation
+    first, *others = found.checks
+    assert (first.passed, first.text) == (False, "Prices: A is 100 times the price before")
+    assert found.found
+    assert {check.passed for check in others} <= {False, None}
+    assert all("Not to be judged on such prices" in check.text for check in others if check.passed is None)
+    plain = run_of(related, models).validation
+    assert len(others) == len(plain.checks)
 
 
 def test_bad_settings(related: Prices, models: Models) -> None:
