@@ -40,7 +40,7 @@ class Bias(Struct, frozen=True, kw_only=True):
     """Bias statistics of a family of portfolios: their median, their range, and all outcomes pooled.
 
     `pooled` is the root mean square over every outcome of every portfolio, so a single violent day counts in full.
-    `pooled_without_worst` leaves out the row with the largest outcomes.
+    `pooled_without_worst` and `median_without_worst` leave out the row with the largest outcomes.
     """
 
     family: str
@@ -50,6 +50,7 @@ class Bias(Struct, frozen=True, kw_only=True):
     highest: float
     pooled: Estimate
     pooled_without_worst: float
+    median_without_worst: Estimate
     worst_time: str
 
 

@@ -141,6 +141,22 @@ def test_interrupted_says_partial(related: Prices, models: Models) -> None:
     assert text(found).startswith("PARTIAL, interrupted")
 
 
+def test_an_outlier_does_not_excuse_what_all_other_rows_say(independent: Prices, models: Models) -> None:
+    """Volatility that fell to two thirds, and one move of a hundred deviations: the check fails by the other rows."""
+    returns = np.diff(np.log(independent.prices), axis=0) * 0.995 ** np.arange(699)[:, None]
+    slow = replace(models, covariance=msgspec.structs.replace(models.covariance, half_life_steps=150.0))
+    calm = np.exp(np.vstack([np.zeros(4), np.cumsum(returns, axis=0)]))
+    before = run_of(replace(independent, prices=calm), slow).validation
+    assert [check.passed for check in before.checks[:2]] == [False, False]
+    returns[-3] = np.abs(returns[-3]) + 0.1
+    jumped = np.exp(np.vstack([np.zeros(4), np.cumsum(returns, axis=0)]))
+    found = run_of(replace(independent, prices=jumped), slow).validation
+    single = found.biases[0]
+    assert single.median.upper > 1.0 > 0.95 > single.median_without_worst.upper
+    assert found.checks[0].passed is False
+    assert f"also without {single.worst_time}" in found.checks[0].text
+
+
 def test_nothing_holds_on_prices_that_are_hardly_right(related: Prices, models: Models) -> None:
     """Each finding of the reader is a check that fails; what was to pass or to be unsure is not judged."""
     finding = Finding(kind="jump", asset="A", time="2016-01-01", factor=100.0, text="A is 100 times the price before")
