@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from solver.arrays import IntArray
 from stream.errors import DataUnavailable
 from stream.studies.read.decimals import Numbers, read_numbers
 from stream.studies.read.encoded_text import read_text
@@ -19,7 +20,7 @@ from stream.studies.read.exports import TIME_NAMES, Export, plain_name
 from stream.studies.read.layout import SEPARATOR_NAMES, Layout, laid_out
 from stream.studies.read.options import NOTHING_SAID, ReadOptions
 from stream.studies.read.reading import Reading
-from stream.studies.read.times import Times, read_times
+from stream.studies.read.times import Times, read_times, shown
 
 #: What a file name must end in, in whatever case.
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
@@ -119,8 +120,15 @@ class CsvFile:
                 f"end, and its last cell has fewer decimals than any other, got {last!r}; it was cut off"
             )
 
-    def reading(self, times: Times, prices: Sequence[str], numbers: Numbers, zone: str) -> Reading:
-        """What all of it was taken for; `prices` are the columns used, `zone` is the times' in words."""
+    def reading(self, times: Times, ns: IntArray, zone: str, prices: Sequence[str], numbers: Numbers) -> Reading:
+        """What all of it was taken for.
+
+        Parameters
+        ----------
+        times : of the lines, as they were read.
+        ns, zone : the times as they are used, and their zone in words.
+        prices, numbers : the columns used, and their numbers.
+        """
         layout = self.layout
         unused = [name for name in self.names if name not in prices]
         passed_over = [f"line {line}" for line in layout.passed_over]
@@ -138,7 +146,9 @@ class CsvFile:
             time_form=times.form,
             date_order=times.date_order,
             zone=zone,
-            order=_order(times),
+            order=_order(ns),
+            first=shown(ns.min()),
+            last=shown(ns.max()),
             price_columns=tuple(prices),
             decimal=numbers.style.decimal,
             thousands=numbers.style.thousands,
@@ -192,8 +202,8 @@ def _clock(text: str) -> str:
     return f"{text[:2]}:{text[2:4]}:{text[4:]}" if len(text) == 6 and text.isdigit() else text
 
 
-def _order(times: Times) -> str:
-    steps = np.diff(times.ns)
+def _order(ns: IntArray) -> str:
+    steps = np.diff(ns)
     if (steps >= 0).all():
         return "oldest first"
     return "newest first" if (steps <= 0).all() else "not in the order of time"

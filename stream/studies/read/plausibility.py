@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from solver.arrays import FloatArray, IntArray
-from stream.studies.read.times import DAY_NS
+from stream.studies.read.times import DAY_NS, shown
 
 #: Factors of splits, and powers of ten: pence for pounds, a decimal sign that slipped.
 RATIOS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100, 1_000, 10_000, 100_000, 1_000_000)
@@ -126,11 +126,6 @@ def odd_times(file: str, times_ns: IntArray, lines: Sequence[int], now_ns: int) 
         )
         found.append(_finding("order", file, times_ns[first], None, text))
     return found
-
-
-def shown(time_ns: int | np.integer) -> str:
-    """A time as ISO 8601 to the second, or its date at midnight."""
-    return str(np.datetime64(int(time_ns), "ns").astype("datetime64[s]")).removesuffix("T00:00:00").replace("T", " ")
 
 
 def _scale(changes: FloatArray) -> float:

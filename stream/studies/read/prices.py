@@ -21,8 +21,9 @@ from stream.studies.read.csv_file import ENDINGS, CsvFile, read_csv
 from stream.studies.read.daily import as_dates, is_daily
 from stream.studies.read.exports import CLOSE, NOT_ASSETS, PRICE_NAMES, TIME_NAMES, plain_name
 from stream.studies.read.options import NOTHING_SAID, ReadOptions
-from stream.studies.read.plausibility import Finding, exchanged_prices, odd_prices, odd_times, shown
+from stream.studies.read.plausibility import Finding, exchanged_prices, odd_prices, odd_times
 from stream.studies.read.reading import Reading, spoken
+from stream.studies.read.times import shown
 
 # Prices may be negative now and then, as those of oil once. A column in which more are is one of returns or positions.
 _MOST_NEGATIVE = 0.05
@@ -264,7 +265,7 @@ def _by_time(file: CsvFile, indices: list[int], names: list[str], said: _Said, w
     ns, zone = dates if dates is not None else (times.ns, times.zone)
     numbers = file.numbers(indices)
     labels = file.labels(indices)
-    said.readings.append(file.reading(times, labels, numbers, zone))
+    said.readings.append(file.reading(times, ns, zone, labels, numbers))
     said.findings += odd_times(file.path.name, ns, file.lines, said.now_ns)
     columns = {
         name: _positive(file, name, numbers.columns[label], said.left_out, where)

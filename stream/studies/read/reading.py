@@ -23,6 +23,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     date_order : of dates in digits; empty where the form leaves no choice.
     zone : of the times.
     order : of its lines in time.
+    first, last : the earliest and the latest time as they were read, ISO 8601.
     price_columns : the columns that are prices.
     decimal, thousands : the sign of decimals, and that of thousands; empty where there is none.
     scale : of its numbers.
@@ -40,6 +41,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     date_order: str
     zone: str
     order: str
+    first: str
+    last: str
     price_columns: tuple[str, ...]
     decimal: str
     thousands: str
@@ -53,19 +56,20 @@ _MOST_NAMES = 6
 
 def spoken(readings: Iterable[Reading]) -> list[str]:
     """A line for each kind of file, with the files that it is true of."""
-    files: dict[Reading, list[str]] = {}
+    alike: dict[Reading, list[Reading]] = {}
     for reading in readings:
-        alike = msgspec.structs.replace(reading, file="")
-        files.setdefault(alike, []).append(reading.file)
-    return [f"{_listed(names)}: {_sentence(reading)}" for reading, names in files.items()]
+        alike.setdefault(msgspec.structs.replace(reading, file="", first="", last=""), []).append(reading)
+    return [f"{_listed(each.file for each in group)}: {_sentence(group)}" for group in alike.values()]
 
 
-def _sentence(reading: Reading) -> str:
+def _sentence(group: list[Reading]) -> str:
+    reading = group[0]
+    span = f"{min(each.first for each in group)} to {max(each.last for each in group)}"
     order = f" in the order {reading.date_order}" if reading.date_order else ""
     parts = [
         f"{reading.export}, " * bool(reading.export) + f"{reading.encoding}, separated by {reading.separator}",
         reading.header,
-        f"time in {reading.time_column!r}: {reading.time_form}{order}; zone: {reading.zone}; {reading.order}",
+        f"time in {reading.time_column!r}: {reading.time_form}{order}; zone: {reading.zone}; {reading.order}, {span}",
         f"prices in {_listed(reading.price_columns)}: decimal sign {reading.decimal!r}, "
         + (f"thousands {reading.thousands!r}" if reading.thousands else "no sign of thousands")
         + f", {reading.scale}",

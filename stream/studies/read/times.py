@@ -32,6 +32,12 @@ _UNITS = (
 _LEAST_S, _MOST_S = 100_000_000, 4_102_444_800
 _EXCEL_LEAST, _EXCEL_MOST = 25_569, 60_000
 
+# The years 1990 to 2050.
+_TENTHS_OF_MICROSECONDS = (
+    (122_700_000_000_000_000, 141_700_000_000_000_000, "a file time of Windows"),
+    (627_600_000_000_000_000, 646_700_000_000_000_000, "ticks of .NET"),
+)
+
 _CLOCK = r"(?:[T ,]+ ?((?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?)( ?[AaPp][Mm])?)?"
 _ZONE = r"(?: ?(Z|UTC|GMT|(?:GMT|UTC)?[+-](?:0\d|1[0-4])(?::?[0-5]\d)?))?"
 _DATES = (
@@ -115,6 +121,11 @@ def read_times(
     return _textual(cells, options, export)
 
 
+def shown(time_ns: int | np.integer) -> str:
+    """A time as ISO 8601 to the second, or its date at midnight."""
+    return str(np.datetime64(int(time_ns), "ns").astype("datetime64[s]")).removesuffix("T00:00:00").replace("T", " ")
+
+
 def _numeric(cells: _Cells, options: ReadOptions) -> Times | None:
     """Counts since 1970 or day numbers; None where the digits are those of a date."""
     whole = [text.partition(".")[0] for text in cells.text]
@@ -141,6 +152,8 @@ def _numeric(cells: _Cells, options: ReadOptions) -> Times | None:
                 int(other[0]), f"two units of time in one file: {second} here, {first} in the lines before"
             )
         unit = int(units[0])
+        if _UNIT_NAMES[unit] == "nanoseconds":
+            _check_not_of_windows(cells, values)
     else:
         unit = [key for key, _, _ in _UNITS].index(options.time_unit) if options.time_unit != "excel" else len(_UNITS)
     said = " (--time-unit)" if options.time_unit else ""
@@ -159,6 +172,15 @@ def _numeric(cells: _Cells, options: ReadOptions) -> Times | None:
 
 
 _UNIT_NAMES = (*(words for _, words, _ in _UNITS), "day numbers of Excel")
+
+
+def _check_not_of_windows(cells: _Cells, values: np.ndarray) -> None:
+    """Tenths of microseconds since 1601 or since the year 1 would be nanoseconds of 1974 or of 1990."""
+    for least, most, what in _TENTHS_OF_MICROSECONDS:
+        if ((values >= least) & (values <= most)).all():
+            raise cells.refusal(
+                0, f"this may count nanoseconds since 1970 or be {what}; if it is the former, say --time-unit ns"
+            )
 
 
 def _units(values: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def biases(scores: Scores, times: Sequence[str], chance: np.random.Generator) ->
             continue
         each, squares = bias_statistics(z), (z**2).mean(axis=1)
         worst = int(np.argmax(squares))
-        others = np.delete(z, worst, axis=0)
+        others = np.delete(z, worst, axis=0) if len(z) > 2 else z
         found.append(
             Bias(
                 family=family,

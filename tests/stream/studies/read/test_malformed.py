@@ -292,6 +292,8 @@ MALFORMED = (
     Malformed("one line in nanoseconds", timed(lambda row: second(row, 10**9 if row == 28 else 10**3)), "refused", "line 30"),
     Malformed("a digit of a count missing", timed(lambda row: second(row, 10**3)[: 12 if row == 28 else 13]), "finding", "out of order"),
     Malformed("two digits of a count missing", timed(lambda row: second(row, 10**3)[: 11 if row == 28 else 13]), "refused", "line 30"),
+    Malformed("file times of Windows", timed(lambda row: f"{int(second(row, 10**7)) + 116_444_736 * 10**9}"), "refused", "--time-unit"),
+    Malformed("ticks of .NET", timed(lambda row: f"{int(second(row, 10**7)) + 621_355_968 * 10**9}"), "refused", "--time-unit"),
     Malformed("counts in scientific notation", timed(lambda row: f"{float(second(row, 10**3)):.5E}"), "refused", "line 2"),
     Malformed("negative counts", timed(lambda row: "-" + second(row, 1)), "refused", "line 2"),
     Malformed("24:00:00", timed(lambda row: f"{DAYS[row]:%Y-%m-%d} {'24' if row == 28 else '10'}:00:00"), "refused", "line 30"),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from solver.arrays import FloatArray
-from stream.studies.read.plausibility import RATIOS, exchanged_prices, odd_prices, odd_times, shown
+from stream.studies.read.plausibility import RATIOS, exchanged_prices, odd_prices, odd_times
+from stream.studies.read.times import shown
 
 DAY_NS = 86_400 * 10**9
 T = 500
