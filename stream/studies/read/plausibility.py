@@ -40,7 +40,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def odd_prices(name: str, times_ns: IntArray, prices: FloatArray) -> list[Finding]:
-    """Jumps and single outliers of one asset.
+    """Jumps and single outliers of one asset. A first or a last price far from its only neighbour counts as one.
 
     Parameters
     ----------
@@ -64,6 +64,13 @@ def odd_prices(name: str, times_ns: IntArray, prices: FloatArray) -> list[Findin
         )  # fmt: skip
     explained = {*outliers, *(index + 1 for index in outliers)}
     sizes = np.abs(changes)
+    least = max(_OUTLIER_SCALES * scale, _LEAST_OUTLIER)
+    for index, row, where in ((0, 0, "first"), (len(changes) - 1, len(changes), "last")):
+        if sizes[index] > least and index not in explained:
+            explained.add(index)
+            factor = float(np.exp(changes[index] if row else -changes[index]))
+            text = f"the {where} price of {name}, of {shown(times_ns[row])}, is {_times(factor)} the one beside it"
+            found.append(_finding("outlier", name, times_ns[row], factor, text))
     for index in np.flatnonzero(sizes > max(np.log(_LEAST_FACTOR), _JUMP_SCALES * scale)).tolist():
         if index in explained:
             continue

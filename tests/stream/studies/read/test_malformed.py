@@ -321,6 +321,8 @@ MALFORMED = (
     Malformed("a split by two", column(3, lambda price: f"{float(price) / 2:.5f}", 30), "finding", "split by 2"),
     Malformed("a split by three", column(3, lambda price: f"{float(price) / 3:.5f}", 30), "finding", "split by 3"),
     Malformed("a merger of ten shares", column(3, lambda price: f"{float(price) * 10:.5f}", 30), "finding", "split by 10"),
+    Malformed("a digit lost in the last line", cell(ROWS + 1, 3, lambda price: price.replace(".0", ".", 1).replace("1.", "0.", 1)), "finding", "the last price of CHF"),
+    Malformed("two digits exchanged in the first line", cell(2, 1, "1.71417"), "finding", "the first price of EUR"),
     Malformed("the pair the other way round", column(2, lambda price: f"{1 / float(price):.5f}", 30), "finding", "times the price before"),
     Malformed("two digits exchanged", cell(30, 1, lambda price: price.replace("1.", "7.", 1)), "finding", "in this row alone"),
     Malformed("two columns exchanged in a line", line(30, (",".join(cells(28)[:2]), ",".join(cells(28)[1::-1]))), "finding", "in this row alone"),
@@ -418,6 +420,30 @@ def test_never_read_wrongly(tmp_path: Path, malformed: Malformed) -> None:
         names = ("EUR", "GBP", "CHF") if "GBP" in prices.names or len(prices.names) == 3 else ("EUR", "CHF")
         columns = [("EUR", "GBP", "CHF").index(name) for name in names]
         np.testing.assert_array_equal(prices.prices, WALKS[np.ix_(kept, columns)])
+
+
+@pytest.mark.slow
+def test_random_damage_ends_in_typed_errors(tmp_path: Path) -> None:
+    """Bytes put in, taken out, replaced and repeated at random: never anything but an answer or a refusal with a path.
+
+    A price that is off by more than a third, or a time that is none of the file's, never comes without a finding.
+    """
+    chance = np.random.default_rng(7)
+    signs = b"0123456789.,;:-+/ \t\n\r\"'%$eETZx\x00\xff"
+    for _ in range(300):
+        damaged = bytearray(text(good()).encode())
+        begin, length = int(chance.integers(len(damaged))), int(chance.integers(1, 60))
+        new = [b"", bytes([chance.choice(list(signs))]), bytes(damaged[begin : begin + length]) * 2][chance.integers(3)]
+        damaged[begin : begin + (length if len(new) != 1 else int(chance.integers(2)))] = new
+        path = written(tmp_path, bytes(damaged), False)
+        try:
+            prices = read_prices(path, now_ns=NOW_NS)
+        except DataUnavailable:
+            continue
+        if prices.findings or prices.names != ("EUR", "GBP", "CHF"):
+            continue
+        rows = np.searchsorted(TIMES_NS, prices.times_ns)
+        assert np.abs(np.log(prices.prices / WALKS[np.minimum(rows, ROWS - 1)])).max() < 0.3, bytes(damaged)
 
 
 @pytest.mark.parametrize(

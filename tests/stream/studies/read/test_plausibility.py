@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from solver.arrays import FloatArray
 from stream.studies.read.plausibility import RATIOS, exchanged_prices, odd_prices, odd_times
+from stream.studies.read.prices import read_prices
 from stream.studies.read.times import shown
 
+DATA = os.environ.get("BETAPACK_TEST_DATA")
 DAY_NS = 86_400 * 10**9
 T = 500
 TIMES_NS = (16_436 + np.arange(T)) * DAY_NS
@@ -51,6 +55,17 @@ def test_a_single_outlier_is_one_finding(factor: float) -> None:
     prices[77] *= factor
     (finding,) = odd_prices("EUR", TIMES_NS, prices)
     assert (finding.kind, finding.time) == ("outlier", shown(TIMES_NS[77]))
+    assert finding.factor == pytest.approx(factor, rel=0.05)
+
+
+@pytest.mark.parametrize(("row", "where"), [(0, "first"), (T - 1, "last")])
+@pytest.mark.parametrize("factor", [0.01, 1.3, 10.0])
+def test_the_ends_of_a_file(row: int, where: str, factor: float) -> None:
+    """Nothing before the first price and nothing after the last one can confirm it."""
+    prices = walk(scale=0.005)
+    prices[row] *= factor
+    (finding,) = odd_prices("EUR", TIMES_NS, prices)
+    assert f"the {where} price of EUR" in finding.text
     assert finding.factor == pytest.approx(factor, rel=0.05)
 
 
@@ -98,3 +113,12 @@ def test_times_between_1970_and_tomorrow_and_in_order(change: Callable[[np.ndarr
     """Oldest first or newest first is right; everything else names the first line that is not."""
     found = odd_times("prices.csv", change(TIMES_NS), range(2, T + 3), NOW_NS)
     assert "".join(finding.text for finding in found).count(said) >= 1 if said else not found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(DATA is None, reason="BETAPACK_TEST_DATA names no folder with fx_h1 and files of ETFs and indices")
+@pytest.mark.parametrize("name", ["fx_h1", "etf23_daily.csv.gz", "index4_daily.csv.gz"])
+def test_nothing_is_found_in_real_prices(name: str) -> None:
+    """Hours with the franc's break of 2015, funds in 2008, indices with holes: no finding."""
+    assert DATA is not None
+    assert read_prices(Path(DATA) / name).findings == ()
