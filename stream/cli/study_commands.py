@@ -49,6 +49,10 @@ def validate(
     output: Annotated[Path, Parameter(help="HTML file for the report.")] = Path("report.html"),
     json: Annotated[Path | None, Parameter(help="File for the figures.")] = None,
     seed: Annotated[int, Parameter(help="Seed of random portfolios, shuffles and intervals.")] = 7,
+    confirm_prices: Annotated[
+        bool,
+        Parameter(negative="", help="The prices are right, whatever was found of them: judge the models all the same."),
+    ] = False,
     files: PriceFileOptions = FILES_AS_THEY_ARE,
 ) -> int:
     """Walk the models forward over a price file and hold every forecast against what followed.
@@ -63,5 +67,5 @@ def validate(
 
     loaded = loaded_config(config) if config else None
     options = files.settled()
-    found = validate_command(data, options, loaded, horizon, seed, output, json, say, stop_on_signals())
+    found = validate_command(data, options, loaded, horizon, seed, confirm_prices, output, json, say, stop_on_signals())
     return EXIT_INTERRUPTED if found.partial else EXIT_FINDING if found.found else EXIT_DONE

@@ -25,6 +25,7 @@ def validate_command(
     config: Config | None,
     horizon_steps: int,
     seed: int,
+    confirmed: bool,
     output: Path,
     json: Path | None,
     say: Callable[[str], None],
@@ -39,6 +40,7 @@ def validate_command(
     config : its covariance and reversion are validated; None takes the service's defaults.
     horizon_steps : rows that an outcome spans, >= 1.
     seed : of random portfolios, shuffles and intervals, >= 0.
+    confirmed : that prices with findings of the reader are right.
     output : HTML file for the report.
     json : file for the figures; None writes none.
     say : takes each line of progress.
@@ -57,7 +59,7 @@ def validate_command(
     prices = read_prices(data, options=options)
     for line in account(prices):
         say(line)
-    run = validate(prices, data.name, ValidateSettings(models, horizon_steps, seed), say, stop)
+    run = validate(prices, data.name, ValidateSettings(models, horizon_steps, seed, confirmed), say, stop)
     write_report(run, output)
     say(f"wrote {output}")
     if json is not None:

@@ -40,11 +40,15 @@ _SAY_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class ValidateSettings:
-    """What is validated: the models, over `horizon_steps` rows, with this seed. See the command line's help."""
+    """What is validated: the models, over `horizon_steps` rows, with this seed. See the command line's help.
+
+    `confirmed` says that somebody looked at the reader's findings, and that the prices are right.
+    """
 
     models: Models
     horizon_steps: int
     seed: int
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +123,7 @@ def validate(
         distance=distance,
         vectors=vectors,
     )
-    return Run(_doubted(validation), prices.times_ns, scores, reference, real)
+    return Run(_doubted(validation, settings.confirmed), prices.times_ns, scores, reference, real)
 
 
 def _check(prices: Prices, name: str, settings: ValidateSettings) -> None:
@@ -157,14 +161,18 @@ def _input(prices: Prices, name: str, times: list[str]) -> Input:
     )
 
 
-def _doubted(validation: Validation) -> Validation:
+def _doubted(validation: Validation, confirmed: bool) -> Validation:
     """With a failed check for each finding of the reader; what did not fail on such prices is not judged.
 
-    A single wrong price widens every interval, and a check whose interval is wide enough never fails.
+    A single wrong price widens every interval, and a check whose interval is wide enough never fails. Findings that
+    the user confirmed are told, and the models are judged.
     """
     findings = validation.input.findings
     if not findings:
         return validation
+    if confirmed:
+        told = [Check(None, f"Prices, confirmed by --confirm-prices: {finding.text}") for finding in findings]
+        return msgspec.structs.replace(validation, checks=(*told, *validation.checks))
     doubts = [Check(False, f"Prices: {finding.text}") for finding in findings]
     others = [
         check if check.passed is False else Check(None, f"Not to be judged on such prices: {check.text}")

@@ -75,6 +75,14 @@ def test_nanoseconds_are_exact(tmp_path: Path) -> None:
     assert file_of(tmp_path, f"t,A\n{exact[0]},1\n{exact[1]},1\n").times().ns.tolist() == list(exact)
 
 
+def test_numbers_may_be_anything_but_infinite(tmp_path: Path) -> None:
+    """What a number means is for the caller: positions are negative or zero, and thousands may be grouped."""
+    file = file_of(tmp_path, "t,A\n2015-01-01,-1250000\n2015-01-02,0\n2015-01-03,+7.5\n")
+    assert numbers(file, "A") == [-1_250_000.0, 0.0, 7.5]
+    grouped = file_of(tmp_path, "t;A\n2015-01-01;-1'250'000.5\n2015-01-02;0\n", "grouped.csv")
+    assert numbers(grouped, "A") == [-1_250_000.5, 0.0]
+
+
 @pytest.mark.parametrize("cell", ["", " ", "NA", "nan", "NULL", "None", "n/a", "-", "#N/A"])
 def test_what_says_that_there_is_no_number(tmp_path: Path, cell: str) -> None:
     """It is NaN, in whatever case; a number around it is read."""

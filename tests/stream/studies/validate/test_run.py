@@ -168,6 +168,11 @@ def test_nothing_holds_on_prices_that_are_hardly_right(related: Prices, models: 
     assert all("Not to be judged on such prices" in check.text for check in others if check.passed is None)
     plain = run_of(related, models).validation
     assert len(others) == len(plain.checks)
+    settings = ValidateSettings(models, 1, 7, confirmed=True)
+    doubtful = replace(related, findings=(finding,))
+    told, *judged = validate(doubtful, "simulated", settings, lambda said: None, lambda: False).validation.checks
+    assert (told.passed, told.text) == (None, f"Prices, confirmed by --confirm-prices: {finding.text}")
+    assert tuple(judged) == plain.checks
 
 
 def test_bad_settings(related: Prices, models: Models) -> None:
