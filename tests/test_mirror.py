@@ -106,7 +106,13 @@ TESTED_BY = {
     "stream/studies/desk/service_in_process.py": "stream/studies/desk/test_simulate.py",
     "stream/studies/desk/universe.py": "stream/studies/desk/test_simulate.py",
     **{f"stream/studies/read/{name}.py": "stream/studies/test_read.py" for name in ("currencies", "prices")},
+    "stream/studies/read/options.py": "stream/studies/read/test_exports.py",
     "stream/studies/read/quotes.py": "stream/bench/models/test_venues.py",
+    "stream/studies/read/reading.py": "stream/studies/read/test_exports.py",
+    **{
+        f"stream/studies/read/{name}.py": "stream/studies/read/test_malformed.py"
+        for name in ("decimals", "encoded_text", "layout", "times")
+    },
     "stream/studies/report/page.py": "stream/studies/validate/test_report.py",
     "stream/studies/report/plot_style.py": "stream/studies/validate/test_report.py",
     **{

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from stream.config import Config
+    from stream.studies.read.options import ReadOptions
 
 ConfigPath = Annotated[Path, Parameter(name="--config", help="TOML file that configures the service.")]
 Bootstrap = Annotated[
@@ -17,6 +19,43 @@ Bootstrap = Annotated[
 OwnKafka = Annotated[
     str | None, Parameter(help="A Kafka that is already there, host:port; by default one is started from pip.")
 ]
+
+
+@Parameter(name="*", group="What a file of prices leaves open")
+@dataclass(frozen=True)
+class PriceFileOptions:
+    """What the user says of files of prices, the same in every command that reads them."""
+
+    separator: Annotated[str | None, Parameter(help="Between cells: a character, or `tab`.")] = None
+    decimal: Annotated[Literal[".", ","] | None, Parameter(help="Sign of decimals.")] = None
+    thousands: Annotated[Literal[".", ",", "'", "space"] | None, Parameter(help="Separator of thousands.")] = None
+    encoding: Annotated[str | None, Parameter(help="Of the text, as `cp1252`; by default UTF-8.")] = None
+    header: Annotated[bool | None, Parameter(help="Line 1 names the columns, or no line does.")] = None
+    header_line: Annotated[
+        int | None, Parameter(help="The line that names the columns; lines above it are passed over.")
+    ] = None
+    date_order: Annotated[Literal["dmy", "mdy", "ymd"] | None, Parameter(help="Of dates such as 03/04/2015.")] = None
+    time_unit: Annotated[
+        Literal["s", "ms", "us", "ns", "excel"] | None,
+        Parameter(help="Of times that are numbers: counted since 1970, or day numbers of Excel."),
+    ] = None
+    zone: Annotated[
+        str | None, Parameter(help="Of times that name none, as `Europe/Zurich`; daily bars get its dates.")
+    ] = None
+    time_column: Annotated[str | None, Parameter(help="Name of the column of times; by default the first.")] = None
+    price_column: Annotated[
+        str | None, Parameter(help="Name of the price in files of one asset; by default `close`.")
+    ] = None
+
+    def settled(self) -> ReadOptions:
+        """The same for the reader."""
+        from stream.studies.read.options import ReadOptions
+
+        return ReadOptions(**asdict(self))
+
+
+FILES_AS_THEY_ARE = PriceFileOptions()
+"""Nothing is said of the files."""
 
 
 def positive(kind: object, value: float | None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from stream.cli.options import loaded_config, positive
+from stream.cli.options import FILES_AS_THEY_ARE, PriceFileOptions, loaded_config, positive
 from stream.cli.terminal import EXIT_DONE, EXIT_FINDING, EXIT_INTERRUPTED, say, stop_on_signals
 
 
@@ -19,6 +19,7 @@ def desk(
         Path | None, Parameter(help="Folder with fx_h1: real hourly prices in place of simulated ones.")
     ] = None,
     json: Annotated[bool, Parameter(help="Print every outcome as JSON in place of the table.")] = False,
+    files: PriceFileOptions = FILES_AS_THEY_ARE,
 ) -> int:
     """Compare ways to hedge on a simulated desk, at equal average risk, in a Markdown table.
 
@@ -29,7 +30,7 @@ def desk(
     from stream.studies.desk.command import desk_command
     from stream.studies.desk.run import DeskSettings
 
-    desk_command(DeskSettings(seeds, days, data), json, say)
+    desk_command(DeskSettings(seeds, days, data, files.settled()), json, say)
     return EXIT_DONE
 
 
@@ -48,16 +49,23 @@ def validate(
     output: Annotated[Path, Parameter(help="HTML file for the report.")] = Path("report.html"),
     json: Annotated[Path | None, Parameter(help="File for the figures.")] = None,
     seed: Annotated[int, Parameter(help="Seed of random portfolios, shuffles and intervals.")] = 7,
+    confirm_prices: Annotated[
+        bool,
+        Parameter(negative="", help="The prices are right, whatever was found of them: judge the models all the same."),
+    ] = False,
+    files: PriceFileOptions = FILES_AS_THEY_ARE,
 ) -> int:
     """Walk the models forward over a price file and hold every forecast against what followed.
 
     Is the risk as forecast, and do the β vectors hold on data they have not seen, more often than on shuffled prices?
-    Exits with 1 when something does not hold.
+    Exits with 1 when something does not hold, or when the prices are hardly right. What the file was taken for is
+    printed; what it leaves open is an error that names the option.
 
     Example: ``betapack validate prices.csv.gz --config desk.toml --output report.html``
     """
     from stream.studies.validate.command import validate_command
 
     loaded = loaded_config(config) if config else None
-    found = validate_command(data, loaded, horizon, seed, output, json, say, stop_on_signals())
+    options = files.settled()
+    found = validate_command(data, options, loaded, horizon, seed, confirm_prices, output, json, say, stop_on_signals())
     return EXIT_INTERRUPTED if found.partial else EXIT_FINDING if found.found else EXIT_DONE

@@ -45,6 +45,7 @@ COMMANDS: dict[str, How] = {
     "betapack serve --config desk.toml --bootstrap kafka-1:9092": "service",
     "betapack serve --config desk.toml --rebuild": "parsed",
     "betapack topics --config desk.toml --create": "service",
+    "betapack validate prices.csv --date-order dmy --decimal , --zone Europe/Zurich": "parsed",
     "betapack validate prices.csv.gz --config desk.toml --output report.html --json figures.json": "parsed",
     "betapack warm": "parsed",
     "betapack what-if --book franc --trade EUR=5e6": "service",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,8 @@ from solver.arrays import FloatArray, IntArray
 from stream.config import NANOSECONDS
 from stream.errors import DataUnavailable
 from stream.studies.read.currencies import currency_prices
-from stream.studies.read.prices import read_prices
+from stream.studies.read.options import ReadOptions
+from stream.studies.read.prices import account, read_prices
 
 START_NS = 1_748_822_400 * NANOSECONDS
 """2025-06-02 00:00 UTC, a Monday and a multiple of every timestep here."""
@@ -81,16 +83,19 @@ def diffusions(rng: np.random.Generator, steps: int, timestep_s: float) -> Price
     return PriceRows(end_ns, FIRST_PRICES * np.exp(logs), Sigma)
 
 
-def hourly_prices(folder: Path, first: date, last: date) -> PriceRows:
+def hourly_prices(folder: Path, first: date, last: date, options: ReadOptions, say: Callable[[str], None]) -> PriceRows:
     """Hourly closes of EUR, GBP, JPY, CHF, CAD and AUD in USD from `first` to `last`, both included.
 
     The folder has no EURUSD, so EUR is priced through sterling. Hours that one of the files lacks are left out.
+    `options` are for the files, and `say` takes the account of what was read.
 
     Raises
     ------
     DataUnavailable : a file is not there or cannot be read, or has no such hours.
     """
-    pairs = read_prices(folder, HOURLY_PAIRS)
+    pairs = read_prices(folder, HOURLY_PAIRS, options)
+    for line in account(pairs):
+        say(line)
     begin, end = np.datetime64(first, "ns").astype(np.int64), np.datetime64(last, "ns").astype(np.int64)
     chosen = (pairs.times_ns >= begin) & (pairs.times_ns < end + DAY_NS)
     if not chosen.any():

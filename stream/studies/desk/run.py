@@ -15,6 +15,7 @@ from stream.studies.desk.policies import POLICIES, Policy
 from stream.studies.desk.price_paths import PriceRows, diffusions, hourly_prices
 from stream.studies.desk.simulate import Outcome, Plan, simulate
 from stream.studies.desk.universe import HOURLY, SIMULATED, DeskUniverse
+from stream.studies.read.options import NOTHING_SAID, ReadOptions
 
 WARM_UP_STEPS = 500
 """The window that β are fitted on, and a hundred timesteps more."""
@@ -36,11 +37,15 @@ FIRST_HOUR, LAST_HOUR = date(2012, 11, 16), date(2018, 12, 31)
 
 @dataclass(frozen=True)
 class DeskSettings:
-    """How much to simulate; `data` names a folder with hourly prices to replay in place of simulated ones."""
+    """How much to simulate; `data` names a folder with hourly prices to replay in place of simulated ones.
+
+    `options` say what its files leave open.
+    """
 
     seeds: int
     days: float
     data: Path | None = None
+    options: ReadOptions = NOTHING_SAID
 
 
 def run_desk(settings: DeskSettings, say: Callable[[str], None]) -> Study:
@@ -51,7 +56,8 @@ def run_desk(settings: DeskSettings, say: Callable[[str], None]) -> Study:
 
     Raises
     ------
-    ConfigError : no seeds, less than a day, no folder of hourly prices, or more days than the prices have.
+    ConfigError : no seeds, less than a day, options of files without files, no folder of hourly prices, or more
+        days than the prices have.
     DataUnavailable : a file of hourly prices is missing or cannot be read.
     """
     if settings.seeds < 1 or settings.days < 1:
@@ -59,10 +65,12 @@ def run_desk(settings: DeskSettings, say: Callable[[str], None]) -> Study:
     universe, limits, risks = (
         (SIMULATED, LIMITS, RISKS) if settings.data is None else (HOURLY, HOURLY_LIMITS, HOURLY_RISKS)
     )
+    if settings.data is None and settings.options != NOTHING_SAID:
+        raise ConfigError("options of price files are for --data FOLDER; without it prices are simulated")
     plans = (Plan("no hedge", 1e12), *(Plan(policy, limit) for policy in _LIMITED for limit in limits))
     steps = round(settings.days * universe.steps_a_day)
     runs: list[tuple[Outcome, ...]] = []
-    for seed, prices in enumerate(_paths(settings, universe, steps)):
+    for seed, prices in enumerate(_paths(settings, universe, steps, say)):
         say(f"desk: seed {seed + 1} of {settings.seeds}, {settings.days:g} days, {len(plans)} books")
         chance = np.random.default_rng([seed, 1])
         runs.append(tuple(simulate(universe, prices, plans, WARM_UP_STEPS, chance, REFIT_EVERY_STEPS)))
@@ -82,8 +90,10 @@ def run_desk(settings: DeskSettings, say: Callable[[str], None]) -> Study:
 _LIMITED: tuple[Policy, ...] = tuple(policy for policy in POLICIES if policy != "no hedge")
 
 
-def _paths(settings: DeskSettings, universe: DeskUniverse, steps: int) -> Iterator[PriceRows]:
-    """For each seed the prices of the warm-up and of `steps` timesteps after it."""
+def _paths(
+    settings: DeskSettings, universe: DeskUniverse, steps: int, say: Callable[[str], None]
+) -> Iterator[PriceRows]:
+    """For each seed the prices of the warm-up and of `steps` timesteps after it; `say` takes what was read."""
     rows = WARM_UP_STEPS + steps + 1
     if settings.data is None:
         for seed in range(settings.seeds):
@@ -92,7 +102,7 @@ def _paths(settings: DeskSettings, universe: DeskUniverse, steps: int) -> Iterat
     folder = settings.data / HOURLY_FOLDER
     if not folder.is_dir():
         raise ConfigError(f"--data must be a folder with {HOURLY_FOLDER}, got {settings.data}")
-    whole = hourly_prices(folder, FIRST_HOUR, LAST_HOUR)
+    whole = hourly_prices(folder, FIRST_HOUR, LAST_HOUR, settings.options, say)
     if len(whole.mids) < rows:
         raise ConfigError(
             f"{settings.days:g} days and their warm-up take {rows} hours, the prices have {len(whole.mids)}"

@@ -41,8 +41,9 @@ def read_quotes(path: Path) -> QuoteRows:
     file = read_csv(path, hashlib.sha256())
     if len(file.names) != 2:
         raise DataUnavailable(f"{path} must have the columns time, bid and ask, got {', '.join(file.names)} after it")
-    bids, asks = (file.numbers(column) for column in (0, 1))
-    missing = bids.isna() | asks.isna()
-    if missing.any():
-        raise DataUnavailable(f"{path}, line {missing.index[missing][0]}: expected a bid and an ask, got an empty cell")
-    return QuoteRows(file.times_ns(), np.asarray(bids, dtype=np.float64), np.asarray(asks, dtype=np.float64))
+    numbers = file.numbers(file.others)
+    bids, asks = (numbers.columns[label] for label in file.labels(file.others))
+    missing = np.flatnonzero(np.isnan(bids) | np.isnan(asks))
+    if len(missing):
+        raise DataUnavailable(f"{path}, line {file.lines[missing[0]]}: expected a bid and an ask, got an empty cell")
+    return QuoteRows(file.times().ns, bids, asks)

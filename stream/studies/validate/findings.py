@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from stream.config import CovarianceConfig, ReversionConfig
+from stream.studies.read.plausibility import Finding
+from stream.studies.read.reading import Reading
 from stream.studies.validate.second_opinion.answers import SecondOpinion
 
 
@@ -17,7 +19,10 @@ class Estimate(Struct, frozen=True):
 
 
 class Input(Struct, frozen=True, kw_only=True):
-    """What was read. `left_out` says what was not used, with its count."""
+    """What was read. `left_out` says what was not used, with its count.
+
+    `readings` says what each file was taken for, and `findings` what of the prices is hardly right.
+    """
 
     name: str
     sha256: str
@@ -28,13 +33,15 @@ class Input(Struct, frozen=True, kw_only=True):
     timestep_s: float
     gaps: int
     left_out: tuple[tuple[str, int], ...]
+    readings: tuple[Reading, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 class Bias(Struct, frozen=True, kw_only=True):
     """Bias statistics of a family of portfolios: their median, their range, and all outcomes pooled.
 
     `pooled` is the root mean square over every outcome of every portfolio, so a single violent day counts in full.
-    `pooled_without_worst` leaves out the row with the largest outcomes.
+    `pooled_without_worst` and `median_without_worst` leave out the row with the largest outcomes.
     """
 
     family: str
@@ -44,6 +51,7 @@ class Bias(Struct, frozen=True, kw_only=True):
     highest: float
     pooled: Estimate
     pooled_without_worst: float
+    median_without_worst: Estimate
     worst_time: str
 
 

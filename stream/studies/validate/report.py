@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from stream.studies.read.reading import spoken
 from stream.studies.report.page import page, write_page
 from stream.studies.validate.cells import Table, figure, shown_time
 from stream.studies.validate.findings import Check, Validation
@@ -106,6 +107,7 @@ def _provenance(found: Validation) -> str:
         ("betapack", found.version),
         ("input", f"{named.name}, SHA-256 {named.sha256}"),
         ("assets", ", ".join(named.assets)),
+        *(("read as", line) for line in spoken(named.readings)),
         ("left out", left_out),
         ("gaps", f"{named.gaps:,} rows come later than one timestep after the one before; their return spans the gap"),
         ("not scored", f"{found.unforecast:,} outcomes before the first forecast"),

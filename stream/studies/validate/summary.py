@@ -45,6 +45,7 @@ def biases(scores: Scores, times: Sequence[str], chance: np.random.Generator) ->
             continue
         each, squares = bias_statistics(z), (z**2).mean(axis=1)
         worst = int(np.argmax(squares))
+        others = np.delete(z, worst, axis=0) if len(z) > 2 else z
         found.append(
             Bias(
                 family=family,
@@ -54,6 +55,8 @@ def biases(scores: Scores, times: Sequence[str], chance: np.random.Generator) ->
                 highest=float(each.max()),
                 pooled=_estimate(squares[:, None], lambda means: np.sqrt(means[..., 0]), chance),
                 pooled_without_worst=float(np.sqrt(np.delete(squares, worst).mean())),
+                # A generator of its own, so that this figure moves no other.
+                median_without_worst=_estimate(np.hstack([others, others**2]), _median_bias, chance.spawn(1)[0]),
                 worst_time=times[rows[worst]],
             )
         )

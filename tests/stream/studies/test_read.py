@@ -11,6 +11,7 @@ import pytest
 
 from stream.errors import DataUnavailable
 from stream.studies.read.currencies import currency_prices
+from stream.studies.read.options import ReadOptions
 from stream.studies.read.prices import Prices, read_prices
 from stream.studies.read.quotes import read_quotes
 
@@ -92,7 +93,10 @@ def test_a_folder_of_bars(tmp_path: Path) -> None:
     assert prices.names == ("EURUSD", "GBPUSD")
     np.testing.assert_array_equal(prices.prices, [[1, 10], [2, 20], [3, 30], [5, 50]])
     assert prices.timestep_ns == HOUR_NS
-    assert left_out(prices) == {"times at which an asset has no price (most often EURUSD, 1 times)": 1}
+    assert left_out(prices) == {
+        "entries of the folder that are no CSV files, passed over: README.md": 1,
+        "times at which an asset has no price (most often EURUSD, 1 times)": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_a_folder_of_bars(tmp_path: Path) -> None:
     [
         ("2015-01-30", "2015-01-31", "2015-02-01", "2015-02-02"),
         ("2015-01-30T00:00:00Z", "2015-01-31T00:00:00Z", "2015-02-01T00:00:00Z", "2015-02-02T00:00:00Z"),
-        ("2015-01-30T02:00:00+02:00", "2015-01-31T02:00:00+02:00", "2015-02-01T00:00:00Z", "2015-02-02"),
+        ("2015-01-30T02:00:00+02:00", "2015-01-31T02:00:00+02:00", "2015-02-01T01:00:00+01:00", "2015-02-02T00:00:00Z"),
         ("1/30/2015", "1/31/2015", "2/1/2015", "2/2/2015"),
         ("30/1/2015", "31/1/2015", "1/2/2015", "2/2/2015"),
         ("30.01.2015", "31.01.2015", "01.02.2015", "02.02.2015"),
@@ -118,13 +122,17 @@ def test_times_in_every_common_form(tmp_path: Path, times: tuple[str, ...]) -> N
     assert days == ["2015-01-30", "2015-01-31", "2015-02-01", "2015-02-02"]
 
 
-def test_ambiguous_days_are_read_in_the_order_that_makes_sense(tmp_path: Path) -> None:
-    """3/1/2015, 4/1/2015, 5/1/2015, 2/2/2015 are January and February: month first would jump back to February."""
+def test_ambiguous_days_are_refused(tmp_path: Path) -> None:
+    """3/1/2015 is in January or in March. The order of the lines is no proof; the option is, and is said."""
     lines = "".join(
         f"{day},{i + 1},{i + 5}\n" for i, day in enumerate(("3/1/2015", "4/1/2015", "5/1/2015", "2/2/2015"))
     )
-    prices = read_prices(written(tmp_path, f"t,A,B\n{lines}"))
+    path = written(tmp_path, f"t,A,B\n{lines}")
+    with pytest.raises(DataUnavailable, match=r"2015-01-03 \(dmy\) or 2015-03-01 \(mdy\).*--date-order dmy\|mdy"):
+        read_prices(path)
+    prices = read_prices(path, options=ReadOptions(date_order="dmy"))
     assert prices.times_ns[0] == np.datetime64("2015-01-03", "ns").astype(np.int64)
+    assert prices.readings[0].date_order == "day, month, year (--date-order)"
 
 
 def test_months_keep_their_rows(tmp_path: Path) -> None:
@@ -138,14 +146,14 @@ def test_months_keep_their_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("t,A,B\n2015-01-01,1,2\n2015-01-02,abc,3\n", "line 3, column A: expected a price or an empty cell, got 'abc'"),
+        ("t,A,B\n2015-01-01,1,2\n2015-01-02,abc,3\n", "line 3, column A: expected a price or an empty cell"),
         ("t,A,B\n2015-01-01,1,2\nsoon,1,3\n2015-01-03,1,2\n", "line 3, column t: expected a time or date"),
         ("t,A,A\n2015-01-01,1,2\n", "line 1, column 3: expected a name of its own, got 'A'"),
         ("t,A,\n2015-01-01,1,2\n", "line 1, column 3: expected a name of its own, got ''"),
-        ("t,A,B\n2015-01-01,1,2,3\n", "is not a CSV file with a header"),
-        ("", "is not a CSV file with a header"),
+        ("t,A,B\n2015-01-01,1,2,3\n", "line 2: expected 3 cells between commas as in the header, got 4"),
+        ("", "is empty: it must have a header"),
         ("t,A,B\n", "got 1 lines of 3 columns"),
-        ("t\n2015-01-01\n", "got 2 lines of 1 columns"),
+        ("t\n2015-01-01\n", "got 1 lines of 1 columns"),
         ("t,A\n2015-01-01,1\n2015-01-02,2\n2015-01-03,3\n", "at least two assets whose prices move, got 1"),
         ("t,A,B\n2015-01-01,1,\n2015-01-02,2,3\n2015-01-03,,4\n2015-01-04,4,\n", "every asset has a price, got 1"),
     ],
@@ -170,7 +178,7 @@ def test_what_is_not_there_or_not_data(tmp_path: Path) -> None:
         written(quotes, "t,bid,ask\n2015-01-01,1,2\n2015-01-02,1,2\n", name)
     for path, said in (
         (tmp_path / "none.csv", "does not exist"),
-        (written(tmp_path, "x", "prices.xlsx"), "must end in .csv or .csv.gz"),
+        (written(tmp_path, "x", "prices.xlsx"), r"must end in \.csv, \.csv\.gz"),
         (empty, "at least two files"),
         (torn, "torn.csv.gz"),
         (quotes, "one price column, or one named close, got bid, ask"),

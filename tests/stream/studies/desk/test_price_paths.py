@@ -17,6 +17,7 @@ from stream.studies.desk.price_paths import (
     diffusions,
     hourly_prices,
 )
+from stream.studies.read.options import NOTHING_SAID
 
 FILES = ("EURGBP", "GBPUSD", "USDJPY", "USDCHF", "USDCAD", "AUDUSD")
 
@@ -63,26 +64,29 @@ def test_hourly_rows_are_the_files_closes(tmp_path: Path) -> None:
     for name, close in zip(FILES, (0.8, 1.6, 100.0, 0.9, 1.1, 0.7), strict=True):
         closes = {hour: close * (1 + number) for number, hour in enumerate(hours)}
         bars(tmp_path, name, {hour: close for hour, close in closes.items() if name != "USDCAD" or hour != hours[1]})
-    rows = hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3))
+    said: list[str] = []
+    rows = hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3), NOTHING_SAID, said.append)
     days = [datetime(2014, 5, day, 10, tzinfo=UTC).timestamp() for day in (1, 3)]
     assert rows.end_ns.tolist() == [round(day) * 10**9 for day in days]
     first = np.array([1.28, 1.6, 0.01, 1 / 0.9, 1 / 1.1, 0.7])
     np.testing.assert_allclose(rows.mids, [first, first * [9, 3, 1 / 3, 1 / 3, 1 / 3, 3]])
     assert rows.Sigma is None
+    assert any("USDCAD.csv.gz" in line and "zone: UTC, for none is named" in line for line in said)
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     """A missing file, one without the columns, and dates without an hour: an error that names the path."""
+    said: list[str] = []
     with pytest.raises(DataUnavailable, match=r"must hold at least two files .* of EURGBP, GBPUSD"):
-        hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3))
+        hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3), NOTHING_SAID, said.append)
     for name in FILES[:-1]:
         bars(tmp_path, name, {f"2014-05-01 {hour}:00:00": 1.0 + hour for hour in (10, 11, 12)})
     with pytest.raises(DataUnavailable, match=r"got none of AUDUSD"):
-        hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3))
+        hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3), NOTHING_SAID, said.append)
     bars(tmp_path, FILES[-1], {f"2014-05-01 {hour}:00:00": 1.0 + hour for hour in (10, 11, 12)})
     with pytest.raises(DataUnavailable, match="has no hours from 2015-01-01 to 2015-01-02"):
-        hourly_prices(tmp_path, date(2015, 1, 1), date(2015, 1, 2))
+        hourly_prices(tmp_path, date(2015, 1, 1), date(2015, 1, 2), NOTHING_SAID, said.append)
     with gzip.open(tmp_path / "USDCAD.csv.gz", "wt") as file:
         file.write("when,what\n1,2\n")
     with pytest.raises(DataUnavailable, match=r"USDCAD\.csv\.gz, line 2, column when: expected a time or date"):
-        hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3))
+        hourly_prices(tmp_path, date(2014, 5, 1), date(2014, 5, 3), NOTHING_SAID, said.append)

@@ -14,6 +14,7 @@ from stream.errors import ConfigError
 from stream.studies.desk.comparison import Study
 from stream.studies.desk.policies import POLICIES
 from stream.studies.desk.run import HOURLY_LIMITS, LIMITS, DeskSettings, run_desk
+from stream.studies.read.options import ReadOptions
 
 DATA = os.environ.get("BETAPACK_TEST_DATA")
 
@@ -75,6 +76,7 @@ def test_what_cannot_run_is_refused(tmp_path: Path) -> None:
         (DeskSettings(0, 5.0), "at least one seed and one day, got 0 and 5"),
         (DeskSettings(1, 0.5), "at least one seed and one day, got 1 and 0.5"),
         (DeskSettings(1, 1.0, tmp_path), "--data must be a folder with fx_h1"),
+        (DeskSettings(1, 1.0, options=ReadOptions(zone="UTC")), "options of price files are for --data FOLDER"),
     ):
         with pytest.raises(ConfigError, match=message):
             run_desk(settings, lambda text: None)

@@ -20,6 +20,10 @@ def file_of(folder: Path, text: str, name: str = "prices.csv") -> CsvFile:
     return read_csv(path, hashlib.sha256())
 
 
+def numbers(file: CsvFile, name: str) -> list[float]:
+    return file.numbers([file.layout.names.index(name)]).columns[name].tolist()
+
+
 def nanoseconds(*times: tuple[int, ...]) -> list[int]:
     """Of UTC times, by the standard library."""
     return [int(datetime(*time, tzinfo=UTC).timestamp()) * 1_000_000_000 for time in times]  # type: ignore[arg-type]
@@ -28,10 +32,10 @@ def nanoseconds(*times: tuple[int, ...]) -> list[int]:
 def test_lines_keep_their_numbers(tmp_path: Path) -> None:
     """Blank lines are counted and left out; the others are indexed by their line in the file, the header's being 1."""
     file = file_of(tmp_path, "t , A,B\n2015-01-01,1,2\n\n,,\n2015-01-02,3,4\n")
-    assert file.names == ["A", "B"]
-    assert file.cells.index.tolist() == [2, 5]
-    assert file.blank_lines == 2
-    assert file.numbers(1).tolist() == [2.0, 4.0]
+    assert (file.time_name, file.names) == ("t", ["A", "B"])
+    assert file.lines == [2, 5]
+    assert file.layout.blank_lines == 2
+    assert numbers(file, "B") == [2.0, 4.0]
 
 
 def test_digest_is_of_the_bytes_on_disk(tmp_path: Path) -> None:
@@ -43,7 +47,7 @@ def test_digest_is_of_the_bytes_on_disk(tmp_path: Path) -> None:
     digest = hashlib.sha256()
     first, second = read_csv(plain, digest), read_csv(packed, digest)
     assert digest.hexdigest() == hashlib.sha256(plain.read_bytes() + packed.read_bytes()).hexdigest()
-    assert first.cells.equals(second.cells)
+    assert first.columns == second.columns
 
 
 @pytest.mark.parametrize(
@@ -62,33 +66,41 @@ def test_digest_is_of_the_bytes_on_disk(tmp_path: Path) -> None:
 def test_times(tmp_path: Path, cells: tuple[str, str], times: tuple[tuple[int, ...], ...]) -> None:
     """Dates and times of every form, with and without a zone, and counts from seconds to nanoseconds."""
     file = file_of(tmp_path, "t,A\n" + "".join(f"{cell},1\n" for cell in cells))
-    assert file.times_ns().tolist() == nanoseconds(*times)
+    assert file.times().ns.tolist() == nanoseconds(*times)
 
 
 def test_nanoseconds_are_exact(tmp_path: Path) -> None:
     """A count of nanoseconds has more digits than a float holds; none is lost."""
     exact = (1422576000123456789, 1422576000123456790)
-    assert file_of(tmp_path, f"t,A\n{exact[0]},1\n{exact[1]},1\n").times_ns().tolist() == list(exact)
+    assert file_of(tmp_path, f"t,A\n{exact[0]},1\n{exact[1]},1\n").times().ns.tolist() == list(exact)
+
+
+def test_numbers_may_be_anything_but_infinite(tmp_path: Path) -> None:
+    """What a number means is for the caller: positions are negative or zero, and thousands may be grouped."""
+    file = file_of(tmp_path, "t,A\n2015-01-01,-1250000\n2015-01-02,0\n2015-01-03,+7.5\n")
+    assert numbers(file, "A") == [-1_250_000.0, 0.0, 7.5]
+    grouped = file_of(tmp_path, "t;A\n2015-01-01;-1'250'000.5\n2015-01-02;0\n", "grouped.csv")
+    assert numbers(grouped, "A") == [-1_250_000.5, 0.0]
 
 
 @pytest.mark.parametrize("cell", ["", " ", "NA", "nan", "NULL", "None", "n/a", "-", "#N/A"])
 def test_what_says_that_there_is_no_number(tmp_path: Path, cell: str) -> None:
     """It is NaN, in whatever case; a number around it is read."""
     file = file_of(tmp_path, f"t,A\n2015-01-01,{cell}\n2015-01-02, 1.5e3 \n")
-    np.testing.assert_array_equal(file.numbers(0), [np.nan, 1500.0])
+    np.testing.assert_array_equal(numbers(file, "A"), [np.nan, 1500.0])
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("t,A\n2015-01-01,1\n\n2015-01-02,1 000\n", "line 4, column A: expected a price or an empty cell, got '1 000'"),
+        ("t,A\n2015-01-01,1\n\n2015-01-02,1 00\n", "line 4, column A: expected a price or an empty cell"),
         ("t,A\n2015-01-01,1\n\nsoon,2\n", "line 4, column t: expected a time or date as the other lines have, got 's"),
         ("t,A\n2015-01-01,1\n,2\n", "line 3, column t: expected a time or date as the other lines have, got ''"),
         ("t,A\n1/2/2015,1\n2015-01-03,2\n", "line 3, column t: expected a time or date as the other lines have"),
         ("t,A,A\n2015-01-01,1,2\n", "line 1, column 3: expected a name of its own, got 'A'"),
         ("t,,A\n2015-01-01,1,2\n", "line 1, column 2: expected a name of its own, got ''"),
-        ("t,A\n2015-01-01,1,2\n", "is not a CSV file with a header"),
-        ("", "is not a CSV file with a header"),
+        ("t,A\n2015-01-01,1,2\n", "line 2: expected 2 cells between commas as in the header, got 3"),
+        ("", "is empty: it must have a header"),
         ("t,A\n", "got 1 lines of 2 columns"),
     ],
 )
@@ -97,8 +109,8 @@ def test_refusals_say_where(tmp_path: Path, text: str, said: str) -> None:
 
     def read() -> None:
         file = file_of(tmp_path, text)
-        file.times_ns()
-        file.numbers(0)
+        file.times()
+        numbers(file, "A")
 
     with pytest.raises(DataUnavailable) as raised:
         read()

@@ -11,6 +11,7 @@ import pytest
 
 from solver.reversion.refits.adjustment import horizon_covariance_under
 from stream.errors import ConfigError, DataUnavailable
+from stream.studies.read.plausibility import Finding
 from stream.studies.read.prices import Prices
 from stream.studies.validate import run as run_module
 from stream.studies.validate.cells import figure, percent, with_interval
@@ -139,6 +140,40 @@ def test_interrupted_says_partial(related: Prices, models: Models) -> None:
     assert found.partial
     assert 0 < found.outcomes < 300
     assert text(found).startswith("PARTIAL, interrupted")
+
+
+def test_an_outlier_does_not_excuse_what_all_other_rows_say(independent: Prices, models: Models) -> None:
+    """Volatility that fell to two thirds, and one move of a hundred deviations: the check fails by the other rows."""
+    returns = np.diff(np.log(independent.prices), axis=0) * 0.995 ** np.arange(699)[:, None]
+    slow = replace(models, covariance=msgspec.structs.replace(models.covariance, half_life_steps=150.0))
+    calm = np.exp(np.vstack([np.zeros(4), np.cumsum(returns, axis=0)]))
+    before = run_of(replace(independent, prices=calm), slow).validation
+    assert [check.passed for check in before.checks[:2]] == [False, False]
+    returns[-3] = np.abs(returns[-3]) + 0.1
+    jumped = np.exp(np.vstack([np.zeros(4), np.cumsum(returns, axis=0)]))
+    found = run_of(replace(independent, prices=jumped), slow).validation
+    single = found.biases[0]
+    assert single.median.upper > 1.0 > 0.95 > single.median_without_worst.upper
+    assert found.checks[0].passed is False
+    assert f"also without {single.worst_time}" in found.checks[0].text
+
+
+def test_nothing_holds_on_prices_that_are_hardly_right(related: Prices, models: Models) -> None:
+    """Each finding of the reader is a check that fails; what was to pass or to be unsure is not judged."""
+    finding = Finding(kind="jump", asset="A", time="2016-01-01", factor=100.0, text="A is 100 times the price before")
+    found = run_of(replace(related, findings=(finding,)), models).validation
+    first, *others = found.checks
+    assert (first.passed, first.text) == (False, "Prices: A is 100 times the price before")
+    assert found.found
+    assert {check.passed for check in others} <= {False, None}
+    assert all("Not to be judged on such prices" in check.text for check in others if check.passed is None)
+    plain = run_of(related, models).validation
+    assert len(others) == len(plain.checks)
+    settings = ValidateSettings(models, 1, 7, confirmed=True)
+    doubtful = replace(related, findings=(finding,))
+    told, *judged = validate(doubtful, "simulated", settings, lambda said: None, lambda: False).validation.checks
+    assert (told.passed, told.text) == (None, f"Prices, confirmed by --confirm-prices: {finding.text}")
+    assert tuple(judged) == plain.checks
 
 
 def test_bad_settings(related: Prices, models: Models) -> None:
