@@ -101,7 +101,9 @@ class Engine:
         moment = Moment(timestep.end_ns, timestep.index, str(timestep.index))
         conditions = [
             *self._price_conditions(state, market, newly_unpriced),
-            *relationship_conditions(market, packed_in),
+            *relationship_conditions(
+                market, packed_in, self._config.universe.timestep_ns, self._config.reversion.holdout_steps
+            ),
             refit_condition(market, self._config.universe.name),
         ]
         outputs: list[Output] = [model_message(self._config, market), *_update_alerts(state, conditions, moment)]
