@@ -3,7 +3,7 @@
 #   make test PYTHON=/opt/python3.12/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types bench clean kernels
+.PHONY: help demo check test chaos lint types bench clean kernels
 
 BIN := .venv/bin
 PYTHON_CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3 python)
@@ -41,6 +41,10 @@ check: lint types kernels ## the inner loop: lint, types and the unit tests, wit
 test: lint types kernels ## everything: lint, types and all tests, with a Kafka of their own
 	@$(PYTEST)
 
+chaos: .venv/dev-installed kernels ## a hundred thousand hostile records through an Apache Kafka of its own (RECORDS=1000, SEED=2)
+	@BETAPACK_CHAOS_RECORDS=$(or $(RECORDS),100000) BETAPACK_CHAOS_SEED=$(or $(SEED),1) \
+		exec $(BIN)/python -m pytest tests/integration/test_hostile_records.py
+
 lint: .venv/dev-installed ## ruff: rules and formatting; import-linter: who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,7 +53,7 @@ lint: .venv/dev-installed ## ruff: rules and formatting; import-linter: who may 
 types: .venv/dev-installed ## mypy --strict
 	$(BIN)/mypy
 
-bench: .venv/bench-installed ## measure on this machine (SUBJECT=packing, hedging, models, validation, desk or stream alone)
+bench: .venv/bench-installed ## measure on this machine (SUBJECT=packing, hedging, models, gate, validation, desk or stream alone)
 	@exec $(BIN)/betapack bench $(SUBJECT) $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP)) $(if $(DATA),--data $(DATA))
 
 clean: ## remove .venv, build products and caches

@@ -19,7 +19,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.outbound import HedgeSuggestion, HedgeTrade, LimitOn, QuoteSkew, ResidualExposure
+from schemas.outbound import BookStatus, HedgeSuggestion, HedgeTrade, LimitOn, QuoteSkew, ResidualExposure
 
 
 class WhatIf(Struct, frozen=True, kw_only=True):
@@ -79,6 +79,8 @@ class Frontier(Struct, frozen=True, kw_only=True):
     points : The efficient hedges.
     suggestion : What would be suggested now if nothing stood; null inside the limit. It lies on the frontier where both
         searches end with a proof.
+    status : As in the book's `ResidualExposure`. With another one than `ok` the points stand on doubtful input.
+    detail : Why they do, in words.
     """
 
     id: str
@@ -93,6 +95,8 @@ class Frontier(Struct, frozen=True, kw_only=True):
     risk_now: float
     points: tuple[FrontierPoint, ...] = ()
     suggestion: HedgeSuggestion | None = None
+    status: BookStatus = "ok"
+    detail: str = ""
 
 
 class Refusal(Struct, frozen=True, kw_only=True):

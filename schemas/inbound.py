@@ -88,6 +88,30 @@ class Position(Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
+class PositionsComplete(Struct, frozen=True, kw_only=True):
+    """States that all positions of a book are known, from whoever knows it: a position system, or an operator.
+
+    It settles why a book is `incomplete`. With `positions` it says what the book holds. Without them it says that the
+    levels are right which the service holds when it reads this. In a replay of a log that has lost its first records
+    it counts only with `positions`.
+
+    Attributes
+    ----------
+    positions : All that the book holds: signed quantity by asset, long positive. An asset that is not named is flat.
+        null: what the service holds. [units of the asset]
+    reason : Why somebody is sure of it, for whoever reads the log.
+    event_time_ns : As of which time, since the Unix epoch, UTC. Without it the timestamp of the record is taken, and
+        the statement takes effect when it is read. [ns]
+    """
+
+    book: str
+    positions: dict[str, float] | None = None
+    reason: str = ""
+    event_time_ns: int | None = None
+    source: str = ""
+    seq: int = 0
+
+
 class HedgeStatus(Struct, frozen=True, kw_only=True):
     """What became of one trade of a hedge suggestion, from the system that executes it.
 
@@ -113,3 +137,31 @@ class HedgeStatus(Struct, frozen=True, kw_only=True):
     event_time_ns: int | None = None
     source: str = ""
     seq: int = 0
+
+
+class Correction(Struct, frozen=True, kw_only=True):
+    """Quotes that shall count as never sent: one record of `ticks`, or an instrument over a range of event time.
+
+    The record stays in the log. Quotes that the service has not read are left out at once. Those that it has read are
+    left out when it computes its state again from the beginning of the log.
+
+    Attributes
+    ----------
+    record : The record as topic[partition]@offset. Empty where an instrument is named.
+    value_sha256 : sha256 of the record's value. Another record at that place, as after the topic was made anew, stays.
+    instrument : Name of the instrument in the service's configuration. Empty where a record is named.
+    from_time_ns : The first event time of the range, since the Unix epoch, UTC. [ns]
+    to_time_ns : The last event time of the range, since the Unix epoch, UTC. [ns]
+    reason : Why, in words.
+    who : Who made the correction.
+    event_time_ns : When it was made, since the Unix epoch, UTC. [ns]
+    """
+
+    reason: str
+    who: str
+    event_time_ns: int
+    record: str = ""
+    value_sha256: str = ""
+    instrument: str = ""
+    from_time_ns: int = 0
+    to_time_ns: int = 0

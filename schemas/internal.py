@@ -41,6 +41,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     part : Number of this part, from 0 to `parts` - 1.
     parts : How many parts the state has.
     whole : Digest of the whole state.
+    cluster_id : Kafka's id of the cluster that was read; empty where it is unknown.
+    topic_ids : Kafka's ids of the topics that were read, by name. A topic that is created again has another one.
     """
 
     id: str
@@ -55,3 +57,5 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     part: int = 0
     parts: int = 1
     whole: str = ""
+    cluster_id: str = ""
+    topic_ids: dict[str, str] = {}

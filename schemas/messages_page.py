@@ -39,7 +39,7 @@ Schema of each message and [schemas/asyncapi.json](../schemas/asyncapi.json) the
   themselves: `stopped_by_clock` in a message, `refit_late` in a model.
 - **Empty figures.** null means unknown or not there. It never means zero.
 - **Topics** have the configured `topics.prefix` in front of their name. `betapack topics --create` makes them with
-  the partitions and the clean-up below, and without a retention in time.
+  the partitions and the clean-up below. Only `dead-letters` has a retention (`dead_letters.keep_days`, `keep_mb`).
 """
 
 

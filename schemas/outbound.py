@@ -368,7 +368,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     kind : What happened; docs/operations.md says what to do.
     state : Whether the condition begins or ends.
     severity : How urgent it is.
-    subject : The book, asset or β that it is about.
+    subject : The book, asset, β or source of quotes that it is about.
     message : What happened, in words.
     value : The figure that crossed a limit. null: there is none.
     limit : The limit that it crossed. null: there is none.
@@ -498,6 +498,8 @@ class Model(Struct, frozen=True, kw_only=True):
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """A record that could not be used: where it stood, why it was refused, its raw bytes.
 
+    Of many ticks that are refused for one reason the first of a minute have a letter; `RefusedSummary` counts the
+    others.
     The record is kept whole unless a record of this topic could not hold it. Then `detail` says what was cut, how long
     it was, and its sha256.
 
@@ -525,3 +527,39 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     key: bytes | None = None
     value: bytes | None = None
     content_type: str = ""
+
+
+class RefusedSummary(Struct, frozen=True, kw_only=True):
+    """How many records of one partition of `ticks` were refused for one reason, beyond those that have a dead letter.
+
+    Each refused record is in one `DeadLetter` or in one of these sums. The records themselves are in their topic,
+    between the two offsets. Other records may stand there too.
+
+    Attributes
+    ----------
+    topic : Topic of the refused records.
+    partition : Partition of the refused records.
+    reason : Why they were refused, from a fixed set of words.
+    records : How many they are.
+    first_offset : Offset of the first of them.
+    last_offset : Offset of the last of them.
+    event_time_ns : Timestamp of the latest of them, since the Unix epoch, UTC. [ns]
+    from_ns : Timestamp of the earliest of them, since the Unix epoch, UTC. [ns]
+    detail : Why the first of them was refused, for people.
+    names : What they are about, with the number of occurrences: the names that the configuration lacks, the headers
+        that name no encoding, or the instruments. The first 20 different names are counted.
+    other_names : How often other names occurred.
+    """
+
+    id: str
+    topic: str
+    partition: int
+    reason: str
+    records: int
+    first_offset: int
+    last_offset: int
+    event_time_ns: int
+    from_ns: int
+    detail: str = ""
+    names: dict[str, int] = {}
+    other_names: int = 0

@@ -6,9 +6,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.internal import Snapshot
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.wire import JSON, MESSAGE_PACK
 
 
@@ -25,6 +25,9 @@ class Topic(Struct, frozen=True, kw_only=True):
     summary: str
 
 
+CORRECTIONS = "corrections"
+"""The topic that is read before all others: what it names is left out of them."""
+
 TOPICS = (
     Topic(
         name="ticks",
@@ -39,8 +42,8 @@ TOPICS = (
     Topic(
         name="positions",
         direction="in",
-        messages=(Position,),
-        key="book",
+        messages=(Position, PositionsComplete),
+        key='book and asset as ["franc","EUR"]; ["franc"] for a statement; the book alone is read too',
         content_type=JSON,
         partitions=4,
         cleanup_policy="delete",
@@ -55,6 +58,16 @@ TOPICS = (
         partitions=4,
         cleanup_policy="delete",
         summary="What became of suggested trades.",
+    ),
+    Topic(
+        name=CORRECTIONS,
+        direction="in",
+        messages=(Correction,),
+        key="record, or instrument and range",
+        content_type=JSON,
+        partitions=1,
+        cleanup_policy="compact",
+        summary="Quotes that shall count as never sent.",
     ),
     Topic(
         name="models",
@@ -109,12 +122,12 @@ TOPICS = (
     Topic(
         name="dead-letters",
         direction="out",
-        messages=(DeadLetter,),
-        key="topic of the refused record",
+        messages=(DeadLetter, RefusedSummary),
+        key="topic of the refused records",
         content_type=JSON,
         partitions=1,
         cleanup_policy="delete",
-        summary="Messages that could not be used, with the reason.",
+        summary="Records that could not be used, with the reason.",
     ),
     Topic(
         name="state",

@@ -2,6 +2,7 @@
 
 BetapackError                  4  a bug of ours, or something nobody foresaw
 ├── ConfigError                2  a setting, an argument or an environment variable is wrong or missing
+├── CorrectionRefused          2  what shall be forgotten is no tick, or is not in the log
 ├── DataUnavailable            3  a file of prices is missing, or holds something that is not a price
 ├── BrokerUnavailable          3  no usable connection to Kafka; `reason` says why
 ├── AccessDenied               3  Kafka answers, and refuses this user a topic, a group or an operation
@@ -46,6 +47,12 @@ class BetapackError(Exception):
 
 class ConfigError(BetapackError):
     """A setting that cannot be used; the message names its key, what is allowed and what was found."""
+
+    exit_code = 2
+
+
+class CorrectionRefused(BetapackError):
+    """A correction that names no tick in the log; the message says what was found instead."""
 
     exit_code = 2
 

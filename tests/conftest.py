@@ -220,6 +220,7 @@ class Simulation:
         metrics: Metrics | None = None,
         deadlines: bool = True,
         submit: Submit | None = None,
+        rebuild: bool = False,
     ) -> Worker:
         """A worker that goes on from what the log holds."""
         from stream.telemetry.metrics import Metrics
@@ -231,6 +232,9 @@ class Simulation:
                 self.log.reader(self.config.topics.inputs(), "test", chance, max_poll_records),
                 writer or self.log.writer(chance),
                 self.log.reader([self.names["state"]], "test"),
+                self.log.reader([self.names["corrections"]], "test"),
+                self.log.facts,
+                rebuild,
             ),
             Surroundings(clock or ManualClock(), metrics or Metrics(), deadlines=deadlines, submit=submit),
         )

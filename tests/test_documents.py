@@ -21,6 +21,7 @@ from schemas.topics import TOPICS
 from schemas.wire import JSON, decode
 from stream.cli.main import app
 from stream.config import load_config
+from stream.events.encode import key_of
 from stream.events.types import RefusalReason
 
 README_WORDS_MAX = 1000
@@ -116,7 +117,7 @@ def test_a_command_is_understood(command: str) -> None:
             assert bar == "|"
             assert kcat[kcat.index("-t") + 1] == "positions"
             position = decode(Position, payload.encode(), JSON)
-            assert kcat[kcat.index("-k") + 1] == position.book
+            assert kcat[kcat.index("-k") + 1] == key_of(position)
             demo = load_config(DEMO)
             assert position.book in {book.name for book in demo.books}
             assert position.asset in demo.universe.assets
@@ -125,10 +126,13 @@ def test_a_command_is_understood(command: str) -> None:
 
 
 def test_books_and_instruments_of_requests_are_the_demos() -> None:
-    """What-ifs and frontiers of the documents name the demo's book, assets and instruments: they work while it runs."""
-    demo = load_config(DEMO)
+    """What-ifs and frontiers name the demo's book, assets and instruments: they work while it runs.
+
+    Commands with a configuration name those of the shipped desk.toml.
+    """
     for command in COMMANDS:
         words = shlex.split(command)
+        demo = load_config(ROOT / "deploy" / "desk.toml" if "--config" in words else DEMO)
         for option, known in (
             ("--book", {book.name for book in demo.books}),
             ("--trade", set(demo.universe.assets)),

@@ -56,6 +56,11 @@ TESTED_BY = {
     "solver/reversion/refits/stretches.py": "solver/reversion/refits/test_rolling.py",
     # The engine's book: published messages are held, field by field, against an oracle that uses none of this code.
     "stream/engine/dead_letter.py": "stream/engine/test_step_inputs.py",
+    "stream/engine/refusals/state.py": "stream/engine/refusals/test_rules.py",
+    **{
+        f"stream/engine/market/plausibility/{name}.py": "stream/engine/market/plausibility/test_jumps.py"
+        for name in ("close", "gate", "state")
+    },
     "stream/engine/market/message.py": "stream/engine/test_step_models.py",
     "stream/engine/book/client_flow.py": "stream/engine/book/test_quote_skew.py",
     "stream/engine/book/solve.py": "stream/engine/test_step_residuals.py",
@@ -80,11 +85,16 @@ TESTED_BY = {
     "stream/kafka/local/broker.py": "integration/test_broker.py",
     "stream/kafka/publish.py": "integration/test_publish.py",
     "stream/kafka/topics.py": "integration/test_topics.py",
+    "stream/kafka/watch.py": "integration/test_watch.py",
     "stream/testing/bare_consumer.py": "integration/test_service.py",
     "stream/worker/recover.py": "simulation/test_crash.py",
     "stream/worker/service.py": "integration/test_service.py",
     # Studies and benchmarks: a whole run on small cases, with every figure looked at.
     "stream/bench/run.py": "integration/test_service.py",
+    **{
+        f"stream/bench/models/gate/{name}.py": "stream/bench/models/gate/test_run.py"
+        for name in ("alarms", "cost", "courses", "faults")
+    },
     "stream/bench/models/replay.py": "stream/bench/models/test_pegs.py",
     "stream/bench/models/speed.py": "stream/bench/models/test_run.py",
     "stream/bench/packing/anneal.py": "stream/bench/packing/test_run.py",
@@ -101,7 +111,11 @@ TESTED_BY = {
     "stream/studies/report/plot_style.py": "stream/studies/validate/test_report.py",
     **{
         f"stream/studies/validate/{name}.py": "stream/studies/validate/test_run.py"
-        for name in ("findings", "summary", "tables", "vectors")
+        for name in ("cells", "findings", "summary", "tables", "vectors")
+    },
+    **{
+        f"stream/studies/validate/second_opinion/{name}.py": "stream/studies/validate/test_second_opinion.py"
+        for name in ("answers", "betas", "differences", "equality", "opinion", "ranks", "reference", "shown", "window")
     },
     "stream/studies/validate/plots.py": "stream/studies/validate/test_report.py",
 }

@@ -14,6 +14,7 @@ import msgspec
 from solver.warm import warm_kernels
 from stream.bench.figures import Comparison, markdown, report
 from stream.bench.hedging.run import hedging_figures
+from stream.bench.models.gate.run import QUICK_GATE, GateEffort, gate_figures
 from stream.bench.models.run import QUICK_MODELS, ModelsEffort, models_figures
 from stream.bench.packing.run import QUICK, PackingEffort, packing_figures
 from stream.bench.stream.run import full_path_against_bare_consumer, position_to_suggestion_against_echo
@@ -23,7 +24,7 @@ from stream.bench.studies.validate import validation_figures
 from stream.config.kafka import KafkaSettings
 from stream.kafka.local.broker import KAFKA_VERSION, LocalBroker
 
-Subject: TypeAlias = Literal["all", "packing", "hedging", "models", "validation", "desk", "stream"]
+Subject: TypeAlias = Literal["all", "packing", "hedging", "models", "gate", "validation", "desk", "stream"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> str:
         figures += hedging_figures(say, books=100 if settings.quick else 1_000)
     if wanted("models"):
         figures += models_figures(QUICK_MODELS if settings.quick else ModelsEffort(), settings.data, say)
+    if wanted("gate"):
+        figures += gate_figures(QUICK_GATE if settings.quick else GateEffort(), settings.data, say)
     if wanted("validation") and not settings.quick:  # it has no shorter form
         figures += validation_figures(settings.data, say)
     if wanted("desk"):

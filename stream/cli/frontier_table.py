@@ -31,7 +31,7 @@ def ask_frontier(url: str, book: str, points: int) -> Frontier:
 
 def text(found: Frontier) -> str:
     """A row for each point, from no trade to flat."""
-    lines = [f"{_title(found)}, in {found.numeraire}", _HEADER]
+    lines = [f"{_title(found)}, in {found.numeraire}", *_marks(found), _HEADER]
     for point in found.points:
         state = "proven" if point.proven else f"best found, at least {point.cost_lower_bound:,.2f}"
         share = point.risk / found.limit
@@ -59,13 +59,14 @@ def html(found: Frontier) -> str:
         f"<td>{point.cost_lower_bound:,.2f}</td><td>{escape(orders(point.trades))}</td></tr>"
         for point in found.points
     )
+    marks = "".join(f"<p><strong>{escape(mark)}</strong></p>" for mark in _marks(found))
     suggested = ""
     if found.suggestion is not None:
         suggested = f"<p>Suggested: {escape(found.suggestion.reason)}.</p>"
     body = f"""<h1>{escape(_title(found))}</h1>
 <p class="soft">timestep {found.timestep}, model {found.model_version}; risk is one standard deviation \
 {_over(found)}, in {escape(found.numeraire)}</p>
-{suggested}
+{marks}{suggested}
 <figure>{plot(found)}</figure>
 <table><thead><tr><th>risk</th><th>of limit</th><th>cost</th><th>at least</th><th>trades</th></tr></thead>
 <tbody>{rows}</tbody></table>"""
@@ -100,6 +101,11 @@ def plot(found: Frontier) -> str:
 
 def _title(found: Frontier) -> str:
     return f"What less risk costs {found.book}"
+
+
+def _marks(found: Frontier) -> list[str]:
+    """Why the figures stand on doubtful input; nothing where they do not."""
+    return [] if found.status == "ok" else [f"{found.status}: {found.detail}"]
 
 
 def _over(found: Frontier) -> str:

@@ -13,7 +13,7 @@ from cyclopts import App
 
 from stream.cli.kernels import prepare_kernels
 from stream.cli.question_commands import frontier, what_if
-from stream.cli.service_commands import broker, check, schema, serve, topics, warm
+from stream.cli.service_commands import broker, check, confirm, forget, schema, serve, topics, warm
 from stream.cli.study_commands import desk, validate
 from stream.cli.terminal import EXIT_INTERNAL, EXIT_INTERRUPTED, say
 from stream.cli.trial_commands import bench, demo
@@ -26,7 +26,22 @@ app = App(
     help_flags=["--help"],
     version_flags=["--version"],
 )
-for command in (serve, check, topics, broker, schema, warm, what_if, frontier, validate, desk, demo, bench):
+for command in (
+    serve,
+    check,
+    topics,
+    confirm,
+    forget,
+    broker,
+    schema,
+    warm,
+    what_if,
+    frontier,
+    validate,
+    desk,
+    demo,
+    bench,
+):
     app.command(command)
 
 

@@ -25,6 +25,27 @@ def positive(kind: object, value: float | None) -> None:
         raise ValueError(f"must be > 0, got {value}")
 
 
+def time_ns_of(option: str, text: str) -> int:
+    """Nanoseconds since 1970, UTC, from an ISO 8601 time with its zone, or from the number itself."""
+    from datetime import UTC, datetime, timedelta
+
+    from stream.errors import ConfigError
+
+    if text.isdecimal():
+        return int(text)
+    expected = (
+        f"{option} must be a time with its zone, as 2025-06-02T08:00:00Z, or nanoseconds since 1970, got {text!r}"
+    )
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise ConfigError(expected) from exc
+    if time.tzinfo is None:
+        raise ConfigError(f"{expected}, which has no zone")
+    # Whole numbers: a float of seconds is exact to a quarter of a microsecond only.
+    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
 def loaded_config(path: Path, bootstrap: str | None = None) -> Config:
     """The checked configuration in the file, with `bootstrap` in place of its own where it is given."""
     import msgspec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from stream.cli.options import Bootstrap, ConfigPath, loaded_config
+from stream.cli.options import Bootstrap, ConfigPath, loaded_config, time_ns_of
 from stream.cli.terminal import EXIT_DONE, say, stop_on_signals
+
+QUOTES_SHOWN = 20
 
 
 def serve(
@@ -49,21 +52,116 @@ def check(*, config: ConfigPath) -> int:
 
 
 def topics(*, config: ConfigPath, bootstrap: Bootstrap = None, create: bool = False) -> int:
-    """List the topics that the service needs; with --create make those that are missing.
+    """List the topics that the service needs and what is wrong with them; with --create make those that are missing.
+
+    Exits with 3 when a setting can lose records without a trace.
 
     Example: ``betapack topics --config desk.toml --create``
     """
     from schemas.topics import TOPICS
+    from stream.kafka.topic_settings import check_settings, findings
     from stream.kafka.topics import check_topics, create_topics
+    from stream.kafka.watch import look_at_topics
 
     loaded = loaded_config(config, bootstrap)
     if create:
-        for name in create_topics(loaded.kafka, TOPICS, loaded.topics.prefix, loaded.topics.replication):
+        made = create_topics(loaded.kafka, TOPICS, loaded.topics.prefix, loaded.topics.replication, loaded.dead_letters)
+        for name in made:
             print(f"created {name}", file=sys.stderr)
     counts = check_topics(loaded.kafka, TOPICS, loaded.topics.prefix)
     for topic in TOPICS:
         name = loaded.topics.prefix + topic.name
         print(f"{name:30} {topic.direction:8} {counts[name]:3} partitions  {topic.summary}")
+    found = findings(look_at_topics(loaded.kafka, list(counts)), TOPICS, loaded.topics.prefix)
+    for finding in found:
+        say(f"{finding.severity}: {finding}")
+    check_settings(found)
+    return EXIT_DONE
+
+
+def confirm(
+    *,
+    book: str,
+    config: ConfigPath,
+    reason: Annotated[str, Parameter(help="Why you are sure, for whoever reads the log.")],
+    position: Annotated[
+        tuple[str, ...],
+        Parameter(help="ASSET=UNITS that the book holds, as EUR=9e6; several times. Assets not named are flat."),
+    ] = (),
+    flat: Annotated[bool, Parameter(help="The book holds nothing.")] = False,
+    bootstrap: Bootstrap = None,
+) -> int:
+    """State that all positions of a book are known, so that it is no longer incomplete.
+
+    It writes one record to `positions`. With --position it says what the book holds, and counts in every rebuild.
+    Without, it says that the levels which the service holds when it reads the record are all there is.
+
+    Example: ``betapack confirm --book spot-london --reason "compared with the ledger" --config desk.toml``
+    """
+    from stream.cli.confirmation import write_confirmation
+
+    loaded = loaded_config(config, bootstrap)
+    say(write_confirmation(loaded, book, reason, position, flat=flat))
+    return EXIT_DONE
+
+
+def forget(
+    *,
+    config: ConfigPath,
+    reason: Annotated[str, Parameter(help="Why, for whoever reads the corrections later.")],
+    record: Annotated[str | None, Parameter(help="The record, as topic[partition]@offset.")] = None,
+    instrument: Annotated[str | None, Parameter(help="The instrument, with --from and --to.")] = None,
+    first: Annotated[
+        str | None, Parameter(name="--from", help="First event time: ISO 8601 with a zone, or nanoseconds.")
+    ] = None,
+    last: Annotated[
+        str | None, Parameter(name="--to", help="Last event time: ISO 8601 with a zone, or nanoseconds.")
+    ] = None,
+    who: Annotated[str | None, Parameter(help="Who decides it; left out: the user of this machine.")] = None,
+    bootstrap: Bootstrap = None,
+) -> int:
+    """Take a bad tick out: write a correction that a start with ``serve --rebuild`` honours. The log is never edited.
+
+    Example: ``betapack forget --record 'ticks[2]@417' --reason 'a hundred times the market' --config desk.toml``
+    """
+    import getpass
+    from contextlib import closing
+
+    import msgspec
+
+    from schemas.inbound import Correction
+    from stream.errors import CorrectionRefused
+    from stream.kafka.consume import KafkaReader
+    from stream.kafka.publish import KafkaWriter
+    from stream.worker.forget import find_range, find_record, write_correction
+
+    replace = msgspec.structs.replace
+    if (record is None) == (instrument is None) or (instrument is None) != (first is None or last is None):
+        raise CorrectionRefused("expected --record, or --instrument with --from and --to")
+    loaded = loaded_config(config, bootstrap)
+    made = Correction(reason=reason, who=who or getpass.getuser(), event_time_ns=time.time_ns())
+    with closing(KafkaReader(loaded.kafka, [loaded.topics.names()["ticks"]])) as ticks:
+        if record is not None:
+            found, sha256 = find_record(loaded, ticks, record)
+            made = replace(made, record=record, value_sha256=sha256)
+        else:
+            assert instrument is not None
+            assert first is not None
+            assert last is not None
+            first_ns, last_ns = time_ns_of("--from", first), time_ns_of("--to", last)
+            found = find_range(loaded, ticks, instrument, first_ns, last_ns)
+            made = replace(made, instrument=instrument, from_time_ns=first_ns, to_time_ns=last_ns)
+    for quote in found[:QUOTES_SHOWN]:
+        feed = f" from {quote.feed!r}" if quote.feed else ""
+        print(f"{quote.record}  {quote.instrument}  {quote.event_time_ns} ns  bid {quote.bid} ask {quote.ask}{feed}")
+    if len(found) > QUOTES_SHOWN:
+        print(f"and {len(found) - QUOTES_SHOWN} more")
+    with closing(KafkaWriter(loaded.kafka)) as writer:
+        write_correction(loaded, writer, made)
+    say(
+        f"the correction is written: {len(found)} quotes will count as never sent. A running service leaves out what "
+        "it has not read yet. What it has read stays in its figures until you stop it and start it with --rebuild"
+    )
     return EXIT_DONE
 
 

@@ -44,7 +44,7 @@ def demo(
 
 def bench(
     subject: Annotated[
-        Literal["all", "packing", "hedging", "models", "validation", "desk", "stream"],
+        Literal["all", "packing", "hedging", "models", "gate", "validation", "desk", "stream"],
         Parameter(help="Which figures; only `stream` needs a Kafka."),
     ] = "all",
     /,

@@ -6,12 +6,14 @@ name the environment variables that hold them.
 
 from stream.config.books import LOTS_MAX, BookConfig
 from stream.config.covariance import HORIZON_STEPS_MAX, CovarianceConfig, RiskConfig
+from stream.config.dead_letters import DeadLettersConfig
 from stream.config.flows import ClientsConfig, FlowsConfig, HedgeMarketConfig
 from stream.config.hedging import HedgingConfig
 from stream.config.instruments import InstrumentConfig
 from stream.config.kafka import KafkaSettings, TopicsConfig
 from stream.config.load import Config, check_config, load_config
 from stream.config.metrics import MetricsConfig, SnapshotConfig
+from stream.config.plausibility import PlausibilityConfig
 from stream.config.reversion import ReversionConfig
 from stream.config.solver import PackingObjective, SolverConfig
 from stream.config.universe import NANOSECONDS, SECONDS_MAX, UniverseConfig
@@ -25,6 +27,7 @@ __all__ = [
     "ClientsConfig",
     "Config",
     "CovarianceConfig",
+    "DeadLettersConfig",
     "FlowsConfig",
     "HedgeMarketConfig",
     "HedgingConfig",
@@ -32,6 +35,7 @@ __all__ = [
     "KafkaSettings",
     "MetricsConfig",
     "PackingObjective",
+    "PlausibilityConfig",
     "ReversionConfig",
     "RiskConfig",
     "SnapshotConfig",

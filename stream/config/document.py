@@ -49,7 +49,7 @@ message of the service shows them.
 MEANING_OF_SECRET = {
     PASSWORD_VARIABLE: "Password of `kafka.sasl_username`. Required where `kafka.security_protocol` logs in.",
     TOKEN_VARIABLE: "Token that every request to the service has to bring, scrapes included. Required where other "
-    "machines can reach `metrics.host`. `betapack what-if` and `betapack frontier` send it.",
+    "machines can reach `metrics.host`. At least 16 characters. `betapack what-if` and `betapack frontier` send it.",
 }
 
 
@@ -149,7 +149,7 @@ def _kind(kind: Any) -> str:
             return _NAMES[origin]
 
 
-_NAMES = {str: "text", float: "number", int: "whole number"}
+_NAMES = {str: "text", bool: "`true` or `false`", float: "number", int: "whole number"}
 _PLURALS = {str: "texts", float: "numbers", int: "whole numbers"}
 
 
@@ -183,6 +183,8 @@ def _toml(value: Any) -> str:
     match value:
         case str():
             return f'"{value}"'
+        case bool():
+            return str(value).lower()
         case int() | float():
             return f"{value:_}" if value >= 10_000 else str(value)
         case dict():

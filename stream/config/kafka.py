@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.topics import TOPICS
-from stream.config.checks import at_least, wrong
+from schemas.topics import CORRECTIONS, TOPICS
+from stream.config.checks import ABOVE_ZERO, at_least, at_most, wrong
 
 # A universe of 1000 assets has a covariance of 8 MB as float64, and a snapshot or model carries it in one record.
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -42,6 +42,15 @@ class KafkaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = ""
     client_id: Annotated[str, Meta(description="Name under which the brokers log this client.")] = "betapack"
     group: Annotated[str, Meta(description="Consumer group to which offsets are committed.")] = "betapack"
+    metadata_max_age_s: Annotated[
+        float,
+        Meta(
+            description="How often a running service looks whether its topics are still the same ones, with the same "
+            "partitions and settings."
+        ),
+        at_most(86_400.0),
+        ABOVE_ZERO,
+    ] = 30.0
 
     @property
     def tls(self) -> bool:
@@ -72,8 +81,8 @@ class TopicsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return {topic.name: self.prefix + topic.name for topic in TOPICS}
 
     def inputs(self) -> list[str]:
-        """The names, with the prefix, of the topics that the service reads."""
-        return [self.prefix + topic.name for topic in TOPICS if topic.direction == "in"]
+        """The names, with the prefix, of the topics that the service reads in the order of event time."""
+        return [self.prefix + topic.name for topic in TOPICS if topic.direction == "in" and topic.name != CORRECTIONS]
 
 
 def check_topics_section(topics: TopicsConfig) -> None:

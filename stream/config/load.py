@@ -17,11 +17,13 @@ from msgspec import Struct
 from stream.config.books import BookConfig, check_books_section
 from stream.config.checks import check_allowed
 from stream.config.covariance import CovarianceConfig, RiskConfig, check_covariance_section
+from stream.config.dead_letters import DeadLettersConfig
 from stream.config.flows import FlowsConfig, check_flows_section
 from stream.config.hedging import HedgingConfig, check_hedging_section
 from stream.config.instruments import InstrumentConfig, check_instruments_section
 from stream.config.kafka import KafkaSettings, TopicsConfig, check_kafka_section, check_topics_section
 from stream.config.metrics import MetricsConfig, SnapshotConfig, check_metrics_section
+from stream.config.plausibility import PlausibilityConfig, check_plausibility_section
 from stream.config.reversion import ReversionConfig, check_reversion_section
 from stream.config.solver import SolverConfig
 from stream.config.universe import UniverseConfig, check_universe_section
@@ -35,6 +37,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     instruments: tuple[InstrumentConfig, ...]
     books: tuple[BookConfig, ...]
     risk: RiskConfig = RiskConfig()
+    plausibility: PlausibilityConfig = PlausibilityConfig()
     covariance: CovarianceConfig = CovarianceConfig()
     reversion: ReversionConfig = ReversionConfig()
     solver: SolverConfig
@@ -42,6 +45,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     flows: tuple[FlowsConfig, ...] = ()
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicsConfig = TopicsConfig()
+    dead_letters: DeadLettersConfig = DeadLettersConfig()
     snapshot: SnapshotConfig = SnapshotConfig()
     metrics: MetricsConfig = MetricsConfig()
 
@@ -55,7 +59,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         Books, limits and the solver's effort may change over a restart; assets, instruments and estimators may not.
         """
-        parts = (self.universe, self.instruments, self.covariance, self.reversion)
+        parts = (self.universe, self.instruments, self.plausibility, self.covariance, self.reversion)
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
 
@@ -85,6 +89,7 @@ def check_config(config: Config) -> None:
     check_instruments_section(config.instruments, config.universe)
     check_flows_section(config.flows, config.instruments, config.universe)
     check_books_section(config.books, config.instruments, config.flows)
+    check_plausibility_section(config.plausibility)
     check_covariance_section(config.covariance, config.instruments, config.universe)
     check_reversion_section(config.reversion, len(config.universe.assets))
     check_hedging_section(config.hedging)

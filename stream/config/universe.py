@@ -12,13 +12,21 @@ NANOSECONDS = 1_000_000_000
 SECONDS_MAX = 1e9
 """Thirty years. As nanoseconds it still fits 64 bits."""
 
+AHEAD_S = 5.0
+"""Clocks that are kept by NTP agree within it, whatever the network does."""
+
 
 class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The assets that share one covariance, and the timesteps at which their returns are taken.
 
     A timestep closes when every active partition of `ticks` has passed its end by `allowed_lateness_s`. A partition
-    that lags the others by more than `idle_after_s` counts as idle and is not waited for. Times are event time, unless
-    a key says wall-clock time.
+    that lags the others by more than `idle_after_s` counts as idle and is not waited for. A source whose clock is ahead
+    of the others makes nobody idle or late, whatever the two keys are. Times are event time, unless a key says
+    wall-clock time.
+
+    A price that is dated ahead stays the latest until the others reach its time, and a price is at least as old as the
+    allowed lateness when its timestep closes. So `max_event_time_ahead_s` and `allowed_lateness_s` are at most
+    `max_price_age_s`: otherwise a price could be stale when it is used, and pass for fresh.
     """
 
     name: Annotated[str, Meta(description="Name of the universe, without `#`. It is the key of its models.")]
@@ -64,14 +72,14 @@ class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ABOVE_ZERO,
     ] = 10.0
     max_event_time_ahead_s: Annotated[
-        float,
+        float | None,
         Meta(
             description="A message whose event time is further than this ahead of its record's time in Kafka is "
-            "refused."
+            "refused. At most `max_price_age_s`. Left out: 5 s, or `max_price_age_s` where that is less."
         ),
         at_most(SECONDS_MAX),
         at_least(0),
-    ] = 5.0
+    ] = None
 
     @property
     def timestep_ns(self) -> int:
@@ -81,6 +89,11 @@ class UniverseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def idle_after_ns(self) -> int:
         # Two timesteps are enough for a partition whose instruments trade less often, and short for one that is dead.
         return 2 * self.timestep_ns if self.idle_after_s is None else round(self.idle_after_s * NANOSECONDS)
+
+    @property
+    def max_event_time_ahead_ns(self) -> int:
+        ahead_s = self.max_event_time_ahead_s
+        return round((min(AHEAD_S, self.max_price_age_s) if ahead_s is None else ahead_s) * NANOSECONDS)
 
 
 def check_universe_section(universe: UniverseConfig) -> None:
@@ -96,3 +109,15 @@ def check_universe_section(universe: UniverseConfig) -> None:
         raise wrong("universe.numeraire", "a name", universe.numeraire)
     if universe.timestep_ns < 1:
         raise wrong("universe.timestep_s", "at least one nanosecond", universe.timestep_s)
+    if universe.max_event_time_ahead_ns > round(universe.max_price_age_s * NANOSECONDS):
+        expected = (
+            f"at most universe.max_price_age_s, {universe.max_price_age_s:g}: a price that is dated further ahead "
+            "would be stale when the others reach its time"
+        )
+        raise wrong("universe.max_event_time_ahead_s", expected, universe.max_event_time_ahead_s)
+    if universe.allowed_lateness_s > universe.max_price_age_s:
+        expected = (
+            f"at most universe.max_price_age_s, {universe.max_price_age_s:g}: every price would be stale when its "
+            "timestep closes"
+        )
+        raise wrong("universe.allowed_lateness_s", expected, universe.allowed_lateness_s)

@@ -7,7 +7,13 @@ from typing import Literal
 
 from schemas.outbound import Alert, AlertKind
 
-BOOK_ALERTS: tuple[AlertKind, ...] = ("limit-breach", "book-unsolved", "hedge-overdue")
+BOOK_ALERTS: tuple[AlertKind, ...] = (
+    "limit-breach",
+    "book-incomplete",
+    "book-waiting",
+    "book-unsolved",
+    "hedge-overdue",
+)
 """The alerts whose subject is a book."""
 
 
@@ -40,6 +46,12 @@ class Moment:
 def alert_key(kind: AlertKind, subject: str) -> str:
     """The key of an alert: for each key at most one alert stands."""
     return f"{kind}:{subject}"
+
+
+def standing_subjects(active: set[str], kind: AlertKind) -> list[str]:
+    """The subjects of which an alert of `kind` stands, sorted."""
+    prefix = alert_key(kind, "")
+    return sorted(key.removeprefix(prefix) for key in active if key.startswith(prefix))
 
 
 def update_alert(active: set[str], condition: Condition, moment: Moment) -> Alert | None:

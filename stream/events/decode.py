@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import numpy as np
 
-from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
+from schemas.inbound import HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.wire import decode, media_type
 from stream.config import NANOSECONDS, Config
 from stream.events.outside_text import CHARACTERS_MAX, bounded, quoted
+from stream.events.position_key import keyed_by, names_level
+from stream.events.refused_position import refused_position
 from stream.events.types import (
     LATEST_NS,
     Decoded,
+    Keyed,
     PositionLevel,
+    PositionsConfirmed,
     QuoteDepth,
     Quotes,
     RefusalReason,
@@ -30,6 +35,7 @@ from stream.kafka.log import Record
 DETAILS_SHOWN = 20
 CONTENT_TYPE = "content-type"
 TICK_BATCH_TYPE = b"betapack.tick-batch"
+POSITIONS_COMPLETE_TYPE = b"betapack.positions-complete"
 
 PRICE_RANGE = (1e-12, 1e12)
 QUANTITY_MAX = 1e15
@@ -58,15 +64,23 @@ class Decoder:
         self._assets: dict[str, int | None] = {asset: index for index, asset in enumerate(universe.assets)}
         self._assets[universe.numeraire] = None
         self._most_lots = config.most_lots
-        self._max_ahead_ns = round(universe.max_event_time_ahead_s * NANOSECONDS)
+        self._max_ahead_ns = universe.max_event_time_ahead_ns
+        self._numeraire = universe.numeraire
+        self._positions = f"{config.topics.prefix}positions"
         self._decode: dict[str, Callable[[Record, str, bool], list[Decoded]]] = {
             f"{config.topics.prefix}ticks": self._ticks,
-            f"{config.topics.prefix}positions": self._position,
+            self._positions: self._position,
             f"{config.topics.prefix}hedge-status": self._hedge_status,
         }
 
     def __call__(self, record: Record) -> list[Decoded]:
         """The events of one record, at least one. Several where only a part of a batch can be used."""
+        events = self._events(record)
+        return self._with_book(record, events) if record.topic == self._positions else events
+
+    def _events(self, record: Record) -> list[Decoded]:
+        if record.damage:
+            return [Refused(record, "undecodable", record.damage, "")]
         header, batch = None, False
         for name, value in record.headers:
             if name == "ce_type":
@@ -80,7 +94,7 @@ class Decoder:
             content_type = media_type(header)
         except ValueError as exc:
             shown = (header or b"")[:CHARACTERS_MAX].decode("ascii", "replace")
-            return [Refused(record, "content-type", bounded(str(exc)), shown)]
+            return [Refused(record, "content-type", bounded(str(exc)), shown, (quoted(shown),))]
         if record.value is None:
             return [Refused(record, "undecodable", "expected a message, got a record without a value", content_type)]
         try:
@@ -95,25 +109,27 @@ class Decoder:
         tick = decode(Tick, record.value, content_type)
         index = self._instruments.get(tick.instrument)
         if index is None:
-            return [Refused(record, "unknown-instrument", _unknown("instrument", tick.instrument), content_type)]
+            return [_unknown(record, "unknown-instrument", tick.instrument, content_type)]
         wrong_time = self._wrong_time(tick.event_time_ns, record)
         if wrong_time:
-            return [Refused(record, "event-time", wrong_time, content_type)]
+            unit = _other_unit(tick.event_time_ns, record)
+            return [Refused(record, "event-time", wrong_time, content_type, (quoted(tick.instrument),), unit)]
         wrong_quote = _wrong_quote(tick.bid, tick.ask)
         if wrong_quote:
             reason, detail = wrong_quote
-            return [Refused(record, reason, detail, content_type)]
+            return [Refused(record, reason, detail, content_type, (quoted(tick.instrument),))]
         wrong_depth = _wrong_side("bid", tick.bid, tick.bid_size_lots, tick.bid_levels, -1) or _wrong_side(
             "ask", tick.ask, tick.ask_size_lots, tick.ask_levels, 1
         )
         if wrong_depth:
-            return [Refused(record, "size", wrong_depth, content_type)]
+            return [Refused(record, "size", wrong_depth, content_type, (quoted(tick.instrument),))]
         bid_levels = _usable(tick.bid_size_lots, tick.bid_levels, self._most_lots)
         ask_levels = _usable(tick.ask_size_lots, tick.ask_levels, self._most_lots)
         cut = len(tick.bid_levels) - len(bid_levels) + len(tick.ask_levels) - len(ask_levels)
         depth = QuoteDepth(tick.bid_size_lots, tick.ask_size_lots, bid_levels, ask_levels)
         depths = () if depth == QuoteDepth() else (depth,)
-        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut, tick.source)]
+        recorded_ns, feed = record.timestamp_ms * 1_000_000, _feed(tick.source)
+        return [Quotes(tick.event_time_ns, (index,), (tick.bid,), (tick.ask,), depths, cut, feed, recorded_ns)]
 
     def _batch(self, record: Record, batch: TickBatch, content_type: str) -> list[Decoded]:
         size = len(batch.instruments)
@@ -121,62 +137,114 @@ class Decoder:
             detail = f"expected {8 * size} bytes of bids and asks, got {len(batch.bids)} and {len(batch.asks)}"
             return [Refused(record, "undecodable", detail, content_type)]
         if batch.universe != self._universe:
-            return [Refused(record, "unknown-universe", _unknown("universe", batch.universe), content_type)]
+            return [_unknown(record, "unknown-universe", batch.universe, content_type)]
         wrong_time = self._wrong_time(batch.event_time_ns, record)
         if wrong_time:
-            return [Refused(record, "event-time", wrong_time, content_type)]
+            unit = _other_unit(batch.event_time_ns, record)
+            return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
         bids: list[float] = np.frombuffer(batch.bids, dtype="<f8").tolist()
         asks: list[float] = np.frombuffer(batch.asks, dtype="<f8").tolist()
         used: list[tuple[int, float, float]] = []
-        refused: dict[RefusalReason, list[str]] = {}
+        refused: dict[RefusalReason, list[tuple[str, str]]] = {}
         for name, bid, ask in zip(batch.instruments, bids, asks, strict=True):
             index = self._instruments.get(name)
             if index is None:
-                refused.setdefault("unknown-instrument", []).append(_unknown("instrument", name))
+                refused.setdefault("unknown-instrument", []).append((name, _not_configured("instrument", name)))
                 continue
             wrong_quote = _wrong_quote(bid, ask)
             if wrong_quote:
                 reason, detail = wrong_quote
-                refused.setdefault(reason, []).append(f"{name}: {detail}")
+                refused.setdefault(reason, []).append((name, f"{name}: {detail}"))
             else:
                 used.append((index, bid, ask))
         events: list[Decoded] = []
+        recorded_ns, feed = record.timestamp_ms * 1_000_000, _feed(batch.source)
         if used:
             indices, good_bids, good_asks = zip(*used, strict=True)
-            events.append(Quotes(batch.event_time_ns, indices, good_bids, good_asks, feed=batch.source))
-        events.extend(Refused(record, reason, _list(texts), content_type) for reason, texts in refused.items())
+            events.append(
+                Quotes(batch.event_time_ns, indices, good_bids, good_asks, feed=feed, recorded_ns=recorded_ns)
+            )
+        for reason, quotes in refused.items():
+            names = tuple(quoted(name) for name, _ in quotes[:DETAILS_SHOWN])
+            detail = _list([text for _, text in quotes])
+            events.append(Refused(record, reason, detail, content_type, names, in_part=bool(used)))
         # A batch of nothing is a heartbeat of the feed: it moves the watermark.
-        return events or [Quotes(batch.event_time_ns, (), (), (), feed=batch.source)]
+        return events or [Quotes(batch.event_time_ns, (), (), (), feed=feed, recorded_ns=recorded_ns)]
 
     def _position(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
         assert record.value is not None  # __call__ refused it
+        if _states_complete(record):
+            return self._complete(record, decode(PositionsComplete, record.value, content_type), content_type)
         position = decode(Position, record.value, content_type)
         if position.book not in self._books:
-            return [Refused(record, "unknown-book", _unknown("book", position.book), content_type)]
+            return [_unknown(record, "unknown-book", position.book, content_type)]
         if position.asset not in self._assets:
-            return [Refused(record, "unknown-asset", _unknown("asset", position.asset), content_type)]
-        if not math.isfinite(position.quantity):
-            return [Refused(record, "not-finite", f"quantity {position.quantity}", content_type)]
-        if abs(position.quantity) > QUANTITY_MAX:
-            detail = f"quantity {position.quantity}, expected at most {QUANTITY_MAX:g} either way"
-            return [Refused(record, "out-of-range", detail, content_type)]
+            return [_unknown(record, "unknown-asset", position.asset, content_type)]
+        wrong_quantity = _wrong_quantity(position.quantity)
+        if wrong_quantity:
+            reason, detail = wrong_quantity
+            return [Refused(record, reason, detail, content_type)]
         dated = position.event_time_ns is not None
         event_time_ns = _time_of(position, record)
         wrong_time = self._wrong_time(event_time_ns, record)
         if wrong_time:
-            return [Refused(record, "event-time", wrong_time, content_type)]
+            unit = _other_unit(event_time_ns, record)
+            return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
         source = f"{record.topic}[{record.partition}]@{record.offset}"
         asset = self._assets[position.asset]
-        return [PositionLevel(event_time_ns, position.book, asset, position.quantity, source, dated)]
+        keyed: Keyed = "book" if keyed_by(record.key).book == position.book else "other"
+        if names_level(record.key, position.book, position.asset):
+            keyed = "level"
+        return [
+            PositionLevel(
+                event_time_ns, position.book, asset, position.quantity, source, dated, record.timestamp_ms, keyed
+            )
+        ]
+
+    def _complete(self, record: Record, statement: PositionsComplete, content_type: str) -> list[Decoded]:
+        if statement.book not in self._books:
+            return [_unknown(record, "unknown-book", statement.book, content_type)]
+        quantities = statement.positions
+        for asset, quantity in (quantities or {}).items():
+            if asset not in self._assets:
+                return [_unknown(record, "unknown-asset", asset, content_type)]
+            wrong_quantity = _wrong_quantity(quantity)
+            if wrong_quantity:
+                reason, detail = wrong_quantity
+                return [Refused(record, reason, f"{asset}: {detail}", content_type)]
+        event_time_ns = _time_of(statement, record)
+        wrong_time = self._wrong_time(event_time_ns, record)
+        if wrong_time:
+            unit = _other_unit(event_time_ns, record)
+            return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
+        held = None
+        if quantities is not None:
+            held = tuple(quantities.get(asset, 0.0) for asset, index in self._assets.items() if index is not None)
+        source = f"{record.topic}[{record.partition}]@{record.offset}"
+        dated = statement.event_time_ns is not None
+        return [PositionsConfirmed(event_time_ns, statement.book, held, source, dated)]
+
+    def _with_book(self, record: Record, events: list[Decoded]) -> list[Decoded]:
+        """`events` of a record of `positions`; a refused one with the book that now lacks a level."""
+        if not isinstance(events[0], Refused):
+            return events
+        about = refused_position(
+            record,
+            riskless=self._numeraire,
+            books=self._books,
+            complete=_states_complete(record),
+            believed=lambda event_time_ns, of: self._wrong_time(event_time_ns, of) is None,
+        )
+        return [replace(events[0], position=about)]
 
     def _hedge_status(self, record: Record, content_type: str, batch: bool) -> list[Decoded]:
         assert record.value is not None  # __call__ refused it
         report = decode(HedgeStatus, record.value, content_type)
         if report.book not in self._books:
-            return [Refused(record, "unknown-book", _unknown("book", report.book), content_type)]
+            return [_unknown(record, "unknown-book", report.book, content_type)]
         index = self._instruments.get(report.instrument)
         if index is None:
-            return [Refused(record, "unknown-instrument", _unknown("instrument", report.instrument), content_type)]
+            return [_unknown(record, "unknown-instrument", report.instrument, content_type)]
         if report.filled_lots is None and report.status == "part-filled":
             return [Refused(record, "out-of-range", "part-filled: expected filled_lots, got none", content_type)]
         if report.filled_lots is not None and report.filled_lots < 0:
@@ -185,7 +253,8 @@ class Decoder:
         event_time_ns = _time_of(report, record)
         wrong_time = self._wrong_time(event_time_ns, record)
         if wrong_time:
-            return [Refused(record, "event-time", wrong_time, content_type)]
+            unit = _other_unit(event_time_ns, record)
+            return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
         return [
             TradeReport(
                 event_time_ns=event_time_ns,
@@ -203,13 +272,14 @@ class Decoder:
     def _wrong_time(self, event_time_ns: int, record: Record) -> str | None:
         """Why the event time cannot be believed; None where it can.
 
-        A single time from the far future would move the watermark past everything that follows and make all of it late.
+        A quote from the far future would stay the latest of its instrument until time comes there, and a position from
+        there would ignore all levels before it.
         The record's timestamp is at or after the event whether the producer stamps the event's time or its own.
         """
         if not 0 < event_time_ns <= LATEST_NS:
             return bounded(f"expected nanoseconds since 1970, from 1 to {LATEST_NS}, got {event_time_ns}")
         record_ns = record.timestamp_ms * 1_000_000
-        unit = _other_unit(event_time_ns, record_ns)
+        unit = _other_unit(event_time_ns, record)
         if unit:
             return f"{event_time_ns} looks like {unit} since 1970, expected nanoseconds"
         # The record's clock counts whole milliseconds: the event may lie up to one after it.
@@ -223,6 +293,20 @@ class Decoder:
                 f"universe.max_event_time_ahead_s allows {self._max_ahead_ns / NANOSECONDS:g}{hint}"
             )
         return None
+
+
+def _states_complete(record: Record) -> bool:
+    """Whether a record of `positions` states that a book is complete, and is no level."""
+    return ("ce_type", POSITIONS_COMPLETE_TYPE) in record.headers
+
+
+def _wrong_quantity(quantity: float) -> tuple[RefusalReason, str] | None:
+    """Why a position cannot be used; None where it can."""
+    if not math.isfinite(quantity):
+        return "not-finite", f"quantity {quantity}"
+    if abs(quantity) > QUANTITY_MAX:
+        return "out-of-range", f"quantity {quantity}, expected at most {QUANTITY_MAX:g} either way"
+    return None
 
 
 def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
@@ -239,21 +323,27 @@ def _wrong_quote(bid: float, ask: float) -> tuple[RefusalReason, str] | None:
     return None
 
 
-def _other_unit(event_time_ns: int, record_ns: int) -> str | None:
-    """The unit in which `event_time_ns` is a time that its record may have, where as nanoseconds it is none.
+def _other_unit(event_time_ns: int, record: Record) -> str:
+    """The unit in which `event_time_ns` is a time that its record may have, where as nanoseconds it is none. Or "".
 
     In seconds, milliseconds or microseconds every time since 1971 is a number that as nanoseconds lies in January 1970.
     Nobody could tell from a record that is dated 1970 itself, as in a replay of that year.
     """
+    record_ns = record.timestamp_ms * 1_000_000
     # As microseconds, the finest other unit, a time of nanoseconds since May 1970 lies beyond the year 2262.
     if event_time_ns * 1000 > LATEST_NS or record_ns < YEAR_NS:
-        return None
+        return ""
     # A year more than the record's date: a clock that is ahead is no reason to take another unit for nanoseconds.
     latest_ns = min(record_ns + YEAR_NS, LATEST_NS)
-    return next((name for name, ns in OTHER_UNITS if YEAR_NS <= event_time_ns * ns <= latest_ns), None)
+    return next((name for name, ns in OTHER_UNITS if YEAR_NS <= event_time_ns * ns <= latest_ns), "")
 
 
-def _time_of(message: Position | HedgeStatus, record: Record) -> int:
+def _feed(source: str) -> str:
+    """The name of a feed. Quotes keep it while they wait in the merge, where a name of megabytes has no room."""
+    return bounded(source, CHARACTERS_MAX)
+
+
+def _time_of(message: Position | PositionsComplete | HedgeStatus, record: Record) -> int:
     """The event time of the message, or of its record where it has none."""
     return record.timestamp_ms * 1_000_000 if message.event_time_ns is None else message.event_time_ns
 
@@ -295,7 +385,14 @@ def _usable(
     return levels[:LEVELS_MAX]
 
 
-def _unknown(what: str, name: str) -> str:
+def _unknown(record: Record, reason: RefusalReason, name: str, content_type: str) -> Refused:
+    """A record whose `name` the configuration lacks; `reason` is one of ``unknown-…``."""
+    return Refused(
+        record, reason, _not_configured(reason.removeprefix("unknown-"), name), content_type, (quoted(name),)
+    )
+
+
+def _not_configured(what: str, name: str) -> str:
     return f"{what} {quoted(name)} is not in the configuration"
 
 

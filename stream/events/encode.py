@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.internal import Snapshot
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.topics import TOPIC_OF
 from schemas.wire import encode, event_type
+from stream.events.position_key import complete_key, level_key
 from stream.kafka.log import Headers, Writer
 
-Inbound = Tick | TickBatch | Position | HedgeStatus
-Message = Inbound | ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter | Snapshot
+Inbound = Tick | TickBatch | Position | PositionsComplete | HedgeStatus
+Outbound = ResidualExposure | HedgeSuggestion | QuoteSkew | Alert | Model | DeadLetter | RefusedSummary
+Message = Inbound | Correction | Outbound | Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,16 @@ class Encoder:
     topic_prefix: str
     source: str
 
-    def send(self, writer: Writer, message: Message, content_type: str | None = None) -> None:
-        """Queue `message` on its topic, in the topic's own content type unless another is given."""
+    def send(
+        self, writer: Writer, message: Message, content_type: str | None = None, timestamp_ms: int | None = None
+    ) -> None:
+        """Queue `message` on its topic, in the topic's own content type unless another is given.
+
+        `timestamp_ms` is the record's where the message has no time of its own.
+        """
         topic = TOPIC_OF[type(message)]
         content_type = content_type or topic.content_type
-        time_ns = event_time_ns(message)
+        time_ns = event_time_ns(message) if timestamp_ms is None else timestamp_ms * 1_000_000
         writer.send(
             self.topic_prefix + topic.name,
             key_of(message).encode(),
@@ -56,12 +63,25 @@ def key_of(message: Message) -> str:
             return message.universe
         case Snapshot():
             return snapshot_key(message.universe, message.slot, message.part)
-        case Position() | HedgeStatus() | ResidualExposure() | HedgeSuggestion() | QuoteSkew():
+        case Position():
+            return level_key(message.book, message.asset)
+        case PositionsComplete():
+            return complete_key(message.book)
+        case HedgeStatus() | ResidualExposure() | HedgeSuggestion() | QuoteSkew():
             return message.book
         case Alert():
             return message.subject
-        case DeadLetter():
+        case DeadLetter() | RefusedSummary():
             return message.topic
+        case Correction():
+            return correction_key(message)
+
+
+def correction_key(correction: Correction) -> str:
+    """What the correction is of: a later one of the same quotes replaces it."""
+    if correction.record:
+        return correction.record
+    return f"{correction.instrument}/{correction.from_time_ns}/{correction.to_time_ns}"
 
 
 def snapshot_key(universe: str, slot: int, part: int) -> str:
@@ -73,6 +93,8 @@ def id_of(message: Message) -> str:
     """The CloudEvents id: the message's own; for inputs the source and its count; for parts of a snapshot one each."""
     if isinstance(message, Inbound):
         return f"{message.source}/{message.seq}"
+    if isinstance(message, Correction):
+        return f"correction/{correction_key(message)}/{message.event_time_ns}"
     if isinstance(message, Snapshot) and message.part:
         return f"{message.id}#{message.part}"
     return message.id

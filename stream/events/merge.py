@@ -88,10 +88,15 @@ class Merge:
 
 
 def _order_time_ns(events: list[Decoded]) -> int:
-    """The time that orders a record. A refused record has none to be trusted: it goes at once and delays nothing."""
+    """The time that orders a record. A refused record has none to be trusted: it goes at once and delays nothing.
+
+    A refused position takes its turn: what it does to its book must come at the same point in every replay.
+    """
     for event in events:
         if not isinstance(event, Refused):
             return event.event_time_ns
+        if event.position is not None:
+            return event.position.order_ns
     return 0
 
 

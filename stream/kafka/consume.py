@@ -9,13 +9,14 @@ from typing import Any, NoReturn
 from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
 from kafka import errors as kafka_errors
-from kafka.structs import OffsetAndMetadata
 
 from stream.config.kafka import KafkaSettings
 from stream.errors import BetapackError, ConfigError, OffsetOutOfRange, ReadFailed
+from stream.kafka.batches import DAMAGE, PollFull, poll_budget, read_any_batch
 from stream.kafka.connection import REQUEST_TIMEOUT_MS, open_client, translate
+from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.header_names import read_any_header_name
-from stream.kafka.log import Record, TopicPartition, check_offset
+from stream.kafka.log import Headers, Record, TopicPartition, check_offset
 from stream.kafka.topics import partition_counts
 
 # Measured with 72-byte records on two cores: together a third more than the defaults of 500 and 1 MB.
@@ -31,7 +32,7 @@ class KafkaReader:
     """Reads all partitions of `topics`, records of committed transactions only.
 
     Partitions are assigned here, not by Kafka's group protocol, so there is no rebalance. The group only keeps
-    committed offsets, where operators look for lag. Offsets are never reset silently.
+    committed offsets, where operators look for lag (`GroupOffsets`). Offsets are never reset silently.
 
     Raises
     ------
@@ -46,25 +47,27 @@ class KafkaReader:
                 "(without it every record's checksum is computed in Python, four times slower)"
             )
         read_any_header_name()
+        read_any_batch()
         self._settings = settings
         self._topics = ", ".join(topics)
         counts = partition_counts(settings, topics)
         self._partitions = sorted(TopicPartition(topic, p) for topic in topics for p in range(counts[topic]))
         self._kafka = {partition: KafkaPartition(*partition) for partition in self._partitions}
-        self._consumer = self._open(group_id=settings.group)
+        self._consumer = self._open()
         # A broker answers the requests of one connection in order. A look-up of offsets would wait behind a fetch that
         # waits for records, so it has a connection of its own.
         try:
-            self._offsets = self._open(group_id=None)
+            self._offsets = self._open()
         except BetapackError:
             self._consumer.close()
             raise
+        self._group = GroupOffsets(settings, lambda: self._open(settings.group))
         # The offset after the last readable record, as last seen; a partition without an entry has an unknown end.
         self._known_end: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
 
-    def _open(self, group_id: str | None) -> Any:
+    def _open(self, group_id: str | None = None) -> Any:
         consumer: Any = open_client(
             KafkaConsumer,
             self._settings,
@@ -99,12 +102,30 @@ class KafkaReader:
             unsought = next(partition for partition in self._partitions if partition not in self._position)
             raise ReadFailed(f"{unsought} has no position to read from; seek every partition before the first poll")
         try:
-            batches = self._consumer.poll(timeout_ms=timeout_ms)
+            with poll_budget():
+                batches = self._poll(timeout_ms)
             records = self._take(batches)
             self._update_known_ends(batches.keys(), behind=len(records) >= BEHIND_RECORDS)
         except kafka_errors.KafkaError as exc:
             self._raise_translated(exc, f"reading {self._topics}")
         return records
+
+    def _poll(self, timeout_ms: int) -> Mapping[tuple[str, int], Sequence[Any]]:
+        try:
+            found: Mapping[tuple[str, int], Sequence[Any]] = self._consumer.poll(timeout_ms=timeout_ms)
+        except PollFull:
+            # Of the last poll, which returned records. The client raises late what it met behind them.
+            found = self._consumer.poll(timeout_ms=timeout_ms)
+        except kafka_errors.CorruptRecordError:
+            # A wrong checksum, perhaps only in what came over the network. `batches` counts how often.
+            self._fetch_again()
+            found = {}
+        return found
+
+    def _fetch_again(self) -> None:
+        for partition, kafka in self._kafka.items():
+            if partition not in self._paused:
+                self._consumer.seek(kafka, self._position[partition])
 
     def _take(self, batches: Mapping[tuple[str, int], Sequence[Any]]) -> list[Record]:
         """Turn kafka-python's records into ours, and move the positions behind them."""
@@ -118,8 +139,8 @@ class KafkaReader:
                     record.timestamp,
                     record.key,
                     record.value,
-                    # Kafka allows a header without a value, and records of other programs mostly have no headers.
-                    tuple((name, value or b"") for name, value in record.headers) if record.headers else (),
+                    # Records of other programs mostly have no headers.
+                    *(_headers(record.headers) if record.headers else ()),
                 )
                 for record in batch
             ]
@@ -163,23 +184,26 @@ class KafkaReader:
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         for partition in offsets:
             self._check_own(partition)
-        stored = {self._kafka[partition]: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
-        try:
-            self._consumer.commit(stored, timeout_ms=REQUEST_TIMEOUT_MS)
-        except kafka_errors.KafkaError as exc:
-            self._raise_translated(exc, f"committing offsets of {self._topics} for group {self._settings.group}")
+        self._group.store(offsets)
+
+    def commit_failure(self) -> str:
+        return self._group.failure
 
     def committed(self) -> dict[TopicPartition, int]:
+        consumer = self._open(self._settings.group)
         try:
             stored = {
-                partition: self._consumer.committed(kafka, timeout_ms=REQUEST_TIMEOUT_MS)
+                partition: consumer.committed(kafka, timeout_ms=REQUEST_TIMEOUT_MS)
                 for partition, kafka in self._kafka.items()
             }
         except kafka_errors.KafkaError as exc:
             self._raise_translated(exc, f"looking up the offsets of group {self._settings.group}")
+        finally:
+            consumer.close(autocommit=False, timeout_ms=1000)
         return {partition: offset for partition, offset in stored.items() if offset is not None}
 
     def close(self) -> None:
+        self._group.close()
         self._consumer.close(autocommit=False, timeout_ms=1000)
         self._offsets.close(autocommit=False, timeout_ms=1000)
 
@@ -232,7 +256,15 @@ class KafkaReader:
                 check_offset(partition, position, low[partition], end[partition])
         if isinstance(exc, kafka_errors.OffsetOutOfRangeError | kafka_errors.LogTruncationError):
             raise OffsetOutOfRange(
-                f"records that were read are not in the log any more ({exc}): a leader out of sync took over; "
-                f"what was computed from {self._topics} must be recomputed from an older snapshot"
+                f"records that were read are not in the log any more ({exc}): a topic was deleted and created again, "
+                "or a leader out of sync took over; start again: a topic that is another one is then named, and else "
+                f"what was computed from {self._topics} since the last snapshot is computed again"
             ) from exc
         raise translate(exc, doing, self._settings) from exc
+
+
+def _headers(headers: Sequence[tuple[str, bytes | None]]) -> tuple[Headers, str]:
+    """Our headers, and the damage of the record. Kafka allows a header without a value."""
+    if headers[0][0] is DAMAGE:
+        return (), (headers[0][1] or b"").decode()
+    return tuple((name, value or b"") for name, value in headers), ""

@@ -24,7 +24,10 @@ class TopicPartition(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One record of the log. `timestamp_ms` is the event time in ms since 1970, set by the writer."""
+    """One record of the log. `timestamp_ms` is the event time in ms since 1970, set by the writer.
+
+    `damage` says what of the log could not be read and is not in this record, as of a batch that it stands for.
+    """
 
     topic: str
     partition: int
@@ -33,6 +36,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    damage: str = ""
 
 
 def check_offset(partition: TopicPartition, offset: int, low: int, end: int) -> None:
@@ -111,7 +115,14 @@ class Reader(Protocol):
         ...
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Store offsets with the reader's group, for operators to see the lag and for `committed`."""
+        """Store offsets with the reader's group soon, for operators to see the lag and for `committed`.
+
+        Returns at once. A failure is not raised, since nothing depends on these offsets: see `commit_failure`.
+        """
+        ...
+
+    def commit_failure(self) -> str:
+        """Why offsets could not be stored with the group, as of the last attempt. Empty where they could."""
         ...
 
     def committed(self) -> dict[TopicPartition, int]:
@@ -119,7 +130,7 @@ class Reader(Protocol):
         ...
 
     def close(self) -> None:
-        """Close the connection, without a commit. May be called twice."""
+        """Close the connection, after an attempt to store the last offsets of `commit`. May be called twice."""
         ...
 
 

@@ -8,13 +8,15 @@ from typing import Any
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
-from schemas.topics import Topic
+from schemas.outbound import DeadLetter
+from schemas.topics import TOPIC_OF, Topic
+from stream.config.dead_letters import DeadLettersConfig
 from stream.config.kafka import MAX_RECORD_BYTES, KafkaSettings
 from stream.errors import AccessDenied, TopicMismatch, TopicMissing
 from stream.kafka.connection import open_client, translate
 
-# A tick from a clock that runs ahead would close timesteps before their other quotes come. Its record carries the event
-# time, so the broker, which has its own clock, can refuse it.
+# A tick or a position from a clock that runs far ahead would stay the latest one until time comes there. Its record
+# carries the event time, so the broker, which has its own clock, can refuse it.
 _INPUT_AHEAD_MAX_MS = "60000"
 
 # Outputs carry the event time of their inputs. If Kafka refused one for its date, the service would stop.
@@ -27,8 +29,22 @@ _INPUT_BYTES_MAX = str(MAX_RECORD_BYTES // 4)
 _COMPACTED_SEGMENT_BYTES = 4 * MAX_RECORD_BYTES
 
 
-def topic_settings(topic: Topic, replication: int) -> dict[str, str]:
-    """Kafka's settings for `topic`. Retention by time is off, for a replay writes old timestamps."""
+_DAY_MS = 86_400_000
+
+# Kafka deletes whole segments and never the active one, so what is kept is exact to a segment.
+_LETTERS_SEGMENT_MS_MAX = _DAY_MS
+_LETTERS_SEGMENTS = 8
+_LETTERS_AS_BY_DEFAULT = DeadLettersConfig()
+
+
+def topic_settings(
+    topic: Topic, replication: int, dead_letters: DeadLettersConfig = _LETTERS_AS_BY_DEFAULT
+) -> dict[str, str]:
+    """Kafka's settings for `topic`. Retention by time is off, for a replay writes old timestamps.
+
+    Only dead letters are deleted. The broker dates their records: by the event times of a replay it would delete them
+    at once, or never. Nothing that reads them needs the record's timestamp, because each message has its event time.
+    """
     settings = {
         "cleanup.policy": topic.cleanup_policy,
         "message.timestamp.type": "CreateTime",
@@ -37,7 +53,14 @@ def topic_settings(topic: Topic, replication: int) -> dict[str, str]:
         # One of three replicas may be down, and an acknowledged record survives the loss of another.
         "min.insync.replicas": str(min(2, max(1, replication - 1))),
     }
-    if topic.cleanup_policy == "delete":
+    if topic is TOPIC_OF[DeadLetter]:
+        kept_ms, kept_bytes = round(dead_letters.keep_days * _DAY_MS), dead_letters.keep_mb * 1_000_000
+        settings["message.timestamp.type"] = "LogAppendTime"
+        settings["retention.ms"] = str(kept_ms)
+        settings["retention.bytes"] = str(kept_bytes // topic.partitions)
+        settings["segment.ms"] = str(min(kept_ms, _LETTERS_SEGMENT_MS_MAX))
+        settings["segment.bytes"] = str(max(2 * MAX_RECORD_BYTES, kept_bytes // topic.partitions // _LETTERS_SEGMENTS))
+    elif topic.cleanup_policy == "delete":
         settings["retention.ms"] = "-1"
     else:
         settings["segment.bytes"] = str(_COMPACTED_SEGMENT_BYTES)
@@ -46,7 +69,11 @@ def topic_settings(topic: Topic, replication: int) -> dict[str, str]:
 
 
 def create_topics(
-    settings: KafkaSettings, topics: Iterable[Topic], prefix: str = "", replication: int = 1
+    settings: KafkaSettings,
+    topics: Iterable[Topic],
+    prefix: str = "",
+    replication: int = 1,
+    dead_letters: DeadLettersConfig = _LETTERS_AS_BY_DEFAULT,
 ) -> list[str]:
     """Create those of `topics` that do not exist, each with a leader when this returns. Repeatable.
 
@@ -71,7 +98,7 @@ def create_topics(
             asked = {
                 "num_partitions": topic.partitions,
                 "replication_factor": replication,
-                "configs": topic_settings(topic, replication),
+                "configs": topic_settings(topic, replication, dead_letters),
             }
             try:
                 admin.create_topics({name: asked})

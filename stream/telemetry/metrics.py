@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from schemas.outbound import Alert, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
+from schemas.outbound import Alert, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.topics import TOPIC_OF
 from stream.engine.runtime import SolveStage
 from stream.engine.step import Output
@@ -17,6 +17,10 @@ from stream.kafka.log import TopicPartition
 # From a warm solve of one small book to a step over a thousand books.
 SECONDS_BUCKETS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 UNKNOWN = float("nan")
+
+SOURCES_SHOWN = 100
+OTHER_SOURCES = "other"
+"""Producers name the sources of quotes: labels of more of them than this would fill the memory of whoever scrapes."""
 
 
 class _Registry(CollectorRegistry):
@@ -38,8 +42,18 @@ class _StreamMetrics:
     def __init__(self, registry: _Registry) -> None:
         self.read = registry.counter("messages_in", "Records read.", "topic")
         self.published = registry.counter("messages_out", "Messages published and acknowledged.", "topic")
-        self.late = registry.counter("quotes_late", "Quotes left out because their timestep had closed.")
-        self.bad = registry.counter("messages_bad", "Messages sent to dead-letters.", "topic", "reason")
+        self.late = registry.counter("quotes_late", "Quotes left out because their timestep had closed.", "source")
+        self.forgotten = registry.counter("quotes_forgotten", "Quotes left out because a correction names them.")
+        self.corrections_waiting = registry.gauge(
+            "corrections_waiting_count", "Corrections of quotes on which the figures stand until a rebuild."
+        )
+        self.bad = registry.counter("messages_bad", "Records that were refused.", "topic", "reason")
+        self.summed_up = registry.counter(
+            "dead_letters_summed_up",
+            "Refused records that were counted in a summary instead of kept whole.",
+            "topic",
+            "reason",
+        )
         self.levels_cut = registry.counter(
             "levels_cut", "Levels of quoted ladders left out, since no hedge can use them.", "instrument"
         )
@@ -52,7 +66,7 @@ class _StreamMetrics:
         self.watermark = registry.gauge("watermark_seconds", "Event time up to which timesteps have closed.")
         self.step = registry.histogram("step_seconds", "Engine time of one event.", "event")
         self.solve = registry.histogram("solve_seconds", "Packing of all books of an event, hedge of one.", "stage")
-        self.commit = registry.histogram("commit_seconds", "Time to flush outputs and commit input offsets.")
+        self.commit = registry.histogram("commit_seconds", "Time until outputs, and any snapshot due, are in the log.")
         self.turnaround = registry.histogram(
             "turnaround_seconds", "From a record's arrival in the process to the acknowledgement of what it caused."
         )
@@ -205,11 +219,16 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = _Registry()
         self._stream = _StreamMetrics(self.registry)
+        self._sources: set[str] = set()
         self._books = _BookMetrics(self.registry)
         self._quotes = _QuoteMetrics(self.registry)
         self._models = _ModelMetrics(self.registry)
         self._alerts = self.registry.gauge("alerts_active_count", "Alerts that stand.", "kind")
         self._snapshot_bytes = self.registry.gauge("snapshot_bytes", "Size of the last snapshot.")
+        self._offsets_stored = self.registry.gauge(
+            "group_offsets_stored_ratio", "1 while offsets can be stored with kafka.group, else 0."
+        )
+        self._offsets_stored.set(1.0)
 
     def exposition(self) -> bytes:
         """All metrics in the text format of Prometheus."""
@@ -246,9 +265,20 @@ class Metrics:
         """A record of `topic`, or a part of one, could not be used."""
         self._stream.bad.labels(topic, reason).inc()
 
-    def observe_late(self, quotes: int) -> None:
-        """`quotes` came after their timestep had closed."""
-        self._stream.late.inc(quotes)
+    def observe_late(self, source: str, quotes: int) -> None:
+        """`quotes` of `source` came after their timestep had closed."""
+        if source not in self._sources and len(self._sources) >= SOURCES_SHOWN:
+            source = OTHER_SOURCES
+        self._sources.add(source)
+        self._stream.late.labels(source).inc(quotes)
+
+    def observe_forgotten(self, quotes: int) -> None:
+        """`quotes` were left out because a correction names them."""
+        self._stream.forgotten.inc(quotes)
+
+    def observe_corrections(self, waiting: int) -> None:
+        """`waiting` corrections are of quotes that are in the state already."""
+        self._stream.corrections_waiting.set(waiting)
 
     def observe_levels_cut(self, instrument: str, levels: int) -> None:
         """`levels` of a ladder of `instrument` were left out."""
@@ -274,6 +304,10 @@ class Metrics:
         """A snapshot of `size` bytes was taken."""
         self._snapshot_bytes.set(size)
 
+    def observe_offsets_stored(self, stored: bool) -> None:
+        """Offsets can be stored with the consumer group, or cannot."""
+        self._offsets_stored.set(float(stored))
+
     def observe_output(self, message: Output) -> None:
         """Count a published message, and show what it says."""
         self._stream.published.labels(TOPIC_OF[type(message)].name).inc()
@@ -288,6 +322,8 @@ class Metrics:
                 self._models.model(message)
             case Alert():
                 self._alerts.labels(message.kind).inc(1 if message.state == "raised" else -1)
+            case RefusedSummary():
+                self._stream.summed_up.labels(message.topic, message.reason).inc(message.records)
             case _:
                 pass  # a dead letter is counted when its record is refused
 

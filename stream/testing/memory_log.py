@@ -16,7 +16,9 @@ which partition comes first, and which records reach the log before a flush. The
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from random import Random
 
 from kafka.partitioner.default import murmur2
@@ -24,6 +26,7 @@ from kafka.partitioner.default import murmur2
 from stream.config.kafka import MAX_RECORD_BYTES
 from stream.errors import PublishFailed, ReadFailed, TopicMissing
 from stream.kafka.log import Headers, Record, TopicPartition, check_offset
+from stream.kafka.topic_facts import LogFacts, TopicFacts
 
 
 class MemoryLog:
@@ -40,8 +43,12 @@ class MemoryLog:
             TopicPartition(topic, partition): [] for topic, count in topics.items() for partition in range(count)
         }
         self._low: dict[TopicPartition, int] = dict.fromkeys(self._records, 0)
+        self._end: dict[TopicPartition, int] = dict.fromkeys(self._records, 0)
         self._keyless_sent = 0
         self._committed: dict[str, dict[TopicPartition, int]] = {}
+        self._made = dict.fromkeys(topics, 1)
+        self._settings: dict[str, dict[str, str]] = {topic: {"cleanup.policy": "delete"} for topic in topics}
+        self._facts: LogFacts | None = None
 
     def reader(
         self, topics: Sequence[str], group: str, chance: Random | None = None, max_poll_records: int = 5000
@@ -93,13 +100,17 @@ class MemoryLog:
         headers : name and value of each.
         timestamp_ms : event time, ms since 1970.
         """
-        offset = self.end(partition)
+        offset = self._end[partition]
         self._records[partition].append(Record(*partition, offset, timestamp_ms, key, value, headers))
+        self._end[partition] += 1
         return offset
 
-    def since(self, partition: TopicPartition, offset: int) -> list[Record]:
-        """The records of `partition` from `offset` on (from the low watermark, when that is higher)."""
-        return self._records[partition][max(0, offset - self._low[partition]) :]
+    def since(self, partition: TopicPartition, offset: int, end: int | None = None) -> list[Record]:
+        """The records of `partition` from `offset` on (from the low watermark, when that is higher), before `end`."""
+        records = self._records[partition]
+        first = bisect_left(records, offset, key=attrgetter("offset"))
+        last = len(records) if end is None else bisect_left(records, end, lo=first, key=attrgetter("offset"))
+        return records[first:last]
 
     def low(self, partition: TopicPartition) -> int:
         """The first offset `partition` still holds."""
@@ -107,13 +118,51 @@ class MemoryLog:
 
     def end(self, partition: TopicPartition) -> int:
         """The offset the next record of `partition` will get."""
-        return self._low[partition] + len(self._records[partition])
+        return self._end[partition]
 
     def delete_before(self, partition: TopicPartition, offset: int) -> None:
         """Raise the low watermark to `offset`, as retention does."""
         check_offset(partition, offset, self._low[partition], self.end(partition))
-        del self._records[partition][: offset - self._low[partition]]
+        self._records[partition] = self.since(partition, offset)
         self._low[partition] = offset
+
+    def add_partitions(self, topic: str, count: int) -> None:
+        """Give `topic` `count` partitions, as an operator does. Keys go to other partitions from then on."""
+        for partition in range(self._partition_counts[topic], count):
+            self._records[TopicPartition(topic, partition)] = []
+            self._low[TopicPartition(topic, partition)] = self._end[TopicPartition(topic, partition)] = 0
+        self._partition_counts[topic] = count
+        self._facts = None
+
+    def make_anew(self, topic: str) -> None:
+        """Delete `topic` and create it again: the same name and partitions, another topic."""
+        for partition in self.partitions(topic):
+            self._records[partition] = []
+            self._low[partition] = self._end[partition] = 0
+        self._made[topic] += 1
+        self._facts = None
+
+    def set_up(self, topic: str, **settings: str) -> None:
+        """Change settings of `topic`, in which Kafka's dots are written as underscores."""
+        self._settings[topic] |= {name.replace("_", "."): value for name, value in settings.items()}
+        self._facts = None
+
+    def compact(self, partition: TopicPartition) -> None:
+        """Keep the last record of each key, as a compacted topic does in time. Offsets stay, so gaps appear."""
+        last = {record.key: record.offset for record in self._records[partition]}
+        self._records[partition] = [each for each in self._records[partition] if each.offset == last[each.key]]
+
+    def facts(self) -> LogFacts:
+        """What a broker would say of the topics; the same object until something changes."""
+        if self._facts is None:
+            self._facts = LogFacts(
+                "memory",
+                {
+                    topic: TopicFacts(f"{topic}-{self._made[topic]}", count, 1, self._settings[topic])
+                    for topic, count in self._partition_counts.items()
+                },
+            )
+        return self._facts
 
     def group_offsets(self, group: str) -> dict[TopicPartition, int]:
         """The offsets committed for `group`; the dict is live."""
@@ -139,6 +188,7 @@ class MemoryReader:
         self._position: dict[TopicPartition, int] = {}
         self._known_end: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
+        self._failure = ""
         self._closed = False
 
     def partitions(self) -> list[TopicPartition]:
@@ -168,7 +218,7 @@ class MemoryReader:
             limit = min(end - position, self._max_poll_records - len(polled))
             if self._chance is not None:
                 limit = self._chance.randint(0, limit)
-            polled += self._log.since(partition, position)[:limit]
+            polled += self._log.since(partition, position, position + limit)
             self._position[partition] = position + limit
         return polled
 
@@ -196,7 +246,15 @@ class MemoryReader:
         self._check_open()
         for partition in offsets:
             self._check_own(partition)
-        self._log.group_offsets(self._group).update(offsets)
+        if not self._failure:
+            self._log.group_offsets(self._group).update(offsets)
+
+    def commit_failure(self) -> str:
+        return self._failure
+
+    def fail_commits(self, failure: str) -> None:
+        """Store no offsets from now on, and give `failure` as the reason; with an empty one store them again."""
+        self._failure = failure
 
     def committed(self) -> dict[TopicPartition, int]:
         offsets = self._log.group_offsets(self._group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import re
 import socket
 
 import msgspec
@@ -18,18 +19,25 @@ from stream.errors import ConfigError
 
 BACKLOG = 256
 
+TOKEN_CHARACTERS_MIN = 16
+"""Of random letters and digits some 80 bits: nobody guesses them over a network."""
+
+MAKE_TOKEN = "openssl rand -hex 32"
+
 
 def listener(settings: MetricsConfig) -> socket.socket:
     """A socket that listens on `settings`' address.
 
     Raises
     ------
-    ConfigError : the address is not this machine's own and there is no token, or it cannot be listened on.
+    ConfigError : the address is not this machine's own and there is no token, the token can be guessed, or the address
+        cannot be listened on.
     """
-    if not _is_loopback(settings.host) and not token():
+    has_token = bool(token())  # checked on every address
+    if not has_token and not _is_loopback(settings.host):
         raise ConfigError(
             f"metrics.host must be 127.0.0.1, ::1 or localhost as long as the environment variable {TOKEN_VARIABLE} "
-            f"holds no token that requests have to bring, got {settings.host!r}"
+            f"holds no token that requests have to bring, got {settings.host!r}; make one with `{MAKE_TOKEN}`"
         )
     try:
         address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -43,8 +51,20 @@ def listener(settings: MetricsConfig) -> socket.socket:
 
 
 def token() -> str:
-    """The token that every request must bring; empty where none is needed."""
-    return os.environ.get(TOKEN_VARIABLE, "").strip()
+    """The token that every request must bring; empty where none is needed.
+
+    Raises
+    ------
+    ConfigError : the token is too short, or holds what a header cannot carry. The message does not show it.
+    """
+    found = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if found and not re.fullmatch(rf"[!-~]{{{TOKEN_CHARACTERS_MIN},}}", found):
+        got = "others" if len(found) >= TOKEN_CHARACTERS_MIN else f"{len(found)} characters"
+        raise ConfigError(
+            f"the environment variable {TOKEN_VARIABLE} must hold at least {TOKEN_CHARACTERS_MIN} letters, digits and "
+            f"signs of ASCII without spaces, got {got}; make a token with `{MAKE_TOKEN}`"
+        )
+    return found
 
 
 def host_names(settings: MetricsConfig) -> list[str]:
@@ -71,7 +91,8 @@ class BearerToken:
                     expected="Bearer TOKEN",
                     got="another one" if got else "none",
                 )
-                headers = {"WWW-Authenticate": "Bearer"}
+                # Closed: connections without a token must not take the room of those that have one.
+                headers = {"WWW-Authenticate": "Bearer", "Connection": "close"}
                 response = Response(msgspec.json.encode(refusal), 401, headers, "application/json")
                 await response(scope, receive, send)
                 return

@@ -152,7 +152,7 @@ class Answers:
 
 
 def application(config: Config, view: View, scrape: Callable[[], bytes | None], clock: Clock, token: str) -> Starlette:
-    """All routes, behind the checks of host name and token.
+    """All routes, behind the checks of token and host name.
 
     There are no CORS headers, so no page of another site can read an answer.
 
@@ -173,8 +173,9 @@ def application(config: Config, view: View, scrape: Callable[[], bytes | None], 
             Route("/metrics", answers.metrics, methods=["GET"]),
         ],
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=host_names(config.metrics), www_redirect=False),
+            # The token first: whoever has none gets no other answer than the one that closes its connection.
             Middleware(BearerToken, token=token),
+            Middleware(TrustedHostMiddleware, allowed_hosts=host_names(config.metrics), www_redirect=False),
         ],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )

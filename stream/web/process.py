@@ -34,12 +34,12 @@ from stream.events.types import EngineEvent
 from stream.telemetry.notices import notice
 from stream.web.access import listener, token
 from stream.web.app import application
+from stream.web.connections import LIMIT_CONCURRENCY, BoundedConnection
 from stream.web.views import View, ViewEncoder, ViewUpdate
 
 NICENESS = 19
 """The stream goes first where both want the same core."""
 
-CONNECTIONS_MAX = 256
 SCRAPE_TIMEOUT_S = 5.0
 RESTART_AFTER_S = 1.0
 STOP_TIMEOUT_S = 3.0
@@ -64,6 +64,7 @@ class WebProcess:
         self._pending_lock = threading.Lock()
         self._is_pending = threading.Event()
         self._child_is_new = False
+        self._metrics_failed = False
         self._closed = threading.Event()
         self._lifecycle = threading.Lock()
         self._start()
@@ -134,27 +135,56 @@ class WebProcess:
             with suppress(EOFError, OSError):
                 while True:
                     self._scrapes.recv_bytes()
-                    self._scrapes.send_bytes(self._exposition())
+                    self._scrapes.send_bytes(self._metrics())
             if self._closed.is_set():
                 return
             self._process.join()
             notice("web-ended", logging.ERROR, exit_code=self._process.exitcode, restarting_in_s=RESTART_AFTER_S)
-            self._closed.wait(RESTART_AFTER_S)
-            with self._lifecycle:
-                if self._closed.is_set():
-                    return
+            while not self._restart():
+                pass
+
+    def _metrics(self) -> bytes:
+        """The metrics as text; nothing where they cannot be had, so that this thread and the service go on."""
+        try:
+            text = self._exposition()
+        except Exception as exc:
+            if not self._metrics_failed:
+                notice("metrics-failed", logging.ERROR, because=f"{type(exc).__name__}: {exc}")
+            self._metrics_failed = True
+            return b""
+        self._metrics_failed = False
+        return text
+
+    def _restart(self) -> bool:
+        """Start a child after a while. False where the machine has no room for one: then that is tried again."""
+        self._closed.wait(RESTART_AFTER_S)
+        with self._lifecycle:
+            if self._closed.is_set():
+                return True
+            try:
                 self._start()
+            except OSError as exc:
+                notice("web-not-started", logging.ERROR, because=str(exc), restarting_in_s=RESTART_AFTER_S)
+                return False
+        return True
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
-        their_updates, self._updates = context.Pipe(duplex=False)
-        self._scrapes, their_scrapes = context.Pipe()
+        their_updates, updates = context.Pipe(duplex=False)
+        scrapes, their_scrapes = context.Pipe()
         arguments = (self._config, self._listener, their_updates, their_scrapes)
-        self._process = context.Process(target=_serve, args=arguments, name="web", daemon=True)
-        self._process.start()
-        # Otherwise the connections would stay open when the child ends.
-        their_updates.close()
-        their_scrapes.close()
+        process = context.Process(target=_serve, args=arguments, name="web", daemon=True)
+        try:
+            process.start()
+        except OSError:
+            updates.close()
+            scrapes.close()
+            raise
+        finally:
+            # Otherwise the connections would stay open when the child ends.
+            their_updates.close()
+            their_scrapes.close()
+        self._process, self._updates, self._scrapes = process, updates, scrapes
         self._child_is_new = True
 
 
@@ -169,11 +199,15 @@ def _serve(config: Config, listening: socket.socket, updates: Connection, scrape
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            http=BoundedConnection,
+            ws="none",
             lifespan="off",
-            log_level=logging.WARNING,
+            # Its warnings are of single requests: whoever sends garbage would fill stderr with lines.
+            log_level=logging.ERROR,
             access_log=False,
             server_header=False,
-            limit_concurrency=CONNECTIONS_MAX,
+            limit_concurrency=LIMIT_CONCURRENCY,
+            proxy_headers=False,
             headers=[("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")],
         )
     )
@@ -200,7 +234,7 @@ def _scrape(scrapes: Connection) -> bytes | None:
         while scrapes.poll():
             scrapes.recv_bytes()  # a late answer to a request that was given up
         scrapes.send_bytes(b"?")
-        return scrapes.recv_bytes() if scrapes.poll(SCRAPE_TIMEOUT_S) else None
+        return (scrapes.recv_bytes() or None) if scrapes.poll(SCRAPE_TIMEOUT_S) else None
     except (EOFError, OSError):
         return None
 

@@ -15,7 +15,16 @@ from stream.engine.book.state import BookState
 from stream.engine.market.model import Market, MarketModel
 from stream.engine.step import EngineState
 from stream.events.array_codec import decode_array, encode_array
-from stream.events.types import LATEST_NS, EngineEvent, PositionLevel, Timestep, TradeReport
+from stream.events.types import (
+    LATEST_NS,
+    EngineEvent,
+    LevelsMissing,
+    PositionLevel,
+    PositionsConfirmed,
+    Refused,
+    Timestep,
+    TradeReport,
+)
 
 
 class ViewUpdate(Struct, array_like=True):
@@ -52,8 +61,12 @@ class ViewEncoder:
         match event:
             case Timestep():
                 self.forget()
-            case PositionLevel() | TradeReport():
+            case PositionLevel() | PositionsConfirmed() | TradeReport():
                 self._changed.add(event.book)
+            case Refused() if event.position is not None:
+                self._changed |= {event.position.book} if event.position.book in self._names else set(self._names)
+            case LevelsMissing():
+                self._changed = set(self._names)
 
     def update(self, state: EngineState) -> ViewUpdate | None:
         """What changed since the last update; None when nothing did. Takes some 3 µs a book, more with many trades."""

@@ -5,42 +5,155 @@ All records after that go through `engine.step`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
 import msgspec
 
 from schemas.internal import Snapshot
 from schemas.wire import decode, media_type
 from stream.config import Config
+from stream.engine.alerts import BOOK_ALERTS, alert_key
 from stream.engine.step import Engine
 from stream.errors import StateMismatch, TopicMismatch
 from stream.events.encode import snapshot_key
 from stream.events.timesteps import new_timesteps_state
-from stream.kafka.log import Reader, Record
-from stream.worker.snapshot import SLOTS, WorkerState, joined, restore_snapshot
+from stream.events.types import BooksChanged, EngineEvent, LevelsMissing, PositionsCompacted
+from stream.kafka.log import Reader, Record, TopicPartition
+from stream.kafka.topic_facts import LogFacts, check_same_topics
+from stream.worker.snapshot import SLOTS, WorkerState, earlier, joined, restore_snapshot
 
 POLL_TIMEOUT_MS = 200
 
+ANOTHER_TOPIC = "another topic"
+REMADE_ADVICE = (
+    "start with --rebuild to compute the state from what the new topic holds, and send every position again: "
+    "until then the books are incomplete"
+)
 
-def recover(config: Config, engine: Engine, inputs: Reader, states: Reader | None) -> tuple[WorkerState, int]:
-    """The state to start from, and the slot of its snapshot. `inputs` is moved to the offsets of the state.
 
-    Without `states`, or without a snapshot in it, the state is empty and every input is read from its beginning.
+@dataclass
+class Recovered:
+    """Where a worker starts, the slot of its snapshot, and its first events: what it found that is in no record."""
+
+    state: WorkerState
+    slot: int
+    events: list[EngineEvent]
+
+
+def recover(
+    config: Config,
+    engine: Engine,
+    inputs: Reader,
+    states: Reader | None,
+    facts: LogFacts | None,
+    *,
+    rebuild: bool,
+    corrections: Sequence[str] = (),
+) -> Recovered:
+    """The state to start from. `inputs` is moved to the offsets of the state.
+
+    Without a snapshot in `states`, or with `rebuild`, the state is empty and every input is read from its beginning.
+    Such a state honours all `corrections`. `facts` are those of the log, None where it tells none.
 
     Raises
     ------
     StateMismatch : the latest snapshot belongs to another version or configuration.
+    TopicMismatch : an input is another topic than the one that the snapshot stands on.
     OffsetOutOfRange : the records after the snapshot are no longer in the log.
     """
-    snapshot = latest_snapshot(states, config.universe.name) if states else None
-    offsets = inputs.low_watermarks()
-    if snapshot is None:
-        state = WorkerState(new_timesteps_state(len(config.instruments)), engine.new_state(), offsets)
+    snapshot = _latest(config, states, lenient=rebuild)
+    low = inputs.low_watermarks()
+    if snapshot is None or rebuild:
+        timesteps = new_timesteps_state(len(config.instruments))
+        state = WorkerState(timesteps, engine.new_state(), low, tuple(corrections))
+        events = _found_in_log(config, inputs, low, facts, snapshot)
+        stood = earlier(snapshot).alerts if snapshot is not None else ()
+        left = _left_alerts(config, stood)
+        came: tuple[str, ...] = ()
+        state.engine.alerts.update(left)
+        state.engine.earlier_alerts = tuple(key for key in stood if key not in left)
     else:
+        if facts is not None:
+            check_same_topics(snapshot.topic_ids, snapshot.cluster_id, facts, REMADE_ADVICE)
         state = restore_snapshot(snapshot, config, engine)
+        added = {partition: offset for partition, offset in low.items() if partition not in state.offsets}
         # A partition that was added since the snapshot is read from its beginning.
-        state.offsets = {**offsets, **state.offsets}
+        state.offsets = {**low, **state.offsets}
+        events = _found_in_log(config, inputs, added, facts, None)
+        left = _left_alerts(config, state.engine.alerts)
+        came = tuple(name for name, book in state.engine.books.items() if not book.has_positions and book.doubts)
         engine.resume(state.engine)
     inputs.seek(state.offsets)
-    return state, 0 if snapshot is None else snapshot.slot
+    if facts is not None:
+        state.topic_ids, state.cluster_id = facts.ids(config.topics.inputs()), facts.cluster_id
+        events += _compaction(config, inputs, state, facts)
+    if left or came:
+        events.append(BooksChanged(left, came))
+    return Recovered(state, 0 if snapshot is None else snapshot.slot, events)
+
+
+def _latest(config: Config, states: Reader | None, *, lenient: bool) -> Snapshot | None:
+    """The latest snapshot. With `lenient`, none where it cannot be read: a rebuild asks for one only to keep alerts."""
+    if states is None:
+        return None
+    try:
+        return latest_snapshot(states, config.universe.name)
+    except StateMismatch:
+        if lenient:
+            return None
+        raise
+
+
+def _found_in_log(
+    config: Config,
+    inputs: Reader,
+    starts: Mapping[TopicPartition, int],
+    facts: LogFacts | None,
+    replaced: Snapshot | None,
+) -> list[EngineEvent]:
+    """What is missing from `positions` where it is read from its beginning, at the offsets `starts`.
+
+    What was found before already is found again with the same words. It then keeps the ends that the log had, so that
+    a statement after them still counts. `replaced` is the snapshot that a rebuild replaces.
+    """
+    name = config.topics.names()["positions"]
+    ends = {str(each): end for each, end in inputs.end_offsets().items() if each.topic == name}
+    before = earlier(replaced).gaps.everyones if replaced is not None else {}
+    found: list[LevelsMissing] = []
+    if replaced is not None and facts is not None:
+        old, new = replaced.topic_ids.get(name, ""), facts.ids([name]).get(name, "")
+        if old and new and old != new:
+            reason = f"{name} is another topic than before, with the id {new} in place of {old}: its levels are gone"
+            found.append(LevelsMissing(ANOTHER_TOPIC, reason, "", ends))
+        elif ANOTHER_TOPIC in before:
+            found.append(LevelsMissing(ANOTHER_TOPIC, before[ANOTHER_TOPIC].reason, "", ends))
+    for partition, offset in sorted(starts.items()):
+        if partition.topic == name and offset:
+            records = "first record" if offset == 1 else f"first {offset:,} records"
+            reason = f"the {records} of {partition} {'is' if offset == 1 else 'are'} gone from the log"
+            found.append(LevelsMissing(f"head of {partition}", reason, str(partition), ends))
+    kept: list[EngineEvent] = []
+    for each in found:
+        known = before.get(each.key)
+        same = known is not None and known.reason == each.reason and known.ends is not None
+        kept.append(replace(each, ends=known.ends) if known is not None and known.ends is not None and same else each)
+    return kept
+
+
+def _compaction(config: Config, inputs: Reader, state: WorkerState, facts: LogFacts) -> list[EngineEvent]:
+    """That `positions` is compacted, where it is and there are records to read; or no longer is."""
+    name = config.topics.names()["positions"]
+    ends = {}
+    if name in facts.topics and facts.topics[name].compacted:
+        ends = {str(each): end for each, end in inputs.end_offsets().items() if each.topic == name}
+    return [PositionsCompacted(ends)] if ends != state.engine.gaps.compacted_ends else []
+
+
+def _left_alerts(config: Config, alerts: Iterable[str]) -> tuple[str, ...]:
+    """Those of the standing `alerts` that are of books which the configuration does not have."""
+    possible = {alert_key(kind, book.name) for kind in BOOK_ALERTS for book in config.books}
+    return tuple(sorted(key for key in alerts if key.partition(":")[0] in BOOK_ALERTS and key not in possible))
 
 
 def latest_snapshot(states: Reader, universe: str) -> Snapshot | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -18,10 +18,12 @@ from schemas.internal import PartitionOffset, Snapshot
 from solver.reversion.live.betas import LiveBetas
 from stream.config import Config
 from stream.config.kafka import MAX_RECORD_BYTES
-from stream.engine.alerts import BOOK_ALERTS, alert_key
+from stream.engine.book.doubts import InputGaps, left_book
 from stream.engine.book.state import BookState
 from stream.engine.market.model import LegPrices, Market
+from stream.engine.market.plausibility.state import GateState
 from stream.engine.market.refits import PendingRefit, RefitState
+from stream.engine.refusals.state import RefusalsState
 from stream.engine.step import Engine, EngineState
 from stream.errors import StateMismatch
 from stream.events.array_codec import decode_array, encode_array
@@ -34,17 +36,24 @@ PART_BYTES = MAX_RECORD_BYTES // 2
 SLOTS = 2
 """Snapshots are written to them in turn: while one is being written, the last whole one is in the other slot."""
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 5
 """Goes up with every change of `Stored` that an older worker cannot read."""
 
 
 @dataclass
 class WorkerState:
-    """What a worker continues from: open timesteps, engine, and the next offset to read of each input partition."""
+    """What a worker continues from: open timesteps, engine, and the next offset to read of each input partition.
+
+    `corrections` names those that the state honours: their quotes were never in it.
+    `topic_ids` and `cluster_id` say which topics these offsets are of; empty where the log does not tell.
+    """
 
     timesteps: TimestepsState
     engine: EngineState
     offsets: dict[TopicPartition, int]
+    corrections: tuple[str, ...] = ()
+    topic_ids: dict[str, str] = field(default_factory=dict)
+    cluster_id: str = ""
 
 
 @dataclass
@@ -54,6 +63,7 @@ class Stored:
     timesteps: TimestepsState
     covariance: dict[str, NDArray[Any]]
     longer: tuple[dict[str, NDArray[Any]], ...]
+    gate: GateState
     reversion: dict[str, NDArray[Any]]
     version: int
     log_prices: NDArray[np.float64]
@@ -72,6 +82,18 @@ class Stored:
     latest: Market | None
     alerts: tuple[str, ...]
     silences: int
+    gaps: InputGaps
+    earlier_alerts: tuple[str, ...]
+    refused: RefusalsState
+    corrections: tuple[str, ...] = ()
+
+
+@dataclass
+class Earlier:
+    """What a rebuild has to know of the state that it replaces. It is read from a snapshot of any version."""
+
+    gaps: InputGaps = field(default_factory=InputGaps)
+    alerts: tuple[str, ...] = ()
 
 
 def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
@@ -81,6 +103,7 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         timesteps=state.timesteps,
         covariance=market.covariance.arrays(),
         longer=tuple(longer.arrays() for longer in market.longer),
+        gate=market.gate,
         reversion=market.reversion.arrays(),
         version=market.version,
         log_prices=market.log_prices,
@@ -100,6 +123,10 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
         # Sorted: a set's order differs from process to process, and equal states must give equal bytes.
         alerts=tuple(sorted(engine.alerts)),
         silences=engine.silences,
+        gaps=engine.gaps,
+        earlier_alerts=engine.earlier_alerts,
+        refused=engine.refused,
+        corrections=state.corrections,
     )
     timestep = state.timesteps.last_closed
     return Snapshot(
@@ -114,24 +141,28 @@ def take_snapshot(state: WorkerState, config: Config) -> Snapshot:
             for partition, offset in sorted(state.offsets.items())
         ),
         state=_encoder.encode(stored),
+        cluster_id=state.cluster_id,
+        topic_ids=state.topic_ids,
     )
 
 
 def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> WorkerState:
     """The state that `snapshot` stores, for an engine of `config`.
 
-    Books that are new in the configuration start empty; books that left it are dropped. Raises StateMismatch when the
-    snapshot is of another format, or of a configuration in which the same numbers mean something else.
+    Books that are new in the configuration start empty, and incomplete where positions of them may have been passed
+    over. Books that left it are dropped, but not their alerts. Raises StateMismatch when the snapshot is of another
+    format, or of a configuration in which the same numbers mean something else.
     """
     if snapshot.format_version != FORMAT_VERSION:
         raise StateMismatch(
-            f"snapshot {snapshot.id} has format {snapshot.format_version}, this version reads {FORMAT_VERSION}"
+            f"snapshot {snapshot.id} has format {snapshot.format_version}, this version reads {FORMAT_VERSION}; "
+            "start with --rebuild to compute the state again from the beginning of the log"
         )
     if snapshot.config_hash != config.state_hash():
         raise StateMismatch(
             f"snapshot {snapshot.id} belongs to a configuration with hash {snapshot.config_hash}, "
-            f"this one has {config.state_hash()}: universe, instruments, covariance or reversion were changed; "
-            "start with --rebuild to compute the state again from the beginning of the log"
+            f"this one has {config.state_hash()}: universe, instruments, plausibility, covariance or reversion "
+            "were changed; start with --rebuild to compute the state again from the beginning of the log"
         )
     try:
         stored = _decoder.decode(snapshot.state)
@@ -145,6 +176,7 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
     market.covariance.restore(stored.covariance)
     for longer, arrays in zip(market.longer, stored.longer, strict=True):
         longer.restore(arrays)
+    market.gate = stored.gate
     market.reversion.restore(stored.reversion)
     market.version = stored.version
     market.log_prices = stored.log_prices
@@ -161,15 +193,36 @@ def restore_snapshot(snapshot: Snapshot, config: Config, engine: Engine) -> Work
         candidates_tried=stored.candidates_tried,
         refusals=stored.refusals,
     )
-    state.books.update({name: book for name, book in stored.books.items() if name in state.books})
+    _take_books(state, stored, config)
     state.latest = stored.latest
-    # Nothing would ever clear the alerts of a book that has left the configuration.
-    left = set(stored.books) - set(state.books)
-    gone = {alert_key(kind, name) for kind in BOOK_ALERTS for name in left}
-    state.alerts = set(stored.alerts) - gone
+    state.alerts = set(stored.alerts)
     state.silences = stored.silences
+    state.earlier_alerts = stored.earlier_alerts
+    state.refused = stored.refused
     offsets = {TopicPartition(each.topic, each.partition): each.offset for each in snapshot.offsets}
-    return WorkerState(stored.timesteps, state, offsets)
+    return WorkerState(stored.timesteps, state, offsets, stored.corrections, snapshot.topic_ids, snapshot.cluster_id)
+
+
+def earlier(snapshot: Snapshot) -> Earlier:
+    """What a rebuild keeps of `snapshot`; nothing where it cannot be read."""
+    try:
+        return _earlier_decoder.decode(snapshot.state)
+    except msgspec.DecodeError:
+        return Earlier()
+
+
+def _take_books(state: EngineState, stored: Stored, config: Config) -> None:
+    """The stored books that are still configured, and what is known of those that come and go."""
+    gaps = state.gaps = stored.gaps
+    for name in stored.books.keys() - state.books.keys():
+        if stored.books[name].has_positions:
+            gaps.unknown[name] = left_book()
+    for name, book in state.books.items():
+        if name in stored.books:
+            state.books[name] = stored.books[name]
+        else:
+            book.doubts = gaps.of_new_book(name, config.universe.assets)
+            gaps.unknown.pop(name, None)
 
 
 def parts_of(snapshot: Snapshot, slot: int) -> list[Snapshot]:
@@ -194,3 +247,4 @@ def joined(parts: Sequence[Snapshot]) -> Snapshot | None:
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=encode_array)
 _decoder = msgspec.msgpack.Decoder(Stored, dec_hook=decode_array)
+_earlier_decoder = msgspec.msgpack.Decoder(Earlier)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,30 @@ def test_a_parent_that_is_killed_takes_the_broker_along(tmp_path: Path) -> None:
     parent.stdout.close()
     wait_until_gone(java, 10)
     wait_until_gone(watchdog, 10)
+
+
+def test_a_batch_that_the_disk_damaged_is_stood_for(tmp_path: Path) -> None:
+    """One record names its offset, and those before and behind it are read. Kafka does not check what it sends."""
+    with LocalBroker(tmp_path) as broker:
+        settings = KafkaSettings(bootstrap=broker.bootstrap)
+        create_topics(settings, TOPICS)
+        with closing(KafkaWriter(settings)) as writer:
+            for value in (b"one", b"two", b"three"):
+                writer.send("ticks", b"EURUSD", value, (), 1_748_851_200_000)
+                writer.flush()
+        damaged = 0
+        for segment in tmp_path.rglob("ticks-*/*.log"):
+            found = segment.read_bytes()
+            at = found.find(b"two")
+            if at >= 0:
+                with segment.open("r+b") as file:
+                    file.seek(at)
+                    file.write(b"TWO")
+                damaged += 1
+        assert damaged == 1
+        with closing(KafkaReader(settings, ["ticks"])) as reader:
+            reader.seek(reader.low_watermarks())
+            records = read_all(reader)
+    assert [record.offset for record in records] == [0, 1, 2]
+    assert [record.value for record in records if not record.damage] == [b"one", b"three"]
+    assert "records at offsets 1 to 1 cannot be read any further: its checksum is wrong" in records[1].damage

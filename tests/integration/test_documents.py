@@ -32,11 +32,12 @@ ASKING = [command for command in commands_to("service") if command.split()[1] in
 FETCHING = [command for command in commands_to("service") if command.startswith("curl ")]
 SERVING = [command for command in commands_to("service") if command.startswith("betapack serve ")]
 CREATING = [command for command in commands_to("service") if command.startswith("betapack topics ")]
+CONFIRMING = [command for command in commands_to("service") if command.startswith("betapack confirm ")]
 
 
 def test_nothing_is_left_out() -> None:
     """Each command that is to be run on a service belongs to one of the tests below."""
-    assert sorted(ASKING + FETCHING + SERVING + CREATING) == sorted(commands_to("service"))
+    assert sorted(ASKING + FETCHING + SERVING + CREATING + CONFIRMING) == sorted(commands_to("service"))
 
 
 def answered(address: str) -> bool:
@@ -100,7 +101,7 @@ def test_requests_to_the_demo(command: str, demo: str) -> None:
 
 
 def test_a_service_is_set_up_and_run(kafka: str, settings: KafkaSettings, prefix: str, tmp_path: Path) -> None:
-    """With the shipped desk.toml: topics are created, the service runs until SIGTERM and ends with exit code 0."""
+    """With the shipped desk.toml: topics are made, a book confirmed, the service runs until SIGTERM and ends with 0."""
     text = (ROOT / "deploy" / "desk.toml").read_text(encoding="utf-8")
     config = tmp_path / "desk.toml"
     config.write_text(f'{text.replace("port = 9464", "port = 0")}\n[topics]\nprefix = "{prefix}"\n')
@@ -117,6 +118,17 @@ def test_a_service_is_set_up_and_run(kafka: str, settings: KafkaSettings, prefix
             )
             assert created.returncode == 0, created.stderr
             assert all(f"{prefix}{topic.name}" in created.stdout for topic in TOPICS)
+        for command in CONFIRMING:
+            confirmed = subprocess.run(
+                [*CLI, *arguments_of(command), "--bootstrap", kafka],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert confirmed.returncode == 0, confirmed.stderr
+            assert "stated that spot-london is complete" in confirmed.stderr
         for command in SERVING:
             words = {"desk.toml": str(config), "kafka-1:9092": kafka}
             child = ChildProcess(

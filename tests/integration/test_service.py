@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from schemas.inbound import Tick
 from schemas.topics import TOPICS
@@ -365,6 +366,43 @@ def test_a_changed_universe_is_refused(
     assert rebuilt.exit_code == 0
 
 
+def test_topics_that_change_end_the_service_and_bad_settings_stop_its_start(
+    service_config: tuple[Path, Config],
+    start: Callable[[], ChildProcess],
+    settings: KafkaSettings,
+    prefix: str,
+    tmp_path: Path,
+) -> None:
+    """Partitions that are added: exit code 3 with the reason, and the supervisor's restart reads them. A compacted
+    `hedge-status`: said while it runs, refused at a start and by `betapack topics`.
+    """
+    path, _ = service_config
+    path.write_text(path.read_text().replace("[kafka]\n", "[kafka]\nmetadata_max_age_s = 0.2\n"))
+    admin = open_client(KafkaAdminClient, settings)
+    with closing(admin):
+        child = start()
+        admin.create_partitions({f"{prefix}positions": 6})
+        assert child.wait(timeout_s=60) == 3
+        assert f"{prefix}positions has 6 partitions since somebody added some" in output_tail(child.output_file)
+        again = start()
+        assert f"{prefix}positions[5]=0" in again.output_file.read_text()
+        compacted = {"cleanup.policy": "compact"}
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, f"{prefix}hedge-status", compacted)])
+        deadline = time.monotonic() + 30
+        while "topic-setting" not in output_tail(again.output_file):
+            assert time.monotonic() < deadline, output_tail(again.output_file)
+            time.sleep(0.1)
+        assert again.exit_code is None
+        again.stop(timeout_s=15)
+    for command in ("serve", "topics"):
+        refused = ChildProcess(
+            [sys.executable, "-m", "stream.cli", command, "--config", str(path)], tmp_path / f"{command}.log"
+        )
+        assert refused.wait(timeout_s=60) == 3
+        refused.stop(timeout_s=1)
+        assert f"{prefix}hedge-status: cleanup.policy: compact, expected delete" in output_tail(refused.output_file)
+
+
 def test_a_record_as_large_as_the_topic_takes_does_not_stop_the_service(
     start: Callable[[], ChildProcess],
     writer: KafkaWriter,
@@ -381,6 +419,31 @@ def test_a_record_as_large_as_the_topic_takes_does_not_stop_the_service(
     letter = outputs.until(lambda topic, message: message["topic"].endswith("ticks"))
     assert base64.b64decode(letter["value"]) == junk
     outputs.until(lambda topic, message: message["topic"].endswith("positions"))
+    assert child.exit_code is None
+
+
+def test_a_feed_under_another_name_is_one_alert_and_a_few_letters(
+    start: Callable[[], ChildProcess], writer: KafkaWriter, read: Callable[..., Outputs], prefix: str
+) -> None:
+    """A minute of 1,200 ticks of EUR/USD, and one more: ten letters and a sum for the minute, a letter for the next."""
+    child = start()
+    outputs = read("dead-letters", "alerts")
+    encoder = Encoder(prefix, "/test")
+    for number in range(1201):
+        at_ns = START_NS + number * 50_000_000
+        encoder.send(writer, Tick(instrument="EUR/USD", event_time_ns=at_ns, bid=1.08, ask=1.0801))
+    writer.flush()
+    alert = outputs.until(lambda topic, message: topic == "alerts")
+    assert (alert["kind"], alert["subject"]) == ("records-refused", f"{prefix}ticks/unknown-instrument")
+    assert "'EUR/USD' (20); did you mean EURUSD" in alert["message"]
+
+    outputs = read("dead-letters")
+    letters = []
+    while "records" not in (message := outputs.until(lambda topic, message: True)):
+        letters.append(message["offset"])
+    assert letters == list(range(10))
+    assert (message["records"], message["first_offset"], message["last_offset"]) == (1190, 10, 1199)
+    assert outputs.until(lambda topic, message: True)["offset"] == 1200
     assert child.exit_code is None
 
 
@@ -412,6 +475,51 @@ def test_records_of_which_a_whole_letter_cannot_be_sent_do_not_end_the_service(
         reasons.append(letter["reason"])
     assert sorted(reasons) == ["content-type", "undecodable", "unknown-book", "unknown-book"]
     assert child.exit_code is None
+
+
+def test_a_group_with_other_members_does_not_end_the_service(
+    start: Callable[[], ChildProcess],
+    writer: KafkaWriter,
+    read: Callable[..., Outputs],
+    prefix: str,
+    settings: KafkaSettings,
+) -> None:
+    """Another consumer has subscribed with `kafka.group`: said once, with the way out, and answers go on.
+
+    Once it has left, the offsets are stored.
+    """
+    other: Any = open_client(KafkaConsumer, settings, group_id=settings.group)
+    other.subscribe([f"{prefix}ticks"])
+    deadline = time.monotonic() + 60
+    while not other.assignment():
+        other.poll(timeout_ms=200)
+        assert time.monotonic() < deadline
+    child = start()
+    outputs = read("dead-letters")
+    writer.send(f"{prefix}positions", b"spot", b"{", (), START_NS // 1_000_000)
+    writer.flush()
+    outputs.until(lambda topic, message: message["topic"].endswith("positions"))
+
+    def notices(name: str) -> list[str]:
+        return [line for line in output_tail(child.output_file, 100).splitlines() if f" {name}" in line]
+
+    deadline = time.monotonic() + 60
+    while not notices("offsets-not-stored"):
+        other.poll(timeout_ms=100)
+        assert time.monotonic() < deadline
+    writer.send(f"{prefix}ticks", b"EURUSD", b"{", (), START_NS // 1_000_000)
+    writer.flush()
+    outputs.until(lambda topic, message: message["topic"].endswith("ticks"))
+    (line,) = notices("offsets-not-stored")
+    assert f"group {settings.group} has members of another consumer; use another kafka.group" in line
+    other.close()
+    while not notices("offsets-stored"):
+        assert child.exit_code is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    child.stop(timeout_s=15)
+    with closing(KafkaReader(settings, [f"{prefix}positions", f"{prefix}ticks"])) as reader:
+        assert reader.committed() == reader.end_offsets()
 
 
 def test_the_broker_refuses_a_tick_that_is_dated_ahead(

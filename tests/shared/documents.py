@@ -21,6 +21,7 @@ How: TypeAlias = Literal["run", "service", "parsed"]
 
 COMMANDS: dict[str, How] = {
     "betapack bench --data FOLDER": "parsed",
+    "betapack bench gate --data FOLDER": "parsed",
     "betapack bench hedging": "parsed",
     "betapack bench models": "parsed",
     "betapack bench models --data FOLDER": "parsed",
@@ -30,9 +31,15 @@ COMMANDS: dict[str, How] = {
     "betapack bench validation --data FOLDER": "parsed",
     "betapack broker --port 9092 --data ./kafka-data": "parsed",
     "betapack check --config desk.toml": "run",
+    'betapack confirm --book spot-london --reason "compared with the ledger" --config desk.toml': "service",
+    "betapack confirm --book spot-london --position EUR=9e6 --position CHF=-4e6 "
+    '--reason "from the ledger" --config desk.toml': "service",
     "betapack desk": "parsed",
     "betapack desk --data FOLDER --seeds 12 --days 10": "parsed",
     "betapack desk --seeds 2 --days 1": "parsed",
+    "betapack forget --record 'ticks[2]@417' --reason 'a hundred times the market' --config desk.toml": "parsed",
+    "betapack forget --instrument EURUSD --from 2025-06-02T08:00:00Z --to 2025-06-02T08:00:02.5Z "
+    "--reason 'test quotes' --config desk.toml": "parsed",
     "betapack frontier --book franc --output frontier.html": "service",
     "betapack frontier --book franc --points 20": "service",
     "betapack serve --config desk.toml --bootstrap kafka-1:9092": "service",
@@ -46,10 +53,11 @@ COMMANDS: dict[str, How] = {
     "curl 'http://127.0.0.1:9464/what-if?book=franc&EUR=5e6&instrument=EURUSD&lots=-3'": "service",
     "curl 'http://127.0.0.1:9464/frontier?book=franc&points=20'": "service",
     'echo \'{"book": "franc", "asset": "EUR", "quantity": 9e7}\' | '
-    "kcat -b 127.0.0.1:PORT -t positions -k franc -P": "parsed",
+    'kcat -b 127.0.0.1:PORT -t positions -k \'["franc","EUR"]\' -P': "parsed",
     "kcat -b 127.0.0.1:PORT -t residual-exposure -C -o end": "parsed",
     "make bench": "parsed",
     "make bench SUBJECT=packing": "parsed",
+    "make chaos": "parsed",
     "make check": "parsed",
     "make demo": "parsed",
     "make lint": "parsed",

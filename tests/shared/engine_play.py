@@ -68,6 +68,11 @@ def warmed_up(engine: Engine, mid_prices: MidPrices, timestep_of: TimestepOf) ->
     return state
 
 
+def still(mids: np.ndarray, step: int) -> np.ndarray:
+    """Mids that stand still but for their last digits: quotes that repeat exactly would come from a frozen feed."""
+    return mids * (1.0 + 1e-7 * (step % 2))
+
+
 # The day: positions in units of the asset that change before the step, and quotes that fail in it.
 DAY: dict[int, list[tuple[str, int | None, float]]] = {
     0: [("spot", EUR, 10e6), ("spot", CHF, -7e6), ("spot", JPY, 300e6), ("options", EUR, 2e6)],

@@ -11,7 +11,7 @@ import struct
 import msgspec
 from msgspec import Struct
 
-from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.internal import PartitionOffset, Snapshot
 from schemas.outbound import (
     Alert,
@@ -24,6 +24,7 @@ from schemas.outbound import (
     ModelBeta,
     PackedBeta,
     QuoteSkew,
+    RefusedSummary,
     ResidualExposure,
 )
 from schemas.wire import MESSAGE_PACK
@@ -60,6 +61,14 @@ SAMPLES: tuple[Struct, ...] = (
         source="ledger",
         seq=5_120,
     ),
+    PositionsComplete(
+        book="desk-zürich",
+        positions={"CHF": -9_500_000.0, "EUR": 4_000_000.0},
+        reason="compared with the ledger",
+        event_time_ns=EVENT_TIME_NS,
+        source="betapack confirm",
+        seq=3,
+    ),
     HedgeStatus(
         book="desk-zürich",
         suggestion_id="hedge/desk-zürich/28407421/412",
@@ -69,6 +78,16 @@ SAMPLES: tuple[Struct, ...] = (
         event_time_ns=EVENT_TIME_NS,
         source="ems-1",
         seq=77,
+    ),
+    Correction(
+        record="ticks[2]@417",
+        value_sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        instrument="EURUSD",
+        from_time_ns=EVENT_TIME_NS,
+        to_time_ns=EVENT_TIME_NS + 1,
+        reason="a hundred times the market",
+        who="desk-zürich",
+        event_time_ns=EVENT_TIME_NS,
     ),
     Model(
         id="majors/28407421/412",
@@ -292,6 +311,20 @@ SAMPLES: tuple[Struct, ...] = (
             {"instrument": "EURUSD", "event_time_ns": EVENT_TIME_NS, "bid": math.nan, "ask": 1.08424}
         ),
         content_type=MESSAGE_PACK,
+    ),
+    RefusedSummary(
+        id="refused-summary/ticks/2/918283-919472/unknown-instrument",
+        topic="ticks",
+        partition=2,
+        reason="unknown-instrument",
+        records=1190,
+        first_offset=918_283,
+        last_offset=919_472,
+        event_time_ns=EVENT_TIME_NS + 59_000_000_000,
+        from_ns=EVENT_TIME_NS,
+        detail="instrument 'EUR/USD' is not in the configuration",
+        names={"'EUR/USD'": 1150, "'GBP/USD'": 37},
+        other_names=3,
     ),
     Snapshot(
         id="majors/28407421/923395",

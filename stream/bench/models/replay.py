@@ -11,7 +11,7 @@ from stream.config import Config
 from stream.engine.step import Engine, Output
 from stream.events.decode import Decoder
 from stream.events.timesteps import Timesteps, new_timesteps_state
-from stream.events.types import Quotes
+from stream.events.types import LogEnd, Quotes
 from stream.kafka.log import Record, TopicPartition
 
 TICKS, POSITIONS = "ticks", "positions"
@@ -46,3 +46,5 @@ def replayed(config: Config, records: Iterable[Record]) -> Iterator[list[Output]
     for timestep in timesteps.flush(open_steps):
         state, outputs = engine.step(state, timestep)
         yield outputs
+    state, outputs = engine.step(state, LogEnd())
+    yield outputs

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from schemas.inbound import Tick
-from schemas.outbound import DeadLetter, Model, ModelBeta
+from schemas.outbound import DeadLetter, Model, ModelBeta, RefusedSummary
 from solver.arrays import FloatArray
 from solver.reversion.refits.rolling import RollingReversion
 from stream.bench.figures import Comparison
@@ -126,6 +126,8 @@ def _note(seen: Seen, outputs: Sequence[Output], config: Config) -> None:
                     seen.own.append(own[0].weights if own else None)
             case DeadLetter():
                 seen.refused[output.reason] += 1
+            case RefusedSummary():
+                seen.refused[output.reason] += output.records
             case _:
                 pass
 

@@ -15,10 +15,10 @@ from stream.config import CovarianceConfig, ReversionConfig
 from stream.studies.read.currencies import currency_prices
 from stream.studies.read.prices import Prices, read_prices
 from stream.studies.validate import summary
+from stream.studies.validate.cells import figure, percent_with_interval, shown_time, with_interval
 from stream.studies.validate.covariances import Scorer, Scores
 from stream.studies.validate.findings import Loss
 from stream.studies.validate.run import BIAS_BOUNDS, Run, ValidateSettings, shown_times, validate
-from stream.studies.validate.tables import figure, percent_with_interval, shown_time, with_interval
 from stream.studies.validate.walk import Models
 
 SEED = 7

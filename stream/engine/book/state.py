@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from solver.arrays import FloatArray
+from stream.engine.book.doubts import Doubts, reasons
 from stream.engine.book.in_flight import SuggestedTrade, units_in_flight
 from stream.engine.book.quote_skew import Quoted
 from stream.engine.book.standing import Standing
@@ -24,7 +25,8 @@ class BookState:
     trades : suggested trades that still matter.
     standing : the suggestion that waits to be taken up.
     quoted : the quote skew last published.
-    doubts : why positions may be missing, in words; by what a position has to settle.
+    doubts : why positions may be missing.
+    answered : whether it ever had figures.
     """
 
     quantities: FloatArray
@@ -35,12 +37,18 @@ class BookState:
     trades: list[SuggestedTrade] = field(default_factory=list)
     standing: Standing | None = None
     quoted: Quoted | None = None
-    doubts: dict[str, str] = field(default_factory=dict)
+    doubts: Doubts = field(default_factory=dict)
+    answered: bool = False
 
     @property
     def incomplete(self) -> tuple[str, ...]:
         """Why positions may be missing, each reason once; empty for a book that is complete."""
-        return tuple(dict.fromkeys(self.doubts.values()))
+        return reasons(self.doubts.values())
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is anything to say of it: it has a position, or may have one."""
+        return self.has_positions or bool(self.doubts)
 
     @property
     def in_flight(self) -> FloatArray:

@@ -20,6 +20,8 @@ from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.refits.settings import ReversionSettings
 from stream.config import Config, CovarianceConfig
 from stream.config.reversion import reversion_settings
+from stream.engine.market.plausibility.gate import Doubt, Gate, Screened
+from stream.engine.market.plausibility.state import GateState, new_gate_state
 from stream.engine.market.refits import Refits, RefitState, Submit
 from stream.engine.market.valuation import Valuation, Valuer
 from stream.events.types import Timestep
@@ -56,7 +58,9 @@ class Market:
     refitted_at_timestep : the timestep at which the last refit in effect was requested.
     refit_late, refit_failure : as in `RefitState`.
     longer : the covariances over several timesteps.
-    suspect : (n,) assets whose latest quotes are not believed; `valuation` has their last price that was.
+    suspect : (n,) assets whose latest quotes are not believed, and which nothing else prices; `valuation` has their
+        last price that was.
+    doubts : what is doubted of the prices of instruments, and what no longer is.
     """
 
     timestep: int
@@ -75,6 +79,7 @@ class Market:
     refit_failure: str
     suspect: BoolArray
     longer: tuple[LongerCovariance, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def retirements(self) -> tuple[Retirement, ...]:
@@ -109,8 +114,9 @@ class MarketState:
     ----------
     covariance, longer : the estimators over one timestep and over several.
     reversion : the window of log prices for refits.
-    log_prices : (n,) the last known; NaN for an asset that never had a price.
-    priced : (n,) whether an asset had a price at the latest close.
+    gate : what the gate remembers.
+    log_prices : (n,) the last known that may enter an estimate; NaN for an asset that never had one.
+    priced : (n,) whether an asset had such a price at the latest close.
     leg_variances : (n,) of log returns over one timestep, the last known. The β are watched by them, because a silence
         can outlast the window of the covariance.
     version : counts the models.
@@ -122,6 +128,7 @@ class MarketState:
 
     covariance: SampledCovariance | HayashiYoshidaCovariance
     longer: tuple[SampledCovariance, ...]
+    gate: GateState
     reversion: RollingReversion
     log_prices: FloatArray
     priced: BoolArray
@@ -140,12 +147,19 @@ class MarketModel:
     config: Config
     submit: Submit | None = None
     patient: Callable[[], bool] = lambda: True
+    gate: Gate = field(init=False)
     valuer: Valuer = field(init=False)
     settings: ReversionSettings = field(init=False)
     refits: Refits = field(init=False)
 
     def __post_init__(self) -> None:
+        self.gate = Gate(self.config)
         self.valuer = Valuer(self.config)
+        assets = self.config.universe.assets
+        self._subjects = [
+            next(assets.index(each) for each in (*instrument.legs, instrument.quote) if each in assets)
+            for instrument in self.config.instruments
+        ]
         self.settings = reversion_settings(self.config.reversion)
         self.refits = Refits(self.config, self.settings, self.submit, self.patient)
 
@@ -155,6 +169,7 @@ class MarketModel:
         return MarketState(
             covariance=_tick_covariance(n, config) if config.takes_ticks else _grid_covariance(n, config, 1),
             longer=tuple(_grid_covariance(n, config, steps) for steps in sorted(config.sampling_steps) if steps > 1),
+            gate=new_gate_state(len(self.config.instruments)),
             reversion=RollingReversion(n, self.settings, self.config.universe.assets),
             log_prices=np.full(n, np.nan),
             priced=np.zeros(n, dtype=np.bool_),
@@ -167,9 +182,15 @@ class MarketModel:
         An asset without a price is left out of the covariance, and the β with such a leg are left out too. The others
         continue. After a gap the first return spans the whole gap: a market that reopens at another price has moved,
         and leaving that return out would count it as zero. The window for refits waits until every asset has a price.
+
+        The gate looks at the quotes first. What it doubts prices an asset only if nothing else does. A price that it
+        leaves out of the estimates counts there as missing, so that it does not look like one that stands still.
         """
-        valuation = self.valuer.value(timestep)
-        log_prices, priced = np.log(valuation.prices), ~valuation.unpriced
+        screened = self.gate.screen(state.gate, timestep)
+        timestep = screened.timestep
+        valuation = self.valuer.value(timestep, screened.doubtful)
+        log_prices = self._estimable(valuation, screened)
+        priced = ~np.isnan(log_prices)
         self._watch(state, log_prices, timestep.end_ns)
         self._update_covariances(state, timestep, valuation, log_prices)
         state.log_prices = np.where(priced, log_prices, state.log_prices)
@@ -185,12 +206,12 @@ class MarketModel:
             end_ns=timestep.end_ns,
             version=state.version,
             valuation=valuation,
-            Sigma=self._estimate(state.covariance, priced),
+            Sigma=self._estimate(state.covariance, ~valuation.unpriced),
             asset_observations=state.covariance.asset_observations,
             longer=tuple(
                 LongerCovariance(
                     every_steps=longer.every_steps,
-                    Sigma=self._estimate(longer, priced),
+                    Sigma=self._estimate(longer, ~valuation.unpriced),
                     observations=int(longer.asset_observations.max()),
                 )
                 for longer in state.longer
@@ -203,7 +224,8 @@ class MarketModel:
             refitted_at_timestep=state.refits.fitted_at,
             refit_late=state.refits.late,
             refit_failure=state.refits.failure,
-            suspect=np.zeros(len(priced), dtype=np.bool_),
+            suspect=valuation.suspect,
+            doubts=tuple(replace(doubt, assets=self._assets(valuation, doubt)) for doubt in screened.doubts),
         )
 
     def at(self, market: Market, time_ns: int) -> Market:
@@ -223,7 +245,23 @@ class MarketModel:
             valuation.quoted_at_ns,
             depths=valuation.depths,
         )
-        return replace(market, valuation=self.valuer.value(quotes))
+        valuation = self.valuer.value(quotes, valuation.doubtful)
+        return replace(market, valuation=valuation, suspect=valuation.suspect)
+
+    def _estimable(self, valuation: Valuation, screened: Screened) -> FloatArray:
+        """(n,) log prices for the estimates: NaN where there is no price, and where it stands on a quote left out."""
+        log_prices: FloatArray = np.log(valuation.prices)
+        if screened.left_out.any():
+            for asset, path in enumerate(valuation.priced_by):
+                if screened.left_out[list(path)].any():
+                    log_prices[asset] = np.nan
+        return log_prices
+
+    def _assets(self, valuation: Valuation, doubt: Doubt) -> tuple[int, ...]:
+        """The assets that `doubt` is about: the one that the instrument is named for, and those suspect for it."""
+        on_it = (asset for asset, path in enumerate(valuation.priced_by) if doubt.instrument in path)
+        suspect = (asset for asset in on_it if valuation.suspect[asset])
+        return tuple(dict.fromkeys((self._subjects[doubt.instrument], *suspect)))
 
     def _refit(self, state: MarketState, log_prices: FloatArray, timestep: int) -> None:
         """Put a refit that is due at the close of `timestep` into effect. Request the next if all assets are priced."""

@@ -30,7 +30,10 @@ class Valuation:
     point_value : (m,) numeraire: what a lot gains when its price rises by one.
     bids, asks : (m,) in quote units.
     quoted_at_ns : (m,) when they were quoted.
-    tradeable : (m,) whether the instrument has a fresh quote of its own and every price that it needs is known.
+    tradeable : (m,) whether the instrument has a fresh quote of its own that is not doubtful, and every price that it
+        needs is known and not suspect.
+    doubtful : (m,) instruments whose latest quotes are not believed; their quotes here are the last that were.
+    suspect : (n,) assets that only a doubtful instrument prices.
     depths : by instrument index, the sizes of quotes that show them.
     """
 
@@ -43,6 +46,8 @@ class Valuation:
     asks: FloatArray
     quoted_at_ns: IntArray
     tradeable: BoolArray
+    doubtful: BoolArray
+    suspect: BoolArray
     depths: dict[int, QuoteDepth] = field(default_factory=dict)
 
     @property
@@ -81,13 +86,23 @@ class Valuer:
             for leg, quantity in instrument.legs.items()
         ]
 
-    def value(self, timestep: Timestep) -> Valuation:
-        """Prices, exposures and costs at the close of `timestep`."""
+    def value(self, timestep: Timestep, doubtful: BoolArray | None = None) -> Valuation:
+        """Prices, exposures and costs at the close of `timestep`.
+
+        Instruments that are `doubtful` (m,) price an asset only where no others do. Neither they nor instruments with
+        such an asset are tradeable.
+        """
         fresh = (timestep.quoted_at_ns > 0) & (timestep.end_ns - timestep.quoted_at_ns <= self._max_age_ns)
         mids = np.where(fresh, 0.5 * (timestep.bids + timestep.asks), np.nan)
-        prices, priced_by = self._prices(mids, timestep)
-        exposures, cost_per_lot = self._exposures(mids, prices, timestep)
+        doubtful = np.zeros(len(mids), dtype=np.bool_) if doubtful is None else doubtful
+        if doubtful.any():
+            prices, priced_by, suspect = self._doubtful_prices(mids, doubtful, timestep)
+        else:
+            prices, priced_by = self._prices(mids, timestep)
+            suspect = np.zeros(len(prices), dtype=np.bool_)
+        exposures, cost_per_lot = self._exposures(mids, doubtful, prices, timestep)
         tradeable = np.isfinite(cost_per_lot) & np.isfinite(exposures).all(axis=0)
+        tradeable &= ~(doubtful | suspect[self._quote] | (self._legs[suspect] != 0.0).any(axis=0))
         return Valuation(
             prices=prices[:-1],
             priced_by=priced_by,
@@ -98,6 +113,8 @@ class Valuer:
             asks=timestep.asks,
             quoted_at_ns=timestep.quoted_at_ns,
             tradeable=tradeable,
+            doubtful=doubtful,
+            suspect=suspect[:-1],
             depths=timestep.depths,
         )
 
@@ -119,6 +136,21 @@ class Valuer:
         log_mids = np.log(timestep.ticks.mids[own] / quantity[columns])
         moments = 1.0 - (timestep.end_ns - times_ns) / self._timestep_ns
         return asset_of[columns], moments, np.where(inverse[columns], -log_mids, log_mids)
+
+    def _doubtful_prices(
+        self, mids: FloatArray, doubtful: BoolArray, timestep: Timestep
+    ) -> tuple[FloatArray, tuple[tuple[int, ...], ...], BoolArray]:
+        """As `_prices`, over instruments that are not `doubtful` if possible, and (n + 1,) where it is not."""
+        prices, priced_by = self._prices(np.where(doubtful, np.nan, mids), timestep)
+        if not np.isnan(prices).any():
+            return prices, priced_by, np.zeros(len(prices), dtype=np.bool_)
+        all_prices, all_priced_by = self._prices(mids, timestep)
+        suspect = np.isnan(prices) & np.isfinite(all_prices)
+        paths = tuple(
+            second if only else first
+            for first, second, only in zip(priced_by, all_priced_by, suspect[:-1], strict=True)
+        )
+        return np.where(suspect, all_prices, prices), paths, suspect
 
     def _prices(self, mids: FloatArray, timestep: Timestep) -> tuple[FloatArray, tuple[tuple[int, ...], ...]]:
         """Prices (n + 1,) with that of the numeraire last, and for each asset the instruments that price it.
@@ -163,12 +195,15 @@ class Valuer:
                     priced_by[asset] = tuple(path)
         return prices, tuple(priced_by)
 
-    def _exposures(self, mids: FloatArray, prices: FloatArray, timestep: Timestep) -> tuple[FloatArray, FloatArray]:
+    def _exposures(
+        self, mids: FloatArray, doubtful: BoolArray, prices: FloatArray, timestep: Timestep
+    ) -> tuple[FloatArray, FloatArray]:
         # 0 · NaN is NaN: an asset without a price must not spoil the instruments that do not have it as a leg.
         exposures = np.where(self._legs != 0, self._legs * prices[:, None], 0.0) * self._lots
         paid = self._lots * mids * prices[self._quote]
-        # Lots at two venues of one instrument change the position equally, whatever their mids: the first mid counts.
-        leading = np.where(np.isnan(mids), len(mids), self._columns)
+        # Lots at two venues of one instrument change the position equally, whatever their mids. The first
+        # mid that is not doubtful counts.
+        leading = np.where(np.isnan(mids) | doubtful, len(mids), self._columns)
         for twins in self._twins:
             leading[twins] = leading[twins].min()
         shared = np.append(mids, np.nan)[leading]

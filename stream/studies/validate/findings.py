@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from stream.config import CovarianceConfig, ReversionConfig
+from stream.studies.validate.second_opinion.answers import SecondOpinion
 
 
 class Estimate(Struct, frozen=True):
@@ -153,6 +154,7 @@ class Validation(Struct, frozen=True, kw_only=True):
     losses: tuple[Loss, ...]
     distance: Distance | None
     vectors: Vectors
+    second_opinion: SecondOpinion = SecondOpinion()
 
     @property
     def found(self) -> bool:

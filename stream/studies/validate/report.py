@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 
 from stream.studies.report.page import page, write_page
+from stream.studies.validate.cells import Table, figure, shown_time
 from stream.studies.validate.findings import Check, Validation
 from stream.studies.validate.plots import Plot, plots
 from stream.studies.validate.run import SHUFFLE_BLOCK_STEPS, Run
-from stream.studies.validate.tables import Table, figure, shown_time, tables, verdict
+from stream.studies.validate.tables import tables, verdict
 
 _STYLE = """
 main { max-width: 1080px; }
@@ -31,6 +32,8 @@ i { font-style: normal; font-weight: 600; flex: none; width: 8em; }
 th, td { white-space: nowrap; }
 th { border-bottom-color: #dde3e8; }
 th:first-child, td:first-child { text-align: left; }
+.prose th, .prose td { text-align: left; vertical-align: top; }
+.prose td:last-child { white-space: normal; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 16px;
   margin-top: 18px; }
 figure { margin: 0; }
@@ -89,8 +92,9 @@ def _check(check: Check) -> str:
 def _table(table: Table) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
     rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    kind = ' class="prose"' if table.prose else ""
     return (
-        f'<h2>{escape(table.title)}</h2><div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f'<h2>{escape(table.title)}</h2><div class="wide"><table{kind}><thead><tr>{head}</tr></thead>'
         f'<tbody>{rows}</tbody></table></div><p class="note">{escape(table.note)}</p>'
     )
 

@@ -20,9 +20,11 @@ from stream.engine.market.model import Market
 from stream.errors import ConfigError, DataUnavailable
 from stream.studies.read.prices import Prices
 from stream.studies.validate import summary
+from stream.studies.validate.cells import percent_with_interval, with_interval
 from stream.studies.validate.covariances import FAMILIES, Scorer, Scores
 from stream.studies.validate.findings import Bias, Check, Input, Validation, Vectors
-from stream.studies.validate.tables import percent_with_interval, with_interval
+from stream.studies.validate.second_opinion.opinion import LastRefit, opinion_of_walk
+from stream.studies.validate.second_opinion.shown import opinion_checks
 from stream.studies.validate.vectors import Assessor, Outcome
 from stream.studies.validate.walk import Models, walk_forward
 
@@ -81,7 +83,8 @@ def validate(
     # One generator for each purpose: what one of them draws does not move the others.
     portfolios, shuffling, intervals = np.random.SeedSequence(settings.seed).spawn(3)
     progress = _Progress(say, len(prices.prices))
-    scores, reference, assessor, walked = _walk(prices, settings, portfolios, progress, stop)
+    refit = LastRefit()
+    scores, reference, assessor, walked = _walk(prices, settings, portfolios, refit, progress, stop)
     partial = walked < len(prices.prices)
     shuffles = np.random.default_rng(shuffling)
     log_prices = np.log(prices.prices)
@@ -100,6 +103,8 @@ def validate(
     losses = summary.losses(scores, reference, _reference_label(settings.models), times, chance)
     distance = summary.distance(scores, chance)
     models = settings.models
+    say("asking statsmodels about the last refit")
+    opinion = opinion_of_walk(prices, refit, models.reversion, times)
     validation = Validation(
         version=distribution_version("betapack"),
         input=_input(prices, name, times),
@@ -109,7 +114,7 @@ def validate(
         horizon_steps=settings.horizon_steps,
         seed=settings.seed,
         partial=partial,
-        checks=(*_bias_checks(biases), *_vector_checks(vectors)),
+        checks=(*_bias_checks(biases), *_vector_checks(vectors), *opinion_checks(opinion)),
         outcomes=len(scores.rows),
         unforecast=scores.unforecast,
         singular=scores.singular,
@@ -118,6 +123,7 @@ def validate(
         losses=losses,
         distance=distance,
         vectors=vectors,
+        second_opinion=opinion,
     )
     return Run(validation, prices.times_ns, scores, reference, real)
 
@@ -182,10 +188,14 @@ def _walk(
     prices: Prices,
     settings: ValidateSettings,
     portfolios: np.random.SeedSequence,
+    refit: LastRefit,
     progress: _Progress,
     stop: Callable[[], bool],
 ) -> tuple[Scores, Scores, Assessor, int]:
-    """Scores of the service's covariance, scores of the reference's, the β in use, and how many rows were walked."""
+    """Scores of the service's covariance, scores of the reference's, the β in use, and how many rows were walked.
+
+    `refit` takes the last refit in effect.
+    """
     log_prices = np.log(prices.prices)
     models, horizon = settings.models, settings.horizon_steps
     scorer = Scorer(log_prices, horizon, np.random.default_rng(portfolios))
@@ -205,6 +215,7 @@ def _walk(
             scorer.add(row, None if Sigma is None else _over(market, Sigma, horizon))
             reference_scorer.add(row, None if Sigma is None else horizon * reference.estimate())
         assessor.add(row, market)
+        refit.add(market)
         walked = row + 1
         progress.at("prices", row)
     return scorer.scores(), reference_scorer.scores(), assessor, walked

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import re
-from dataclasses import dataclass
-
+from stream.studies.validate.cells import Table, figure, percent, percent_with_interval, shown_time, with_interval
 from stream.studies.validate.findings import Estimate, Validation
-
-MINUS = "\N{MINUS SIGN}"
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table: a title, column names, cells, and the note that belongs to it."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str
+from stream.studies.validate.second_opinion.shown import opinion_tables
 
 
 def tables(found: Validation) -> list[Table]:
     """All figures, in the order of the report; a table without rows is left out."""
-    return [table for table in (_bias(found), _exceedances(found), _losses(found), *_vectors(found)) if table.rows]
+    own = (_bias(found), _exceedances(found), _losses(found), *_vectors(found), *opinion_tables(found.second_opinion))
+    return [table for table in own if table.rows]
 
 
 def verdict(found: Validation) -> str:
@@ -45,50 +32,10 @@ def text(found: Validation) -> str:
         lines += ["", table.title]
         for row in cells:
             first, *others = zip(row, widths, strict=True)
-            aligned = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+            others_aligned = (cell.ljust(width) if table.prose else cell.rjust(width) for cell, width in others)
+            aligned = [first[0].ljust(first[1]), *others_aligned]
             lines.append("  ".join(aligned).rstrip())
     return "\n".join(lines)
-
-
-def with_interval(value: Estimate) -> str:
-    """``1.02 (.98 to 1.05)``, the interval one of 95 %."""
-    return _spanned(figure(value.estimate), figure(value.lower), figure(value.upper))
-
-
-def percent_with_interval(value: Estimate) -> str:
-    """``92 % (88 to 95)``."""
-    return _spanned(percent(value.estimate), _hundredths(value.lower), _hundredths(value.upper))
-
-
-def figure(value: float) -> str:
-    """Three significant digits, a real minus, no exponent; a dash where there is no figure."""
-    if not math.isfinite(value):
-        return "\N{EN DASH}"
-    if value == 0.0:
-        return "0"
-    digits = max(2 - math.floor(math.log10(abs(value))), 0)
-    rounded = f"{value:,.{digits}f}"
-    if digits and not rounded.strip("-0.,"):
-        return "0"
-    return rounded.replace("-", MINUS)
-
-
-def percent(share: float) -> str:
-    """A share in per cent, to a hundredth."""
-    return f"{_hundredths(share)} %" if math.isfinite(share) else figure(share)
-
-
-def shown_time(time: str) -> str:
-    """``2015-01-15 11:00:00``, or the day alone at midnight."""
-    return time.removesuffix("T00:00:00").replace("T", " ")
-
-
-def _hundredths(share: float) -> str:
-    return figure(100 * share) if abs(share) >= 1e-4 else "0"
-
-
-def _spanned(estimate: str, lower: str, upper: str) -> str:
-    return estimate if not re.search(r"\d", estimate) else f"{estimate} ({lower} to {upper})"
 
 
 def _mark(passed: bool | None) -> str:

@@ -162,6 +162,14 @@ def test_the_tables_say_what_the_messages_say() -> None:
     assert "suggested: sell 18 EURUSD@ecn-1: risk 594 for 72.00" in rows[4]
 
 
+def test_a_frontier_on_doubtful_input_says_so_first() -> None:
+    """On the table and on the page, in words; one of a book that is complete says nothing."""
+    doubtful = msgspec.structs.replace(FRONTIER, status="incomplete", detail="a level was refused")
+    assert text(doubtful).splitlines()[1] == "incomplete: a level was refused"
+    assert "incomplete: a level was refused" in html(doubtful)
+    assert "incomplete" not in text(FRONTIER) + html(FRONTIER)
+
+
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     """One file: no address but that of SVG's own names, no style that its policy refuses, every text escaped.
 

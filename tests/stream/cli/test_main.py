@@ -10,14 +10,18 @@ import pytest
 
 from command_line import betapack_each
 from stream.cli.main import app
+from stream.cli.options import time_ns_of
+from stream.errors import ConfigError
 
 README = Path(__file__).parents[3] / "README.md"
 COMMANDS = (
     "bench",
     "broker",
     "check",
+    "confirm",
     "demo",
     "desk",
+    "forget",
     "frontier",
     "schema",
     "serve",
@@ -66,6 +70,9 @@ def test_usage_errors_exit_with_2(tmp_path: Path) -> None:
         ["bench", "packing", "--scip-seconds", "0"],
         ["check", "--config", str(tmp_path / "none.toml")],
         ["check", "--config", str(wrong)],
+        ["forget", "--record", "ticks[0]@1", "--config", "deploy/desk.toml"],
+        ["forget", "--reason", "r", "--config", "deploy/desk.toml"],
+        ["forget", "--reason", "r", "--instrument", "EURUSD", "--from", "0", "--config", "deploy/desk.toml"],
         ["what-if", "--trade", "EUR=1"],
         ["what-if", "--book", "spot", "--trade", "EUR"],
         ["what-if", "--book", "spot", "--lots", "=3"],
@@ -140,3 +147,23 @@ def test_the_example_configurations_are_valid() -> None:
 def test_schema_prints_the_committed_document() -> None:
     """`betapack schema` and schemas/asyncapi.json are the same text."""
     assert betapack("schema").stdout == (README.parent / "schemas" / "asyncapi.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "time_ns"),
+    [
+        ("2025-06-02T08:00:00Z", 1_748_851_200_000_000_000),
+        ("2025-06-02T10:00:00.000001+02:00", 1_748_851_200_000_001_000),
+        ("1748851200000000001", 1_748_851_200_000_000_001),
+    ],
+)
+def test_a_time_is_read_with_its_zone_or_as_nanoseconds(text: str, time_ns: int) -> None:
+    """To the microsecond, which a float of seconds would not hold."""
+    assert time_ns_of("--from", text) == time_ns
+
+
+@pytest.mark.parametrize("text", ["2025-06-02T08:00:00", "yesterday", "-1", ""])
+def test_a_time_that_could_mean_two_things_is_refused(text: str) -> None:
+    """Without a zone nobody knows which instant is meant."""
+    with pytest.raises(ConfigError, match="--from must be a time with its zone"):
+        time_ns_of("--from", text)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
+
+from stream.config import Config, check_config
 
 
 @pytest.mark.parametrize(
@@ -52,8 +55,32 @@ import pytest
             "max_price_age_s = 5.0\nidle_after_s = 0.0",
             "universe.idle_after_s must be > 0, got 0.0",
         ),
+        (
+            "max_price_age_s = 5.0",
+            "max_price_age_s = 5.0\nmax_event_time_ahead_s = 6.0",
+            "universe.max_event_time_ahead_s must be at most universe.max_price_age_s, 5: a price that is dated "
+            "further ahead would be stale when the others reach its time, got 6.0",
+        ),
+        (
+            "max_price_age_s = 5.0",
+            "max_price_age_s = 5.0\nallowed_lateness_s = 5.5",
+            "universe.allowed_lateness_s must be at most universe.max_price_age_s, 5: every price would be stale when "
+            "its timestep closes, got 5.5",
+        ),
     ],
 )
 def test_what_types_cannot_say_is_refused(refusal: Callable[[str, str], str], old: str, new: str, message: str) -> None:
     """Each range and each rule between keys is checked at start, and the message says what to write instead."""
     assert refusal(old, new) == message
+
+
+@pytest.mark.parametrize(
+    ("max_price_age_s", "ahead_s", "expected_s"), [(60.0, None, 5.0), (2.0, None, 2.0), (60.0, 0.5, 0.5)]
+)
+def test_how_far_ahead_is_allowed_agrees_with_how_old_a_price_may_be(
+    desk: Config, max_price_age_s: float, ahead_s: float | None, expected_s: float
+) -> None:
+    """Left out it is 5 s, or the age of a price where that is less; so every configuration without it can work."""
+    universe = msgspec.structs.replace(desk.universe, max_price_age_s=max_price_age_s, max_event_time_ahead_s=ahead_s)
+    assert universe.max_event_time_ahead_ns == expected_s * 1e9
+    check_config(msgspec.structs.replace(desk, universe=universe))

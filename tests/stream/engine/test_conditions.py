@@ -13,12 +13,20 @@ from solver.reversion.live.betas import Reason, Retirement
 from stream.config import BookConfig, Config, UniverseConfig
 from stream.engine.book.solved import Occasion, Trigger, UnsolvedBook
 from stream.engine.conditions import (
+    ahead_conditions,
+    doubt_conditions,
     feed_condition,
+    late_conditions,
+    left_condition,
     limit_condition,
     price_condition,
     relationship_conditions,
     unsolved_condition,
+    waiting_condition,
 )
+from stream.engine.market.model import Market
+from stream.engine.market.plausibility.gate import Doubt
+from stream.events.types import ClockWitness, LateQuotes, SourceAhead
 
 OCCASION = Occasion(BookConfig(name="spot", limit=900.0), 7, 3, Trigger("timestep", 7_000, "7"))
 
@@ -98,3 +106,123 @@ def test_a_relationship_that_comes_and_goes_has_one_alert_that_counts(desk: Conf
         holds = {each.kind: each.holds for each in relationship_conditions(now, {}, SECOND, 125)}
         assert set(holds.values()) == {cleared}
         assert len(holds) == 3
+
+
+def test_a_book_that_waits_says_why() -> None:
+    """Before the first timestep there is no model to wait for."""
+    assert waiting_condition("spot", True, 0, 20).message.endswith("no timestep has closed")
+    assert waiting_condition("spot", True, 7, 20).message.endswith("the models need 20 returns that move")
+    assert waiting_condition("spot", None, 7, 20).holds is None
+
+
+def test_the_alert_of_a_book_that_left_is_cleared_under_its_own_kind() -> None:
+    """Its name may hold the character that separates it from the kind."""
+    condition = left_condition("limit-breach:a:b")
+    assert (condition.kind, condition.subject, condition.holds) == ("limit-breach", "a:b", False)
+    assert condition.message == "a:b left the configuration"
+
+
+def test_a_feed_that_is_alive_and_refused_says_so() -> None:
+    """Quotes came and none could be used: the message says what came instead."""
+    universe = UniverseConfig(
+        name="fx", numeraire="USD", assets=("EUR",), timestep_s=1.0, max_price_age_s=5.0, feed_silent_after_s=4.0
+    )
+    condition = feed_condition(universe, True, "12 records of ticks were refused as crossed: bid 2 above ask 1")
+    assert condition.message == (
+        "no usable quote for 4 s: 12 records of ticks were refused as crossed: bid 2 above ask 1"
+    )
+    assert feed_condition(universe, False, "12 records of ticks were refused").message == "quotes are back"
+
+
+@pytest.mark.parametrize(
+    ("late", "quotes", "holds"),
+    [(115, 118, True), (5, 100, True), (4, 4, None), (4, 100, None), (1, 99, None), (1, 101, False)],
+)
+def test_late_quotes_raise_by_their_share_and_clear_below_a_lower_one(late: int, quotes: int, holds: bool) -> None:
+    """From 5 % and five quotes on it is an alert, below 1 % it is over, in between it stays as it is."""
+    (condition,) = late_conditions([LateQuotes("feed A", late, quotes, 20, ("EURUSD",))], [])
+    assert condition.holds is holds
+    assert (condition.kind, condition.subject) == ("quotes-late", "feed A")
+
+
+def test_late_quotes_are_told_with_who_and_how_far() -> None:
+    """The words that an operator reads, with the feed's name and without one."""
+    named, unnamed = late_conditions(
+        [
+            LateQuotes("feed A", 115, 118, 20, ("EURUSD", "GBPUSD"), 3_000_000_000),
+            LateQuotes("EURUSD in ticks[1]", 9, 10, 20, ("EURUSD",)),
+        ],
+        [],
+    )
+    assert named.message == (
+        "115 of 118 quotes of EURUSD, GBPUSD from feed A came after their timestep had closed, in the last 20 "
+        "timesteps; they are left out; its quotes are 3.0 s behind those of the others"
+    )
+    assert unnamed.message.startswith("9 of 10 quotes of EURUSD in ticks[1] came after")
+
+
+@pytest.mark.parametrize(
+    ("witness", "words"),
+    [
+        ("majority", "most sources agree with each other"),
+        ("records", "dated after their records"),
+        ("undecided", "nobody can tell which"),
+        ("one-quote", "a quote of C is dated 4.0 s ahead of A, B and 3 more"),
+    ],
+)
+def test_a_clock_that_is_ahead_is_told_with_who_says_so(witness: ClockWitness, words: str) -> None:
+    """By how much, of whom, on which evidence, and what is done about it."""
+    (condition,) = ahead_conditions([SourceAhead("C", 4_000_000_000, ("A", "B"), 5, witness)], ["C"])
+    assert (condition.kind, condition.subject, condition.holds, condition.value) == ("clock-ahead", "C", True, 4.0)
+    assert "4.0 s ahead of A, B and 3 more" in condition.message
+    assert words in condition.message
+    assert "no timestep closes" in condition.message
+
+
+def test_what_is_not_named_any_more_is_cleared() -> None:
+    """An alert that stands for a source of which nothing is said ends."""
+    (late,) = late_conditions([], ["feed A"])
+    (ahead,) = ahead_conditions([], ["C"])
+    assert (late.subject, late.holds) == ("feed A", False)
+    assert (ahead.subject, ahead.holds) == ("C", False)
+
+
+def doubted(desk: Config, suspect: tuple[bool, ...], *doubts: Doubt) -> Market:
+    return replace(made_market(desk, {}), suspect=np.array(suspect), doubts=doubts)
+
+
+def test_an_asset_is_suspect_until_all_doubts_of_it_have_ended(desk: Config) -> None:
+    """Two instruments of EUR are held; the alert is cleared with the last, and its message is of those that stand."""
+    one, two = (Doubt("price-suspect", index, True, f"instrument {index}", (0,)) for index in (0, 3))
+    over, soon = replace(one, holds=False, message="back"), replace(two, holds=None)
+    names = desk.universe.assets
+    for doubts, holds, message in (
+        ((one, two), True, "EUR: instrument 0; instrument 3"),
+        ((over, two), True, "EUR: instrument 3"),
+        ((over, soon), None, "EUR: back; instrument 3"),
+        ((over,), False, "EUR: back"),
+    ):
+        market = doubted(desk, (False, False, False), *doubts)
+        (condition,) = doubt_conditions(market, names, set(), [[], [], []])
+        assert (condition.subject, condition.holds, condition.message) == ("EUR", holds, message)
+        assert condition.severity == "warning"
+
+
+def test_a_held_asset_without_another_price_is_critical(desk: Config) -> None:
+    """The message says what follows for the books."""
+    doubt = Doubt("price-unchanged", 1, True, "USDCHF unchanged for 15 s", (1,))
+    market = doubted(desk, (False, True, False), doubt)
+    (condition,) = doubt_conditions(market, desk.universe.assets, set(), [[], ["spot", "options"], []])
+    assert condition.severity == "critical"
+    assert condition.message == (
+        "CHF: USDCHF unchanged for 15 s; nothing is suggested in CHF, and its last believed price is used for "
+        "spot, options"
+    )
+
+
+def test_an_alert_that_nothing_speaks_of_any_more_is_cleared(desk: Config) -> None:
+    """As when the gate was switched off over a restart."""
+    market = doubted(desk, (False, False, False))
+    assert doubt_conditions(market, desk.universe.assets, {"price-stale:EUR"}, [[], [], []]) == []
+    (condition,) = doubt_conditions(market, desk.universe.assets, {"price-suspect:EUR"}, [[], [], []])
+    assert (condition.kind, condition.subject, condition.holds) == ("price-suspect", "EUR", False)

@@ -26,6 +26,7 @@ from engine_play import (
     only,
     play,
     position,
+    still,
     warmed_up,
 )
 from made_market import made_market
@@ -136,7 +137,7 @@ def test_one_silent_asset_takes_only_itself_out(ready: Ready, timestep_of: Times
     (before,) = only(play(engine, state, [*held, timestep_of(71, mids)]), Model)
     statuses: dict[str, list[str]] = {"spot": [], "options": []}
     for step in range(72, 90):
-        moved = mids * np.array([1.0, 1.0 + 0.002 * (step - 71), 1.0])
+        moved = still(mids, step) * np.array([1.0, 1.0 + 0.002 * (step - 71), 1.0])
         outputs = play(engine, state, [timestep_of(step, moved, {USDJPY: 71.0})])
         (model,) = only(outputs, Model)
         for residual in only(outputs, ResidualExposure):

@@ -22,6 +22,7 @@ from engine_play import (
     only,
     play,
     position,
+    still,
     warmed_up,
 )
 from schemas.outbound import Alert, Model, ResidualExposure
@@ -50,13 +51,13 @@ def test_a_break_behind_a_silence_is_seen_when_it_ends(
     worker = WorkerState(new_timesteps_state(len(config.instruments)), state, {})
     watched = restore_snapshot(take_snapshot(worker, config), config, engine).engine
     for step in range(72, 81):
-        moved = mids * np.array([1.0, 1.01 if step == 80 else 1.0, 1.0])
+        moved = still(mids, step) * np.array([1.0, 1.01 if step == 80 else 1.0, 1.0])
         (model,) = only(play(engine, watched, [timestep_of(step, moved, {USDJPY: 71.0})]), Model)
         assert [beta.beta_id for beta in model.betas] == (["sparse:EUR/CHF"] if step < 80 else [])
 
     silence = {USDCHF: 71.0, EURCHF: 71.0}
     for step in range(72, 80):
-        (model,) = only(play(engine, state, [timestep_of(step, mids, silence)]), Model)
+        (model,) = only(play(engine, state, [timestep_of(step, still(mids, step), silence)]), Model)
         assert "sparse:EUR/CHF" in {beta.beta_id for beta in model.betas}
     assert list(state.market.interrupted) == ["sparse:EUR/CHF"]
     worker = WorkerState(new_timesteps_state(len(config.instruments)), state, {})

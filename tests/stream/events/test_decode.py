@@ -195,6 +195,25 @@ def test_a_wrong_type_is_undecodable_and_the_field_is_named(
     assert "$.bid" in refused.detail
 
 
+def test_a_record_that_stands_for_damage_is_refused_with_its_reason(refusal_of: Callable[[Record], Refused]) -> None:
+    """Also where its bytes would be a message: it is not known what else the log held there."""
+    record = record_of(tick())._replace(damage="its checksum is wrong")
+    refused = refusal_of(record)
+    assert (refused.reason, refused.detail, refused.record) == ("undecodable", "its checksum is wrong", record)
+
+
+def test_the_name_of_a_feed_is_bounded(decoder: Decoder) -> None:
+    """Twenty thousand quotes may wait in the merge, each with the name of its feed."""
+    for message in (tick(source="x" * 4_000_000), batch({"EURUSD": (1.08, 1.09)}, source="x" * 4_000_000)):
+        (quotes,) = decoder(record_of(message))
+        assert isinstance(quotes, Quotes)
+        assert len(quotes.feed) < 1000
+        assert "4000000" in quotes.feed
+    (quotes,) = decoder(record_of(tick(source="lp")))
+    assert isinstance(quotes, Quotes)
+    assert quotes.feed == "lp"
+
+
 def test_bytes_of_the_other_encoding_are_undecodable(refusal_of: Callable[[Record], Refused]) -> None:
     """The header decides; what the bytes look like does not."""
     assert refusal_of(record_of(encode(tick(), MESSAGE_PACK))).reason == "undecodable"
@@ -222,7 +241,7 @@ def test_case_and_parameters_of_a_content_type_are_ignored(
     """A position is not lost because its producer's library writes the same media type in another way."""
     record = record_of(encode(position(), encoding), "positions")
     record = record._replace(headers=((header, content_type.encode()),))
-    assert decoder(record) == [PositionLevel(NOW_NS, "spot", 1, -7e6, "positions[2]@17")]
+    assert decoder(record) == [PositionLevel(NOW_NS, "spot", 1, -7e6, "positions[2]@17", True, NOW_MS, "other")]
 
 
 def test_another_charset_is_refused_by_name(refusal_of: Callable[[Record], Refused]) -> None:
@@ -254,6 +273,7 @@ def test_what_a_refusal_says_stays_short(refusal_of: Callable[[Record], Refused]
     refused = refusal_of(record)
     assert len(refused.detail) < 3000
     assert len(refused.content_type) < 3000
+    assert sum(map(len, refused.names)) < 3000
 
 
 def test_a_refused_batch_or_report_stays_short(decoder: Decoder) -> None:
@@ -287,6 +307,7 @@ def test_an_unknown_instrument_is_refused_by_name(refusal_of: Callable[[Record],
     """What the configuration does not name is not traded here."""
     refused = refusal_of(record_of(tick(instrument="GBPUSD")))
     assert refused.reason == "unknown-instrument"
+    assert refused.names == ("'GBPUSD'",)
     assert "'GBPUSD'" in refused.detail
 
 
@@ -299,6 +320,7 @@ def test_an_unknown_book_or_asset_is_refused_by_name(
     """A position that belongs to nobody here is refused."""
     refused = refusal_of(record_of(position(**{field: name}), "positions"))
     assert refused.reason == reason
+    assert refused.names == (f"'{name}'",)
     assert f"'{name}'" in refused.detail
 
 
@@ -320,6 +342,7 @@ def test_an_event_time_that_cannot_be_is_refused(
         record = record_of(value, topic)
     refused = refusal_of(record)
     assert refused.reason == "event-time"
+    assert refused.unit == ""
     assert str(event_time_ns) in refused.detail
 
 
@@ -349,6 +372,7 @@ def test_a_time_in_another_unit_is_refused_with_the_unit_it_looks_like(
     refused = refusal_of(record_of(message, topic))
     assert refused.reason == "event-time"
     assert f"looks like {unit}" in refused.detail
+    assert refused.unit == unit
     assert str(event_time_ns) in refused.detail
 
 
@@ -418,13 +442,13 @@ def test_a_position_that_is_no_number_is_refused(refusal_of: Callable[[Record], 
 def test_a_position_becomes_a_level_with_its_record_as_source(decoder: Decoder, content_type: str) -> None:
     """The asset by its index, and where it was read."""
     record = record_of(position(), "positions", content_type)
-    assert decoder(record) == [PositionLevel(NOW_NS, "spot", 1, -7e6, "positions[2]@17")]
+    assert decoder(record) == [PositionLevel(NOW_NS, "spot", 1, -7e6, "positions[2]@17", True, NOW_MS, "other")]
 
 
 def test_the_numeraire_has_no_index(decoder: Decoder) -> None:
     """A position in the numeraire is accepted, and carries no risk."""
     record = record_of(position(asset="USD"), "positions")
-    assert decoder(record) == [PositionLevel(NOW_NS, "spot", None, -7e6, "positions[2]@17")]
+    assert decoder(record) == [PositionLevel(NOW_NS, "spot", None, -7e6, "positions[2]@17", True, NOW_MS, "other")]
 
 
 def test_a_flat_position_is_a_position(decoder: Decoder) -> None:
@@ -528,6 +552,14 @@ def test_the_good_quotes_of_a_batch_go_on_and_the_bad_ones_are_refused_by_reason
     by_reason = {refused.reason: refused.detail for refused in refusals if isinstance(refused, Refused)}
     assert len(by_reason) == len(refusals)
     assert set(by_reason) == {"unknown-instrument", "crossed", "not-finite", "not-positive"}
+    assert all(refused.in_part for refused in refusals if isinstance(refused, Refused))
+    names = {refused.reason: refused.names for refused in refusals if isinstance(refused, Refused)}
+    assert names == {
+        "unknown-instrument": ("'GBPUSD'", "'NOKSEK'"),
+        "crossed": ("'USDCHF'",),
+        "not-finite": ("'USDJPY'",),
+        "not-positive": ("'EURCHF'",),
+    }
     assert "'GBPUSD'" in by_reason["unknown-instrument"]
     assert "'NOKSEK'" in by_reason["unknown-instrument"]
     assert "USDCHF" in by_reason["crossed"]
@@ -539,7 +571,9 @@ def test_a_batch_without_a_good_quote_is_refused_and_gives_no_quotes(
     refusal_of: Callable[[Record], Refused],
 ) -> None:
     """Its time moves no watermark: nothing of it could be used."""
-    assert refusal_of(record_of(batch({"GBPUSD": (1.25, 1.26)}))).reason == "unknown-instrument"
+    refused = refusal_of(record_of(batch({"GBPUSD": (1.25, 1.26)})))
+    assert refused.reason == "unknown-instrument"
+    assert not refused.in_part
 
 
 def test_an_empty_batch_is_a_heartbeat(decoder: Decoder) -> None:

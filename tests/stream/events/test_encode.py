@@ -9,9 +9,9 @@ import pytest
 from msgspec import Struct
 
 from message_samples import SAMPLES
-from schemas.inbound import HedgeStatus, Position, Tick, TickBatch
+from schemas.inbound import Correction, HedgeStatus, Position, PositionsComplete, Tick, TickBatch
 from schemas.internal import Snapshot
-from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, ResidualExposure
+from schemas.outbound import Alert, DeadLetter, HedgeSuggestion, Model, QuoteSkew, RefusedSummary, ResidualExposure
 from schemas.topics import TOPIC_OF, TOPICS
 from schemas.wire import JSON, MESSAGE_PACK, decode, event_type
 from stream.config import Config, TopicsConfig
@@ -30,14 +30,17 @@ MESSAGES = {type(sample): msgspec.structs.replace(sample, event_time_ns=TIME_NS)
 KEY_AND_ID: dict[type[Struct], tuple[str, str]] = {
     Tick: ("EURUSD", "ecn-1/184467"),
     TickBatch: ("majors", "ecn-1/184468"),
-    Position: ("desk-zürich", "ledger/5120"),
+    Position: ('["desk-zürich","CHF"]', "ledger/5120"),
+    PositionsComplete: ('["desk-zürich"]', "betapack confirm/3"),
     HedgeStatus: ("desk-zürich", "ems-1/77"),
+    Correction: ("ticks[2]@417", f"correction/ticks[2]@417/{TIME_NS}"),
     Model: ("majors", "majors/28407421/412"),
     ResidualExposure: ("desk-zürich", "desk-zürich/28407421/412/28407421"),
     HedgeSuggestion: ("desk-zürich", "desk-zürich/28407421/412/28407421"),
     QuoteSkew: ("desk-zürich", "quote/desk-zürich/28407421/412/28407421"),
     Alert: ("desk-zürich", "limit-breach:desk-zürich/raised/28407421"),
     DeadLetter: ("ticks", "ticks/2/918273/not-finite"),
+    RefusedSummary: ("ticks", "refused-summary/ticks/2/918283-919472/unknown-instrument"),
     Snapshot: ("majors", "majors/28407421/923395"),
 }
 
@@ -125,8 +128,8 @@ def test_what_a_feed_encodes_decode_reads(desk: Config, content_type: str) -> No
         seq=8,
     )
     position = Position(book="spot", asset="EUR", quantity=-3.0, event_time_ns=TIME_NS, source="oms", seq=9)
-    assert decoder(sent(tick, content_type)) == [Quotes(TIME_NS, (0,), (1.08,), (1.09,))]
-    assert decoder(sent(batch, content_type)) == [Quotes(TIME_NS, (0,), (1.0,), (2.0,))]
+    assert decoder(sent(tick, content_type)) == [Quotes(TIME_NS, (0,), (1.08,), (1.09,), feed="lp")]
+    assert decoder(sent(batch, content_type)) == [Quotes(TIME_NS, (0,), (1.0,), (2.0,), feed="lp")]
     (level,) = decoder(sent(position, content_type))
     assert isinstance(level, PositionLevel)
     assert (level.book, level.asset, level.quantity, level.event_time_ns) == ("spot", 0, -3.0, TIME_NS)

@@ -7,7 +7,15 @@ from random import Random
 import pytest
 
 from stream.events.merge import Merge, Merged
-from stream.events.types import Decoded, PositionLevel, QuoteDepth, Quotes, Refused, TradeReport
+from stream.events.types import (
+    Decoded,
+    PositionLevel,
+    QuoteDepth,
+    Quotes,
+    Refused,
+    RefusedPosition,
+    TradeReport,
+)
 from stream.kafka.log import Record, TopicPartition
 
 TICKS = [TopicPartition("ticks", 0), TopicPartition("ticks", 1)]
@@ -193,3 +201,15 @@ def test_a_quote_weighs_its_levels_and_whatever_keeps_its_record_weighs_the_reco
         merge = Merge(PARTITIONS, 1000)
         merge.push(TICKS[0], 1, events)
         assert merge.full() == [TICKS[0]]
+
+
+def test_a_refused_position_takes_its_turn() -> None:
+    """It marks its book, and must do so at the same point in every replay; another refused record goes at once."""
+    merge = Merge(PARTITIONS, 100)
+    about = RefusedPosition("spot", None, False, False, None, order_ns=15)
+    record = Record(*POSITIONS, 0, 0, None, b"?")
+    merge.push(POSITIONS, 0, [Refused(record, "undecodable", "broken", "", position=about)])
+    for offset, time_ns in enumerate((10, 20)):
+        merge.push(TICKS[0], offset, quotes(time_ns))
+    merge.push(TICKS[1], 0, [refused(TICKS[1], 0)])
+    assert places(list(merge.ready(everything))) == [(TICKS[1], 0), (TICKS[0], 0), (POSITIONS, 0), (TICKS[0], 1)]

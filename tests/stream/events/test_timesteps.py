@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from random import Random
 
 import msgspec
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from stream.config import Config, UniverseConfig
-from stream.events.timesteps import Timesteps, TimestepsState, new_timesteps_state
+from stream.events.clocks import Clocks, ClocksState
+from stream.events.timesteps import FEED_LETTERS, Timesteps, TimestepsState, new_timesteps_state
 from stream.events.types import QuoteDepth, Quotes, Timestep
 from stream.kafka.log import TopicPartition
 
@@ -40,11 +42,14 @@ def run(timesteps: Timesteps, arrivals: Iterable[Arrival]) -> tuple[list[Closed]
 
 
 class PlainModel:
-    """The rules with dictionaries and no arrays: every quote of an open step is kept until its step closes."""
+    """The rules with dictionaries and no arrays: every quote of an open step is kept until its step closes.
+
+    What time it is comes from the clocks of the service: test_clocks.py is about them.
+    """
 
     def __init__(self, step_ns: int, lateness_ns: int, idle_after_ns: int) -> None:
         self.step_ns, self.lateness_ns, self.idle_after_ns = step_ns, lateness_ns, idle_after_ns
-        self.latest: dict[TopicPartition, int] = {}
+        self.clocks, self.heard = Clocks(step_ns, lateness_ns), ClocksState()
         self.open: dict[int, list[tuple[int, int, float, float]]] = {}
         self.known: dict[int, tuple[int, float, float]] = {}
         self.last_closed = 0
@@ -52,16 +57,19 @@ class PlainModel:
 
     def add(self, partition: TopicPartition, quotes: Quotes) -> list[Closed]:
         time_ns = quotes.event_time_ns
-        self.latest[partition] = max(time_ns, self.latest.get(partition, 0))
+        source = str(partition)
+        if len(quotes.instruments) == 1:
+            source = f"instrument {quotes.instruments[0]} in {partition}"
+        self.clocks.hear(self.heard, source, str(partition), time_ns, 0, self.last_closed == 0)
         step = (time_ns + self.step_ns - 1) // self.step_ns
         if step <= self.last_closed:
             self.late += len(quotes.instruments)
             return []
         kept = self.open.setdefault(step, [])
         kept += [(time_ns, *each) for each in zip(quotes.instruments, quotes.bids, quotes.asks, strict=True)]
-        newest = max(self.latest.values())
-        active = [latest for latest in self.latest.values() if newest - latest <= self.idle_after_ns]
-        watermark = min(active) - self.lateness_ns
+        now = self.heard.now_ns
+        active = [latest for latest in self.heard.partitions_ns.values() if now - latest <= self.idle_after_ns]
+        watermark = min(active, default=now) - self.lateness_ns
         return self.close([step for step in self.open if step * self.step_ns < watermark])
 
     def close(self, steps: Iterable[int]) -> list[Closed]:
@@ -216,13 +224,15 @@ def test_a_partition_that_lags_too_far_is_idle_and_not_waited_for(timesteps: Tim
 
 def test_a_partition_that_comes_back_is_waited_for_again(timesteps: Timesteps) -> None:
     """What it brings of closed steps is late; from then on it holds the watermark like any other."""
-    _, state = run(timesteps, [(A, quote(9.5)), (B, quote(9.5)), (A, quote(20.5)), (A, quote(21.5))])
+    # One source alone jumps: time follows it after two seconds.
+    alone = [(A, quote(at_s)) for at_s in (20.5, 21.5, 22.5)]
+    _, state = run(timesteps, [(A, quote(9.5)), (B, quote(9.5)), *alone])
     assert timesteps.idle_partitions(state) == ["ticks[1]"]
-    assert timesteps.add(state, quote(20.7, instrument=1), B) == []
+    assert timesteps.add(state, quote(21.7, instrument=1), B) == []
     assert state.late_quotes == 1
     assert timesteps.idle_partitions(state) == []
-    assert timesteps.watermark_ns(state) == round(20.7 * SECOND)
-    assert timesteps.add(state, quote(22.5), A) == []
+    assert timesteps.watermark_ns(state) == round(21.7 * SECOND)
+    assert timesteps.add(state, quote(23.5), A) == []
 
 
 def test_late_quotes_are_counted_and_left_out(timesteps: Timesteps) -> None:
@@ -328,3 +338,12 @@ def test_a_depth_lives_and_dies_with_its_quote(universe: UniverseConfig) -> None
     assert closed_after(11.4, 1, later) == []  # older than the one that shows none
     assert closed_after(12.5, 0, later) == [{0: shown}]
     assert closed_after(13.5, 0, None) == [{0: later}]
+
+
+def test_a_timestep_names_the_feed_that_quoted_an_instrument_last(desk: Config) -> None:
+    """Of an instrument whose feeds have names; a long name is cut, for it may be of any length."""
+    timesteps, state = Timesteps(desk.universe, INSTRUMENTS), new_timesteps_state(INSTRUMENTS)
+    for at_s, instrument, feed in ((0.1, 0, "one"), (0.2, 0, "two"), (0.3, 1, ""), (0.4, 2, "x" * 1_000_000)):
+        timesteps.add(state, replace(quote(at_s, instrument=instrument), feed=feed), A)
+    (closed,) = timesteps.flush(state)
+    assert closed.feeds == {0: "two", 2: "x" * FEED_LETTERS}

@@ -131,7 +131,7 @@ def test_every_name_carries_its_unit(metrics: Metrics) -> None:
 
 def test_labels_come_from_the_configuration_or_a_closed_list(metrics: Metrics) -> None:
     """Nothing that grows with the messages (an id, a time, a text) is a label."""
-    bounded = {"topic", "partition", "reason", "book", "instrument", "kind", "event", "stage", "status"}
+    bounded = {"topic", "partition", "reason", "book", "instrument", "kind", "event", "stage", "status", "source"}
     for collector in collectors(metrics):
         assert isinstance(collector, Counter | Gauge | Histogram)
         assert set(collector._labelnames) <= bounded
@@ -163,15 +163,25 @@ def test_messages_out_are_counted_by_topic(metrics: Metrics, message: Model, top
 
 def test_late_quotes_and_bad_messages_are_counted(metrics: Metrics) -> None:
     """Late ones by number, bad ones by topic and reason."""
-    assert sample(metrics, "quotes_late_total") == 0
-    metrics.observe_late(3)
-    metrics.observe_late(0)
+    metrics.observe_late("feed A", 3)
+    metrics.observe_late("EURUSD in ticks[1]", 1)
     metrics.observe_refused("ticks", "crossed")
     metrics.observe_refused("ticks", "crossed")
     metrics.observe_refused("positions", "unknown-book")
-    assert sample(metrics, "quotes_late_total") == 3
+    assert sample(metrics, "quotes_late_total", source="feed A") == 3
+    assert sample(metrics, "quotes_late_total", source="EURUSD in ticks[1]") == 1
     assert sample(metrics, "messages_bad_total", topic="ticks", reason="crossed") == 2
     assert sample(metrics, "messages_bad_total", topic="positions", reason="unknown-book") == 1
+
+
+def test_sources_of_late_quotes_are_no_labels_without_end(metrics: Metrics) -> None:
+    """Producers name them. Beyond a hundred names the quotes are counted together."""
+    for number in range(1000):
+        metrics.observe_late(f"feed {number}", 1)
+    metrics.observe_late("feed 7", 1)
+    assert sample(metrics, "quotes_late_total", source="feed 7") == 2
+    assert sample(metrics, "quotes_late_total", source="other") == 900
+    assert metrics.exposition().count(b"betapack_quotes_late_total{") == 101
 
 
 def test_levels_that_were_cut_are_counted_by_instrument(metrics: Metrics) -> None:
@@ -375,11 +385,11 @@ def test_the_snapshot_size_is_shown(metrics: Metrics) -> None:
 def test_two_services_in_one_process_do_not_collide() -> None:
     """Each has a registry of its own."""
     first, second = Metrics(), Metrics()
-    first.observe_late(1)
-    assert sample(second, "quotes_late_total") == 0
+    first.observe_snapshot(1)
+    assert sample(second, "snapshot_bytes") == 0
 
 
 def test_they_are_told_as_text(metrics: Metrics) -> None:
     """As Prometheus reads them."""
-    metrics.observe_late(2)
-    assert b"\nbetapack_quotes_late_total 2.0\n" in metrics.exposition()
+    metrics.observe_late("lp", 2)
+    assert b'\nbetapack_quotes_late_total{source="lp"} 2.0\n' in metrics.exposition()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -30,3 +32,18 @@ def test_a_line_below_the_level_is_not_written(caplog: pytest.LogCaptureFixture)
         notice("polled", level=logging.DEBUG, records=Costly())
         notice("degraded", level=logging.WARNING)
     assert [record.getMessage() for record in caplog.records] == ["degraded"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full", "2> >(exit)"], ids=["closed", "full", "unread"])
+def test_nobody_to_read_them_ends_nothing(stderr: str) -> None:
+    """A service whose terminal or log is gone goes on."""
+    code = (
+        "import time; from stream.telemetry.notices import notice, notices_to_stderr;"
+        "notices_to_stderr(); time.sleep(.2);"
+        "[notice('feed', silent=True, text='x' * 9999) for _ in range(99)]; print('goes on', flush=True)"
+    )
+    ended = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "{code}" {stderr}'], capture_output=True, text=True, check=False
+    )
+    assert ended.stdout == "goes on\n"

@@ -158,3 +158,28 @@ def test_deleted_records_are_gone_and_offsets_stay() -> None:
     log.delete_before(partition, 6)
     assert log.records("one") == []
     assert (log.low(partition), log.end(partition)) == (6, 6)
+
+
+def test_a_topic_is_made_anew_widened_set_up_and_compacted() -> None:
+    """As an operator or the broker does it; whoever looks at the topics sees another answer only when one changed."""
+    log = filled(40)
+    facts = log.facts()
+    assert log.facts() is facts
+    log.add_partitions("positions", 3)
+    log.set_up("positions", cleanup_policy="compact")
+    widened = log.facts().topics["positions"]
+    assert (widened.partitions, widened.compacted) == (3, True)
+    assert widened.topic_id == facts.topics["positions"].topic_id
+    (ticks,) = [each for each in log.partitions("ticks") if log.end(each) > 2][:1]
+    end, last = log.end(ticks), log.since(ticks, 0)[-1]
+    log.compact(ticks)
+    kept = log.since(ticks, 0)
+    assert last in kept
+    assert len({record.key for record in kept}) == len(kept) < end
+    assert log.end(ticks) == end
+    reader = log.reader(["ticks"], "group")
+    assert [record for poll in polls(reader, 3) for record in poll] == log.records("ticks")
+    assert reader.exhausted(ticks)
+    log.make_anew("ticks")
+    assert log.records("ticks") == []
+    assert log.facts().topics["ticks"].topic_id != facts.topics["ticks"].topic_id

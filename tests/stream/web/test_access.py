@@ -20,8 +20,19 @@ def test_another_address_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ConfigError, match=rf"metrics\.host must be 127\.0\.0\.1.*{TOKEN_VARIABLE}"):
             listener(MetricsConfig(host=host, port=0))
     listener(MetricsConfig(host="localhost", port=0)).close()
-    monkeypatch.setenv(TOKEN_VARIABLE, "s3cret")
+    monkeypatch.setenv(TOKEN_VARIABLE, "s3cret-of-the-desk")
     listener(MetricsConfig(host="0.0.0.0", port=0)).close()
+
+
+def test_a_token_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On 127.0.0.1 too. The message says how to make a token, and does not show the one it got."""
+    for token in ("x", "fifteen-letters", "a token of several words", "pässwörter-und-mehr"):
+        monkeypatch.setenv(TOKEN_VARIABLE, token)
+        with pytest.raises(ConfigError, match=rf"{TOKEN_VARIABLE} must hold at least 16 .*openssl rand") as refused:
+            listener(MetricsConfig(port=0))
+        assert token not in str(refused.value).split()
+    monkeypatch.setenv(TOKEN_VARIABLE, " sixteen-letters!\n")
+    listener(MetricsConfig(port=0)).close()
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import msgspec
@@ -68,7 +69,7 @@ def state(port_0: Config, timestep_of: Callable[..., Timestep], mid_prices: Call
 @pytest.fixture
 def web(port_0: Config) -> Iterator[WebProcess]:
     metrics = Metrics()
-    metrics.observe_late(2)
+    metrics.observe_late("lp", 2)
     with WebProcess(port_0, metrics.exposition) as web:
         yield web
 
@@ -115,7 +116,7 @@ def test_a_question_is_answered_as_in_the_process_itself(web: WebProcess, port_0
     status, headers, body = ask(web.port, "/metrics")
     assert status == 200
     assert headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert b"betapack_quotes_late_total 2.0" in body
+    assert b'betapack_quotes_late_total{source="lp"} 2.0' in body
     assert b'betapack_web_answers_total{path="/what-if",status="404"} 1.0' in body
 
 
@@ -162,6 +163,46 @@ def test_a_child_that_dies_is_replaced(web: WebProcess, state: EngineState) -> N
 
 
 @pytest.mark.slow
+def test_metrics_that_fail_end_nothing(port_0: Config, caplog: pytest.LogCaptureFixture) -> None:
+    """Scrapes get 503 meanwhile, one notice says why, and the next text that can be had is shown."""
+    texts = iter([ZeroDivisionError("a bug"), ZeroDivisionError("a bug"), b"figures"])
+
+    def exposition() -> bytes:
+        text = next(texts, b"figures")
+        if isinstance(text, Exception):
+            raise text
+        return text
+
+    with WebProcess(port_0, exposition) as web:
+        until(lambda: ask(web.port, "/metrics")[0] == 200)
+    (line,) = (line for line in caplog.messages if line.startswith("metrics-failed"))
+    assert "ZeroDivisionError: a bug" in line
+
+
+@pytest.mark.slow
+def test_a_child_that_cannot_be_started_is_tried_again(
+    web: WebProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A machine without room for another process leaves the service alone."""
+    until(lambda: ask(web.port, "/metrics")[0] == 200)
+    refusals = iter([BlockingIOError("Resource temporarily unavailable")] * 2)
+    start = SpawnProcess.start
+
+    def start_sometimes(process: SpawnProcess) -> None:
+        for refusal in refusals:
+            raise refusal
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", start_sometimes)
+    before = web.pid
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    until(lambda: web.pid != before)
+    until(lambda: ask(web.port, "/metrics")[0] == 200)
+    assert len([line for line in caplog.messages if line.startswith("web-not-started")]) == 2
+
+
+@pytest.mark.slow
 def test_showing_does_not_wait_for_a_child_that_has_stopped(web: WebProcess, state: EngineState) -> None:
     """Ten thousand changes while it is stopped are handed over at once, and afterwards it knows the last."""
     web.show(state)
@@ -196,7 +237,7 @@ def test_it_ends_with_the_service_however_that_ends() -> None:
         "import stream.demo\n"
         "config = load_config(Path(stream.demo.__file__).parent / 'demo.toml')\n"
         "config = msgspec.structs.replace(config, metrics=msgspec.structs.replace(config.metrics, port=0))\n"
-        "with WebProcess(config, lambda: b'') as web:\n"
+        "with WebProcess(config, lambda: b'figures') as web:\n"
         "    print(web.port, web.pid, flush=True)\n"
         "    time.sleep(100)\n"
     )
@@ -220,12 +261,12 @@ def test_it_ends_with_the_service_however_that_ends() -> None:
 @pytest.mark.slow
 def test_a_token_is_asked_of_everyone(port_0: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one in the environment, answers and metrics alike are only for who brings it."""
-    monkeypatch.setenv(TOKEN_VARIABLE, "s3cret")
+    monkeypatch.setenv(TOKEN_VARIABLE, "s3cret-of-the-desk")
     with WebProcess(port_0, lambda: b"figures") as web:
         for path in ("/metrics", "/what-if?book=spot", "/nothing"):
-            for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "s3cret"}):
+            for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "s3cret-of-the-desk"}):
                 status, got, _ = ask(web.port, path, **headers)
                 assert (status, got["www-authenticate"]) == (401, "Bearer")
-        status, _, body = ask(web.port, "/metrics", Authorization="Bearer s3cret")
+        status, _, body = ask(web.port, "/metrics", Authorization="Bearer s3cret-of-the-desk")
         assert status == 200
         assert body.startswith(b"figures")

@@ -61,6 +61,36 @@ def test_what_is_read_is_published_and_committed(desk: Config, simulate: Simulat
     assert simulation.inputs_read(worker)
 
 
+def test_offsets_that_cannot_be_stored_change_nothing_else(
+    desk: Config, simulate: Simulate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are for operators: outputs keep their bytes. Each change of the reason is a notice and in a metric."""
+    caplog.set_level("INFO", "betapack")
+
+    def play(failures: Iterable[str]) -> dict[str, list[Record]]:
+        simulation = simulate(desk)
+        clock, metrics = ManualClock(), Metrics()
+        worker = simulation.worker(clock=clock, metrics=metrics)
+        for step, failure in enumerate(failures):
+            simulation.feed(all_quoted(step + 0.5))
+            worker._inputs.fail_commits(failure)
+            clock.sleep(2)
+            simulation.drain(worker)
+            shown = f"betapack_group_offsets_stored_ratio {0.0 if failure else 1.0}"
+            assert shown in metrics.exposition().decode()
+        worker.commit(final=True)
+        return dict(simulation.outputs())
+
+    expected = play([""] * 6)
+    assert not [line for line in caplog.messages if line.startswith("offsets-")]
+    assert play(["", "no coordinator", "no coordinator", "other members", "", ""]) == expected
+    assert [line for line in caplog.messages if line.startswith("offsets-")] == [
+        "offsets-not-stored because='no coordinator'",
+        "offsets-not-stored because='other members'",
+        "offsets-stored",
+    ]
+
+
 def test_a_live_position_is_answered_in_the_turn_that_reads_it(desk: Config, simulate: Simulate) -> None:
     """It waits for no tick and for no timestep."""
     simulation = simulate(desk)
@@ -209,12 +239,13 @@ def test_a_silent_feed_is_said_once_and_that_it_is_back_once(desk: Config, simul
         if second == 15:
             simulation.feed([Position(book="spot", asset="EUR", quantity=1.0, event_time_ns=START_S * SECOND)])
         worker.turn(0)
-        states.append([alert.state for alert in messages(simulation.outputs()["alerts"], Alert)])
+        alerts = messages(simulation.outputs()["alerts"], Alert)
+        states.append([alert.state for alert in alerts if alert.kind == "feed-silent"])
     assert states == [[], [], ["raised"], ["raised"], ["raised"]]
     simulation.feed(all_quoted(2.5))
     worker.turn(0)
     alerts = messages(simulation.outputs()["alerts"], Alert)
-    assert [(alert.kind, alert.state) for alert in alerts] == [("feed-silent", "raised"), ("feed-silent", "cleared")]
+    assert [alert.state for alert in alerts if alert.kind == "feed-silent"] == ["raised", "cleared"]
 
 
 def test_a_restart_does_not_clear_a_silence_that_goes_on(desk: Config, simulate: Simulate) -> None:
@@ -397,7 +428,10 @@ def test_the_metrics_move_with_the_stream(desk: Config, simulate: Simulate, trad
     reasons = [(letter.topic, letter.reason) for letter in messages(outputs["dead-letters"], DeadLetter)]
     for topic, reason in set(reasons):
         assert value("messages_bad_total", topic=topic, reason=reason) == reasons.count((topic, reason))
-    assert value("quotes_late_total") == worker.state.timesteps.late_quotes > 0
+    # Only those without a source are late, in the partition of their instrument.
+    (partition,) = {record.partition for record in simulation.log.records("ticks") if record.key == b"EURUSD"}
+    late = worker.state.timesteps.late_quotes
+    assert value("quotes_late_total", source=f"EURUSD in ticks[{partition}]") == late > 0
     for partition in worker._inputs.partitions():
         assert value("lag_records", topic=partition.topic, partition=str(partition.partition)) == 0
     assert value("watermark_seconds") >= START_S + 80

@@ -14,6 +14,7 @@ import pytest
 from schemas.internal import Snapshot
 from schemas.wire import MESSAGE_PACK, decode, encode
 from stream.config import BookConfig, Config
+from stream.engine.book.doubts import Doubt, InputGaps, RefusedBook
 from stream.engine.book.state import BookState
 from stream.engine.step import Engine
 from stream.errors import StateMismatch, TopicMismatch
@@ -26,7 +27,9 @@ from stream.worker.recover import latest_snapshot
 from stream.worker.snapshot import (
     FORMAT_VERSION,
     SLOTS,
+    Earlier,
     WorkerState,
+    earlier,
     joined,
     parts_of,
     restore_snapshot,
@@ -270,16 +273,46 @@ def test_books_may_come_and_go_and_change_their_limits(desk: Config, mids: np.nd
     assert (new.quantities.tolist(), new.has_positions, new.multiples, new.standing) == ([0.0] * 3, False, {}, None)
 
 
-def test_the_alert_of_a_book_that_has_left_does_not_stand_forever(desk: Config) -> None:
-    """Nothing would clear it, because that book is no longer solved."""
+def test_the_alerts_of_a_book_that_has_left_stand_until_somebody_clears_them(desk: Config) -> None:
+    """A restart clears them with a message. Dropped in silence they would stand for ever on the topic `alerts`."""
     run = Run(desk)
-    of_books = {
-        f"{kind}:{book}" for kind in ("limit-breach", "book-unsolved", "hedge-overdue") for book in ("spot", "options")
-    }
-    run.state.engine.alerts = {*of_books, "price-stale:JPY"}
+    run.state.engine.alerts = {"limit-breach:options", "limit-breach:spot", "price-stale:JPY"}
     changed = msgspec.structs.replace(desk, books=desk.books[:1])
     state = restore_snapshot(take_snapshot(run.state, desk), changed, Engine(changed)).engine
-    assert state.alerts == {*(key for key in of_books if key.endswith(":spot")), "price-stale:JPY"}
+    assert state.alerts == run.state.engine.alerts
+
+
+def test_doubts_and_what_books_to_come_lack_survive(desk: Config) -> None:
+    """Why a book is incomplete, what is still to come, and the books that were refused without being configured."""
+    run = Run(desk)
+    run.state.topic_ids, run.state.cluster_id = {"positions": "a", "ticks": "b"}, "c"
+    doubt = Doubt("a level is gone", ["EUR", "JPY"], 3, "positions[1]", 7, 12, 34, {"positions[1]": 9})
+    run.state.engine.books["spot"].doubts = {"all assets": doubt}
+    run.state.engine.books["spot"].answered = True
+    run.state.engine.gaps = InputGaps(
+        {"new": RefusedBook(3, "positions[0]@1", "positions[0]@9", 5)},
+        RefusedBook(1, "positions[0]@2", "positions[0]@2", 6),
+        {"all books": doubt},
+        {"positions[0]": 10},
+        foreign_keys=True,
+    )
+    back = run.restart().state
+    assert back.engine.books["spot"].doubts == run.state.engine.books["spot"].doubts
+    assert back.engine.books["spot"].answered
+    assert back.engine.gaps == run.state.engine.gaps
+    assert (back.topic_ids, back.cluster_id) == (run.state.topic_ids, "c")
+
+
+def test_a_rebuild_reads_what_it_keeps_from_a_snapshot_of_another_version(desk: Config) -> None:
+    """Alerts and gaps: also where the rest of the state cannot be read any more; and nothing where nothing can."""
+    run = Run(desk)
+    run.state.engine.alerts = {"limit-breach:spot"}
+    snapshot = take_snapshot(run.state, desk)
+    fields = msgspec.msgpack.decode(snapshot.state)
+    del fields["covariance"]
+    other = msgspec.structs.replace(snapshot, format_version=1, state=msgspec.msgpack.encode(fields))
+    assert earlier(other) == Earlier(InputGaps(), ("limit-breach:spot",))
+    assert earlier(msgspec.structs.replace(snapshot, state=b"\xc1")) == Earlier()
 
 
 def test_special_floats_survive(desk: Config) -> None:

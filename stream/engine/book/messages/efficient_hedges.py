@@ -28,6 +28,8 @@ def efficient_hedges(
         limit_on=occasion.book.limit_on,
         horizon_steps=config.risk.horizon_steps,
         risk_now=solved.limit_risk,
+        status=solved.status,
+        detail=solved.detail,
         points=tuple(
             FrontierPoint(
                 target=point.target,

@@ -60,14 +60,18 @@ EUR, CHF, JPY, SPY = range(4)
 
 
 def value(
-    quotes: dict[str, tuple[float, float]], ages_s: dict[str, float] | None = None, config: Config = CONFIG
+    quotes: dict[str, tuple[float, float]],
+    ages_s: dict[str, float] | None = None,
+    config: Config = CONFIG,
+    doubtful: tuple[str, ...] = (),
 ) -> Valuation:
     """The quotes' value at the close; an instrument that is not named was never quoted, ages are 1 s unless given."""
     names = [instrument.name for instrument in config.instruments]
     bids, asks = np.array([quotes.get(name, (math.nan, math.nan)) for name in names]).T
     age_ns = np.array([round((ages_s or {}).get(name, 1.0) * SECOND) for name in names], dtype=np.int64)
     quoted_at_ns = np.where(np.isnan(bids), 0, CLOSE * SECOND - age_ns)
-    return Valuer(config).value(Timestep(CLOSE, CLOSE * SECOND, bids, asks, quoted_at_ns))
+    doubted = np.array([name in doubtful for name in names])
+    return Valuer(config).value(Timestep(CLOSE, CLOSE * SECOND, bids, asks, quoted_at_ns), doubted)
 
 
 def test_prices_are_mids_in_the_numeraire() -> None:
@@ -115,6 +119,42 @@ def test_two_venues_of_one_instrument_change_what_is_held_alike() -> None:
     assert both.cost_per_lot[-1] == pytest.approx(500_000 * 0.0001 / 0.8)
     alone = value(QUOTES | {"EURCHF B": (0.8790, 0.8792)}, {"EURCHF": 6.0}, config)
     assert alone.exposures[CHF, -1] == pytest.approx(-500_000 * 0.8791 / 0.8)
+
+
+def test_what_is_doubtful_prices_only_what_nothing_else_prices() -> None:
+    """CHF goes over EURCHF, whose quote is 1 % off here, and is not suspect. JPY has USDJPY alone, and is."""
+    off = QUOTES | {"EURCHF": (0.8798 * 1.01, 0.8802 * 1.01)}
+    valuation = value(off, doubtful=("USDCHF", "USDJPY"))
+    assert valuation.prices == pytest.approx([1.1, 1.1 / (0.88 * 1.01), 1 / 160, 500.0], rel=1e-12)
+    assert valuation.priced_by[CHF] == (NAMES.index("EURCHF"), NAMES.index("EURUSD"))
+    assert valuation.priced_by[JPY] == (NAMES.index("USDJPY"),)
+    assert valuation.suspect.tolist() == [False, False, True, False]
+    assert [name for name, tradeable in zip(NAMES, valuation.tradeable, strict=True) if not tradeable] == [
+        "USDCHF",
+        "USDJPY",
+    ]
+
+
+def test_nothing_with_a_suspect_leg_is_tradeable() -> None:
+    """CHF stands on a doubtful quote alone, so its cross is not traded either, though its own quote is believed."""
+    valuation = value(QUOTES, {"EURUSD": 6.0}, doubtful=("USDCHF",))
+    assert valuation.suspect.tolist() == [True, True, False, False]
+    assert valuation.priced_by[EUR] == (NAMES.index("EURCHF"), NAMES.index("USDCHF"))
+    assert np.flatnonzero(valuation.tradeable).tolist() == [NAMES.index("USDJPY"), NAMES.index("SPY")]
+    stale = value(QUOTES, {"USDCHF": 6.0, "EURCHF": 6.0}, doubtful=("USDCHF",))
+    assert stale.unpriced.tolist() == [False, True, False, False]
+    assert not stale.suspect.any()
+
+
+def test_of_two_venues_the_one_that_is_not_doubtful_prices() -> None:
+    """And its mid is the one by which exposures of both are counted."""
+    other = InstrumentConfig(name="USDCHF B", legs={"USD": 1.0}, quote="CHF", lot=1e6, venue="B")
+    config = config_of(INSTRUMENTS | {"USDCHF B": other}, ("EUR", "CHF", "JPY", "SPY"))
+    quotes = QUOTES | {"USDCHF B": (0.8098, 0.8102), "EURCHF": (math.nan, math.nan)}
+    valuation = value(quotes, config=config, doubtful=("USDCHF",))
+    assert valuation.prices[CHF] == pytest.approx(1 / 0.81)
+    assert not valuation.suspect.any()
+    assert valuation.exposures[CHF, -1] == pytest.approx(-1e6)
 
 
 def test_an_instrument_of_several_legs() -> None:

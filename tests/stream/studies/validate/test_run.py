@@ -13,9 +13,10 @@ from solver.reversion.refits.adjustment import horizon_covariance_under
 from stream.errors import ConfigError, DataUnavailable
 from stream.studies.read.prices import Prices
 from stream.studies.validate import run as run_module
+from stream.studies.validate.cells import figure, percent, with_interval
 from stream.studies.validate.findings import Estimate, Validation
 from stream.studies.validate.run import Run, ValidateSettings, validate
-from stream.studies.validate.tables import figure, percent, text, with_interval
+from stream.studies.validate.tables import text
 from stream.studies.validate.walk import Models
 
 
