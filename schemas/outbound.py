@@ -48,6 +48,8 @@ AlertKind: TypeAlias = Literal[
     "clock-ahead",
     "records-refused",
     "relationship-broken",
+    "relationship-unproven",
+    "relationship-outranked",
     "book-incomplete",
     "book-waiting",
     "book-unsolved",

@@ -153,7 +153,9 @@ class Engine:
         conditions = [
             *self._price_conditions(state, market, newly_unpriced, holders),
             *doubt_conditions(market, self._config.universe.assets, state.alerts, holders),
-            *relationship_conditions(market, packed_in),
+            *relationship_conditions(
+                market, packed_in, self._config.universe.timestep_ns, self._config.reversion.holdout_steps
+            ),
             refit_condition(market, self._config.universe.name),
             *late_conditions(timestep.late, standing_subjects(state.alerts, "quotes-late")),
             *ahead_conditions(timestep.ahead, standing_subjects(state.alerts, "clock-ahead")),

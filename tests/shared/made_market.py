@@ -71,7 +71,7 @@ def made_market(
         asset_observations=np.full(3, 100),
         betas=named,
         steps=timestep,
-        retirements=(),
+        retired=(),
         candidates_tried=len(named),
         refusals=(),
         refitted_at_timestep=timestep,

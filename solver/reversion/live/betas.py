@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -21,6 +22,17 @@ from solver.reversion.refits.refit import Refit
 from solver.reversion.refits.settings import ReversionSettings
 from solver.reversion.refits.track import LARGEST_ANGLE, angles_between
 from solver.reversion.vector import FEW_LEGS, BetaVector, Evidence
+
+# A vector breaks when its ratio is this multiple of its own upper bound, where that is far below the configured one.
+# The ratio of a year lies within the bound of the year before in two thirds of the cases, so less would retire hedges
+# that still hold. A median of 60 steps to find independent legs needs no more.
+_BASIS_SLACK = 5.0
+
+# A relationship that fails again and again within a window is barred for at most 2³ held-back stretches.
+_DOUBLINGS_MAX = 3
+
+# A hedge as good as a peg may become this share of the configured bound. Steps of pegs have tails too heavy for less.
+_LEAST_ALLOWED = 1.0 / 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,17 +59,22 @@ class LiveBeta:
     refuted: dict[Evidence, int] = field(default_factory=dict)
 
 
+Reason: TypeAlias = Literal["broke", "unproven", "outranked"]
+"""Why a β left use: the watch refuted its evidence, a refit found it gone, or better vectors took its room."""
+
+
 @dataclass(frozen=True, eq=False)
 class Retirement:
-    """A β that the watch took out of use.
+    """A β that went out of use.
 
     Attributes
     ----------
     beta_id, version, weights : of the β; weights (n,).
     step : timestep, by the count of `LiveBetas.steps`.
-    row : first row of the window of refits that contains the break.
-    evidence : the kind that was refuted last.
-    deviations : the standardised step that refuted it.
+    row : first row of the window of refits that contains what took it out of use.
+    reason : why it went.
+    bar_rows : for how many rows from `row` on no refit may take it up again.
+    deviations : the standardised step that refuted it; 0 where a refit took it out of use.
     """
 
     beta_id: str
@@ -65,8 +82,9 @@ class Retirement:
     weights: FloatArray
     step: int
     row: int
-    evidence: Evidence
-    deviations: float
+    reason: Reason
+    bar_rows: int
+    deviations: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +94,7 @@ class LiveBetas:
     Attributes
     ----------
     betas : in use.
-    retired : those that broke, for as long as the break is in the stretch held back from fits.
+    retired : those that went out of use within the last window, and all that are still barred.
     versions : last version of every id made of legs.
     serials : last number of every other method.
     steps : timesteps seen.
@@ -160,10 +178,10 @@ def watched(
         weights, steps = weights[held], move.steps
         legs = float(weights**2 @ leg_variances[held]) * steps
         change = float(weights @ move.log_returns[held])
-        last: tuple[Evidence, float] | None = None
+        deviations = 0.0
         for kind in beta.vector.evidence:
             if kind == "basis":
-                z = basis_step(change, legs, _step_ratio_max(beta.vector, settings.basis_ratio_max))
+                z = basis_step(change, legs, _ratio_allowed(beta.vector, settings.basis_ratio_max, steps))
                 beta = replace(beta, basis=beta.basis.step(BASIS, z))
                 refuted = beta.basis.log_evidence >= math.log(alarm_at)
             else:
@@ -177,25 +195,48 @@ def watched(
                 refuted = beta.reverting.log_evidence >= reverting_alarm(alarm_at, half_life)
             if refuted:
                 beta = replace(beta, refuted={**beta.refuted, kind: row})
-                last = (kind, z)
+                deviations = z
         beta = _without_refuted(beta)
         if beta.vector.evidence:
             betas.append(beta)
         else:
-            assert last is not None
-            broken.append(Retirement(beta.beta_id, beta.version, beta.vector.weights, now, row, *last))
+            scale = np.sqrt(np.where(held, leg_variances, 0.0))
+            bar = _bar_rows(live, beta, scale, settings)
+            broken.append(
+                Retirement(beta.beta_id, beta.version, beta.vector.weights, now, row, "broke", bar, deviations)
+            )
     return replace(live, betas=tuple(betas), retired=(*live.retired, *broken), steps=now), tuple(broken)
 
 
 def row_taken(live: LiveBetas, settings: ReversionSettings) -> LiveBetas:
-    """The β after the window of refits has taken one more row.
-
-    A retired β is forgotten once its break has left the held-back stretch: refits may then find it again.
-    """
+    """The β after the window of refits has taken one more row. What left use a window ago is forgotten."""
     rows = live.rows + 1
-    return replace(
-        live, rows=rows, retired=tuple(old for old in live.retired if rows - old.row < settings.holdout_steps)
-    )
+    kept = tuple(old for old in live.retired if rows - old.row < max(old.bar_rows, settings.window_steps))
+    return replace(live, rows=rows, retired=kept)
+
+
+def barred(live: LiveBetas) -> tuple[FloatArray, ...]:
+    """Weights (n,) of the relationships that no refit may take up now."""
+    return tuple(old.weights for old in live.retired if _is_barred(old, live.rows))
+
+
+def _is_barred(old: Retirement, rows: int) -> bool:
+    return rows - old.row < old.bar_rows
+
+
+def _bar_rows(live: LiveBetas, beta: LiveBeta, leg_scale: FloatArray, settings: ReversionSettings) -> int:
+    """For how many rows `beta`, which fails now, is barred: until the whole stretch held back lies after the failure.
+
+    Each failure of the same relationship within the last window doubles the time. Otherwise a relationship that is
+    nearly good enough goes in and out of use, and every change moves lots in every book.
+    """
+    failed = [old for old in live.retired if old.bar_rows]
+    times = 0
+    if failed:
+        angles = angles_between(np.array([old.weights for old in failed]).T, beta.vector.weights[:, None], leg_scale)
+        near = angles[:, 0] < LARGEST_ANGLE
+        times = sum(old.beta_id == beta.beta_id or bool(is_near) for old, is_near in zip(failed, near, strict=True))
+    return settings.holdout_steps << min(times, _DOUBLINGS_MAX)
 
 
 def renewed(
@@ -210,6 +251,9 @@ def renewed(
     A refit may take effect later than its window ended. It cannot bring back what broke since then: an incumbent that
     was retired stays out, a newcomer within `LARGEST_ANGLE` of it does not come in, and new weights as near to it are
     not taken. Every newcomer is watched over the time that it has missed, as one step.
+
+    A β whose evidence is gone before it was in use for as long as the stretch held back was a mistake: it is barred as
+    one that broke.
 
     Parameters
     ----------
@@ -248,14 +292,32 @@ def renewed(
         beta = _without_refuted(beta)
         if beta.vector.evidence:
             betas.append(beta)
-    after = replace(live, betas=tuple(betas), versions=versions, serials=serials)
+    left = _taken_out(live, betas, refit, incumbents, settings)
+    after = replace(live, betas=tuple(betas), retired=(*live.retired, *left), versions=versions, serials=serials)
     return after if meanwhile is None else _caught_up(after, newcomers, meanwhile, settings)
+
+
+def _taken_out(
+    live: LiveBetas, betas: Sequence[LiveBeta], refit: Refit, incumbents: Sequence[str], settings: ReversionSettings
+) -> list[Retirement]:
+    """The β of `live` that are not among the `betas` in use after `refit`, and why."""
+    in_use = {beta.beta_id for beta in betas}
+    outranked = {incumbents[index] for index in refit.outranked}
+    left = []
+    for beta in live.betas:
+        if beta.beta_id in in_use:
+            continue
+        reason: Reason = "outranked" if beta.beta_id in outranked else "unproven"
+        young = live.steps - beta.since_step < settings.holdout_steps
+        bar = _bar_rows(live, beta, refit.leg_scale, settings) if reason == "unproven" and young else 0
+        left.append(Retirement(beta.beta_id, beta.version, beta.vector.weights, live.steps, live.rows, reason, bar))
+    return left
 
 
 def _broke_since(live: LiveBetas, refit: Refit, meanwhile: Meanwhile | None) -> BoolArray:
     """(K,) whether each vector of `refit` is a relationship that was retired after its window."""
     since = live.steps if meanwhile is None else live.steps - meanwhile.steps
-    broken = [old.weights for old in live.retired if old.step > since]
+    broken = [old.weights for old in live.retired if old.reason == "broke" and old.step > since]
     if not broken or not refit.betas:
         return np.zeros(len(refit.betas), dtype=np.bool_)
     angles = angles_between(np.array(broken).T, np.array([beta.weights for beta in refit.betas]).T, refit.leg_scale)
@@ -284,14 +346,16 @@ def _caught_up(
     return replace(live, betas=tuple(beta for beta in betas if beta is not None), retired=watched_newcomers.retired)
 
 
-def _step_ratio_max(vector: BetaVector, basis_ratio_max: float) -> float:
-    """The bound of the basis ratio over the horizon, as a bound over one timestep.
+def _ratio_allowed(vector: BetaVector, basis_ratio_max: float, steps: int) -> float:
+    """The largest share of its legs' variance over `steps` timesteps that the evidence `basis` of `vector` allows.
 
-    A basket spread that bounces keeps more of its legs' variance over one step than over many, and that breaks nothing.
+    Over the horizon that is a few times the upper bound that was measured, between a part of the configured bound and
+    the whole of it. A basket spread that bounces keeps more over one step than over many, and that breaks nothing. Its
+    bounce is what the fit measured, not a multiple of it: the part that walks away is held to the bound. A bounce is
+    the same however many steps a change spans, so its share falls with their number.
     """
-    if not 0.0 < vector.basis_ratio < vector.step_ratio:
-        return basis_ratio_max
-    return basis_ratio_max * vector.step_ratio / vector.basis_ratio
+    allowed = min(basis_ratio_max, max(_BASIS_SLACK * vector.basis_ratio_upper, _LEAST_ALLOWED * basis_ratio_max))
+    return allowed + max(vector.step_ratio - vector.basis_ratio, 0.0) / steps
 
 
 def _new_id(vector: BetaVector, names: Sequence[str], serials: dict[str, int]) -> str:

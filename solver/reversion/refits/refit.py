@@ -52,6 +52,8 @@ class Refit:
         for what was tried to find them. Rejected ones are included.
     leg_scale : (n,) standard deviation of each asset's changes on the fit stretch, by which angles are measured.
     refusals : one line for each method that had no answer on this window, with the reason.
+    outranked : the incumbents, by index, whose evidence holds and that better vectors leave no room for. An incumbent
+        that is neither here nor in `continues` has lost its evidence.
     """
 
     betas: tuple[BetaVector, ...]
@@ -59,6 +61,7 @@ class Refit:
     candidates_tried: int
     leg_scale: FloatArray
     refusals: tuple[str, ...] = ()
+    outranked: tuple[int, ...] = ()
 
 
 class Refitter:
@@ -127,13 +130,15 @@ class Refitter:
             leg_scale,
             self._settings.max_vectors,
         )
-        continues = dict(accepted)
+        index_of = dict(accepted)
+        continues = tuple(index_of[beta] for beta in pruned)
         return Refit(
             betas=self._with_adjustment(pruned, stretches.fit + stretches.held_back),
-            continues=tuple(continues[beta] for beta in pruned),
+            continues=continues,
             candidates_tried=tried,
             leg_scale=leg_scale,
             refusals=refusals,
+            outranked=tuple(i for i in index_of.values() if i is not None and i not in continues),
         )
 
     def _measured(

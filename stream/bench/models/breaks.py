@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solver.arrays import BoolArray, FloatArray
-from solver.reversion.live.betas import LiveBetas, Move, renewed, row_taken, watched
+from solver.reversion.live.betas import LiveBetas, Move, barred, renewed, row_taken, watched
 from solver.reversion.live.watch import Alternatives, log_evidence, reverting_alarm, reverting_alternatives
 from solver.reversion.refits.rolling import RollingReversion
 from stream.bench.figures import Comparison, measure
@@ -173,7 +173,7 @@ def _fitted_delay(chance: np.random.Generator) -> tuple[int, bool] | None:
         rolling.push(log_prices[t])
         live = row_taken(live, settings)
         if rolling.ready and t % FITTED_REFIT_STEPS == 0:
-            refit = rolling.refit([beta.vector for beta in live.betas], [old.weights for old in live.retired])
+            refit = rolling.refit([beta.vector for beta in live.betas], barred(live))
             live = renewed(live, refit, names, settings)
         if t == break_at - 1 and not live.betas:
             return None

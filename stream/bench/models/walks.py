@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from solver.arrays import FloatArray
-from solver.reversion.live.betas import LiveBetas, Move, renewed, row_taken, watched
+from solver.reversion.live.betas import LiveBetas, Move, barred, renewed, row_taken, watched
 from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.vector import METHODS, Method
 from stream.bench.figures import Comparison, measure
@@ -81,7 +81,7 @@ def in_use_over_refits(sets: int, steps: int) -> Comparison:
             live = row_taken(live, settings)
             if rolling.ready and t % FOLLOWED_REFIT_STEPS == 0:
                 anew.append(bool(rolling.refit().betas))
-                refit = rolling.refit([beta.vector for beta in live.betas], [old.weights for old in live.retired])
+                refit = rolling.refit([beta.vector for beta in live.betas], barred(live))
                 live = renewed(live, refit, names, settings)
                 in_use.append(bool(live.betas))
         shares.append(np.mean(in_use))

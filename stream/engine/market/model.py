@@ -53,7 +53,7 @@ class Market:
     asset_observations : (n,) the number of returns seen of each asset.
     betas : the β vectors in use; empty if none is reliable.
     steps : the count of timesteps from which the ages of `betas` follow.
-    retirements : the β that the watch took out of use at this close.
+    retired : the β that went out of use within the last window, as `LiveBetas.retired`.
     candidates_tried, refusals : of the last refit in effect. `refusals` names the methods that failed, with reasons.
     refitted_at_timestep : the timestep at which the last refit in effect was requested.
     refit_late, refit_failure : as in `RefitState`.
@@ -71,7 +71,7 @@ class Market:
     asset_observations: IntArray
     betas: tuple[LiveBeta, ...]
     steps: int
-    retirements: tuple[Retirement, ...]
+    retired: tuple[Retirement, ...]
     candidates_tried: int
     refusals: tuple[str, ...]
     refitted_at_timestep: int
@@ -80,6 +80,11 @@ class Market:
     suspect: BoolArray
     longer: tuple[LongerCovariance, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def retirements(self) -> tuple[Retirement, ...]:
+        """The β that went out of use at this close."""
+        return tuple(old for old in self.retired if old.step == self.steps)
 
     @property
     def observations(self) -> int:
@@ -186,7 +191,7 @@ class MarketModel:
         valuation = self.valuer.value(timestep, screened.doubtful)
         log_prices = self._estimable(valuation, screened)
         priced = ~np.isnan(log_prices)
-        retirements = self._watch(state, log_prices, timestep.end_ns)
+        self._watch(state, log_prices, timestep.end_ns)
         self._update_covariances(state, timestep, valuation, log_prices)
         state.log_prices = np.where(priced, log_prices, state.log_prices)
         state.priced, state.closed_at_ns = priced, timestep.end_ns
@@ -213,7 +218,7 @@ class MarketModel:
             ),
             betas=state.live.betas,
             steps=state.live.steps,
-            retirements=retirements,
+            retired=state.live.retired,
             candidates_tried=state.refits.candidates_tried,
             refusals=state.refits.refusals,
             refitted_at_timestep=state.refits.fitted_at,
@@ -284,10 +289,10 @@ class MarketModel:
             if beta.beta_id not in before and unwatched[beta.vector.weights != 0].any():
                 state.interrupted[beta.beta_id] = LegPrices(pending.log_prices, asked_at_ns)
 
-    def _watch(self, state: MarketState, log_prices: FloatArray, end_ns: int) -> tuple[Retirement, ...]:
+    def _watch(self, state: MarketState, log_prices: FloatArray, end_ns: int) -> None:
         """Test the β in use on the moves of their legs up to `log_prices`, which no estimator has seen yet."""
         if not state.closed_at_ns:
-            return ()
+            return
         timestep_ns = self.config.universe.timestep_ns
         unknown = np.isnan(log_prices) | np.isnan(state.leg_variances)
         moves: list[Move | None] = []
@@ -305,10 +310,9 @@ class MarketModel:
                 steps = (end_ns - before.at_ns) // timestep_ns
                 moves.append(Move(before.log_prices, log_prices - before.log_prices, steps))
         elapsed = (end_ns - state.closed_at_ns) // timestep_ns
-        state.live, retirements = watched(state.live, moves, state.leg_variances, elapsed, self.settings)
+        state.live, _ = watched(state.live, moves, state.leg_variances, elapsed, self.settings)
         in_use = {beta.beta_id for beta in state.live.betas}
         state.interrupted = {name: before for name, before in state.interrupted.items() if name in in_use}
-        return retirements
 
     def _update_covariances(
         self, state: MarketState, timestep: Timestep, valuation: Valuation, log_prices: FloatArray

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from solver.arrays import FloatArray
-from solver.reversion.live.betas import LiveBetas, Meanwhile, renewed
+from solver.reversion.live.betas import LiveBetas, Meanwhile, barred, renewed
 from solver.reversion.refits.refit import Refit, Refitter
 from solver.reversion.refits.settings import ReversionSettings
 from solver.reversion.refits.stretches import Stretches
@@ -162,7 +162,7 @@ class Refits:
             request=RefitRequest(
                 stretches,
                 tuple(beta.vector for beta in live.betas),
-                tuple(broken.weights for broken in live.retired),
+                barred(live),
             ),
             timestep=timestep,
             beta_ids=tuple(beta.beta_id for beta in live.betas),

@@ -56,7 +56,7 @@ class Assessor:
 
     def add(self, row: int, market: Market) -> None:
         """Take what the service knows at the close of `row`."""
-        for retirement in market.retirements:
+        for retirement in (old for old in market.retirements if old.reason == "broke"):
             self._retired.setdefault(retirement.beta_id, []).append(row)
         self._fitted = self._fitted or market.candidates_tried > 0
         if self._fitted and (not self.dates or row - self.dates[-1][0] >= self.stretch_steps):

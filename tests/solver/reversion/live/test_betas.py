@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 from currency_converter import CurrencyConverter
 
-from solver.reversion.live.betas import LiveBetas, Meanwhile, Move, Retirement, renewed, row_taken, watched
+from solver.reversion.live.betas import (
+    LiveBeta,
+    LiveBetas,
+    Meanwhile,
+    Move,
+    Retirement,
+    barred,
+    renewed,
+    row_taken,
+    watched,
+)
+from solver.reversion.live.watch import BASIS, Detector, reverting_alternatives
 from solver.reversion.refits.refit import Refit
 from solver.reversion.refits.rolling import RollingReversion
 from solver.reversion.refits.settings import ReversionSettings
@@ -112,15 +123,45 @@ def test_a_broken_vector_is_retired_at_once_and_barred_for_the_stretch_held_back
     live = after(LiveBetas(), (vector((1.0, -1.0, 0.0)), None), (vector((1.0, 0.0, -1.0)), None))
     live, broken = stepped(live, np.array([0.0, 0.46, 0.0]))
     (retirement,) = broken
-    assert (retirement.beta_id, retirement.step, retirement.evidence) == ("sparse:EUR/CHF", 1, "basis")
+    assert (retirement.beta_id, retirement.step, retirement.reason) == ("sparse:EUR/CHF", 1, "broke")
     assert retirement.deviations == pytest.approx(-0.46 / math.sqrt(0.3 * 2e-4))
     assert [name for name, *_ in known(live)] == ["sparse:EUR/JPY"]
     for _ in range(125):
         live, broken = stepped(row_taken(live, SETTINGS), np.zeros(3), steps=3)
         assert broken == ()
-        assert [old.beta_id for old in live.retired] == ["sparse:EUR/CHF"]
+        np.testing.assert_array_equal(barred(live), [retirement.weights])
     assert (live.steps, live.rows) == (1 + 3 * 125, 125)
-    assert row_taken(live, SETTINGS).retired == ()
+    assert barred(row_taken(live, SETTINGS)) == ()
+
+
+def test_each_failure_of_a_relationship_within_a_window_doubles_the_time_out() -> None:
+    """The same legs at other weights and by another method count; other legs do not; a window later it is forgotten."""
+    hedge = vector((1.0, -1.0, 0.0))
+    live = LiveBetas()
+    for again in range(5):
+        found = vector((1.0, -0.9, 0.0), "baskets") if again == 1 else hedge
+        live, broken = stepped(after(live, (found, None)), np.array([0.0, 0.46, 0.0]))
+        assert broken[0].bar_rows == 125 << min(again, 3)
+        live = replace(live, betas=())
+    live, broken = stepped(after(live, (vector((1.0, 0.0, -1.0)), None)), np.array([0.0, 0.0, 0.46]))
+    assert broken[0].bar_rows == 125
+    for _ in range(1 + (125 << 3)):
+        live = row_taken(replace(live, betas=()), SETTINGS)
+    assert live.retired == ()
+
+
+def test_what_a_refit_drops_has_its_reason_and_is_barred_where_it_was_a_mistake() -> None:
+    """Outranked is no failure. Evidence that goes soon after it was accepted is one, later it is not."""
+    first, second = vector((1.0, -1.0, 0.0)), vector((1.0, 0.0, -1.0))
+    live = after(LiveBetas(), (first, None), (second, None))
+    refit = Refit(betas=(), continues=(), candidates_tried=9, leg_scale=np.ones(3), outranked=(1,))
+    young = renewed(replace(live, steps=124), refit, NAMES, SETTINGS)
+    told = [(old.beta_id, old.reason, old.bar_rows) for old in young.retired]
+    assert told == [("sparse:EUR/CHF", "unproven", 125), ("sparse:EUR/JPY", "outranked", 0)]
+    np.testing.assert_array_equal(barred(young), [first.weights])
+    old = renewed(replace(live, steps=125), refit, NAMES, SETTINGS)
+    assert [each.bar_rows for each in old.retired] == [0, 0]
+    assert barred(old) == ()
 
 
 def test_what_lost_one_kind_of_evidence_lives_by_the_other() -> None:
@@ -187,6 +228,39 @@ def test_a_basket_spread_that_bounces_keeps_its_hedge_over_the_horizon() -> None
     assert [retirement.beta_id for retirement in broken] == ["sparse:EUR/CHF"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("horizon_steps", [1, 3, 10, 50])
+def test_legs_that_become_independent_are_found(horizon_steps: int) -> None:
+    """Within 60 steps in the median, over whatever horizon the hedge was measured. The noise of the quotes goes on."""
+    rng = np.random.default_rng(horizon_steps)
+    settings = replace(SETTINGS, basis_horizon_steps=horizon_steps, holdout_steps=max(125, 4 * horizon_steps))
+    paths, step, noise = 40, 0.01, 0.003
+    betas = []
+    for path in range(paths):
+        walk = np.cumsum(step * rng.normal(size=(600, 2)), axis=0)
+        walk[:, 1] = walk[:, 0] + noise * rng.normal(size=600)
+        rolling = RollingReversion(2, settings, NAMES[:2])
+        for row in walk:
+            rolling.push(row)
+        fitted = replace(rolling.refit().betas[0], evidence=("basis",))
+        fresh = Detector.fresh(reverting_alternatives(1.0))
+        betas.append(LiveBeta(str(path), 1, 0, fitted, Detector.fresh(BASIS), fresh))
+    live, found = LiveBetas(betas=tuple(betas)), dict.fromkeys(map(str, range(paths)), math.inf)
+    variances = np.array([step**2, step**2 + 2 * noise**2])
+    quoted = np.zeros(paths)
+    for _ in range(300):
+        moves = []
+        for beta in live.betas:
+            path, change = int(beta.beta_id), step * rng.normal(size=2)
+            before, quoted[path] = quoted[path], noise * rng.normal()
+            moves.append(Move(np.zeros(2), change + np.array([0.0, quoted[path] - before]), 1))
+        live, broken = watched(live, moves, variances, 1, settings)
+        found |= {retirement.beta_id: retirement.step for retirement in broken}
+    assert np.median(list(found.values())) <= 60
+    # With a bound that is scaled by what bounces, half of these were never found.
+    assert max(found.values()) < math.inf
+
+
 @cache
 def daily_log_prices() -> tuple[list[date], np.ndarray]:
     """European Central Bank rates in dollars from September 2011, when the franc got its floor, to February 2015."""
@@ -232,8 +306,8 @@ def test_the_franc(methods: tuple[Method, ...], refit_every: int) -> None:
         live = row_taken(live, settings)
         since_refit += 1
         if rolling.ready and since_refit >= refit_every:
-            vectors, barred = [beta.vector for beta in live.betas], [old.weights for old in live.retired]
-            live, since_refit = renewed(live, rolling.refit(vectors, barred), CURRENCIES, settings), 0
+            refit = rolling.refit([beta.vector for beta in live.betas], barred(live))
+            live, since_refit = renewed(live, refit, CURRENCIES, settings), 0
         # A pair may be in use as one of "sparse" or of "baskets".
         legs = {beta.beta_id.partition(":")[2] for beta in live.betas}
         if rolling.ready:

@@ -22,7 +22,8 @@ def seen(market: Market) -> tuple[Any, ...]:
         for beta in market.betas
     ]
     Sigma = None if market.Sigma is None else market.Sigma.tobytes()
-    return market.timestep, Sigma, market.observations, betas, market.retirements, market.candidates_tried
+    retired = [(old.beta_id, old.step, old.reason, old.deviations) for old in market.retirements]
+    return market.timestep, Sigma, market.observations, betas, retired, market.candidates_tried
 
 
 def test_the_future_changes_nothing_of_the_past(related: Prices, models: Models) -> None:
