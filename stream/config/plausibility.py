@@ -58,8 +58,9 @@ class PlausibilityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
     unchanged_gaps: Annotated[
         float,
         Meta(
-            description="A price that quotes repeat for this many times as long as they usually do is doubted. After "
-            "a quarter of it the returns of the price no longer enter the covariance."
+            description="A price that quotes repeat for this many times as long as they usually do is doubted, and "
+            "not before twice the longest stand that was seen. From a quarter of that on its returns do not enter "
+            "the covariance."
         ),
         at_least(8),
     ] = 15.0

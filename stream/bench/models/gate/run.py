@@ -31,8 +31,8 @@ class GateEffort:
     freezes: int = 1_000
     rates_first: date = RATES_FIRST
     share_of_ticks: float = 1.0
-    cost_ticks: int = 100_000
-    cost_rounds: int = 7
+    cost_ticks: int = 40_000
+    cost_rounds: int = 5
 
 
 QUICK_GATE = GateEffort(
