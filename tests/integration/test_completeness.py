@@ -87,7 +87,7 @@ class Service:
         )
         self.worker = Worker(
             self.config,
-            Connections(inputs, writer, states, watch.latest, rebuild),
+            Connections(inputs, writer, states, facts=watch.latest, rebuild=rebuild),
             Surroundings(SystemClock(), Metrics()),
         )
 

@@ -205,7 +205,7 @@ for record in records:
 writer.flush()
 config = msgspec.toml.decode(toml, type=Config)
 inputs = log.reader(config.topics.inputs(), "test")
-connections = Connections(inputs, log.writer(), log.reader(["state"], "test"), log.facts)
+connections = Connections(inputs, log.writer(), log.reader(["state"], "test"), facts=log.facts)
 worker = Worker(config, connections, Surroundings(ManualClock(), Metrics()))
 while any(offset < log.end(partition) for partition, offset in worker.state.offsets.items()):
     worker.turn(0)
