@@ -21,22 +21,18 @@ from stream.engine.book.solve import BookSolver
 from stream.engine.book.solved import SolvedBook, Trigger
 from stream.engine.book.state import BookState
 from stream.engine.completeness import Completeness
-from stream.engine.conditions import (
-    ahead_conditions,
-    doubt_conditions,
-    feed_condition,
+from stream.engine.conditions.books import (
     incomplete_condition,
-    late_conditions,
     left_condition,
     limit_condition,
     overdue_condition,
-    price_condition,
     rebuilt_condition,
-    refit_condition,
-    relationship_conditions,
     unsolved_condition,
     waiting_condition,
 )
+from stream.engine.conditions.feeds import ahead_conditions, feed_condition, late_conditions
+from stream.engine.conditions.prices import doubt_conditions, price_condition
+from stream.engine.conditions.relationships import refit_condition, relationship_conditions
 from stream.engine.market.message import model_message
 from stream.engine.market.model import Market, MarketModel, MarketState
 from stream.engine.refusals.rules import Refusals

@@ -1,0 +1,1 @@
+"""The conditions that alerts are about, by subject."""
