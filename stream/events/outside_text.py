@@ -16,8 +16,12 @@ def quoted(name: str) -> str:
 
 
 def bounded(text: str, characters_max: int = 5 * CHARACTERS_MAX) -> str:
-    """`text`, or its first `characters_max` characters and how long the whole is, with its hash."""
-    return text if len(text) <= characters_max else text[:characters_max] + _cut_from(text)
+    """`text`, or its first `characters_max` characters and how long the whole is, with its hash.
+
+    Half of a surrogate pair, which JSON can spell and UTF-8 cannot, becomes a question mark: no message could hold it.
+    """
+    shown = text if len(text) <= characters_max else text[:characters_max] + _cut_from(text)
+    return shown if shown.isascii() else shown.encode("utf-8", "replace").decode("utf-8")
 
 
 def _cut_from(text: str) -> str:

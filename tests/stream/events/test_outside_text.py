@@ -23,8 +23,9 @@ def test_a_long_name_is_cut_and_its_length_and_hash_stand_beside_it() -> None:
 
 
 def test_a_text_is_bounded_whatever_it_holds() -> None:
-    """Also half of a surrogate pair, which has no bytes in UTF-8, is hashed."""
+    """Half of a surrogate pair, which has no bytes in UTF-8, is hashed, and shown as a question mark."""
     assert bounded("as it is", 10) == "as it is"
+    assert bounded("Zürich\ud800") == "Zürich?"
     cut = bounded("\ud800" * 1000, 10)
-    assert cut.startswith("\ud800" * 10 + "… (")
+    assert cut.startswith("?" * 10 + "… (")
     assert "1000 characters" in cut

@@ -46,6 +46,7 @@ AVRO = (("content-type", b"application/avro"),)
         (b'{"book": "spot", "quantity": 1}', b'["spot","CHF"]', (), "spot", "CHF"),
         (b'{"book": "spot", "quantity": 1}', b'["options","CHF"]', (), "spot", None),
         (b'{"book": 7, "asset": "EUR"}', b"spot", (), "spot", "EUR"),
+        (b'{"book": "spot", "asset": "\\ud800"}', None, (), "spot", "?"),
         (b"?", b'["spot","CHF"]', (), "spot", "CHF"),
         (None, b'["spot","CHF"]', (), "spot", "CHF"),
         (b"?", b"spot", AVRO, "spot", None),
