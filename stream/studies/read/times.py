@@ -267,11 +267,15 @@ def _common_form(cells: _Cells) -> tuple[str, list[tuple[str, ...]]]:
             return kind, [each.groups("") for each in matched if each is not None]
         fits[kind] = sum(each is not None for each in matched), matched[0] is not None
     kind = max(fits, key=lambda each: fits[each])
+    if not any(fits[kind]):
+        raise cells.refusal(
+            0,
+            "expected a time or date, such as 2015-01-30, 30.01.2015 17:00, 30-Jan-2015, 20150130 or a count since "
+            "1970 (--time-column names another column of times)",
+        )
     pattern = re.compile(dict(_DATES)[kind] + _CLOCK + _ZONE, re.ASCII)
-    wrong = next(index for index, text in enumerate(texts) if not pattern.fullmatch(text)) if any(fits[kind]) else 0
-    raise cells.refusal(
-        wrong, "expected a time or date as the other lines have" if any(fits[kind]) else "expected a time or date"
-    )
+    wrong = next(index for index, text in enumerate(texts) if not pattern.fullmatch(text))
+    raise cells.refusal(wrong, "expected a time or date as the other lines have")
 
 
 def _parsed_dates(
