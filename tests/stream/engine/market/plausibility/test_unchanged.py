@@ -101,16 +101,16 @@ def test_half_as_many_quotes_as_usual_take_no_more_gaps() -> None:
 
 
 def test_a_lull_that_was_seen_before_is_no_news() -> None:
-    """A feed repeats its quotes each second. Its price usually changes every second, but now and then stands for 12.
+    """A feed repeats its quotes each second. Its price usually changes every second, but now and then stands for 14.
 
-    So it takes 24 to be frozen. What was found frozen counts for three quarters of it: then it takes 36.
+    So it takes 18 to be frozen. What was found frozen counts for what it took to find it: then it takes a quarter more.
     """
     play = GatePlay(universe(EURUSD, USDCHF))
     mid = 0.9
     for row in walk(play.config, 400):
-        mid = mid if play.step % 100 < 11 else float(row[1])
+        mid = mid if play.step % 100 < 13 else float(row[1])
         assert not play.quote([float(row[0]), mid]).doubts
-    for expected in (24, 36):
+    for expected in (18, 22):
         steps = 1
         while not frozen(play.quote([play.mids[0] * (1 + MOVE), mid])):
             steps += 1
