@@ -226,16 +226,9 @@ def _head(path: Path, rows: list[Row], lines: list[int], data: Row, options: Rea
     if above and above_line == line - 1:
         levels = _levels(above, last)
         if levels is not None:
-            assets, fields = levels
-            time_name = next(
-                (name for name in (index_name[0][0] if index_name else "", last[0], above[0]) if name), "time"
-            )
-            if plain_name(above[0]) in FIRST_TIME_NAMES:
-                time_name = above[0]
-            names = [time_name, *assets[1:]]
+            time_names = (index_name[0][0] if index_name else "", last[0], above[0])
             used = (above_line, *used)
-            export = export_by_header([time_name, *fields[1:]], above[0])
-            return _Head(names, ["", *fields[1:]], used, _others(lines, used), export)
+            return _two_levels(levels, time_names, used, _others(lines, used))
         if sum(map(bool, above)) >= max(sum(map(bool, last)), len(data) - 1):
             raise DataUnavailable(
                 f"{path}: lines {above_line} and {line} both look like a header; "
@@ -247,6 +240,19 @@ def _head(path: Path, rows: list[Row], lines: list[int], data: Row, options: Rea
     elif index_name is not None:
         used = (line,)
     return _Head(names, None, used, _others(lines, used), export_by_header(names, above[0] if above else ""))
+
+
+def _two_levels(
+    levels: tuple[Row, Row], time_names: tuple[str, str, str], used: tuple[int, ...], others: tuple[int, ...]
+) -> _Head:
+    """The head of names of assets and of fields in two lines; `time_names` may name the time, the last is above."""
+    assets, fields = levels
+    above = time_names[-1]
+    time_name = next((name for name in time_names if name), "time")
+    if plain_name(above) in FIRST_TIME_NAMES:
+        time_name = above
+    export = export_by_header([time_name, *fields[1:]], above)
+    return _Head([time_name, *assets[1:]], ["", *fields[1:]], used, others, export)
 
 
 def _others(lines: list[int], used: tuple[int, ...]) -> tuple[int, ...]:
