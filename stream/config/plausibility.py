@@ -59,8 +59,8 @@ class PlausibilityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
         float,
         Meta(
             description="A price that quotes repeat for this many times as long as they usually do is doubted, and "
-            "not before 1.25 times the longest stand that was seen. From a quarter of that on its returns do not enter "
-            "the covariance."
+            "not before 1.75 times the longest stands that were seen. From a quarter of that on its returns "
+            "do not enter the covariance."
         ),
         at_least(8),
     ] = 15.0

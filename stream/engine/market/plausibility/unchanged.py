@@ -15,12 +15,20 @@ from stream.engine.market.plausibility.usual import CHANGE_GAP, ENOUGH, RUN, SPR
 from stream.engine.market.plausibility.witnesses import Witnesses
 
 # A price may stand for this many times its longest stand so far. Markets have lulls, which no mean shows; a feed that
-# repeats its quotes through them shows them all. Twice the longest stand raises fewer alarms on such a feed, but finds
-# a third of frozen prices later than after 20 usual gaps (`betapack bench gate`).
-_LULLS = 1.25
+# repeats its quotes through them shows them all.
+_LULLS = 1.75
+
+# By how much of a longer stand the longest is raised: once is chance.
+_LONGER_COUNTS = 0.3
+
+# How much of `unchanged_gaps` must have passed in time too is one over this.
+_TIME_COUNTS = 5.0
 
 # The longest stand is forgotten by half over some 35,000 changes: a lull of each day is remembered.
 _LONGEST_KEPT = 0.99998
+
+# A stand that was found frozen counts for this share of what it takes, so that the next is found almost as soon.
+_FROZEN_COUNTS = 0.75
 
 # From this share of it on, returns are left out: before the alert, so that little risk has decayed by it.
 _LEFT_OUT_SHARE = 0.25
@@ -46,11 +54,11 @@ class Unchanged:
         usual = state.usual
         known = usual.counts[RUN] >= ENOUGH
         # Both by count and by time: neither a feed that begins to repeat its quotes more often nor one that is slow for
-        # a while is unusual by that. Half the time is enough, because gaps vary more than counts. Where nothing is
+        # a while is unusual by that. A fifth of the time is enough, because busy hours quote faster. Where nothing is
         # usual yet, only the twin can tell, and only after `unchanged_gaps` quotes.
         runs = np.where(known, self._patience(state), self._gaps / _LEFT_OUT_SHARE)
         usually = np.where(known, self._gaps * usual.means[CHANGE_GAP], 0.0)
-        lasted = 2.0 * (state.quoted_at_ns - state.changed_at_ns)
+        lasted = _TIME_COUNTS * (state.quoted_at_ns - state.changed_at_ns)
         still = (state.run >= _LEFT_OUT_SHARE * runs) & (lasted >= _LEFT_OUT_SHARE * usually)
         if not still.any():
             state.frozen = self._nothing
@@ -64,9 +72,9 @@ class Unchanged:
 
     def learn(self, state: GateState, changed: BoolArray) -> None:
         """Remember for how many quotes the prices of `changed` (m,) have stood, before their count begins anew."""
-        # A stand that was found frozen counts for what it took to find it, so that the next is found almost as soon.
-        stood = np.minimum(state.run + 1, self._patience(state))
-        longest = np.maximum(_LONGEST_KEPT * state.longest, stood)
+        stood = np.minimum(state.run + 1, _FROZEN_COUNTS * self._patience(state))
+        kept = _LONGEST_KEPT * state.longest
+        longest = kept + _LONGER_COUNTS * np.maximum(stood - kept, 0.0)
         state.longest = np.where(changed & (state.run > 0), longest, state.longest)
 
     def _patience(self, state: GateState) -> FloatArray:
