@@ -300,7 +300,7 @@ def test_a_book_that_left_and_comes_back_does_not_know_its_positions(running: De
     running.stop()
     running.simulation.config = both
     running.restart()
-    assert "had positions before it left" in running.what_if().incomplete[0]
+    assert "positions were forgotten when it left" in running.what_if().incomplete[0]
     running.restart(rebuild=True)
     assert running.what_if().status == "ok"
 
