@@ -115,15 +115,15 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     """What of a book is really unhedged, after everything that hedges itself is packed away.
 
     Figures that are unknown are null, not zero. With the statuses `unpriced`, `no-model` and `unsolved` all of them
-    are.
+    are null.
 
     Attributes
     ----------
     trigger : What caused the solve: the close of a timestep, a change of the book's position, or of what is in flight.
         `what-if` occurs only in answers to requests, never on the topic.
-    status : `ok`. `incomplete`: the figures stand on positions that are not all of the book's, for the reasons in
-        `incomplete`; `limit_share` is null and nothing is suggested. `suspect`: the figures stand on the last price
-        that was believed of the assets in `suspect_assets`. `unpriced`: a price that the book needs is missing or
+    status : `ok`. `incomplete`: positions of the book may be missing from the figures, for the reasons in the field
+        `incomplete`; `limit_share` is null and nothing is suggested. `suspect`: the figures use the last believed
+        price of each asset in `suspect_assets`. `unpriced`: a price that the book needs is missing or
         stale. `no-model`: an asset that the book holds has no covariance yet, because it has too few returns or no
         price has moved. `unsolved`: the solver refused the book.
     positions : Exposure and residual of each asset.
@@ -136,7 +136,7 @@ class ResidualExposure(Struct, frozen=True, kw_only=True):
     basis_risk : Risk of what was packed. [numeraire]
     unhedged_risk : The larger of `netted_risk` and the root of residual' Σ residual + basis_risk²: no offset between
         residual and packed part counts. [numeraire]
-    limit_share : The risk that the limit is on, over the limit. null: it is unknown, for positions may be missing.
+    limit_share : The risk that the limit is on, over the limit. null: it is unknown, because positions may be missing.
     objective_name : Which objective the packing minimised.
     objective_before : The objective with nothing packed.
     objective : The objective of the packing.

@@ -41,7 +41,7 @@ def statement_of(config: Config, book: str, reason: str, positions: Sequence[str
         known = ", ".join(each.name for each in config.books)
         raise ConfigError(f"--book must be one of {known}, got {book!r}")
     if flat and positions:
-        raise ConfigError("--flat says that the book holds nothing, got --position too; leave one of them out")
+        raise ConfigError("--flat says that the book holds nothing, so it excludes --position; leave out one of them")
     held: dict[str, float] = {}
     for text in positions:
         asset, separator, units = text.partition("=")

@@ -21,7 +21,7 @@ from stream.errors import BetapackError
 
 app = App(
     name="betapack",
-    help="Real-time hedging monitor: what of each book is really unhedged, what to trade, when to worry.",
+    help="Real-time hedging monitor: what is really unhedged in each book, what to trade, when a human must look.",
     version=lambda: f"betapack {distribution_version('betapack')}",
     help_flags=["--help"],
     version_flags=["--version"],

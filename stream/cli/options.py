@@ -26,21 +26,23 @@ OwnKafka = Annotated[
 class PriceFileOptions:
     """What the user says of files of prices, the same in every command that reads them."""
 
-    separator: Annotated[str | None, Parameter(help="Between cells: a character, or `tab`.")] = None
+    separator: Annotated[str | None, Parameter(help="Separator of cells: a character, or `tab`.")] = None
     decimal: Annotated[Literal[".", ","] | None, Parameter(help="Sign of decimals.")] = None
     thousands: Annotated[Literal[".", ",", "'", "space"] | None, Parameter(help="Separator of thousands.")] = None
-    encoding: Annotated[str | None, Parameter(help="Of the text, as `cp1252`; by default UTF-8.")] = None
-    header: Annotated[bool | None, Parameter(help="Line 1 names the columns, or no line does.")] = None
+    encoding: Annotated[str | None, Parameter(help="Encoding of the text, as `cp1252`; by default UTF-8.")] = None
+    header: Annotated[bool | None, Parameter(help="Whether line 1 names the columns.")] = None
     header_line: Annotated[
         int | None, Parameter(help="The line that names the columns; lines above it are passed over.")
     ] = None
-    date_order: Annotated[Literal["dmy", "mdy", "ymd"] | None, Parameter(help="Of dates such as 03/04/2015.")] = None
+    date_order: Annotated[
+        Literal["dmy", "mdy", "ymd"] | None, Parameter(help="Order of day, month and year in dates such as 03/04/2015.")
+    ] = None
     time_unit: Annotated[
         Literal["s", "ms", "us", "ns", "excel"] | None,
-        Parameter(help="Of times that are numbers: counted since 1970, or day numbers of Excel."),
+        Parameter(help="Unit of times that are numbers: counted since 1970, or day numbers of Excel."),
     ] = None
     zone: Annotated[
-        str | None, Parameter(help="Of times that name none, as `Europe/Zurich`; daily bars get its dates.")
+        str | None, Parameter(help="Zone of times that name none, as `Europe/Zurich`. Daily bars get its dates.")
     ] = None
     time_column: Annotated[str | None, Parameter(help="Name of the column of times; by default the first.")] = None
     price_column: Annotated[

@@ -52,7 +52,7 @@ def check(*, config: ConfigPath) -> int:
 
 
 def topics(*, config: ConfigPath, bootstrap: Bootstrap = None, create: bool = False) -> int:
-    """List the topics that the service needs and what is wrong with them; with --create make those that are missing.
+    """List the topics that the service needs, and what is wrong with them. With --create, make those that are missing.
 
     Exits with 3 when a setting can lose records without a trace.
 
@@ -86,15 +86,15 @@ def confirm(
     reason: Annotated[str, Parameter(help="Why you are sure, for whoever reads the log.")],
     position: Annotated[
         tuple[str, ...],
-        Parameter(help="ASSET=UNITS that the book holds, as EUR=9e6; several times. Assets not named are flat."),
+        Parameter(help="ASSET=UNITS that the book holds, as EUR=9e6. Repeat it for each asset; others are flat."),
     ] = (),
     flat: Annotated[bool, Parameter(help="The book holds nothing.")] = False,
     bootstrap: Bootstrap = None,
 ) -> int:
     """State that all positions of a book are known, so that it is no longer incomplete.
 
-    It writes one record to `positions`. With --position it says what the book holds, and counts in every rebuild.
-    Without, it says that the levels which the service holds when it reads the record are all there is.
+    It writes one record to `positions`. With --position the record says what the book holds, and counts in every
+    rebuild. Without --position it confirms the levels that the service holds when it reads the record.
 
     Example: ``betapack confirm --book spot-london --reason "compared with the ledger" --config desk.toml``
     """
@@ -117,10 +117,10 @@ def forget(
     last: Annotated[
         str | None, Parameter(name="--to", help="Last event time: ISO 8601 with a zone, or nanoseconds.")
     ] = None,
-    who: Annotated[str | None, Parameter(help="Who decides it; left out: the user of this machine.")] = None,
+    who: Annotated[str | None, Parameter(help="Who decided it; by default the user of this machine.")] = None,
     bootstrap: Bootstrap = None,
 ) -> int:
-    """Take a bad tick out: write a correction that a start with ``serve --rebuild`` honours. The log is never edited.
+    """Take out a bad tick: write a correction that a start with ``serve --rebuild`` honours. The log is never edited.
 
     Example: ``betapack forget --record 'ticks[2]@417' --reason 'a hundred times the market' --config desk.toml``
     """
@@ -137,7 +137,7 @@ def forget(
 
     replace = msgspec.structs.replace
     if (record is None) == (instrument is None) or (instrument is None) != (first is None or last is None):
-        raise CorrectionRefused("expected --record, or --instrument with --from and --to")
+        raise CorrectionRefused("expected either --record, or --instrument with --from and --to")
     loaded = loaded_config(config, bootstrap)
     made = Correction(reason=reason, who=who or getpass.getuser(), event_time_ns=time.time_ns())
     with closing(KafkaReader(loaded.kafka, [loaded.topics.names()["ticks"]])) as ticks:
@@ -205,9 +205,10 @@ def schema(*, write: Annotated[Path | None, Parameter(help="Folder to write the 
 
 
 def warm() -> int:
-    """Compile the numeric kernels ahead of the first start; an installation does it once.
+    """Compile the numeric kernels ahead of the first start. Once for each installation is enough.
 
-    Those of the default objective; ``serve`` compiles what another one needs before it reads its first message.
+    It compiles those of the default objective. If another objective is configured, ``serve`` compiles what it needs
+    before it reads its first message.
 
     Example: ``betapack warm``
     """

@@ -36,7 +36,10 @@ def desk(
 
 def validate(
     data: Annotated[
-        Path, Parameter(help="CSV or CSV.gz, a time and then one column an asset; or a folder with one file an asset.")
+        Path,
+        Parameter(
+            help="CSV file (also .gz) with a column of times and one column for each asset, or a folder of files."
+        ),
     ],
     /,
     *,
@@ -51,15 +54,15 @@ def validate(
     seed: Annotated[int, Parameter(help="Seed of random portfolios, shuffles and intervals.")] = 7,
     confirm_prices: Annotated[
         bool,
-        Parameter(negative="", help="The prices are right, whatever was found of them: judge the models all the same."),
+        Parameter(negative="", help="The prices are right: judge the models in spite of findings about the prices."),
     ] = False,
     files: PriceFileOptions = FILES_AS_THEY_ARE,
 ) -> int:
     """Walk the models forward over a price file and hold every forecast against what followed.
 
     Is the risk as forecast, and do the β vectors hold on data they have not seen, more often than on shuffled prices?
-    Exits with 1 when something does not hold, or when the prices are hardly right. What the file was taken for is
-    printed; what it leaves open is an error that names the option.
+    Exits with 1 when something does not hold, or when prices are probably wrong. It prints how it read the file. Where
+    the file leaves something open, it ends with an error that names the option.
 
     Example: ``betapack validate prices.csv.gz --config desk.toml --output report.html``
     """

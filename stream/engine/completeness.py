@@ -46,7 +46,7 @@ class Completeness:
             _remember(gaps, position.book, refused)
             return []
         # Nobody can tell whose level it was: it may be that of any book.
-        whose = "a position of a book that nobody can tell"
+        whose = "a position of an unknown book"
         gaps.everyones[UNREADABLE] = self._whole(refused, position, whose)
         return [
             name for name, book in books.items() if self._raise(book, UNREADABLE, self._whole(refused, position, whose))
@@ -61,8 +61,8 @@ class Completeness:
         partition, offset = place(level.source) if gaps.compacted_ends and level.keyed != "level" else ("", 0)
         if offset < gaps.compacted_ends.get(partition, 0):
             reason = (
-                f"the topic is compacted and {level.source} has a key without an asset, as had others that compaction "
-                'may have removed: use keys as ["book","asset"]'
+                f"the topic is compacted and {level.source} has a key without an asset, so compaction may have removed "
+                'levels of other assets: use keys as ["book","asset"]'
             )
             changed |= COMPACTED not in book.doubts
             book.doubts[COMPACTED] = self._of_log(reason, "", gaps.compacted_ends)

@@ -106,7 +106,7 @@ class PlainDesk:
             message = f"{asset} has a price again"
             if gone:
                 message = f"no price of {asset} within 5 s"
-                message += f": not solved while it lasts: {', '.join(holders)}" if holders else ""
+                message += f"; until it has one, these books are not solved: {', '.join(holders)}" if holders else ""
             outputs += self.alert(
                 "price-stale", asset, "critical" if holders else "warning", gone, message, str(timestep.index)
             )

@@ -300,7 +300,7 @@ def test_a_book_that_left_and_comes_back_does_not_know_its_positions(running: De
     running.stop()
     running.simulation.config = both
     running.restart()
-    assert "had positions before it left" in running.what_if().incomplete[0]
+    assert "positions were forgotten when it left" in running.what_if().incomplete[0]
     running.restart(rebuild=True)
     assert running.what_if().status == "ok"
 
@@ -473,7 +473,7 @@ def test_a_rebuild_ends_alerts_that_it_does_not_find_again(running: Desk) -> Non
     running.start(rebuild=True)
     running.run()
     last = running.alerts("limit-breach", "options")[-1]
-    assert (last.state, last.message) == ("cleared", "options: not so by what the rebuild read")
+    assert (last.state, last.message) == ("cleared", "options: the rebuild did not find this again")
 
 
 @pytest.mark.parametrize("topic", ["ticks", "hedge-status"])

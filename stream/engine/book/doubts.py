@@ -148,7 +148,7 @@ class InputGaps:
 def _of_refused_book(refused: RefusedBook, assets: tuple[str, ...]) -> Doubt:
     partition, offset = place(refused.last)
     if refused.left:
-        reason = "it had positions before it left the configuration, which are forgotten: start once with --rebuild"
+        reason = "its positions were forgotten when it left the configuration: start once with --rebuild"
     else:
         records = "1 position of it was" if refused.count == 1 else f"{refused.count:,} positions of it were"
         reason = (

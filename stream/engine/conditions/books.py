@@ -58,7 +58,7 @@ def overdue_condition(book: BookConfig, state: BookState) -> Condition:
         severity="critical",
         holds=bool(overdue),
         message=f"{book.name}: nothing was heard of {len(overdue)} acknowledged trades of "
-        f"{', '.join(sorted({trade.suggestion_id for trade in overdue}))} for too long; they count as not done"
+        f"{', '.join(sorted({trade.suggestion_id for trade in overdue}))} for too long. They count as not done"
         if overdue
         else f"{book.name}: no acknowledged trade is overdue any more",
     )
@@ -71,8 +71,8 @@ def incomplete_condition(name: str, state: BookState) -> Condition:
         subject=name,
         severity="critical",
         holds=bool(state.doubts),
-        message=f"{name}: positions may be missing, its risk is unknown: {'; '.join(state.incomplete)}; "
-        "send the levels again, or state with `betapack confirm` that it is complete"
+        message=f"{name}: positions may be missing, so its risk is unknown: {'; '.join(state.incomplete)}. "
+        "Send the levels again, or state with `betapack confirm` that the book is complete"
         if state.doubts
         else f"{name} is complete again",
     )
@@ -80,13 +80,13 @@ def incomplete_condition(name: str, state: BookState) -> Condition:
 
 def waiting_condition(name: str, holds: bool | None, timesteps: int, returns_needed: int) -> Condition:
     """Whether a book has positions and had no figures yet, for longer than it should take."""
-    why = "no timestep has closed" if not timesteps else f"the models need {returns_needed} returns that move"
+    why = "no timestep has closed" if not timesteps else f"the models need {returns_needed} returns of prices that move"
     return Condition(
         kind="book-waiting",
         subject=name,
         severity="critical",
         holds=holds,
-        message=f"{name} has figures" if holds is False else f"{name} has positions and no figures yet: {why}",
+        message=f"{name} has figures" if holds is False else f"{name} has positions but no figures yet: {why}",
     )
 
 
@@ -97,7 +97,7 @@ def left_condition(key: str) -> Condition:
 
 def rebuilt_condition(key: str) -> Condition:
     """The alert `key` that stood before a rebuild, which did not find it again."""
-    return _no_longer(key, "{}: not so by what the rebuild read")
+    return _no_longer(key, "{}: the rebuild did not find this again")
 
 
 def _no_longer(key: str, message: str) -> Condition:

@@ -26,7 +26,7 @@ def feed_condition(universe: UniverseConfig, silent: bool, refused: str = "") ->
         subject=universe.name,
         severity="critical",
         holds=silent,
-        message=missing if silent else "quotes are back",
+        message=missing if silent else "quotes arrive again",
         limit=limit_s,
     )
 
@@ -48,8 +48,8 @@ def late_conditions(late: Collection[LateQuotes], standing: Collection[str]) -> 
                 subject=each.source,
                 severity="warning",
                 holds=True if raised else False if share < LATE_SHARE_CLEARED else None,
-                message=f"{quotes}{named} {each.source} came after their timestep had closed, in the last "
-                f"{each.steps} timesteps; they are left out{behind}"
+                message=f"{quotes}{named} {each.source} in the last {each.steps} timesteps came after their "
+                f"timestep had closed; they are left out{behind}"
                 if raised
                 else f"{quotes} of {each.source} were late in the last {each.steps} timesteps",
                 value=share,
@@ -58,7 +58,7 @@ def late_conditions(late: Collection[LateQuotes], standing: Collection[str]) -> 
         )
     named_now = {each.source for each in late}
     return conditions + [
-        _ended("quotes-late", source, f"quotes of {source} come in time again")
+        _ended("quotes-late", source, f"quotes of {source} arrive in time again")
         for source in standing
         if source not in named_now
     ]
@@ -79,7 +79,7 @@ def ahead_conditions(ahead: Collection[SourceAhead], standing: Collection[str]) 
     ]
     named_now = {each.source for each in ahead}
     return conditions + [
-        _ended("clock-ahead", source, f"{source} is not ahead of the others any more")
+        _ended("clock-ahead", source, f"{source} is no longer ahead of the others")
         for source in standing
         if source not in named_now
     ]
@@ -89,16 +89,16 @@ def _ahead_message(ahead: SourceAhead) -> str:
     more = ahead.others_count - len(ahead.others)
     others = ", ".join(ahead.others) + (f" and {more} more" if more else "") or "its own other quotes"
     lead = f"{ahead.lead_ns / 1e9:.1f} s ahead of {others}"
-    waits = "its quotes wait for their time, and no timestep closes because of them"
+    waits = "its quotes wait for their time and close no timestep"
     match ahead.witness:
         case "one-quote":
-            return f"a quote of {ahead.source} is dated {lead}; it waits for its time, and no timestep closes by it"
+            return f"a quote of {ahead.source} is dated {lead}; it waits for its time and closes no timestep"
         case "majority":
-            return f"the clock of {ahead.source} is {lead}, and most sources agree with each other; {waits}"
+            return f"the clock of {ahead.source} is {lead}, while most sources agree with each other; {waits}"
         case "records":
             return f"the clock of {ahead.source} is {lead}, and its quotes are dated after their records; {waits}"
         case "undecided":
-            return f"{ahead.source} is {lead}: its clock is ahead or theirs are behind, nobody can tell which; {waits}"
+            return f"{ahead.source} is {lead}: nobody can tell which of the clocks is wrong; {waits}"
 
 
 def _ended(kind: AlertKind, subject: str, message: str) -> Condition:

@@ -30,7 +30,7 @@ def price_condition(
     """
     message = f"no price of {asset} within {max_price_age_s:g} s"
     if holders:
-        message += f": not solved while it lasts: {', '.join(holders)}"
+        message += f"; until it has one, these books are not solved: {', '.join(holders)}"
     return Condition(
         kind="price-stale",
         subject=asset,
@@ -63,12 +63,12 @@ def doubt_conditions(
                 continue
             holds = {doubt.holds for doubt in doubts}
             decisive = [doubt for doubt in doubts if doubt.holds] or doubts
-            message = "; ".join(doubt.message for doubt in decisive) or "nothing is doubted any more"
+            message = "; ".join(doubt.message for doubt in decisive) or "no price of it is doubted any more"
             suspect = bool(market.suspect[index])
             if True in holds and suspect:
                 message += f"; nothing is suggested in {asset}"
                 if holders[index]:
-                    message += f", and its last believed price is used for {', '.join(holders[index])}"
+                    message += f", and its last believed price is used for these books: {', '.join(holders[index])}"
             conditions.append(
                 Condition(
                     kind=kind,

@@ -82,8 +82,8 @@ def _departure(old: Retirement | None) -> tuple[AlertKind, str]:
         words = f"broke, with a step of {old.deviations:+.1f} deviations of what its evidence allows"
         return "relationship-broken", words
     if old is not None and old.reason == "outranked":
-        return "relationship-outranked", "was replaced by vectors that say the same with less left over"
-    return "relationship-unproven", "is no longer accepted: the last refit finds its evidence gone"
+        return "relationship-outranked", "still holds, but better vectors took its room"
+    return "relationship-unproven", "is no longer accepted: the last refit found that its evidence is gone"
 
 
 def refit_condition(market: Market, universe: str) -> Condition:
@@ -94,5 +94,7 @@ def refit_condition(market: Market, universe: str) -> Condition:
         subject=universe,
         severity="warning",
         holds=bool(failure),
-        message=f"refit failed, the β in use stay and are watched: {failure}" if failure else "refits succeed again",
+        message=f"the last refit failed: {failure}. The β in use stay and are watched"
+        if failure
+        else "refits have results again",
     )

@@ -32,7 +32,10 @@ class Causes:
             return self._unknown(names, self._known[kind.reason])
         if kind.reason == "content-type":
             expected = " or ".join(CONTENT_TYPES)
-            return f"content type {_shown(names)} is not read: expected {expected}, with charset utf-8 if any"
+            return (
+                f"content type {_shown(names)} is not read: expected {expected}; "
+                "a charset, if there is one, must be utf-8"
+            )
         of_names = f"{_shown(names)}: " if names.counts else ""
         return f"{of_names}{bounded(kind.detail, DETAIL_CHARACTERS_MAX)}"
 
@@ -43,7 +46,7 @@ class Causes:
             # In quotes, and with control characters escaped. Neither makes a difference to what is likely.
             likely = likely_names(name, known)
             if likely.inverted:
-                inverted.append(f"{name} is {_either(likely)} the other way round: quote that one")
+                inverted.append(f"{name} is {_either(likely)} the other way round: quote {_either(likely)}")
             else:
                 meant.update(dict.fromkeys(likely.names))
         hints = [f"did you mean {', '.join(meant)}"] if meant else []

@@ -223,7 +223,7 @@ def _few(kind: KindOfRefusal) -> Condition:
         subject=_subject(kind),
         severity="warning",
         holds=False,
-        message=f"records of {kind.topic} are refused as {kind.reason} no more, or in small number",
+        message=f"few or no records of {kind.topic} are still refused as {kind.reason}",
     )
 
 

@@ -64,8 +64,8 @@ def test_a_stuck_feed_keeps_its_risk_and_clears_no_limit(alone: Config) -> None:
     (alert,) = only(alerts, Alert, kind="price-unchanged")
     assert (alert.subject, alert.severity, alert.timestep) == ("CHF", "critical", WARM_UP + 15)
     assert alert.message == (
-        "CHF: USDCHF unchanged for 15 s while quotes keep coming, it usually changes every 1 s; nothing is suggested "
-        "in CHF, and its last believed price is used for franc"
+        "CHF: USDCHF has not changed for 15 s while quotes keep coming; it usually changes every 1 s; nothing is "
+        "suggested in CHF, and its last believed price is used for these books: franc"
     )
     risk = risks(outputs)
     before = risk[WARM_UP - 1]

@@ -156,7 +156,7 @@ class Gate:
             wait_s = self._settings.confirm_factor_s if held.large else self._settings.confirm_s
             message = (
                 f"{self._names[index]} {held.reason}{f' in the feed {feed}' if feed else ''}; "
-                f"not believed until another source quotes it too, or it lasts for {wait_s:g} s"
+                f"it is not believed until another source confirms it or it has lasted for {wait_s:g} s"
             )
             doubts.append(Doubt("price-suspect", index, True, message))
         for index, ended in sorted(state.ended.items()):

@@ -135,7 +135,7 @@ class Jumps:
         # A confirmation would come too late, so a jump is believed at once unless other instruments deny it.
         at_ns, tolerance = int(close.timestep.quoted_at_ns[index]), _AGREES * min(size, self._log_factor)
         deniers = self._contradicted(state, close, index, at_ns, questioned, tolerance)
-        return False, f"{went}, which {deniers} contradicts" if deniers else ""
+        return False, f"{went}, contradicted by {deniers}" if deniers else ""
 
     def _swapped_with(self, state: GateState, close: Close, index: int, questioned: list[int]) -> str:
         """The instrument with which this one seems to have swapped its quote; empty if there is none."""

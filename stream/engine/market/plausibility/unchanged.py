@@ -85,9 +85,9 @@ class Unchanged:
     def message(self, state: GateState, index: int) -> str:
         """Why the instrument at `index` is frozen, in words."""
         lasted = seconds(int(state.quoted_at_ns[index] - state.changed_at_ns[index]))
-        said = f"{self._names[index]} unchanged for {lasted} while quotes keep coming"
+        said = f"{self._names[index]} has not changed for {lasted} while quotes keep coming"
         if state.usual.counts[RUN, index] >= ENOUGH:
-            return f"{said}, it usually changes every {seconds(float(state.usual.means[CHANGE_GAP, index]))}"
+            return f"{said}; it usually changes every {seconds(float(state.usual.means[CHANGE_GAP, index]))}"
         return f"{said}, and {self._names[self._twins[index]]} has moved"
 
     def _left_by_twin(self, state: GateState) -> BoolArray:

@@ -106,7 +106,7 @@ def test_a_book_that_comes_later_starts_with_what_was_missed() -> None:
     assert "1 position of it was refused" in str(gaps.of_new_book("other", ("EUR",))["configured later"])
     gaps.unknown["back"] = left_book()
     came_back = gaps.of_new_book("back", ("EUR",))
-    assert "had positions before it left" in str(came_back["configured later"])
+    assert "positions were forgotten when it left" in str(came_back["configured later"])
     assert settle_by_level({"back": came_back["configured later"]}, "EUR", level("positions[0]@0", ms=0))
 
 

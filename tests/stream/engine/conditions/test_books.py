@@ -21,7 +21,7 @@ def test_an_unknown_risk_neither_raises_nor_clears_a_breach() -> None:
 def test_a_book_that_waits_says_why() -> None:
     """Before the first timestep there is no model to wait for."""
     assert waiting_condition("spot", True, 0, 20).message.endswith("no timestep has closed")
-    assert waiting_condition("spot", True, 7, 20).message.endswith("the models need 20 returns that move")
+    assert waiting_condition("spot", True, 7, 20).message.endswith("the models need 20 returns of prices that move")
     assert waiting_condition("spot", None, 7, 20).holds is None
 
 

@@ -27,7 +27,7 @@ def test_a_feed_that_is_alive_and_refused_says_so() -> None:
     assert condition.message == (
         "no usable quote for 4 s: 12 records of ticks were refused as crossed: bid 2 above ask 1"
     )
-    assert feed_condition(universe, False, "12 records of ticks were refused").message == "quotes are back"
+    assert feed_condition(universe, False, "12 records of ticks were refused").message == "quotes arrive again"
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_late_quotes_are_told_with_who_and_how_far() -> None:
         [],
     )
     assert named.message == (
-        "115 of 118 quotes of EURUSD, GBPUSD from feed A came after their timestep had closed, in the last 20 "
-        "timesteps; they are left out; its quotes are 3.0 s behind those of the others"
+        "115 of 118 quotes of EURUSD, GBPUSD from feed A in the last 20 timesteps came after their timestep "
+        "had closed; they are left out; its quotes are 3.0 s behind those of the others"
     )
-    assert unnamed.message.startswith("9 of 10 quotes of EURUSD in ticks[1] came after")
+    assert unnamed.message.startswith("9 of 10 quotes of EURUSD in ticks[1] in the last ")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_late_quotes_are_told_with_who_and_how_far() -> None:
     [
         ("majority", "most sources agree with each other"),
         ("records", "dated after their records"),
-        ("undecided", "nobody can tell which"),
+        ("undecided", "nobody can tell which of the clocks is wrong"),
         ("one-quote", "a quote of C is dated 4.0 s ahead of A, B and 3 more"),
     ],
 )
@@ -72,7 +72,7 @@ def test_a_clock_that_is_ahead_is_told_with_who_says_so(witness: ClockWitness, w
     assert (condition.kind, condition.subject, condition.holds, condition.value) == ("clock-ahead", "C", True, 4.0)
     assert "4.0 s ahead of A, B and 3 more" in condition.message
     assert words in condition.message
-    assert "no timestep closes" in condition.message
+    assert "no timestep" in condition.message
 
 
 def test_what_is_not_named_any_more_is_cleared() -> None:

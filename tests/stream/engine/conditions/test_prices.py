@@ -56,13 +56,13 @@ def test_an_asset_is_suspect_until_all_doubts_of_it_have_ended(desk: Config) -> 
 
 def test_a_held_asset_without_another_price_is_critical(desk: Config) -> None:
     """The message says what follows for the books."""
-    doubt = Doubt("price-unchanged", 1, True, "USDCHF unchanged for 15 s", (1,))
+    doubt = Doubt("price-unchanged", 1, True, "USDCHF has not changed for 15 s", (1,))
     market = doubted(desk, (False, True, False), doubt)
     (condition,) = doubt_conditions(market, desk.universe.assets, set(), [[], ["spot", "options"], []])
     assert condition.severity == "critical"
     assert condition.message == (
-        "CHF: USDCHF unchanged for 15 s; nothing is suggested in CHF, and its last believed price is used for "
-        "spot, options"
+        "CHF: USDCHF has not changed for 15 s; nothing is suggested in CHF, and its last believed price is used for "
+        "these books: spot, options"
     )
 
 

@@ -23,7 +23,7 @@ def departed(beta_id: str, step: int, reason: Reason, deviations: float = 0.0) -
     [
         ("broke", "relationship-broken", "critical", "broke, with a step of -7.0 deviations"),
         ("unproven", "relationship-unproven", "warning", "no longer accepted"),
-        ("outranked", "relationship-outranked", "warning", "replaced by vectors"),
+        ("outranked", "relationship-outranked", "warning", "still holds, but better vectors took its room"),
     ],
 )
 def test_a_relationship_that_left_use_says_why(

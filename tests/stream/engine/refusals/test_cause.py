@@ -29,7 +29,7 @@ def counted(**counts: int) -> NameCounts:
         (
             KindOfRefusal("ticks", "unknown-instrument"),
             counted(JPYUSD=4),
-            "'JPYUSD' (4); 'JPYUSD' is USDJPY the other way round: quote that one",
+            "'JPYUSD' (4); 'JPYUSD' is USDJPY the other way round: quote USDJPY",
         ),
         (KindOfRefusal("ticks", "unknown-instrument"), counted(SPY=4), "'SPY' (4)"),
         (KindOfRefusal("positions", "unknown-book"), counted(Spot=4), "'Spot' (4); did you mean spot"),
@@ -43,8 +43,8 @@ def counted(**counts: int) -> NameCounts:
         (
             KindOfRefusal("ticks", "content-type"),
             NameCounts({"'text/plain'": 20}),
-            "content type 'text/plain' (20) is not read: expected application/json or application/msgpack, "
-            "with charset utf-8 if any",
+            "content type 'text/plain' (20) is not read: expected application/json or application/msgpack; "
+            "a charset, if there is one, must be utf-8",
         ),
         (
             KindOfRefusal("ticks", "undecodable", detail="Expected `float`, got `str` - at `$.bid`"),

@@ -228,5 +228,5 @@ def test_the_alert_says_what_happened() -> None:
     play.state.log_mids = np.log([1.1, 0.9])
     assert said(play.quote({1: 90.0}), 1).message == (
         "USDCHF went from 0.9 to 90 (× 100, like a change of unit, as from pounds to pence) in the feed lp-7; "
-        "not believed until another source quotes it too, or it lasts for 60 s"
+        "it is not believed until another source confirms it or it has lasted for 60 s"
     )

@@ -25,7 +25,7 @@ def test_a_price_that_usually_changes_every_second_is_frozen_after_15() -> None:
         assert not screened.left_out[0]
         if step == 15:
             assert said(screened, 1).message == (
-                "USDCHF unchanged for 15 s while quotes keep coming, it usually changes every 1 s"
+                "USDCHF has not changed for 15 s while quotes keep coming; it usually changes every 1 s"
             )
     assert found == [(False,) * 3] * 3 + [(True, False, False)] * 11 + [(True, True, True)] * 6
     again = play.quote([play.mids[0], stuck * (1 + MOVE)])
