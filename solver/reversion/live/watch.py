@@ -3,8 +3,8 @@
 A refit judges a window, in which the days before a break outnumber those after it. The watch judges every timestep by
 what the refit promised, as a standardised step z, for which the null is Student's t with variance at most 1:
 
-- `basis`: z = β'Δx over the standard deviation that the configured bound of the basis ratio allows, √(r Σ βᵢ² σᵢ²). The
-  null is a ratio within the bound, the alternatives are larger ratios.
+- `basis`: z = β'Δx over the standard deviation that the evidence of the β allows, √(r Σ βᵢ² σᵢ²). The null is a basis
+  ratio of at most r, the alternatives are larger ratios.
 - `reverting`: z = the innovation β'Δx + (1 - φ)(β'x₋₁ - μ) over its own standard deviation. The null is the fitted
   AR(1). The alternatives are a drift, a basket spread that does not come back (whose innovations drift ever more), and
   a larger noise.
@@ -144,7 +144,7 @@ def basis_step(change: float, leg_variance: float, basis_ratio_max: float) -> fl
     ----------
     change : β'Δx, log return.
     leg_variance : Σ βᵢ² σᵢ² over the step, from variances known before it.
-    basis_ratio_max : the bound that the β was accepted under.
+    basis_ratio_max : the largest share of `leg_variance` that its evidence allows.
     """
     return change / math.sqrt(max(basis_ratio_max * leg_variance, _LEAST_VARIANCE))
 
