@@ -97,9 +97,12 @@ class Completeness:
 
     def _raise(self, book: BookState, key: str, doubt: Doubt) -> bool:
         """Note `doubt`, in place of an older one of the same key. Returns whether the book was complete in this."""
-        is_new = key not in book.doubts
+        known = book.doubts.get(key)
+        if known is not None and known.event_time_ns is not None:
+            # The record that came last may be about an earlier time. A level must be newer than all that are missing.
+            doubt.event_time_ns = max(known.event_time_ns, doubt.event_time_ns or 0)
         book.doubts[key] = doubt
-        return is_new
+        return known is None
 
     def _whole(self, refused: Refused, position: RefusedPosition, whose: str = "a position") -> Doubt:
         return self._of_record(whose, list(self._assets), refused, position)

@@ -68,7 +68,7 @@ def recover(
         timesteps = new_timesteps_state(len(config.instruments))
         state = WorkerState(timesteps, engine.new_state(), low, tuple(corrections))
         events = _found_in_log(config, inputs, low, facts, snapshot)
-        stood = earlier(snapshot).alerts if snapshot is not None else ()
+        stood = earlier(snapshot).stood if snapshot is not None else ()
         left = _left_alerts(config, stood)
         came: tuple[str, ...] = ()
         state.engine.alerts.update(left)

@@ -94,6 +94,12 @@ class Earlier:
 
     gaps: InputGaps = field(default_factory=InputGaps)
     alerts: tuple[str, ...] = ()
+    earlier_alerts: tuple[str, ...] = ()
+
+    @property
+    def stood(self) -> tuple[str, ...]:
+        """The alerts that stood. Where it was in a rebuild itself, those that stood before that one too."""
+        return tuple(sorted({*self.alerts, *self.earlier_alerts}))
 
 
 def take_snapshot(state: WorkerState, config: Config) -> Snapshot:

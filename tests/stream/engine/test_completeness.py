@@ -80,3 +80,16 @@ def test_what_is_missing_from_the_log_is_missing_of_every_book(
     assert not books["spot"].doubts
     assert books["options"].incomplete == ("the first 3 records are gone",)
     assert gaps.everyones["head of positions[0]"].assets == ["EUR", "CHF", "JPY"]
+
+
+def test_a_refused_level_of_an_earlier_time_does_not_hide_the_latest_that_is_missing(
+    rules: Completeness, books: dict[str, BookState]
+) -> None:
+    """A level between the two times leaves the latest one missing."""
+    gaps = InputGaps()
+    rules.refused(books, gaps, refused("spot", "EUR", 0, event_time_ns=10))
+    rules.refused(books, gaps, refused("spot", "EUR", 1, event_time_ns=5))
+    assert not rules.level(books["spot"], gaps, PositionLevel(7, "spot", 0, 1.0, "positions[0]@2"))
+    assert books["spot"].doubts
+    assert rules.level(books["spot"], gaps, PositionLevel(10, "spot", 0, 1.0, "positions[0]@3"))
+    assert not books["spot"].doubts

@@ -23,7 +23,7 @@ from stream.events.timesteps import Timesteps, new_timesteps_state
 from stream.events.types import FeedSilence, PositionLevel, QuoteDepth, Quotes
 from stream.kafka.log import TopicPartition
 from stream.testing.memory_log import MemoryLog
-from stream.worker.recover import latest_snapshot
+from stream.worker.recover import latest_snapshot, recover
 from stream.worker.snapshot import (
     FORMAT_VERSION,
     SLOTS,
@@ -453,3 +453,18 @@ def test_a_snapshot_of_another_media_type_is_refused_in_few_words(desk: Config, 
 def test_a_topic_of_several_partitions_cannot_say_which_snapshot_is_the_last() -> None:
     with pytest.raises(TopicMismatch, match=r"must have one partition, got state\[0\], state\[1\]"):
         StateTopic(2).found()
+
+
+def test_a_rebuild_of_a_rebuild_that_was_cut_off_keeps_the_alerts_from_before_both(desk: Config) -> None:
+    """A supervisor starts again with the same arguments. What stood before the first rebuild is still to be cleared."""
+    run = Run(desk)
+    run.state.engine.alerts.add("price-stale:EUR")
+    run.state.engine.earlier_alerts = ("limit-breach:spot", "price-stale:EUR")
+    (part,) = parts_of(take_snapshot(run.state, desk), 0)
+    log = MemoryLog({"ticks": 1, "positions": 1, "hedge-status": 1, "state": 1})
+    content_type = (("content-type", MESSAGE_PACK.encode()),)
+    key = desk.universe.name.encode()
+    log.append(TopicPartition("state", 0), key, encode(part, MESSAGE_PACK), content_type, 0)
+    inputs = log.reader(["ticks", "positions", "hedge-status"], "monitor")
+    recovered = recover(desk, Engine(desk), inputs, log.reader(["state"], "monitor"), None, rebuild=True)
+    assert recovered.state.engine.earlier_alerts == ("limit-breach:spot", "price-stale:EUR")
