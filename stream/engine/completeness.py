@@ -47,7 +47,7 @@ class Completeness:
             return []
         # Nobody can tell whose level it was: it may be that of any book.
         whose = "a position of an unknown book"
-        gaps.everyones[UNREADABLE] = self._whole(refused, position, whose)
+        gaps.everyones[UNREADABLE] = _after(gaps.everyones.get(UNREADABLE), self._whole(refused, position, whose))
         return [
             name for name, book in books.items() if self._raise(book, UNREADABLE, self._whole(refused, position, whose))
         ]
@@ -98,10 +98,7 @@ class Completeness:
     def _raise(self, book: BookState, key: str, doubt: Doubt) -> bool:
         """Note `doubt`, in place of an older one of the same key. Returns whether the book was complete in this."""
         known = book.doubts.get(key)
-        if known is not None and known.event_time_ns is not None:
-            # The record that came last may be about an earlier time. A level must be newer than all that are missing.
-            doubt.event_time_ns = max(known.event_time_ns, doubt.event_time_ns or 0)
-        book.doubts[key] = doubt
+        book.doubts[key] = _after(known, doubt)
         return known is None
 
     def _whole(self, refused: Refused, position: RefusedPosition, whose: str = "a position") -> Doubt:
@@ -117,6 +114,16 @@ class Completeness:
 
     def _of_log(self, reason: str, partition: str, ends: dict[str, int]) -> Doubt:
         return Doubt(reason, list(self._assets), len(self._assets), partition, -1, ends=ends)
+
+
+def _after(known: Doubt | None, doubt: Doubt) -> Doubt:
+    """`doubt` with the latest time of both: its record came last, but may be about an earlier time than `known`.
+
+    A level must be newer than all that are missing.
+    """
+    if known is not None and known.event_time_ns is not None:
+        doubt.event_time_ns = max(known.event_time_ns, doubt.event_time_ns or 0)
+    return doubt
 
 
 def _of_asset(asset: str) -> str:

@@ -9,8 +9,6 @@ from stream.engine.alerts import Condition, alert_key
 from stream.engine.market.model import Market
 
 _DOUBTS: tuple[AlertKind, ...] = ("price-suspect", "price-unchanged")
-
-
 _DOUBT_KEYS = tuple(alert_key(kind, "") for kind in _DOUBTS)
 
 
