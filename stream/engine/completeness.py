@@ -134,7 +134,7 @@ def _of_asset(asset: str) -> str:
 def _remember(gaps: InputGaps, name: str, refused: Refused) -> None:
     """Remember that a position of a book was refused which is not configured, should it be one day."""
     record = refused.record
-    source = f"{record.topic}[{record.partition}]@{record.offset}"
+    source = record.source
     known = gaps.unknown.get(name)
     if known is None and len(gaps.unknown) >= UNKNOWN_BOOKS_MAX:
         known = gaps.unknown_more or RefusedBook(0, source, source, 0)

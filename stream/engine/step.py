@@ -202,12 +202,13 @@ class Engine:
 
         These are published at once: nobody may read the figures from before as complete.
         """
-        end_ns, timestep = (state.latest.end_ns, state.latest.timestep) if state.latest else (0, 0)
-        outputs: list[Output] = [*self._refusals.take(state.refused, state.alerts, refused, end_ns, timestep)]
-        record = refused.record
-        source = f"{record.topic}[{record.partition}]@{record.offset}"
+        source = refused.record.source
+        now = _now(state, source)
+        outputs: list[Output] = [
+            *self._refusals.take(state.refused, state.alerts, refused, now.event_time_ns, now.timestep)
+        ]
         marked = self._completeness.refused(state.books, state.gaps, refused)
-        outputs += self._marked(state, marked, _now(state, source))
+        outputs += self._marked(state, marked, now)
         if state.latest is not None and marked:
             silent = alert_key("feed-silent", self._config.universe.name) in state.alerts
             market = self._market.at(state.latest, LATEST_NS if silent else state.latest.end_ns)
@@ -258,8 +259,7 @@ class Engine:
         same = np.array_equal(before[0], book_state.in_flight) and before[1] == [trade.refused_ns for trade in trades]
         if state.latest is None or same:
             return []
-        source = f"{report.record.topic}[{report.record.partition}]@{report.record.offset}"
-        return self._solve_at(state, report, "hedge-status", source)
+        return self._solve_at(state, report, "hedge-status", report.record.source)
 
     def _solve_at(
         self,
@@ -334,13 +334,12 @@ class Engine:
         ]
 
     def _feed_silence(self, state: EngineState, silence: FeedSilence) -> list[Output]:
-        timestep, end_ns = (state.latest.timestep, state.latest.end_ns) if state.latest else (0, 0)
         state.silences += silence.silent
         refused, why = self._refusals.instead_of_quotes(state.refused)
         condition = feed_condition(self._config.universe, silence.silent, why)
         # The wall clock decides how many were refused until now. Another number makes another message.
-        source = f"{timestep}/{state.silences}" + (f"/{refused}" if silence.silent and refused else "")
-        return _update_alerts(state, [condition], Moment(end_ns, timestep, source))
+        which = f"{state.silences}" + (f"/{refused}" if silence.silent and refused else "")
+        return _update_alerts(state, [condition], _unlogged(state, which))
 
 
 def _now(state: EngineState, source: str) -> Moment:

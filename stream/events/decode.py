@@ -189,7 +189,7 @@ class Decoder:
         if wrong_time:
             unit = _other_unit(event_time_ns, record)
             return [Refused(record, "event-time", wrong_time, content_type, unit=unit)]
-        source = f"{record.topic}[{record.partition}]@{record.offset}"
+        source = record.source
         asset = self._assets[position.asset]
         keyed = keyed_as(record.key, position.book, position.asset)
         return [
@@ -217,7 +217,7 @@ class Decoder:
         held = None
         if quantities is not None:
             held = tuple(quantities.get(asset, 0.0) for asset, index in self._assets.items() if index is not None)
-        source = f"{record.topic}[{record.partition}]@{record.offset}"
+        source = record.source
         dated = statement.event_time_ns is not None
         return [PositionsConfirmed(event_time_ns, statement.book, held, source, dated)]
 

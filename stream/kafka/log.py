@@ -38,6 +38,11 @@ class Record(NamedTuple):
     headers: Headers = ()
     damage: str = ""
 
+    @property
+    def source(self) -> str:
+        """Where it stands, as ``ticks[2]@17``."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
 
 def check_offset(partition: TopicPartition, offset: int, low: int, end: int) -> None:
     """Raise OffsetOutOfRange unless `offset` lies in ``low..end``, both included."""

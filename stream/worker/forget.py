@@ -101,7 +101,7 @@ def write_correction(config: Config, writer: Writer, correction: Correction) -> 
 
 
 def _quotes_of(config: Config, record: Record, quotes: Quotes) -> list[FoundQuote]:
-    name = f"{record.topic}[{record.partition}]@{record.offset}"
+    name = record.source
     return [
         FoundQuote(name, config.instruments[index].name, quotes.event_time_ns, bid, ask, quotes.feed)
         for index, bid, ask in zip(quotes.instruments, quotes.bids, quotes.asks, strict=True)

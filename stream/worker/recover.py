@@ -193,6 +193,6 @@ def _decoded(record: Record) -> Snapshot:
         return decode(Snapshot, record.value, media_type(dict(record.headers).get("content-type")))
     except (msgspec.DecodeError, ValueError) as exc:
         raise StateMismatch(
-            f"the snapshot at {record.topic}[{record.partition}]@{record.offset} cannot be read: {exc}; "
+            f"the snapshot at {record.source} cannot be read: {exc}; "
             "start with --rebuild to compute the state again from the beginning of the log"
         ) from exc

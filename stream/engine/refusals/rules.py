@@ -59,7 +59,7 @@ class Refusals:
             outputs.append(dead_letter(refused))
         else:
             outputs += _sum_up(kind, minute, refused)
-        moment = Moment(_time_ns(record.timestamp_ms), timestep, f"{record.topic}[{record.partition}]@{record.offset}")
+        moment = Moment(_time_ns(record.timestamp_ms), timestep, record.source)
         condition = self._changed(kind, record, market_ms, alerts)
         alert = update_alert(alerts, condition, moment) if condition else None
         return [*outputs, alert] if alert else outputs
